@@ -1,0 +1,1 @@
+"""Foundations every other package stands on: errors, files, seeds, measures, progress and provenance."""

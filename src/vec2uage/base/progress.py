@@ -1,0 +1,64 @@
+"""What a long computation shows meanwhile: a live bar on a terminal, plain lines anywhere else."""
+
+import logging
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm as Bar
+
+
+class Progress:
+    """A bar over `total` units of work, on stderr; use it as a context manager.
+
+    Where stderr is no terminal (a log file, CI) there is no bar and only the texts of `line` appear.
+    """
+
+    def __init__(self, total: int, unit: str, label: str) -> None:
+        self._bar: Bar | None = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=unit, desc=label, unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a bar is shown."""
+        return self._bar is not None
+
+    def advance(self, n: int = 1) -> None:
+        """Report `n` more units of work as done."""
+        if self._bar is not None:
+            self._bar.update(n)
+
+    def note(self, **values: object) -> None:
+        """Show `values` behind the bar, in place of the earlier ones."""
+        if self._bar is not None:
+            self._bar.set_postfix(values, refresh=False)
+
+    def line(self, text: str) -> None:
+        """Print `text` for good, above the bar if there is one."""
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class ConsoleHandler(logging.StreamHandler):
+    """Prints log records on its stream without tearing a bar that is shown there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record above the bar, if there is one."""
+        import tqdm
+
+        tqdm.tqdm.write(self.format(record), file=self.stream)

@@ -1,0 +1,44 @@
+"""Many run folders as one table."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from vec2uage.base.atomic import replacing
+from vec2uage.base.errors import UserError
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.result import RunResult
+
+_SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("overrides", "provenance"))
+
+
+def collect(root: Path) -> tuple[list[RunResult], dict[Path, str]]:
+    """Read every run folder (one with a `result.json`) at or below `root`.
+
+    Returns the results in the order of their folders (numbers in names count as numbers: 2 before 10), and
+    for each folder whose result cannot be read the reason. Raises UserError if `root` is not a folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder, so there are no runs to read")
+    results: list[RunResult] = []
+    rejects: dict[Path, str] = {}
+    for file in sorted(root.rglob("result.json"), key=_natural):
+        try:
+            results.append(RunFolder(file.parent).read_result())
+        except UserError as error:
+            rejects[file.parent] = str(error)
+    return results, rejects
+
+
+def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
+    """Write one row a run with all scalar fields of `result.json`; None is an empty cell."""
+    with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_SCALARS)
+        writer.writerows([getattr(result, name) for name in _SCALARS] for result in results)
+
+
+def _natural(path: Path) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]

@@ -1,0 +1,68 @@
+"""The outcome of one run, as it stands in `result.json`."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from vec2uage.base.atomic import json_text
+from vec2uage.base.errors import UserError
+
+Status = Literal["completed", "diverged", "failed", "interrupted"]
+
+
+@dataclass(kw_only=True)
+class RunResult:
+    """What one run did and how well.
+
+    `lr` is the learning rate training began with; MAE in years, losses in the unit of the loss, all over
+    whole sets and at the best checkpoint, that of `best_epoch`; `seconds` is the run's wall time; `started`
+    an ISO 8601 time. A number that does not exist (the run failed before) is None.
+    """
+
+    status: Status
+    reason: str | None = None  # why the status is not "completed"
+    name: str
+    seed: int
+    optimizer: str  # these three are the choices' names in the config
+    model: str
+    dataset: str
+    lr: float | None = None
+    epochs: int = 0
+    best_epoch: int | None = None
+    train_mae: float | None = None
+    val_mae: float | None = None
+    test_mae: float | None = None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    test_loss: float | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    data_fingerprint: str = ""
+    encoder: str = ""
+    config_hash: str = ""
+    code: str = ""
+    command: str = ""
+    overrides: list[str] = field(default_factory=list)
+    started: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the result as JSON text; NaN and infinities become null."""
+        return json_text(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "RunResult":
+        """Read what `to_json` wrote; keys this version does not know are ignored.
+
+        Raises UserError if the text is no JSON, or a key is missing or of the wrong type.
+        """
+        try:
+            return _SCHEMA.validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(f"no valid result: {where + ': ' if where else ''}{first['msg']}") from None
+
+
+_SCHEMA = TypeAdapter(RunResult)

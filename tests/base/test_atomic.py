@@ -1,0 +1,60 @@
+"""Files are replaced whole or left as they were."""
+
+import json
+import math
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vec2uage.base.atomic import json_text, replacing, write_json, write_text
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    write_text(target, "old")
+
+    def interrupted() -> None:
+        with replacing(target) as temporary:
+            temporary.write_text("half of the n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_success_replaces_the_file_and_makes_missing_folders(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b" / "plot.png"
+    with replacing(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".png"
+        assert not target.exists()
+        temporary.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    write_text(tmp_path / "atomic", "ä")
+    assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+    assert (tmp_path / "atomic").read_bytes() == "ä".encode()
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": math.nan, "b": [1.5, math.inf, (-math.inf, "c")], "d": None})
+    assert json.loads((tmp_path / "x.json").read_text()) == {
+        "a": None,
+        "b": [1.5, None, [None, "c"]],
+        "d": None,
+    }
+
+
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans()))
+def test_finite_values_come_back_exactly(values: dict[str, object]) -> None:
+    assert json.loads(json_text(values)) == values

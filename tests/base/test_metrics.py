@@ -1,0 +1,53 @@
+"""The measures against plain arithmetic."""
+
+import doctest
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vec2uage.base import metrics
+
+pairs = st.lists(st.tuples(st.floats(0, 120, width=32), st.floats(-50, 200, width=32)), min_size=1, max_size=50)
+
+
+@given(pairs)
+def test_measures_agree_with_plain_python(rows: list[tuple[float, float]]) -> None:
+    ages, predictions = np.array(rows, dtype=np.float32).T
+    errors = [prediction - age for age, prediction in rows]
+    assert metrics.mae(ages, predictions) == pytest.approx(statistics.fmean(map(abs, errors)), rel=1e-12)
+    assert metrics.bias(ages, predictions) == pytest.approx(statistics.fmean(errors), rel=1e-9, abs=1e-12)
+    assert metrics.rmse(ages, predictions) == pytest.approx(statistics.fmean(e * e for e in errors) ** 0.5)
+    assert metrics.cumulative_score(ages, predictions, 5.0) == pytest.approx(
+        statistics.fmean(abs(e) <= 5 for e in errors)
+    )
+    by_age: dict[int, list[float]] = {}
+    for (age, _), error in zip(rows, errors, strict=True):
+        by_age.setdefault(int(age), []).append(abs(error))
+    result = metrics.per_age(ages, predictions)
+    assert list(result) == sorted(by_age)
+    assert result == pytest.approx({age: statistics.fmean(found) for age, found in by_age.items()}, rel=1e-12)
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(metrics).failed == 0
+
+
+def test_many_float32_values_are_summed_in_double_precision() -> None:
+    ages = np.zeros(1_000_000, dtype=np.float32)
+    assert metrics.mae(ages, np.full(1_000_000, 0.1, dtype=np.float32)) == pytest.approx(
+        float(np.float32(0.1)), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("predictions", [np.zeros(2), np.zeros(0)])
+def test_shapes_that_would_broadcast_to_a_wrong_number_are_refused(predictions: np.ndarray) -> None:
+    with pytest.raises(Exception, match=r"(?i)predictions"):
+        metrics.mae(np.zeros(3), predictions)
+
+
+def test_no_rows_have_no_error() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        metrics.mae(np.zeros(0), np.zeros(0))

@@ -1,0 +1,40 @@
+"""A bar on a terminal, lines elsewhere."""
+
+import os
+import pty
+import termios
+
+import pytest
+
+from vec2uage.base.progress import Progress
+
+
+def _work() -> bool:
+    with Progress(total=2000, unit="samples", label="train") as progress:
+        for _ in range(2):
+            progress.advance(1000)
+            progress.note(best="2.31")
+        progress.line("seed=3 failed")
+        return progress.is_terminal
+
+
+def test_without_a_terminal_only_lines_appear(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not _work()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "seed=3 failed\n"
+
+
+def test_a_terminal_shows_bar_notes_and_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert _work()
+        terminal.flush()
+        shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "2.00k/2.00k" in shown
+    assert "samples" in shown
+    assert "best=2.31" in shown
+    assert "seed=3 failed\r\n" in shown
