@@ -1,0 +1,54 @@
+"""From settings to the vectors of a run: read, divide and augment, once per process."""
+
+import logging
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
+
+from vec2uage.data.dataset import Dataset
+from vec2uage.data.splits import DataSplit, split
+from vec2uage.data.vectorset import VectorSet
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """Settings that turn training rows into the rows to train on."""
+
+    def apply(self, train: VectorSet) -> VectorSet:
+        """Return the rows to train on."""
+
+    def __hash__(self) -> int: ...
+
+
+def load_split(dataset: Dataset, augmentation: Augmentation, run_seed: int) -> DataSplit:
+    """Return the vectors that the run with `run_seed` works on; equal settings share them.
+
+    `run_seed` matters only where `dataset.split.seed` is "run". Raises UserError for data that cannot be read
+    or divided.
+    """
+    seed = run_seed if dataset.split.seed == "run" else dataset.split.seed
+    return _load(dataset, augmentation, seed)
+
+
+@lru_cache(maxsize=4)  # bounded: with a split per run, each one is a copy of the training vectors
+def _load(dataset: Dataset, augmentation: Augmentation, split_seed: int) -> DataSplit:
+    vs = _read(dataset)
+    parts = split(vs, dataset, split_seed)
+    loaded = DataSplit(augmentation.apply(parts.train), parts.validation, parts.test)
+    log.info(
+        "%s rows read, ages %g-%g, encoder %s; %s to train on, %s for validation, %s for test",
+        f"{len(vs):,}",
+        vs.ages.min(),
+        vs.ages.max(),
+        vs.encoder,
+        f"{len(loaded.train):,}",
+        f"{len(loaded.validation):,}",
+        f"{len(loaded.test):,}",
+    )
+    return loaded
+
+
+@lru_cache(maxsize=1)
+def _read(dataset: Dataset) -> VectorSet:
+    return dataset.read()

@@ -1,0 +1,20 @@
+"""Reads vec2uage's own vector files (Arrow IPC) and checks their rows."""
+
+from pathlib import Path
+
+from vec2uage.base.errors import UserError
+from vec2uage.data import storage
+from vec2uage.data.vectorset import COLUMNS, BadRows, VectorSet, make_vector_set
+
+
+def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
+    """Read a file written by `storage.save`; `encoder` fills in where the file says "unknown".
+
+    Vectors stay in the mapped file unless bad rows are dropped. Raises UserError for a damaged or foreign
+    file, for bad rows, and when the file names another encoder.
+    """
+    stored = storage.load(path)
+    if encoder is not None and stored.encoder not in ("unknown", encoder):
+        raise UserError(f"{path}: made by encoder {stored.encoder!r}, but dataset.encoder={encoder!r}; leave it out")
+    columns = {name: getattr(stored, name) for name in COLUMNS}
+    return make_vector_set(**columns, encoder=encoder or stored.encoder, bad_rows=bad_rows, where=str(path))

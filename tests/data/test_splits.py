@@ -1,0 +1,180 @@
+"""Splits: disjoint, exactly balanced, decided by the seed alone, nobody on two sides."""
+
+import logging
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.dataset import Split, Vectors
+from vec2uage.data.splits import split
+from vec2uage.data.vectorset import make_vector_set
+
+
+def options(heldout=4, ages=(1, 3), group="auto", **more):
+    return Vectors(path="", heldout_per_age=heldout, age_range=ages, split=Split(group=group), **more)
+
+
+def parts_of(division):
+    return division.train, division.validation, division.test
+
+
+def per_age(vs):
+    ages, counts = np.unique(np.floor(vs.ages), return_counts=True)
+    return dict(zip(ages.tolist(), counts.tolist(), strict=True))
+
+
+def people(number, pictures=3, ages=3):
+    """Every person has `pictures` pictures of every age 1..`ages`."""
+    subject = [f"p{person}" for person in range(number) for _ in range(pictures * ages)]
+    return [1 + row % ages for row in range(len(subject))], subject
+
+
+@given(
+    counts=st.lists(st.integers(7, 30), min_size=3, max_size=3),
+    half=st.integers(1, 3),
+    decimals=st.floats(0, 0.875, width=32),
+    seed=st.integers(0, 2**63),
+)
+@settings(max_examples=50, deadline=None)
+def test_rows_are_divided_exactly_balanced_and_disjoint(faces, counts, half, decimals, seed):
+    vs = faces([age + decimals for age, count in zip((1, 2, 3), counts, strict=True) for _ in range(count)])
+    division = split(vs, options(2 * half), seed)
+    assert per_age(division.validation) == per_age(division.test) == {1: half, 2: half, 3: half}
+    assert per_age(division.train) == {
+        1: counts[0] - 2 * half,
+        2: counts[1] - 2 * half,
+        3: counts[2] - 2 * half,
+    }
+    names = [name for part in parts_of(division) for name in part.names]
+    assert sorted(names) == sorted(vs.names)
+
+
+@given(
+    draw=st.integers(0, 2**32),
+    number=st.integers(4, 40),
+    unknown=st.floats(0, 0.9),
+    half=st.integers(1, 4),
+    seed=st.integers(0, 2**63),
+)
+@settings(max_examples=50, deadline=None)
+def test_persons_stay_on_one_side_and_halves_stay_balanced(faces, draw, number, unknown, half, seed):
+    generator = np.random.default_rng(draw)
+    ages = generator.integers(1, 4, 200).tolist()
+    owners = [
+        f"p{who}" if known else ""
+        for who, known in zip(*(generator.integers(number, size=200), generator.random(200) >= unknown), strict=True)
+    ]
+    vs = faces(ages, subjects=[*owners[1:], "p0"])
+    division = split(vs, options(2 * half), seed)
+    assert per_age(division.validation) == per_age(division.test) == {1: half, 2: half, 3: half}
+    assert set(per_age(division.train)) == {1, 2, 3}
+    held_out = {*division.validation.subjects, *division.test.subjects} - {""}
+    for one, other in combinations(parts_of(division), 2):
+        assert not set(one.names) & set(other.names)
+        assert not (set(one.subjects) & set(other.subjects)) - {""}
+    used = {name for part in parts_of(division) for name in part.names}
+    left_out = [row for row, name in enumerate(vs.names) if name not in used]
+    assert {vs.subjects[row] for row in left_out} <= held_out
+
+
+@pytest.mark.parametrize("group", ["subject", "none"])
+def test_the_seed_decides_and_matters(faces, group):
+    ages, subjects = people(20)
+    divisions = [split(faces(ages, subjects), options(12, group=group), seed) for seed in (0, 0, 1)]
+    assert divisions[0].fingerprint() == divisions[1].fingerprint()
+    for part in range(3):
+        names = [set(parts_of(division)[part].names) for division in divisions]
+        assert names[0] == names[1]
+        assert names[0] != names[2]
+
+
+def test_both_halves_are_drawn_anew_not_only_the_pool(faces):
+    vs = faces([1] * 13)
+    halves = {tuple(split(vs, options(12, (1, 1)), seed).validation.names) for seed in range(5)}
+    assert len(halves) == 5
+
+
+@pytest.mark.parametrize("group", ["auto", "subject"])
+def test_known_subjects_are_grouped_and_surplus_pictures_counted(faces, group, caplog):
+    ages, subjects = people(10)
+    with caplog.at_level(logging.INFO):
+        division = split(faces(ages, subjects), options(4, group=group), 0)
+    sizes = [len(part) for part in parts_of(division)]
+    assert sizes[1:] == [6, 6]
+    assert sizes[0] == 8 * 9  # one person each fills a half
+    assert "6 rows of held-out persons are left out" in caplog.text
+
+
+def test_ungrouped_uses_every_row_and_warns(faces, caplog):
+    ages, subjects = people(10)
+    with caplog.at_level(logging.WARNING):
+        division = split(faces(ages, subjects), options(4, group="none"), 0)
+    assert sum(len(part) for part in parts_of(division)) == len(ages)
+    assert set(division.train.subjects) & set(division.test.subjects)
+    assert "dataset.split.group=none" in caplog.text
+
+
+def test_auto_without_subjects_goes_by_row(faces, caplog):
+    vs = faces([1] * 9)
+    with caplog.at_level(logging.WARNING):
+        auto, none = (split(vs, options(4, (1, 1), group=group), 3) for group in ("auto", "none"))
+    assert auto.fingerprint() == none.fingerprint()
+    assert not caplog.text
+
+
+def test_grouping_without_subjects_is_refused(faces):
+    with pytest.raises(UserError, match="no subject is known"):
+        split(faces([1] * 9), options(4, (1, 1), group="subject"), 0)
+
+
+def test_age_range_includes_the_whole_last_year(faces, caplog):
+    vs = faces([0.9, *[1, 1.5, 1.9] * 3, *[2.0, 2.99, 2.5] * 3, 3.0])
+    with caplog.at_level(logging.INFO):
+        division = split(vs, options(2, (1, 2)), 0)
+    assert sum(len(part) for part in parts_of(division)) == 18
+    assert "2 of 20 rows are outside the ages 1-2" in caplog.text
+
+
+def test_floor_labels_change_training_ages_only(faces):
+    vs = faces([1.5] * 9)
+    exact, floor = (split(vs, options(4, (1, 1), label=label), 0) for label in ("exact", "floor"))
+    assert set(exact.train.ages) == {1.5}
+    assert set(floor.train.ages) == {1.0}
+    assert set(floor.validation.ages) == set(floor.test.ages) == {1.5}
+    assert floor.train.names.tolist() == exact.train.names.tolist()
+
+
+def test_exact_duplicates_are_removed_before_dividing():
+    vectors = np.arange(10, dtype=np.float32)[:, None] % 7
+    division = split(make_vector_set(vectors, [1] * 10), options(4, (1, 1)), 0)
+    assert sum(len(part) for part in parts_of(division)) == 7
+
+
+def test_an_age_with_too_few_rows_says_what_to_set(faces):
+    vs = faces([1] * 9 + [2] * 4 + [3] * 3)
+    with pytest.raises(UserError, match="4 of age 2, 3 of age 3, but 5 of each age are needed") as refusal:
+        split(vs, options(4), 0)
+    assert "dataset.heldout_per_age" in str(refusal.value)
+    assert "dataset.age_range" in str(refusal.value)
+    assert len(split(vs, options(2), 0).test) == 3
+
+
+def test_a_missing_age_is_refused_or_allowed(faces):
+    vs = faces([1] * 9 + [3] * 9)
+    with pytest.raises(UserError, match=r"no rows of age 2: set dataset\.missing_ages=allow"):
+        split(vs, options(4), 0)
+    assert per_age(split(vs, options(4, missing_ages="allow"), 0).test) == {1: 2, 3: 2}
+    with pytest.raises(UserError, match="no rows of the ages 5-6"):
+        split(vs, options(4, (5, 6), missing_ages="allow"), 0)
+
+
+@pytest.mark.parametrize("persons", [1, 2])
+def test_too_few_persons_say_how_many_there_are(faces, persons):
+    ages, subjects = people(persons, pictures=10, ages=1)
+    with pytest.raises(UserError, match=f"age 1: {10 * persons} rows of {persons} persons") as refusal:
+        split(faces(ages, subjects), options(4, (1, 1)), 0)
+    assert "dataset.split.group=none" in str(refusal.value)

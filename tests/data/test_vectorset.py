@@ -1,0 +1,157 @@
+"""VectorSet: what is checked, what is refused, what is dropped and said so."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.vectorset import drop_exact_duplicates, make_vector_set, merge
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_good_rows_become_typed_columns_without_copying_vectors():
+    vectors = np.eye(3, dtype=np.float32)
+    vs = make_vector_set(vectors, [1, 2.5, 18], source="here", gender=["male", "", "female"])
+    assert np.shares_memory(vs.vectors, vectors)
+    assert vs.ages.dtype == np.float32
+    assert vs.ages.tolist() == [1, 2.5, 18]
+    assert vs.names.tolist() == ["here:0", "here:1", "here:2"]
+    assert vs.source.tolist() == ["here"] * 3
+    assert (len(vs), vs.dimension, vs.encoder, vs.has_subjects) == (3, 3, "unknown", False)
+
+
+BAD = {
+    "NaN": {"vectors": [[1, 2], [NAN, 2], [5, 6]], "reason": "NaN or Inf in the vector: 1 (b)"},
+    "Inf": {"vectors": [[1, 2], [3, -INF], [5, 6]], "reason": "NaN or Inf in the vector: 1 (b)"},
+    "beyond float32": {"vectors": [[1, 2], [3, 1e300], [5, 6]], "reason": "NaN or Inf in the vector: 1 (b)"},
+    "element missing": {"vectors": [[1, 2], [None, 4], [5, 6]], "reason": "NaN or Inf in the vector: 1 (b)"},
+    "short": {"vectors": [[1, 2], [3], [5, 6]], "reason": "dimension other than 2: 1 (b)"},
+    "long": {"vectors": [[1, 2], [3, 4, 4], [5, 6]], "reason": "dimension other than 2: 1 (b)"},
+    "age missing": {"ages": [1, None, 3], "reason": "age missing: 1 (b)"},
+    "age NaN": {"ages": [1, NAN, 3], "reason": "age missing: 1 (b)"},
+    "age negative": {"ages": [1, -0.5, 3], "reason": "age negative or above 120: 1 (b)"},
+    "age above 120": {"ages": [1, 121, 3], "reason": "age negative or above 120: 1 (b)"},
+    "duplicate": {"names": ["a", "a", "c"], "reason": "duplicate name: 1 (a)"},
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_rows_are_refused_or_dropped_and_named(case, caplog):
+    rows = {"vectors": [[1, 2], [3, 4], [5, 6]], "ages": [1, 2, 3], "names": ["a", "b", "c"]} | BAD[case]
+    reason = rows.pop("reason")
+    with pytest.raises(UserError) as refusal:
+        make_vector_set(**rows, where="file.npz")
+    assert str(refusal.value).startswith(f"file.npz: 1 of 3 rows are bad ({reason})")
+    assert "dataset.bad_rows=drop" in str(refusal.value)
+
+    with caplog.at_level(logging.WARNING):
+        vs = make_vector_set(**rows, bad_rows="drop")
+    assert vs.names.tolist() == ["a", "c"]
+    assert vs.vectors.tolist() == [[1, 2], [5, 6]]
+    assert vs.ages.tolist() == [1, 3]
+    assert reason in caplog.text
+
+
+def test_age_limits_themselves_are_good():
+    assert make_vector_set([[1.0], [2.0]], [0, 120]).ages.tolist() == [0, 120]
+
+
+def test_the_log_counts_each_reason_and_names_the_first_three():
+    vectors = np.full((6, 2), np.nan)
+    vectors[5] = 1
+    with pytest.raises(UserError, match=r"vector: 5 \(0, 1, 2 and 2 more\)"):
+        make_vector_set(vectors, [1] * 6, names="012345")
+    vectors[0] = 2
+    with pytest.raises(UserError, match=r"age missing: 1 \(5\)") as both:
+        make_vector_set(vectors, [1] * 5 + [None], names="012345")
+    assert "vector: 4 (1, 2, 3 and 1 more)" in str(both.value)
+
+
+def test_a_name_counts_as_duplicate_only_after_a_good_row():
+    vs = make_vector_set([[NAN], [2], [3]], [1, 2, 3], names=["a", "a", "a"], bad_rows="drop")
+    assert vs.ages.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vectors": [], "ages": []}, "no usable row"),
+        ({"vectors": [[NAN]], "ages": [1], "bad_rows": "drop"}, "no usable row"),
+        ({"vectors": [[1], [2]], "ages": [1]}, "2 vectors but ages of shape"),
+        ({"vectors": [[1], [2]], "ages": [1, 2], "names": ["a"]}, "2 vectors but names of shape"),
+        ({"vectors": [[1]], "ages": [1], "gender": ["boy"]}, "gender 'boy'"),
+        ({"vectors": [1, 2], "ages": [1, 2]}, r"\[N, D\]"),
+        ({"vectors": np.array(1.0), "ages": [1]}, r"\[N, D\]"),
+        ({"vectors": np.zeros((2, 0)), "ages": [1, 2]}, r"\[N, D\]"),
+        ({"vectors": [["x"]], "ages": [1]}, "vector 0 are not numbers"),
+        ({"vectors": [[1]], "ages": ["old"]}, "ages are not numbers"),
+    ],
+)
+def test_input_that_is_no_table_of_vectors_is_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        make_vector_set(**arguments)
+
+
+def test_take_copies_rows_by_position_or_mask(faces):
+    vs = faces([1, 2, 3], subjects=["p", "q", ""])
+    taken = vs.take(np.array([2, 0]))
+    assert taken.names.tolist() == ["faces:2", "faces:0"]
+    assert taken.subjects.tolist() == ["", "p"]
+    assert taken.ages.tolist() == [3, 1]
+    assert (taken.vectors == vs.vectors[[2, 0]]).all()
+    assert not np.shares_memory(taken.vectors, vs.vectors)
+    assert vs.take(vs.ages > 1).ages.tolist() == [2, 3]
+
+
+def test_fingerprint_depends_on_every_value_and_nothing_else(faces):
+    vs = faces([1, 2, 3])
+    assert faces([1, 2, 3]).fingerprint() == vs.fingerprint()
+    assert len(vs.fingerprint()) == 16
+    vectors = vs.vectors.copy()
+    vectors[2, 3] = np.nextafter(vectors[2, 3], 1)
+    text = np.array(["", "", "x"], dtype=object)
+    changed = [replace(vs, vectors=vectors), replace(vs, ages=vs.ages + 1), replace(vs, encoder="other")]
+    changed += [replace(vs, **{column: text}) for column in ("names", "subjects", "source", "gender")]
+    changed += [vs.take(np.array([1, 0, 2])), vs.take(np.array([0, 1]))]
+    assert len({vs.fingerprint(), *(other.fingerprint() for other in changed)}) == len(changed) + 1
+
+
+def test_merge_appends_rows_of_one_encoder(faces):
+    one = faces([1, 2])
+    two = replace(faces([3]), names=np.array(["z"], dtype=object))
+    both = merge([one, two])
+    assert both.names.tolist() == ["faces:0", "faces:1", "z"]
+    assert both.ages.tolist() == [1, 2, 3]
+    assert both.encoder == "facenet"
+
+
+def test_merge_refuses_what_does_not_belong_together(faces):
+    one = faces([1])
+    with pytest.raises(UserError, match="different encoders cannot be merged: dlib, facenet"):
+        merge([one, faces([1], encoder="dlib")])
+    with pytest.raises(UserError, match="unknown encoder"):
+        merge([faces([1], encoder="unknown"), faces([2], encoder="unknown")])
+    with pytest.raises(UserError, match="different dimensions"):
+        merge([one, make_vector_set([[1.0, 2.0]], [1], encoder="facenet")])
+    with pytest.raises(UserError, match="duplicate name"):
+        merge([one, one])
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_first_of_each_vector_is_kept_in_order(values):
+    vs = make_vector_set(np.array(values, dtype=np.float32)[:, None], [1] * len(values))
+    kept = drop_exact_duplicates(vs)
+    assert kept.vectors[:, 0].tolist() == list(dict.fromkeys(values))
+    assert kept.names.tolist() == [f":{values.index(value)}" for value in dict.fromkeys(values)]
+
+
+def test_dropped_duplicates_are_counted_in_the_log(caplog):
+    vs = make_vector_set([[1.0], [2.0], [1.0]], [1, 2, 3], names=["a", "b", "c"])
+    with caplog.at_level(logging.WARNING):
+        drop_exact_duplicates(vs)
+    assert "kept 2 of 3 rows (dropped c)" in caplog.text
