@@ -1,0 +1,50 @@
+"""Where conf/ lies, and the names that run folders get from the options that were set."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+# Options that say how to run, not what: they take no part in the name of a folder.
+_UNNAMED = ("overwrite", "hydra.", "trainer.threads", "trainer.stack_size")
+_LONGEST = 100
+
+
+def conf_dir() -> str:
+    """Return the folder of the configuration: inside an installed package, or at the top of the repository."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parents[1] / "conf")
+
+
+def folder_name(overrides: Sequence[str]) -> str:
+    """Name a folder after the options that were set: `optimizer=sgd,seed=1`, or `default` for none.
+
+    Keys lose their group, paths their folder, and odd characters are left out; a short hash at the end tells apart
+    what was shortened, so that different options never share a folder.
+    """
+    full = ",".join(o for o in overrides if not o.lstrip("+").startswith(_UNNAMED))
+    short = _short(full)
+    if short == full:
+        return full or "default"
+    return f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+
+
+def job_name(number: int, swept: str) -> str:
+    """Name a sweep's job after its number and the options that are swept: `003_optimizer=sgd,seed=1`."""
+    return f"{number:03d}_{_short(swept)}"
+
+
+def register_resolvers() -> None:
+    """Make `${run_name:...}` and `${job_name:...}` available to conf/."""
+    OmegaConf.register_new_resolver("run_name", folder_name, replace=True)
+    OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+
+
+def _short(text: str) -> str:
+    """`dataset.path=data/faces.npz,seed=1` -> `path=faces,seed=1`."""
+    without_group = re.sub(r"(?:^|(?<=,))[^=,]*\.(?=[^=,]*=)", "", text)
+    without_folder = re.sub(r"=[^,=]*/([^,/]*?)(?:\.\w+)?(?=,|$)", r"=\1", without_group)
+    return re.sub(r"[^\w.,=+~-]", "", without_folder)[:_LONGEST]

@@ -1,0 +1,135 @@
+"""From a composed configuration to plain settings: every mistake found at once, before any work starts."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component, frozen, locate
+
+
+def to_container(cfg: DictConfig) -> dict[str, Any]:
+    """Resolve a composed config to plain containers; UserError names what cannot be resolved."""
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"{error.full_key}: {first_line}") from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list[str]) -> Any:
+    """Build the settings class `cls` from `values`; append to `problems` one line per mistake instead of raising."""
+    plain = {name: _tuples(value) for name, value in values.items() if name != "_target_"}
+    try:
+        return TypeAdapter(cls).validate_python(plain)
+    except ValidationError as error:
+        for item in error.errors():
+            problems.append(_sentence(cls, key, item))
+        return None
+
+
+def check_call(target: str, values: Mapping[str, Any], key: str, given: set[str], problems: list[str]) -> Component:
+    """Bind the options of a foreign `_target_` to its real signature; `given` are filled in by vec2uage itself."""
+    options = {name: value for name, value in values.items() if name != "_target_"}
+    try:
+        parameters = dict(inspect.signature(locate(target)).parameters)
+    except ValueError:  # some C types have no signature to check against
+        parameters = {}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
+    allowed = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    for name in options:
+        if not open_ended and (name not in allowed or name in given):
+            problems.append(unknown_option(f"{key}.{name}", options[name], [n for n in allowed if n not in given]))
+    for name in allowed:
+        if parameters[name].default is inspect.Parameter.empty and name not in options and name not in given:
+            problems.append(f"{key}.{name} is missing: {target} needs it")
+    for name, kind in _simple_types(target).items():
+        if name in options:
+            check_value(kind, options[name], f"{key}.{name}", problems)
+    return Component(target, tuple(sorted((n, frozen(v)) for n, v in options.items())))
+
+
+def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
+    """Check one value against a type; return it converted, or None with a line in `problems`."""
+    try:
+        return TypeAdapter(kind).validate_python(_tuples(value))
+    except ValidationError as error:
+        problems.extend(_describe(key, item) for item in error.errors())
+        return None
+
+
+def target_of(values: Any, key: str, problems: list[str]) -> Any:
+    """Return the object that `key._target_` names, or None with a line in `problems`."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("_target_"), str):
+        problems.append(f"{key} = {values!r}: needs a _target_, the dotted name of a class or function")
+        return None
+    try:
+        return locate(values["_target_"])
+    except LookupError as error:
+        problems.append(f"{key}._target_ = {values['_target_']}: {error}")
+        return None
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise one UserError that lists all `problems`, if there are any."""
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems))
+
+
+def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
+    """Word the refusal of a key that does not exist."""
+    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{key} = {value!r}: no such option; {hint}allowed are: {', '.join(sorted(allowed)) or 'none'}"
+
+
+def _sentence(cls: Any, key: str, item: Any) -> str:
+    path = [str(part) for part in item["loc"]]
+    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        owner = cls
+        for part in path[:-1]:
+            owner = get_type_hints(owner).get(part, owner)
+        allowed = [f.name for f in fields(owner) if f.init] if is_dataclass(owner) else []
+        return unknown_option(".".join([key, *path]), item["input"], allowed)
+    return _describe(".".join([key, *path]), item)
+
+
+def _describe(key: str, item: Any) -> str:
+    if item["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing"
+    text = item["msg"].replace("Input should be", "should be").removeprefix("Value error, ")
+    return f"{key} = {item['input']!r}: {text}"
+
+
+def _simple_types(target: str) -> dict[str, Any]:
+    """Return the annotated types of a signature that a value can be checked against."""
+    found = locate(target)
+    try:
+        hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except Exception:  # a foreign signature may name types that do not exist at run time
+        return {}
+    checkable = {}
+    for name, kind in hints.items():
+        try:
+            TypeAdapter(kind)
+        except PydanticSchemaGenerationError:
+            continue
+        checkable[name] = kind
+    return checkable
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

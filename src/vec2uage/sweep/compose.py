@@ -1,0 +1,81 @@
+"""The configurations of a sweep's jobs, composed once per choice of files instead of once per job."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from vec2uage.training.spec import RunSettings, from_config
+
+
+class Composer:
+    """Composes jobs as `ConfigLoader.load_sweep_config` does, equal in result and an order of magnitude faster.
+
+    Hydra reads and merges every file anew for every job (tens of milliseconds). Jobs mostly differ in plain values
+    (`seed=3`), which are applied here to a copy of what their choice of files (`optimizer=sgd`) gave.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        self._loader = loader
+        self._master = master
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def job(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """Return the configuration of one job, its `hydra` node included."""
+        parsed = self._parser.parse_overrides(list(overrides))
+        values = [o for o in parsed if self._is_plain_value(o)]
+        choices = tuple(str(o.input_line) for o in parsed if o not in values)
+        if choices not in self._composed:
+            self._composed[choices] = self._loader.load_sweep_config(self._master, list(choices))
+        cfg = copy.deepcopy(self._composed[choices])
+        for override in values:
+            _apply(cfg, override)
+        with open_dict(cfg):
+            cfg.hydra.overrides.task = list(overrides)
+            cfg.hydra.job.id = str(number)
+            cfg.hydra.job.num = number
+            excluded = cfg.hydra.job.config.override_dirname.exclude_keys
+            swept = [str(o.input_line) for o in parsed if o.key_or_group not in excluded]
+            cfg.hydra.job.override_dirname = ",".join(sorted(swept))
+        OmegaConf.copy_cache(from_config=self._master, to_config=cfg)
+        return cfg
+
+    def _is_plain_value(self, override: Override) -> bool:
+        """Tell whether an override only sets a value that is there, and chooses no file."""
+        plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+        hydras = override.key_or_group.startswith("hydra.")
+        return plain and not hydras and not self._loader.get_group_options(override.key_or_group)
+
+
+def settings_of(cfg: DictConfig) -> tuple[RunSettings, Path]:
+    """Return a job's checked settings and its run folder."""
+    state = HydraConfig.instance()
+    previous = state.cfg
+    state.set_config(cfg)  # interpolations such as ${hydra.job.num} look there
+    try:
+        folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+        with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
+            cfg.hydra.runtime.output_dir = str(folder.absolute())
+        task = copy.copy(cfg)
+        with open_dict(task):
+            del task["hydra"]
+        choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
+        fixed = list(cfg.hydra.job.config.override_dirname.exclude_keys)
+        return from_config(task, choices, list(cfg.hydra.overrides.task), fixed), folder
+    finally:
+        state.cfg = previous
+
+
+def _apply(cfg: DictConfig, override: Override) -> None:
+    try:
+        OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+    except (ConfigAttributeError, ConfigKeyError) as error:
+        raise ConfigCompositionException(f"Could not override {override.input_line}") from error

@@ -1,0 +1,64 @@
+"""What is seen while runs train: one live bar over runs and epochs on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from vec2uage.base.progress import Progress
+from vec2uage.runs.result import RunResult
+from vec2uage.sweep.grouping import Job
+from vec2uage.training.trainer import Epoch
+
+
+class Display:
+    """Counts epochs of all runs; may be told of them from several threads."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = len(jobs)
+        self._progress = Progress(sum(job.settings.trainer.max_epochs for job in jobs), "epoch", "train")
+        self._epochs = dict.fromkeys(jobs, 0)
+        self._ended = 0
+        self._samples = 0
+        self._best_val_mae = float("inf")
+        self._began = time.perf_counter()
+        self._lock = threading.Lock()
+
+    def epoch(self, job: Job, epoch: Epoch, samples: int) -> None:
+        """Show that a run has finished an epoch over `samples` rows."""
+        with self._lock:
+            self._epochs[job] += 1
+            self._samples += samples
+            self._best_val_mae = min(self._best_val_mae, epoch.val_mae)
+            rate = self._samples / (time.perf_counter() - self._began)
+            runs = {"runs": f"{self._ended}/{self._jobs}"} if self._jobs > 1 else {}
+            self._progress.note(**runs, best_val_mae=f"{self._best_val_mae:.3f}", samples_per_s=f"{rate:,.0f}")
+            self._progress.advance()
+            if self._jobs == 1 and not self._progress.is_terminal:
+                self._progress.line(
+                    f"epoch {epoch.number:3d}  lr {epoch.lr:.3g}  loss {epoch.train_loss:.4f} / {epoch.val_loss:.4f}  "
+                    f"mae {epoch.train_mae:.3f} / {epoch.val_mae:.3f} (train / val)"
+                )
+
+    def end(self, job: Job, result: RunResult) -> None:
+        """Show that a run has ended; epochs it did not need count as done."""
+        with self._lock:
+            self._ended += 1
+            self._progress.advance(job.settings.trainer.max_epochs - self._epochs[job])
+            if self._jobs > 1 and (result.status != "completed" or not self._progress.is_terminal):
+                self._progress.line(f"[{self._ended}/{self._jobs}] {result.name}: {_outcome(result)}")
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
+
+
+def _outcome(result: RunResult) -> str:
+    if result.test_mae is None or result.val_mae is None:
+        return f"{result.status} ({result.reason})" if result.reason else result.status
+    figures = f"mae {result.val_mae:.3f} val / {result.test_mae:.3f} test at epoch {result.best_epoch}"
+    return f"{result.status}, {figures}" + (f" ({result.reason})" if result.reason else "")

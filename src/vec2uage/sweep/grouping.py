@@ -1,0 +1,82 @@
+"""Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vec2uage.config.component import Component
+from vec2uage.training import models
+from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.spec import RunSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to train: its settings and its folder."""
+
+    settings: RunSettings
+    folder: Path
+
+
+def group(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options)."""
+    groups: dict[RunSettings, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.settings.stack_key(), []).append(job)
+    return list(groups.values())
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a network gives the same bits alone and stacked; `reason` says why not."""
+
+    stackable: bool
+    draws: bool = False
+    reason: str = ""
+
+
+def prove(settings: RunSettings, dimension: int, rows: int, device: torch.device) -> Proof:
+    """Try a forward and backward pass of the run's network alone and stacked, and compare every bit.
+
+    Some shapes (odd widths, grouped convolutions) make the matrix library pick other kernels for stacks, and a module
+    that draws random numbers (dropout) has one generator for all: such runs are trained one by one.
+    """
+    batch = min(settings.trainer.batch_size, rows)
+    sizes = tuple(sorted({batch, rows % batch or batch}))
+    return _prove(settings.model, settings.trainer.precision, dimension, sizes, device)
+
+
+@lru_cache(maxsize=64)
+def _prove(
+    model: Component, precision: models.Precision, dimension: int, batches: tuple[int, ...], device: torch.device
+) -> Proof:
+    modules = [models.build(model, dimension, seed).to(device) for seed in range(3)]
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        x = torch.randn(len(modules), batch, dimension, generator=generator).to(device)
+        alone = [_gradients(modules[k : k + 1], x[k : k + 1], precision) for k in range(len(modules))]
+        again = _gradients(modules[:1], x[:1], precision)
+        if not _equal(alone[0], again, 0):
+            return Proof(False, True, "the model draws random numbers, or changes with every call")
+        try:
+            stacked = _gradients(modules, x, precision)
+        except RuntimeError as error:
+            return Proof(False, reason=f"torch.func cannot stack the model ({str(error).splitlines()[0]})")
+        if device.type == "cpu" and not all(_equal(a, stacked, k) for k, a in enumerate(alone)):
+            return Proof(False, reason="stacked, the model's results would differ in the last bits")
+    return Proof(True)
+
+
+def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: models.Precision) -> Tensors:
+    forward, params, buffers = models.stack(modules, precision)
+    predicted = forward(params | {name: b.clone() for name, b in buffers.items()}, x)
+    grads = torch.autograd.grad((predicted - 9.0).square().mean(1).sum(), list(params.values()))
+    return {"predicted": predicted.detach()} | dict(zip(params, grads, strict=True))
+
+
+def _equal(alone: Tensors, stacked: Tensors, position: int) -> bool:
+    return all(torch.equal(tensor[0], stacked[name][position]) for name, tensor in alone.items())

@@ -1,0 +1,179 @@
+"""Between Hydra and the engine: one run, a whole sweep as stacks, and the check of a sweep before it starts."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from vec2uage.base import cli
+from vec2uage.base.atomic import write_text
+from vec2uage.base.errors import UserError
+from vec2uage.base.provenance import code_fingerprint
+from vec2uage.runs.folder import RunFolder, claim
+from vec2uage.runs.index import collect, write_table
+from vec2uage.runs.result import RunResult
+from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.summary import report
+from vec2uage.training.spec import from_config
+
+log = logging.getLogger(__name__)
+
+
+def run_single(cfg: DictConfig) -> None:
+    """Train the run of `cfg` in Hydra's output folder and print its result, or show the result that is there.
+
+    Ends the program with exit code 1 if the run did not complete; as a job of a sweep it raises instead.
+    """
+    hydra = HydraConfig.get()
+    fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
+    settings = from_config(cfg, dict(hydra.runtime.choices), list(hydra.overrides.task), fixed)
+    folder = Path(hydra.runtime.output_dir)
+    result = claim(folder, settings.config_hash, code_fingerprint(), bool(cfg.overwrite))
+    if result is not None:
+        log.info("finished before, nothing to do (overwrite=true trains anew)")
+    else:
+        _write_config(folder, cfg)
+        job = Job(settings, folder)
+        with _profiled(folder, settings.trainer.profile):
+            finished = train_jobs([job], command())
+        if job in finished.errors:
+            raise finished.errors[job]
+        result = finished.results[job]
+    if hydra.mode == RunMode.RUN:
+        print(_result_text(result, folder))
+        sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
+    if result.status != "completed":
+        raise UserError(f"{result.name}: {result.status}, {result.reason}")
+
+
+def name_jobs(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
+    """Leave out of the names of a sweep's jobs all that is the same for every job, and put them all in one folder.
+
+    Hydra composes jobs from the master's `hydra` overrides alone, so both go there.
+    """
+    overrides = OverridesParser.create(config_loader=context.config_loader).parse_overrides(list(arguments))
+    fixed = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+    exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
+    master.hydra.overrides.hydra.extend([exclude, f"hydra.sweep.dir='{master.hydra.sweep.dir}'"])
+
+
+def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequence[str]]) -> None:
+    """Compose and check every job of a sweep; one UserError for all that is wrong, before any work starts."""
+    composer = Composer(context.config_loader, master)
+    problems: dict[str, None] = {}
+    for number, overrides in enumerate(batch):
+        try:
+            settings_of(composer.job(overrides, number))
+        except UserError as error:
+            problems[str(error)] = None
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def launch_fused(
+    context: HydraContext,
+    task_function: TaskFunction,
+    master: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+) -> list[JobReturn]:
+    """Train all jobs of a sweep as stacks; return Hydra's account of each."""
+    setup_globals()
+    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    composer = Composer(context.config_loader, master)
+    configs = [composer.job(overrides, first + k) for k, overrides in enumerate(job_overrides)]
+    returns = []
+    jobs: dict[Job, JobReturn] = {}
+    for overrides, cfg in zip(job_overrides, configs, strict=True):
+        settings, folder = settings_of(cfg)
+        task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        job_return = JobReturn(overrides=list(overrides), cfg=task, hydra_cfg=cfg, working_dir=str(Path.cwd()))
+        job_return.task_name = str(cfg.hydra.job.name)
+        returns.append(job_return)
+        context.callbacks.on_job_start(config=cfg, task_function=task_function)
+        try:
+            done = claim(folder, settings.config_hash, code_fingerprint(), bool(cfg.overwrite))
+        except UserError as error:
+            _account(job_return, error)
+            continue
+        if done is not None:
+            log.info("%s: finished before, kept", folder.name)
+            _account(job_return, done)
+            continue
+        _write_config(folder, task)
+        jobs[Job(settings, folder)] = job_return
+    finished = train_jobs(list(jobs), command())
+    for job, job_return in jobs.items():
+        _account(job_return, finished.errors.get(job) or finished.results[job])
+    for job_return, cfg in zip(returns, configs, strict=True):
+        context.callbacks.on_job_end(config=cfg, job_return=job_return)
+    if finished.interrupted:
+        raise KeyboardInterrupt
+    return returns
+
+
+def summarize(sweep_dir: Path) -> None:
+    """Write sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
+    results, rejects = collect(sweep_dir)
+    if not results:
+        return
+    write_table(results, sweep_dir / "sweep.csv")
+    for path, reason in rejects.items():
+        log.warning("%s left out: %s", path, reason)
+    print(report(results, str(sweep_dir)))
+
+
+def command() -> str:
+    """Return the command line that is running, as one could type it again."""
+    return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
+
+
+def _account(job_return: JobReturn, outcome: RunResult | Exception) -> None:
+    if isinstance(outcome, RunResult) and outcome.status == "completed":
+        job_return.status, job_return.return_value = JobStatus.COMPLETED, outcome.val_mae
+        return
+    if isinstance(outcome, RunResult):
+        outcome = UserError(f"{outcome.name}: {outcome.status}" + (f", {outcome.reason}" if outcome.reason else ""))
+    job_return.status, job_return.return_value = JobStatus.FAILED, outcome
+
+
+def _write_config(folder: Path, cfg: DictConfig) -> None:
+    write_text(RunFolder(folder).config, OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def _result_text(result: RunResult, folder: Path) -> str:
+    def line(side: str, mae: float | None, loss: float | None) -> str:
+        return f"{side:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
+
+    shown = Path(folder)
+    if shown.is_relative_to(Path.cwd()):
+        shown = shown.relative_to(Path.cwd())
+    lines = [
+        f"{result.status}" + (f": {result.reason}" if result.reason else ""),
+        f"{'':12}{'MAE (years)':>8}  {'loss':>7}",
+        line("train", result.train_mae, result.train_loss),
+        line("validation", result.val_mae, result.val_loss),
+        line("test", result.test_mae, result.test_loss),
+        f"best epoch {result.best_epoch} of {result.epochs}, lr {result.lr}, {result.seconds or 0:.1f} s",
+        f"run:     {shown}",
+        f"curves:  tensorboard --logdir {shown}",
+    ]
+    return "\n".join(lines)
+
+
+def _profiled(folder: Path, wanted: bool) -> Any:
+    from contextlib import nullcontext
+
+    from vec2uage.training.profile import profiled
+
+    return profiled(folder) if wanted else nullcontext()

@@ -1,0 +1,36 @@
+"""Losses, element by element; the trainer averages them over the samples of each run."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from vec2uage.config.settings import settings
+
+
+@settings
+class MSE:
+    """Squared error in years squared (the paper's loss, section 3.5)."""
+
+    def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
+        return (predicted - age) ** 2
+
+
+@settings
+class L1:
+    """Absolute error in years."""
+
+    def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
+        return (predicted - age).abs()
+
+
+@settings
+class Huber:
+    """Squared error up to `delta` years, linear beyond (Huber 1964; scaled as `torch.nn.HuberLoss`)."""
+
+    delta: Annotated[float, Field(gt=0)]
+
+    def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
+        return torch.nn.functional.huber_loss(predicted, age, reduction="none", delta=self.delta)

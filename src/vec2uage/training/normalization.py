@@ -1,0 +1,37 @@
+"""Input normalisation: fitted on training vectors only, saved with the model as two vectors and a flag."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Kind = Literal["l2", "none", "standardize"]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """`l2` scales each vector to length 1; `standardize` subtracts the training mean and divides by the deviation."""
+
+    kind: Kind
+    mean: Float[Tensor, " D"] | None = None
+    std: Float[Tensor, " D"] | None = None
+
+    def __call__(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        if self.kind == "l2":
+            return vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        if self.mean is not None and self.std is not None:
+            return (vectors - self.mean) / self.std
+        return vectors
+
+
+def fit(kind: Kind, train: Float[Tensor, "N D"]) -> Normalization:
+    """Fit a normalisation on the training vectors `[N, D] float32`."""
+    if kind != "standardize":
+        return Normalization(kind)
+    mean = train.double().mean(0)
+    std = train.double().std(0, correction=0)
+    # A dimension that never varies carries nothing: dividing by 1 leaves it at zero instead of at infinity.
+    std = torch.where(std > 0, std, torch.ones_like(std))
+    return Normalization(kind, mean.float(), std.float())

@@ -1,0 +1,81 @@
+"""What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from vec2uage.config.settings import settings
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where training stands; all runs of a stack share it. Counts start at 0, `step` counts all epochs."""
+
+    epoch: int
+    step: int
+    steps_per_epoch: int
+    max_epochs: int
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.max_epochs
+
+
+def spread(per_run: Tensor, like: Tensor) -> Tensor:
+    """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run, in the dtype of `like`."""
+    return per_run.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+@settings
+class StackedOptimizer:
+    """Base of all optimisers. `per_run` names the options that may differ between the runs of one stack.
+
+    The trainer hands these options back as `options`, a dict of `[K]` float64 tensors. State is a dict of
+    `[K, ...]` tensors, so that removing finished runs is one indexing for every optimiser.
+    """
+
+    lr: Annotated[float, Field(gt=0)]
+    per_run: ClassVar[tuple[str, ...]] = ("lr",)
+    averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
+
+    def init(self, options: Tensors, params: Tensors) -> Any:
+        """Return the state before the first step."""
+        return {}
+
+    def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Any, lr: Tensor) -> None:
+        """Update `params` in place from `grads`, both `[K, ...]`, with learning rates `lr` `[K]`."""
+        raise TypeError(f"{type(self).__name__} must define step()")
+
+    def select(self, state: Any, keep: Tensor, params: Tensors) -> Any:
+        """Return the state of the runs `keep` (indices); `params` are already reduced to them."""
+        return {name: tensor[keep] for name, tensor in state.items()}
+
+    def learning_rate(self, options: Tensors, scheduled: Tensor, clock: Clock) -> Tensor:
+        """Return the learning rates `[K]` of this step, given those of the schedule."""
+        return scheduled
+
+    def averaging(self, clock: Clock) -> bool:
+        """Tell whether weight averaging has begun; from then on the schedule stands still."""
+        return False
+
+    def after_step(self, params: Tensors, state: Any, clock: Clock) -> None:
+        """Look at the parameters after the step `clock` (averaging optimisers do)."""
+
+    def evaluated(self, params: Tensors, state: Any) -> Tensors:
+        """Return the weights that validation, early stopping and the checkpoint look at."""
+        return params
+
+
+def zeros_like(params: Tensors, prefix: str) -> Tensors:
+    """Return a zero tensor per parameter under the key `prefix/name`."""
+    return {f"{prefix}/{name}": torch.zeros_like(p, requires_grad=False) for name, p in params.items()}
+
+
+def any_set(option: Tensor) -> bool:
+    """Tell whether any run of the stack uses this option (is not zero)."""
+    return bool((option != 0).any())

@@ -1,0 +1,20 @@
+"""A profile of training, written next to the run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch.profiler import ProfilerActivity, profile
+
+from vec2uage.base.atomic import replacing, write_text
+
+
+@contextmanager
+def profiled(folder: Path) -> Iterator[None]:
+    """Profile the block: `profile.txt`, operations by their own time, and `profile.json` for chrome://tracing."""
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        yield
+    table = recorded.key_averages().table(sort_by="self_cpu_time_total", row_limit=30)
+    write_text(folder / "profile.txt", table)
+    with replacing(folder / "profile.json") as temporary:
+        recorded.export_chrome_trace(str(temporary))

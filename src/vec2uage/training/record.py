@@ -1,0 +1,176 @@
+"""What a run leaves behind in its folder: metrics, events, the model, predictions and result.json."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base.provenance import code_fingerprint, provenance
+from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.result import RunResult, Status
+from vec2uage.runs.tensorboard import EventLog
+from vec2uage.training import checkpoint
+from vec2uage.training.data import TrainingData
+from vec2uage.training.range_test import Curve
+from vec2uage.training.spec import RunSettings
+from vec2uage.training.trainer import Epoch, Outcome
+
+# Chosen files that TensorBoard shows as hyperparameters.
+_GROUPS = (
+    "dataset",
+    "augmentation",
+    "model",
+    "optimizer",
+    "loss",
+    "lr_schedule",
+    "lr_finder",
+    "early_stopping",
+)
+_METRICS = ("mae/best_val", "mae/best_train", "mae/test")
+
+
+@dataclass
+class Recorder:
+    """Writes one run's folder while it trains; `end` returns what it wrote as result.json."""
+
+    folder: RunFolder
+    settings: RunSettings
+    command: str
+
+    def __post_init__(self) -> None:
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._metrics = MetricsLog(self.folder.metrics)
+        self._events = EventLog(self.folder.path)
+        self._events.hparams(_hparams(self.settings), _METRICS, shown=self.settings.swept or ("optimizer", "seed"))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Write one epoch to metrics.csv and TensorBoard."""
+        self._metrics.append(**{("epoch" if k == "number" else k): v for k, v in asdict(epoch).items()})
+        self._events.scalars(
+            epoch.number,
+            {
+                "loss/train": epoch.train_loss,
+                "loss/val": epoch.val_loss,
+                "mae/train": epoch.train_mae,
+                "mae/val": epoch.val_mae,
+                "lr": epoch.lr,
+            },
+        )
+
+    def end(self, outcome: Outcome, data: TrainingData) -> RunResult:
+        """Write all that is known at the end of the run, result.json last: a folder that has it is complete."""
+        settings = self.settings
+        if outcome.curve is not None:
+            write_curve(self.folder, outcome.curve)
+        if outcome.weights:
+            checkpoint.save(
+                self.folder.checkpoint,
+                outcome.weights,
+                settings.model,
+                data.dimension,
+                data.normalization,
+                data.encoder,
+            )
+        if outcome.predictions is not None:
+            self.folder.write_predictions(
+                data.test_names, data.test_subjects, data.test.age.cpu().numpy(), outcome.predictions
+            )
+        if outcome.best_epoch is not None and outcome.test_mae is not None:
+            best = dict(zip(_METRICS, (outcome.val_mae, outcome.train_mae, outcome.test_mae), strict=True))
+            self._events.scalars(outcome.best_epoch, {tag: v for tag, v in best.items() if v is not None})
+        self._close(outcome.status)
+        result = self._result(
+            status=outcome.status,
+            reason=outcome.reason,
+            lr=outcome.lr,
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            train_mae=outcome.train_mae,
+            val_mae=outcome.val_mae,
+            test_mae=outcome.test_mae,
+            train_loss=outcome.train_loss,
+            val_loss=outcome.val_loss,
+            test_loss=outcome.test_loss,
+            seconds=outcome.seconds,
+            parameters=sum(t.numel() for t in outcome.weights.values()),
+            data_fingerprint=data.fingerprint,
+            encoder=data.encoder,
+        )
+        self.folder.write_result(result)
+        return result
+
+    def fail(self, reason: str, status: Status = "failed") -> RunResult:
+        """Write the result of a run that could not be trained."""
+        self._close(status)
+        result = self._result(status=status, reason=reason)
+        self.folder.write_result(result)
+        return result
+
+    def _close(self, status: Status) -> None:
+        self._metrics.close()
+        self._events.close(status)
+
+    def _result(self, **known: Any) -> RunResult:
+        settings = self.settings
+        return RunResult(
+            name=self.folder.path.name,
+            seed=settings.seed,
+            optimizer=settings.choice("optimizer"),
+            model=settings.choice("model"),
+            dataset=settings.choice("dataset"),
+            config_hash=settings.config_hash,
+            code=code_fingerprint(),
+            command=self.command,
+            overrides=list(settings.overrides),
+            started=self._started,
+            provenance=provenance(),
+            **known,
+        )
+
+
+def _hparams(settings: RunSettings) -> dict[str, str | float]:
+    """What TensorBoard lists for a run; the same keys for all runs of a sweep, or its tab would lose columns."""
+    swept = dict(override.split("=", 1) for override in settings.overrides if override.split("=")[0] in settings.swept)
+    return {
+        **{group: settings.choice(group) for group in _GROUPS},
+        "seed": settings.seed,
+        "optimizer.lr": settings.optimizer.lr,
+        "batch_size": settings.trainer.batch_size,
+        "max_epochs": settings.trainer.max_epochs,
+        "normalization": settings.normalization,
+        "precision": settings.trainer.precision,
+        **{key: _number(value) for key, value in swept.items() if key not in ("seed", "optimizer.lr", *_GROUPS)},
+    }
+
+
+def _number(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def write_curve(folder: RunFolder, curve: Curve) -> None:
+    """Write a range test as numbers and as a plot."""
+    lines = [
+        f"{lr!r},{loss!r},{smoothed!r}"
+        for lr, loss, smoothed in zip(curve.lr.tolist(), curve.loss.tolist(), curve.smoothed.tolist(), strict=True)
+    ]
+    write_text(folder.lr_range_test_csv, "\n".join(["lr,loss,smoothed", *lines]) + "\n")
+    with replacing(folder.lr_range_test_png) as temporary:
+        plot_curve(curve).savefig(temporary, format="png", dpi=110)
+
+
+def plot_curve(curve: Curve) -> Any:
+    """Return a figure of loss against learning rate with the suggestion marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(curve.lr, curve.loss, color="0.75", linewidth=1, label="batch loss")
+    axes.plot(curve.lr, curve.smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
+    if curve.suggestion is not None:
+        axes.axvline(curve.suggestion, color="#D55E00", linestyle="--", label=f"suggestion {curve.suggestion:.3g}")
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="loss", title="learning-rate range test")
+    axes.legend(frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,176 @@
+"""The settings of one run, read from a composed configuration, and what makes two runs fit into one stack."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+import torch
+from omegaconf import DictConfig
+from pydantic import Field
+
+from vec2uage.config.component import Component
+from vec2uage.config.settings import settings
+from vec2uage.config.validate import check_call, check_settings, check_value, refuse, target_of, to_container
+from vec2uage.data.dataset import Dataset
+from vec2uage.training.early_stopping import NoEarlyStopping
+from vec2uage.training.models import Precision
+from vec2uage.training.normalization import Kind
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
+from vec2uage.training.optimizers.torch_optim import TorchOptim
+from vec2uage.training.range_test import NoRangeTest
+from vec2uage.training.schedules import Schedule
+
+Count = Annotated[int, Field(ge=1)]
+
+
+@settings
+class Trainer:
+    """How long, in what pieces and where to train; `threads` and `stack_size` never change a number."""
+
+    max_epochs: Count
+    batch_size: Count
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Precision
+    threads: Count | Literal["auto"]
+    stack_size: Count | Literal["auto"]
+    overfit: bool
+    profile: bool
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that determines a run; hashable, free of tensors and of `DictConfig`."""
+
+    seed: int
+    dataset: Dataset
+    augmentation: Any
+    normalization: Kind
+    model: Component
+    optimizer: StackedOptimizer
+    loss: Any
+    lr_schedule: Schedule
+    lr_finder: NoRangeTest
+    early_stopping: NoEarlyStopping
+    trainer: Trainer
+    choices: tuple[tuple[str, str], ...] = ()
+    overrides: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
+    config_hash: str = ""
+
+    @property
+    def split_seed(self) -> int:
+        return self.seed if self.dataset.split.seed == "run" else self.dataset.split.seed
+
+    def choice(self, group: str) -> str:
+        """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""
+        return dict(self.choices).get(group, group)
+
+    def stack_key(self) -> "RunSettings":
+        """Return these settings without all that may differ between the runs of one stack."""
+        common = {
+            name: _without_per_run(getattr(self, name)) for name in ("optimizer", "lr_schedule", "early_stopping")
+        }
+        dataset = replace(self.dataset, split=replace(self.dataset.split, seed=self.split_seed))
+        return replace(self, seed=0, dataset=dataset, choices=(), overrides=(), swept=(), config_hash="", **common)
+
+
+def per_run_options(parts: Sequence[Any], device: torch.device) -> Tensors:
+    """Stack the options of K settings objects that `per_run` names into `[K] float64` tensors."""
+    return {
+        name: torch.tensor([float(getattr(p, name)) for p in parts], dtype=torch.float64, device=device)
+        for name in parts[0].per_run
+    }
+
+
+def from_config(
+    cfg: DictConfig, choices: dict[str, str], overrides: Sequence[str], fixed: Sequence[str] | None = None
+) -> RunSettings:
+    """Check a composed configuration and turn it into settings.
+
+    `choices` are the files chosen for the groups, `overrides` what was set, `fixed` the keys among them that are the
+    same for all jobs of a sweep (None: no sweep).
+
+    Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
+    """
+    plain = to_container(cfg)
+    problems: list[str] = []
+    parts: dict[str, Any] = {
+        "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),
+        "normalization": check_value(Kind, plain["normalization"], "normalization", problems),
+        "trainer": check_settings(Trainer, plain["trainer"], "trainer", problems),
+        "model": _model(plain["model"], problems),
+        "optimizer": _optimizer(plain["optimizer"], problems),
+    }
+    for group, base in _GROUPS.items():
+        parts[group] = _component(plain[group], group, base, problems)
+    refuse(problems)
+    return RunSettings(
+        **parts,
+        choices=tuple(sorted(choices.items())),
+        overrides=tuple(overrides),
+        swept=() if fixed is None else tuple(key for key in map(_key, overrides) if key not in fixed),
+        config_hash=_hash({k: v for k, v in plain.items() if k not in ("overwrite", "name")}),
+    )
+
+
+_GROUPS: dict[str, type | None] = {
+    "dataset": Dataset,
+    "augmentation": None,
+    "loss": None,
+    "lr_schedule": Schedule,
+    "lr_finder": NoRangeTest,
+    "early_stopping": NoEarlyStopping,
+}
+# What vec2uage itself passes to a user's class, so that a configuration cannot set it.
+_GIVEN = {"model": {"in_features"}, "optimizer": {"params"}}
+
+
+def _component(values: Any, group: str, base: type | None, problems: list[str]) -> Any:
+    target = target_of(values, group, problems)
+    if target is None:
+        return None
+    if base is not None and not (isinstance(target, type) and issubclass(target, base)):
+        problems.append(f"{group}._target_ = {values['_target_']}: must be a subclass of {base.__name__}")
+        return None
+    return check_settings(target, values, group, problems)
+
+
+def _model(values: Any, problems: list[str]) -> Component | None:
+    target = target_of(values, "model", problems)
+    if target is None:
+        return None
+    if not (isinstance(target, type) and issubclass(target, torch.nn.Module)):
+        problems.append(f"model._target_ = {values['_target_']}: must be a subclass of torch.nn.Module")
+        return None
+    return check_call(values["_target_"], values, "model", _GIVEN["model"], problems)
+
+
+def _optimizer(values: Any, problems: list[str]) -> StackedOptimizer | None:
+    target = target_of(values, "optimizer", problems)
+    if target is None:
+        return None
+    if isinstance(target, type) and issubclass(target, torch.optim.LBFGS):
+        problems.append("optimizer._target_ = torch.optim.LBFGS: it re-evaluates the loss within a step (closure)")
+        return None
+    if isinstance(target, type) and issubclass(target, torch.optim.Optimizer):
+        component = check_call(values["_target_"], values, "optimizer", _GIVEN["optimizer"], problems)
+        options = {name: value for name, value in component.options if name != "lr"}
+        lr = check_value(Annotated[float, Field(gt=0)], values.get("lr"), "optimizer.lr", problems)
+        foreign = Component(component.target, tuple(options.items()))
+        return None if lr is None else TorchOptim(lr=lr, component=foreign)
+    return _component(values, "optimizer", StackedOptimizer, problems)
+
+
+def _without_per_run(part: Any) -> Any:
+    names = {f.name for f in fields(part)} & set(part.per_run)
+    return type(part), tuple((f.name, getattr(part, f.name)) for f in fields(part) if f.name not in names)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _hash(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
