@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
@@ -46,10 +47,13 @@ def load(path: Path | str) -> VectorSet:
         raise UserError(f"{path}: no vector file of this version of vec2uage (format {version}, known is {FORMAT})")
     try:
         vectors = _whole(table["vectors"])
+        if vectors.null_count:
+            raise ValueError(f"{vectors.null_count} rows have no vector")
         return VectorSet(
-            vectors=vectors.flatten().to_numpy().reshape(len(table), vectors.type.list_size),
-            ages=_whole(table["ages"]).to_numpy(),
-            **{name: _whole(table[name]).to_numpy(zero_copy_only=False) for name in TEXTS},
+            # not Arrow's to_numpy, which imports pandas: half a second of every start
+            vectors=np.from_dlpack(vectors.values).reshape(len(table), vectors.type.list_size),
+            ages=np.from_dlpack(_whole(table["ages"])),
+            **{name: np.array(table[name].to_pylist(), dtype=object) for name in TEXTS},
             encoder=metadata[ENCODER_KEY].decode(),
         )
     except (pa.ArrowException, KeyError, AttributeError, ValueError) as error:
