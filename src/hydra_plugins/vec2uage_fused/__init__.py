@@ -3,27 +3,30 @@
 Hydra imports this file at every start, so all work and every heavy import is in `vec2uage.sweep`.
 """
 
+import inspect
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
 
-class FusedLauncher(Launcher):
-    """Trains all jobs of a sweep in this process, as stacks."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._context, self._task_function, self._config = hydra_context, task_function, config
+class FusedLauncher(BasicLauncher):
+    """Trains all jobs of a sweep in this process, as stacks; jobs of any program but `vec2uage.train` one by one."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        assert self.config is not None
+        program, train = inspect.getmodule(self.task_function), find_spec("vec2uage.train")
+        if program is None or train is None or program.__file__ != train.origin:
+            return super().launch(job_overrides, initial_job_idx)
         from vec2uage.sweep.launch import launch_fused
 
-        return launch_fused(self._context, self._task_function, self._config, job_overrides, initial_job_idx)
+        return launch_fused(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)
 
 
 class GridSweeper(BasicSweeper):

@@ -5,31 +5,42 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from vec2uage.base.errors import UserError
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
+
+# As the user set it; `run` sets it for Hydra, which then hands exceptions on instead of printing its own traceback.
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 log = logging.getLogger(__name__)
 
 
 def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing a traceback of its own
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         entry()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        if wants_traceback or not _is_users(error):
-            raise
-        print(f"error: {_sentence(error)}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our output (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        end(error)
+
+
+def end(error: Exception) -> NoReturn:
+    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
+    if _WANTS_TRACEBACK or not _is_users(error):
+        raise error
+    print(f"error: {_sentence(error)}", file=sys.stderr)
+    sys.exit(1)
 
 
 @contextmanager
@@ -58,24 +69,35 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def _is_users(error: Exception) -> bool:
+    """Tell whether the user can mend an error: bad input, a full or forbidden disk, options that Hydra refuses."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    return isinstance(error, UserError | HydraException | OmegaConfBaseException)
+    if isinstance(error, UserError | OSError | HydraException | OmegaConfBaseException):
+        return True
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, ValueError) and str(frame.f_globals["__name__"]).startswith("hydra._internal.")
 
 
 def _sentence(error: Exception) -> str:
-    """Say what is wrong; for a key that does not exist, which keys there are (Hydra only says that it is not there)."""
+    """Say what is wrong; for a key or choice that does not exist, which there are."""
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from vec2uage.config.validate import unknown_option
 
     cause = error.__cause__
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group} = {choice}: no such choice; allowed are: {', '.join(error.options)}"
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
         value = str(error).rpartition("=")[2]
         return unknown_option(str(cause.full_key or cause.key), value, keys)
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
-    return str(error).replace("\n", " ") if not isinstance(error, UserError) else str(error)
+    where = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
+    return where + str(error).replace("\n", " ")

@@ -22,8 +22,8 @@ def conf_dir() -> str:
 def folder_name(overrides: Sequence[str]) -> str:
     """Name a folder after the options that were set: `optimizer=sgd,seed=1`, or `default` for none.
 
-    Keys lose their group, paths their folder, and odd characters are left out; a short hash at the end tells apart
-    what was shortened, so that different options never share a folder.
+    Keys lose their group where they stay distinct, paths their folder, and odd characters are left out; a short hash
+    at the end tells apart what was shortened, so that different options never share a folder.
     """
     full = ",".join(o for o in overrides if not o.lstrip("+").startswith(_UNNAMED))
     short = _short(full)
@@ -34,7 +34,7 @@ def folder_name(overrides: Sequence[str]) -> str:
 
 def job_name(number: int, swept: str) -> str:
     """Name a sweep's job after its number and the options that are swept: `003_optimizer=sgd,seed=1`."""
-    return f"{number:03d}_{_short(swept)}"
+    return f"{number:03d}_{_short(swept)}" if swept else f"{number:03d}"
 
 
 def register_resolvers() -> None:
@@ -44,7 +44,12 @@ def register_resolvers() -> None:
 
 
 def _short(text: str) -> str:
-    """`dataset.path=data/faces.npz,seed=1` -> `path=faces,seed=1`."""
-    without_group = re.sub(r"(?:^|(?<=,))[^=,]*\.(?=[^=,]*=)", "", text)
-    without_folder = re.sub(r"=[^,=]*/([^,/]*?)(?:\.\w+)?(?=,|$)", r"=\1", without_group)
-    return re.sub(r"[^\w.,=+~-]", "", without_folder)[:_LONGEST]
+    """`dataset.path=data/faces.npz,seed=1` -> `path=faces,seed=1`; keys that would be alike keep their group."""
+    last = [key.rpartition(".")[2] for key in re.findall(r"(?:^|(?<=,))[^=,]+(?==)", text)]
+
+    def without_group(key: re.Match[str]) -> str:
+        return key[0] if last.count(key[2]) > 1 else key[2]
+
+    text = re.sub(r"(?:^|(?<=,))([^=,]*\.)([^=,.]+)(?==)", without_group, text)
+    text = re.sub(r"=[^,=]*/([^,/]*?)(?:\.\w+)?(?=,|$)", r"=\1", text)
+    return re.sub(r"[^\w.,=+~-]", "", text, flags=re.ASCII)[:_LONGEST]

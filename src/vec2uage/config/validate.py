@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
@@ -19,6 +19,8 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
     """Resolve a composed config to plain containers; UserError names what cannot be resolved."""
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is missing: set {error.full_key}=...") from None
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{error.full_key}: {first_line}") from None
@@ -28,12 +30,14 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
 
 def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list[str]) -> Any:
     """Build the settings class `cls` from `values`; append to `problems` one line per mistake instead of raising."""
+    if not is_dataclass(cls) or cls.__hash__ is None:
+        problems.append(f"{key}._target_ = {values['_target_']}: must be a class made with @vec2uage.config.settings")
+        return None
     plain = {name: _tuples(value) for name, value in values.items() if name != "_target_"}
     try:
         return TypeAdapter(cls).validate_python(plain)
     except ValidationError as error:
-        for item in error.errors():
-            problems.append(_sentence(cls, key, item))
+        problems.extend(_sentences(cls, key, error))
         return None
 
 
@@ -63,7 +67,7 @@ def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
     try:
         return TypeAdapter(kind).validate_python(_tuples(value))
     except ValidationError as error:
-        problems.extend(_describe(key, item) for item in error.errors())
+        problems.append(_describe(key, error.errors()))
         return None
 
 
@@ -94,29 +98,39 @@ def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
     return f"{key} = {value!r}: no such option; {hint}allowed are: {', '.join(sorted(allowed)) or 'none'}"
 
 
-def _sentence(cls: Any, key: str, item: Any) -> str:
-    path = [str(part) for part in item["loc"]]
-    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        owner = cls
-        for part in path[:-1]:
-            owner = get_type_hints(owner).get(part, owner)
-        allowed = [f.name for f in fields(owner) if f.init] if is_dataclass(owner) else []
-        return unknown_option(".".join([key, *path]), item["input"], allowed)
-    return _describe(".".join([key, *path]), item)
+def _sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
+    """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
+    sentences = []
+    items_of: dict[str, list[Any]] = {}
+    for item in error.errors():
+        owner, path = cls, key
+        for part in map(str, item["loc"]):
+            allowed = [f.name for f in fields(owner) if f.init] if is_dataclass(owner) else []
+            if part not in allowed and item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+                sentences.append(unknown_option(f"{path}.{part}", item["input"], allowed))
+                break
+            if part not in allowed:  # a type of a union or a place within a value, not an option
+                items_of.setdefault(path, []).append(item)
+                break
+            path, owner = f"{path}.{part}", get_type_hints(owner)[part]
+        else:
+            items_of.setdefault(path, []).append(item)
+    return sentences + [_describe(path, items) for path, items in items_of.items()]
 
 
-def _describe(key: str, item: Any) -> str:
-    if item["type"] in ("missing", "missing_argument"):
+def _describe(key: str, items: list[Any]) -> str:
+    if items[0]["type"] in ("missing", "missing_argument"):
         return f"{key} is missing"
-    text = item["msg"].replace("Input should be", "should be").removeprefix("Value error, ")
-    return f"{key} = {item['input']!r}: {text}"
+    texts = [item["msg"].replace("Input should be", "should be").removeprefix("Value error, ") for item in items]
+    value = "" if isinstance(items[0]["input"], dict) else f" = {items[0]['input']!r}"
+    return f"{key}{value}: {' or '.join(dict.fromkeys(texts))}"
 
 
 def _simple_types(target: str) -> dict[str, Any]:
     """Return the annotated types of a signature that a value can be checked against."""
     found = locate(target)
     try:
-        hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+        hints = get_type_hints(found.__init__ if inspect.isclass(found) else found, include_extras=True)
     except Exception:  # a foreign signature may name types that do not exist at run time
         return {}
     checkable = {}

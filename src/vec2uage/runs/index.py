@@ -32,12 +32,31 @@ def collect(root: Path) -> tuple[list[RunResult], dict[Path, str]]:
     return results, rejects
 
 
+def swept(results: Sequence[RunResult]) -> list[str]:
+    """Return the options that were set to different values in different runs, in the order they were set."""
+    options = [_options(result) for result in results]
+    keys = dict.fromkeys(key for values in options for key in values)
+    return [key for key in keys if len({values.get(key) for values in options}) > 1]
+
+
+def value(result: RunResult, option: str) -> str:
+    """Return what `option` was set to for a run, as it was typed; empty if it was not set."""
+    return _options(result).get(option, "")
+
+
 def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
-    """Write one row a run with all scalar fields of `result.json`; None is an empty cell."""
+    """Write one row a run with all scalar fields of `result.json`, then the swept options; None is an empty cell."""
+    options = [option for option in swept(results) if option not in _SCALARS]
     with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(_SCALARS)
-        writer.writerows([getattr(result, name) for name in _SCALARS] for result in results)
+        writer.writerow((*_SCALARS, *options))
+        for result in results:
+            scalars = [getattr(result, name) for name in _SCALARS]
+            writer.writerow(scalars + [value(result, option) for option in options])
+
+
+def _options(result: RunResult) -> dict[str, str]:
+    return dict(override.lstrip("+~").partition("=")[::2] for override in result.overrides)
 
 
 def _natural(path: Path) -> list[str | int]:

@@ -1,6 +1,6 @@
 """Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ class Job:
 
 def group(jobs: Sequence[Job]) -> list[list[Job]]:
     """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options)."""
-    groups: dict[RunSettings, list[Job]] = {}
+    groups: dict[Hashable, list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.settings.stack_key(), []).append(job)
     return list(groups.values())

@@ -17,6 +17,7 @@ from vec2uage.base import cli
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
+from vec2uage.config.validate import check_value, refuse
 from vec2uage.runs.folder import RunFolder, claim
 from vec2uage.runs.index import collect, write_table
 from vec2uage.runs.result import RunResult
@@ -34,26 +35,18 @@ def run_single(cfg: DictConfig) -> None:
 
     Ends the program with exit code 1 if the run did not complete; as a job of a sweep it raises instead.
     """
-    hydra = HydraConfig.get()
-    fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
-    settings = from_config(cfg, dict(hydra.runtime.choices), list(hydra.overrides.task), fixed)
-    folder = Path(hydra.runtime.output_dir)
-    result = claim(folder, settings.config_hash, code_fingerprint(), bool(cfg.overwrite))
-    if result is not None:
-        log.info("finished before, nothing to do (overwrite=true trains anew)")
-    else:
-        _write_config(folder, cfg)
-        job = Job(settings, folder)
-        with _profiled(folder, settings.trainer.profile):
-            finished = train_jobs([job], command())
-        if job in finished.errors:
-            raise finished.errors[job]
-        result = finished.results[job]
-    if hydra.mode == RunMode.RUN:
-        print(_result_text(result, folder))
-        sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
-    if result.status != "completed":
-        raise UserError(f"{result.name}: {result.status}, {result.reason}")
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        result = _train(cfg, folder)
+        if result.status != "completed":
+            raise UserError(f"{result.name}: {result.status}, {result.reason}")
+        return
+    try:
+        result = _train(cfg, folder)
+    except Exception as error:
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
+    print(_result_text(result, folder))
+    sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
 
 
 def name_jobs(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
@@ -102,7 +95,7 @@ def launch_fused(
         returns.append(job_return)
         context.callbacks.on_job_start(config=cfg, task_function=task_function)
         try:
-            done = claim(folder, settings.config_hash, code_fingerprint(), bool(cfg.overwrite))
+            done = claim(folder, settings.config_hash, code_fingerprint(), _overwrite(cfg))
         except UserError as error:
             _account(job_return, error)
             continue
@@ -124,6 +117,8 @@ def launch_fused(
 
 def summarize(sweep_dir: Path) -> None:
     """Write sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
+    if not sweep_dir.is_dir():  # the sweep was refused before it began
+        return
     results, rejects = collect(sweep_dir)
     if not results:
         return
@@ -136,6 +131,31 @@ def summarize(sweep_dir: Path) -> None:
 def command() -> str:
     """Return the command line that is running, as one could type it again."""
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
+
+
+def _overwrite(cfg: DictConfig) -> bool:
+    problems: list[str] = []
+    wanted = check_value(bool, cfg.overwrite, "overwrite", problems)
+    refuse(problems)
+    return bool(wanted)
+
+
+def _train(cfg: DictConfig, folder: Path) -> RunResult:
+    """Train the run of `cfg` in `folder`, or return the result that is there."""
+    hydra = HydraConfig.get()
+    fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
+    settings = from_config(cfg, dict(hydra.runtime.choices), list(hydra.overrides.task), fixed)
+    done = claim(folder, settings.config_hash, code_fingerprint(), _overwrite(cfg))
+    if done is not None:
+        log.info("finished before, nothing to do (overwrite=true trains anew)")
+        return done
+    _write_config(folder, cfg)
+    job = Job(settings, folder)
+    with _profiled(folder, settings.trainer.profile):
+        finished = train_jobs([job], command())
+    if job in finished.errors:
+        raise finished.errors[job]
+    return finished.results[job]
 
 
 def _account(job_return: JobReturn, outcome: RunResult | Exception) -> None:

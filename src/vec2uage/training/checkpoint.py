@@ -73,9 +73,14 @@ def load(path: Path, model: Component | None = None) -> Model:
         model = Component(description["target"], tuple((k, frozen(v)) for k, v in description["options"].items()))
     extra = {"in_features": description["in_features"]} if model.accepts("in_features") else {}
     network: nn.Module = model.build(**extra)
-    network.load_state_dict(
-        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    )
+    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        options = ", ".join(f"{name}={value}" for name, value in model.options)
+        raise UserError(
+            f"{path} does not fit {model.target}({options}): pass the model configuration of the run that wrote it"
+        ) from None
     normalization = Normalization(
         description["normalization"], tensors.get("normalization.mean"), tensors.get("normalization.std")
     )

@@ -66,7 +66,7 @@ def read_curve(test: RangeTest, losses: Float[np.ndarray, " steps"]) -> Curve:
     smoothed = smooth(losses, test.smoothing)
     end = explosion(smoothed, test.stop_factor)
     rates, losses, smoothed = test.rates()[:end], losses[:end], smoothed[:end]
-    last = len(smoothed) - test.skip_end
+    last = max(0, len(smoothed) - test.skip_end)
     found = _RULES[test.rule](smoothed[test.skip_begin : last])
     if found is None:
         return Curve(rates, losses, smoothed, None)

@@ -101,7 +101,7 @@ class OneCycle(Schedule):
         last = clock.total_steps - 1
         rising = _anneal(start, base_lr, clock.step / turn)
         falling = _anneal(base_lr, final, (clock.step - turn) / (last - turn))
-        return torch.where(turn >= clock.step, rising, falling)
+        return torch.where(turn > clock.step, rising, falling)
 
 
 @settings

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
@@ -67,13 +67,14 @@ class RunSettings:
         """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""
         return dict(self.choices).get(group, group)
 
-    def stack_key(self) -> "RunSettings":
+    def stack_key(self) -> Hashable:
         """Return these settings without all that may differ between the runs of one stack."""
-        common = {
-            name: _without_per_run(getattr(self, name)) for name in ("optimizer", "lr_schedule", "early_stopping")
-        }
-        dataset = replace(self.dataset, split=replace(self.dataset.split, seed=self.split_seed))
-        return replace(self, seed=0, dataset=dataset, choices=(), overrides=(), swept=(), config_hash="", **common)
+        own = ("seed", "choices", "overrides", "swept", "config_hash")
+        common: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
+        for name in ("optimizer", "lr_schedule", "early_stopping"):
+            common[name] = _without_per_run(common[name])
+        common["dataset"] = replace(self.dataset, split=replace(self.dataset.split, seed=self.split_seed))
+        return tuple(common.items())
 
 
 def per_run_options(parts: Sequence[Any], device: torch.device) -> Tensors:

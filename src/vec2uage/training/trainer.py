@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class Outcome:
     seconds: float = 0.0
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Who watches a stack train; `run` is the position in the sequence of runs given."""
 
