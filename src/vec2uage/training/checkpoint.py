@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, frozen
+from vec2uage.training.models import Precision, stack
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.step import EVALUATION_ROWS
@@ -29,17 +30,25 @@ class Model:
     network: nn.Module
     normalization: Normalization
     encoder: str
+    precision: Precision
 
     @torch.no_grad()
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
-        """Return ages in years for face vectors `[N, D] float32`."""
+        """Return ages in years for face vectors `[N, D] float32`, the same bits as in the run's predictions.csv."""
         x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
-        parts = [self.network(part).reshape(len(part)) for part in x.split(EVALUATION_ROWS)]
+        forward, params, buffers = stack([self.network], self.precision)
+        parts = [forward(params | buffers, part[None])[0] for part in x.split(EVALUATION_ROWS)]
         return torch.cat(parts).numpy()
 
 
 def save(
-    path: Path, weights: Tensors, model: Component, dimension: int, normalization: Normalization, encoder: str
+    path: Path,
+    weights: Tensors,
+    model: Component,
+    dimension: int,
+    normalization: Normalization,
+    encoder: str,
+    precision: Precision = "float32",
 ) -> None:
     """Write a model to `path`, whole or not at all."""
     tensors = {f"network.{name}": tensor.contiguous() for name, tensor in weights.items()}
@@ -54,6 +63,7 @@ def save(
         "in_features": dimension,
         "normalization": normalization.kind,
         "encoder": encoder,
+        "precision": precision,
     }
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"vec2uage": json.dumps(description, sort_keys=True)})
@@ -84,7 +94,7 @@ def load(path: Path, model: Component | None = None) -> Model:
     normalization = Normalization(
         description["normalization"], tensors.get("normalization.mean"), tensors.get("normalization.std")
     )
-    return Model(network.eval(), normalization, description["encoder"])
+    return Model(network.eval(), normalization, description["encoder"], description["precision"])
 
 
 def _read(path: Path) -> tuple[Tensors, dict[str, Any]]:

@@ -70,6 +70,7 @@ class Recorder:
                 data.dimension,
                 data.normalization,
                 data.encoder,
+                settings.trainer.precision,
             )
         if outcome.predictions is not None:
             self.folder.write_predictions(

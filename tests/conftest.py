@@ -1,0 +1,24 @@
+"""Array types of vec2uage are checked in every test, and the real data is found or its tests are skipped."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Before the first import of the package: from here on, a call with a wrong shape or dtype fails.
+install_import_hook("vec2uage", "beartype.beartype")
+
+# A busy machine is no bug: examples may take as long as they do.
+settings.register_profile("vec2uage", deadline=None)
+settings.load_profile("vec2uage")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real vectors and reference numbers, which are not part of the repository."""
+    folder = Path(os.environ.get("VEC2UAGE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder} (set VEC2UAGE_SHARED)")
+    return folder

@@ -1,0 +1,95 @@
+"""The saved model: what comes out is what was trained, and nothing foreign gets in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.training import checkpoint
+from vec2uage.training.normalization import Normalization, fit
+
+
+def saved(path, run, outcome, normalization):
+    checkpoint.save(path, outcome.weights, run.model, 24, normalization, "facenet")
+    return path
+
+
+@pytest.fixture
+def outcome(make_run, make_data, train):
+    return train([make_run("optimizer=adam")], make_data()).outcomes[0]
+
+
+def raw_vectors(rows=37):
+    return np.random.default_rng(0).normal(2, 3, (rows, 24)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["l2", "none", "standardize"])
+def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, tmp_path, make_run, make_data, train):
+    """The normalisation is part of the file: the loaded model takes vectors as they come."""
+    raw = torch.from_numpy(raw_vectors())
+    normalization = fit(kind, torch.from_numpy(raw_vectors(80)))
+    data = make_data()
+    data = replace(data, test=replace(data.test, x=normalization(raw)), normalization=normalization)
+    run = make_run("optimizer=adam")
+    outcome = train([run], data).outcomes[0]
+    model = checkpoint.load(saved(tmp_path / "best.safetensors", run, outcome, normalization))
+    assert np.array_equal(model.predict(raw.numpy()), outcome.predictions)
+    assert model.encoder == "facenet"
+    assert model.normalization.kind == kind
+
+
+def test_a_model_predicts_in_the_precision_it_was_trained_in(tmp_path, make_run, make_data, train):
+    run = make_run("optimizer=adam", "trainer.precision=bf16")
+    outcome = train([run], make_data()).outcomes[0]
+    path = tmp_path / "best.safetensors"
+    checkpoint.save(path, outcome.weights, run.model, 24, Normalization("none"), "facenet", "bf16")
+    assert np.array_equal(checkpoint.load(path).predict(make_data().test.x.numpy()), outcome.predictions)
+
+
+def test_predicting_does_not_touch_the_vectors(tmp_path, make_run, outcome):
+    model = checkpoint.load(saved(tmp_path / "m", make_run("optimizer=adam"), outcome, Normalization("l2")))
+    vectors = raw_vectors()
+    vectors.setflags(write=False)
+    model.predict(vectors)
+    assert np.array_equal(vectors, raw_vectors())
+
+
+def test_a_network_of_the_user_is_not_built_from_a_name_in_a_file(tmp_path, make_run, make_data, train):
+    run = make_run("optimizer=adam", "model._target_=test_models.Foreign", "~model.hidden")
+    outcome = train([run], make_data()).outcomes[0]
+    path = saved(tmp_path / "best.safetensors", run, outcome, Normalization("none"))
+    with pytest.raises(UserError, match=r"test_models\.Foreign: pass that model's configuration"):
+        checkpoint.load(path)
+    predicted = checkpoint.load(path, run.model).predict(make_data().test.x.numpy())
+    assert np.array_equal(predicted, outcome.predictions)
+
+
+def test_a_damaged_file_is_refused(tmp_path, make_run, outcome):
+    path = saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("l2"))
+    whole = path.read_bytes()
+    for length in (0, 5, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="no readable safetensors file"):
+            checkpoint.load(path)
+
+
+def test_a_file_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match="no model written by vec2uage"):
+        checkpoint.load(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        checkpoint.load(tmp_path / "best.safetensors")
+
+
+def test_a_configuration_of_another_network_is_refused(tmp_path, make_run, outcome):
+    path = saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("l2"))
+    with pytest.raises(UserError, match="does not fit"):
+        checkpoint.load(path, Component("vec2uage.training.models.MLP", (("hidden", (8,)),)))

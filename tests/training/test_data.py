@@ -1,0 +1,51 @@
+"""Training data as tensors, from the small synthetic set."""
+
+import numpy as np
+import pytest
+import torch
+
+from vec2uage.data.loading import load_split
+from vec2uage.training.data import load
+
+SMALL = ("dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=30")
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("kind", ["l2", "none", "standardize"])
+def test_every_side_is_scaled_with_what_was_fitted_on_the_training_rows(kind, make_run):
+    run = make_run(*SMALL, normalization=kind)
+    data, split = load(run, CPU), load_split(run.dataset, run.augmentation, 0)
+    for rows, side in ((data.train, split.train), (data.validation, split.validation), (data.test, split.test)):
+        vectors = side.vectors.astype(np.float64)
+        if kind == "l2":
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        if kind == "standardize":
+            train = split.train.vectors.astype(np.float64)
+            vectors = (vectors - train.mean(0)) / train.std(0)
+        np.testing.assert_allclose(rows.x.numpy(), vectors, rtol=1e-3, atol=1e-4)
+        assert rows.age.tolist() == side.ages.tolist()
+    assert data.test_names.tolist() == split.test.names.tolist()
+    assert (data.dimension, data.encoder) == (split.train.dimension, split.train.encoder)
+
+
+def test_runs_with_the_same_data_share_one_copy(make_run):
+    assert load(make_run(*SMALL, seed=1), CPU) is load(make_run(*SMALL, seed=2), CPU)
+
+
+def test_overfit_trains_validates_and_tests_on_one_batch(make_run):
+    data = load(make_run(*SMALL, trainer={"overfit": True, "batch_size": 48}), CPU)
+    assert len(data.train) == 48
+    assert len(data.test_names) == len(data.test_subjects) == 48
+    assert data.train is data.validation is data.test
+
+
+def test_overfitting_makes_the_loss_vanish(make_run, train):
+    run = make_run(
+        *SMALL,
+        "model.hidden=[128,64]",
+        "early_stopping=none",
+        "lr_schedule=constant",
+        optimizer={"lr": 3e-3},
+        trainer={"overfit": True, "max_epochs": 300},
+    )
+    assert train([run], load(run, CPU)).outcomes[0].train_mae < 0.05

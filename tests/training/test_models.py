@@ -1,0 +1,129 @@
+"""Networks alone and stacked."""
+
+import pytest
+import torch
+from torch import nn
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.training import models
+from vec2uage.training.models import MLP
+
+
+class Foreign(nn.Module):
+    """A user's own way of writing the small MLP."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(in_features, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Normed(nn.Module):
+    """A network with buffers, and its input width written down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm1d(24), nn.Linear(24, 1)
+
+    def forward(self, x):
+        return self.out(self.norm(x)).squeeze(-1)
+
+
+def rows(runs, batch, dimension):
+    return torch.randn(runs, batch, dimension, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_papers_network_has_its_number_of_parameters(make_run):
+    paper = make_run("model=vec2uage").model.build(in_features=512)
+    assert sum(p.numel() for p in paper.parameters()) == 427_009
+
+
+def test_hidden_layers_are_an_option_and_none_is_linear_regression(make_run):
+    other = make_run("model.hidden=[40,8]").model.build(in_features=5)
+    assert [layer.out_features for layer in other.layers] == [40, 8, 1]
+    network = make_run("model=linear").model.build(in_features=24)
+    x = rows(1, 9, 24)[0]
+    expected = x @ network.layers[0].weight[0] + network.layers[0].bias
+    torch.testing.assert_close(network(x), expected)
+    assert len(network.layers) == 1
+
+
+@pytest.mark.parametrize("hidden", [(), (512, 256, 128), (64,)])
+def test_a_stack_of_networks_predicts_bit_for_bit_what_each_predicts(hidden):
+    networks = [MLP(128, hidden) for _ in range(5)]
+    forward, params, buffers = models.stack(networks, "float32")
+    x = rows(5, 64, 128)
+    stacked = forward(params, x)
+    assert not buffers
+    for run, network in enumerate(networks):
+        assert torch.equal(stacked[run], network(x[run]))
+
+
+def test_the_formulas_are_those_of_torch_layers():
+    network = MLP(24, (32, 16))
+    sequence = [network.layers[0], nn.ReLU(), network.layers[1], nn.ReLU(), network.layers[2]]
+    x = rows(1, 10, 24)[0]
+    torch.testing.assert_close(network(x), nn.Sequential(*sequence)(x).squeeze(-1), rtol=1e-5, atol=1e-6)
+
+
+def twins(seeds):
+    own = [MLP(24, (32, 16)) for _ in seeds]
+    foreign = [Foreign(24) for _ in seeds]
+    for mine, other in zip(own, foreign, strict=True):
+        for layer, linear in zip(mine.layers, (other.net[0], other.net[2], other.net[4]), strict=True):
+            linear.load_state_dict(layer.state_dict())
+    return own, foreign
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_module_of_the_user_stacks_to_the_same_numbers_and_gradients(runs):
+    own, foreign = twins(range(runs))
+    x = rows(runs, 10, 24)
+    answers = []
+    for networks in (own, foreign):
+        forward, params, _ = models.stack(networks, "float32")
+        predicted = forward(params, x)
+        assert predicted.shape == (runs, 10)
+        answers.append([predicted, *torch.autograd.grad(predicted.square().sum(), list(params.values()))])
+    for mine, other in zip(*answers, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_of_the_user_trains_like_the_same_mlp(make_run, make_data, train):
+    own = make_run("optimizer=sgd", optimizer={"lr": 0.01}, seed=2)
+    # both draw layer by layer from the same stream, so that even the first weights are the same
+    foreign = make_run(
+        "optimizer=sgd", "model._target_=test_models.Foreign", "~model.hidden", optimizer={"lr": 0.01}, seed=2
+    )
+    mine, other = train([own], make_data()), train([foreign], make_data())
+    for ours, theirs in zip(mine.epochs[0], other.epochs[0], strict=True):
+        assert theirs.val_loss == pytest.approx(ours.val_loss, rel=1e-3)
+
+
+def test_the_seed_draws_the_weights_and_leaves_torchs_own_stream_alone():
+    component = Component("vec2uage.training.models.MLP", (("hidden", (8,)),))
+    before = torch.get_rng_state()
+    first, again, other = (models.build(component, 4, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.layers[0].weight, again.layers[0].weight)
+    assert not torch.equal(first.layers[0].weight, other.layers[0].weight)
+
+
+def test_buffers_train_and_are_kept_but_cannot_be_averaged(make_run, make_data, train):
+    normed = ("model._target_=test_models.Normed", "~model.hidden")
+    outcome = train([make_run(*normed, "optimizer=sgd", seed=seed) for seed in (1, 2)], make_data()).outcomes[1]
+    assert outcome.weights["norm.running_mean"].abs().sum() > 0
+    with pytest.raises(UserError, match="has buffers"):
+        train([make_run(*normed, "optimizer=swa")], make_data())
+
+
+def test_bf16_computes_products_in_bfloat16_and_answers_in_float32():
+    networks = [MLP(128, (64,)) for _ in range(2)]
+    x = rows(2, 16, 128)
+    exact, rounded = (models.stack(networks, p)[0](models.stack(networks, p)[1], x) for p in ("float32", "bf16"))
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(exact, rounded, rtol=0.05, atol=0.02)

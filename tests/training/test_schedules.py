@@ -1,0 +1,145 @@
+"""Schedules of stacked runs against their twins in torch.optim.lr_scheduler, each run with its own options."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import lr_scheduler
+
+from vec2uage.training.optimizers.base import Clock
+from vec2uage.training.schedules import Constant, Cosine, Cyclic, OneCycle, Plateau
+from vec2uage.training.spec import per_run_options
+
+CPU = torch.device("cpu")
+RATES = (0.1, 0.02, 0.5)
+EPOCHS, STEPS_PER_EPOCH = 8, 5
+
+
+def twin_optimizer(lr):
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+
+
+def rates_per_step(parts, epochs=EPOCHS, steps_per_epoch=STEPS_PER_EPOCH):
+    options, base = per_run_options(parts, CPU), torch.tensor(RATES[: len(parts)], dtype=torch.float64)
+    state = parts[0].init(options, base)
+    return np.array(
+        [
+            parts[0].lr(options, state, base, Clock(step // steps_per_epoch, step, steps_per_epoch, epochs)).tolist()
+            for step in range(epochs * steps_per_epoch)
+        ]
+    ).T
+
+
+def twin_rates(make, lr, steps=EPOCHS * STEPS_PER_EPOCH):
+    optimizer = twin_optimizer(lr)
+    schedule = make(optimizer)
+    rates = []
+    for step in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step + 1 < steps:
+            schedule.step()
+    return rates
+
+
+def test_constant_stays():
+    assert (rates_per_step([Constant()] * 3) == np.array(RATES)[:, None]).all()
+
+
+def test_cosine_is_that_of_torch():
+    lows = (0.0, 0.01, 0.3)
+    ours = rates_per_step([Cosine(min_lr=low) for low in lows])
+    for run, low in enumerate(lows):
+        twin = twin_rates(lambda o, low=low: lr_scheduler.CosineAnnealingLR(o, 40, eta_min=low), RATES[run])
+        np.testing.assert_allclose(ours[run], twin, rtol=1e-9)
+
+
+def test_one_cycle_is_that_of_torch():
+    options = ((0.3, 25.0, 1e4), (0.1, 10.0, 2.0), (0.75, 1.0, 100.0))
+    ours = rates_per_step([OneCycle(warmup=w, start_divisor=s, final_divisor=f) for w, s, f in options])
+    for run, (warmup, start, final) in enumerate(options):
+
+        def make(o, run=run, warmup=warmup, start=start, final=final):
+            return lr_scheduler.OneCycleLR(
+                o, RATES[run], 40, pct_start=warmup, div_factor=start, final_div_factor=final, cycle_momentum=False
+            )
+
+        np.testing.assert_allclose(ours[run], twin_rates(make, RATES[run]), rtol=1e-9)
+
+
+@given(warmup=st.floats(0.01, 0.99), epochs=st.integers(1, 6), steps_per_epoch=st.integers(1, 6))
+def test_one_cycle_gives_a_rate_at_every_step_however_short_the_run(warmup, epochs, steps_per_epoch):
+    part = OneCycle(warmup=warmup, start_divisor=25.0, final_divisor=1e4)
+    rates = rates_per_step([part], epochs, steps_per_epoch)
+    assert np.isfinite(rates).all()
+    assert (rates > 0).all()
+
+
+def test_one_cycle_survives_a_warm_up_of_exactly_one_step():
+    part = OneCycle(warmup=0.5, start_divisor=25.0, final_divisor=1e4)
+    np.testing.assert_allclose(rates_per_step([part], 1, 2), [[0.1, 0.1 / 25 / 1e4]])
+
+
+@pytest.mark.parametrize(("mode", "twin_mode"), [("constant", "triangular"), ("halving", "triangular2")])
+def test_cyclic_is_that_of_torch(mode, twin_mode):
+    options = ((0.1, 1.0), (0.5, 2.0), (0.01, 0.6))
+    ours = rates_per_step([Cyclic(low=low, epochs_up=up, mode=mode) for low, up in options])
+    for run, (low, up) in enumerate(options):
+
+        def make(o, run=run, low=low, up=up):
+            return lr_scheduler.CyclicLR(
+                o,
+                RATES[run] * low,
+                RATES[run],
+                step_size_up=up * STEPS_PER_EPOCH,
+                mode=twin_mode,
+                cycle_momentum=False,
+            )
+
+        np.testing.assert_allclose(ours[run], twin_rates(make, RATES[run]), rtol=1e-9)
+
+
+LOSSES = st.lists(st.tuples(*[st.floats(0.5, 10, width=16)] * 3), min_size=1, max_size=25)
+
+
+@given(LOSSES)
+def test_plateau_is_that_of_torch(losses):
+    options = (
+        {"patience": 0, "factor": 0.1, "threshold": 1e-4, "min_lr": 0.0},
+        {"patience": 2, "factor": 0.5, "threshold": 0.2, "min_lr": 0.004},
+        {"patience": 1, "factor": 0.9, "threshold": 0.0, "min_lr": 0.45},
+    )
+    parts = [Plateau(**o) for o in options]
+    given_, base = per_run_options(parts, CPU), torch.tensor(RATES, dtype=torch.float64)
+    state = parts[0].init(given_, base)
+    optimizers = [twin_optimizer(lr) for lr in RATES]
+    twins = [lr_scheduler.ReduceLROnPlateau(o, eps=0, **kw) for o, kw in zip(optimizers, options, strict=True)]
+    for epoch, row in enumerate(losses):
+        parts[0].observe(given_, state, torch.tensor(row, dtype=torch.float64))
+        for twin, loss in zip(twins, row, strict=True):
+            twin.step(loss)
+        ours = parts[0].lr(given_, state, base, Clock(epoch + 1, epoch + 1, 1, 100))
+        np.testing.assert_allclose(ours.numpy(), [o.param_groups[0]["lr"] for o in optimizers], rtol=1e-12)
+
+
+def test_training_uses_the_rate_of_the_schedule_at_every_step(make_run, make_data, train):
+    """Four steps an epoch: what an epoch shows is the rate of its last step."""
+    run = make_run("optimizer=sgd", "lr_schedule=cosine", "early_stopping=none", optimizer={"lr": 0.01})
+    seen = train([run], make_data())
+    expected = twin_rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 16), 0.01, 16)[3::4]
+    assert [e.lr for e in seen.epochs[0]] == pytest.approx(expected)
+    constant = train([make_run("optimizer=sgd", "lr_schedule=constant", optimizer={"lr": 0.01})], make_data())
+    assert constant.outcomes[0].test_mae != seen.outcomes[0].test_mae
+
+
+def test_the_plateau_lowers_the_rate_of_the_run_that_no_longer_improves(make_run, make_data, train):
+    quiet = {"patience": 1, "factor": 0.5, "threshold": 1e6}
+    runs = [
+        make_run("optimizer=sgd", optimizer={"lr": 0.01}, trainer={"max_epochs": 6}, lr_schedule=options)
+        for options in (quiet, {"patience": 9})
+    ]
+    seen = train(runs, make_data())
+    # torch's rule: more than `patience` epochs without improvement, and the first epoch never counts as one here
+    assert [e.lr for e in seen.epochs[0]] == pytest.approx([0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025])
+    assert [e.lr for e in seen.epochs[1]] == [0.01] * 6
