@@ -17,6 +17,8 @@ from hydra.core.utils import JobReturn
 class FusedLauncher(BasicLauncher):
     """Trains all jobs of a sweep in this process, as stacks; jobs of any program but `vec2uage.train` one by one."""
 
+    checked: Sequence[Any] = ()  # the jobs as GridSweeper has checked them, so that nothing is composed twice
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.hydra_context is not None
         assert self.task_function is not None
@@ -24,20 +26,26 @@ class FusedLauncher(BasicLauncher):
         program, train = inspect.getmodule(self.task_function), find_spec("vec2uage.train")
         if program is None or train is None or program.__file__ != train.origin:
             return super().launch(job_overrides, initial_job_idx)
-        from vec2uage.sweep.launch import launch_fused
+        from vec2uage.sweep.launch import check_jobs, launch_fused
 
-        return launch_fused(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)
+        checked = self.checked or check_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        return launch_fused(self.hydra_context, self.task_function, self.config, checked)
 
 
 class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before it starts and summed up at its end, however it ends."""
+
+    first = 0  # number of the next batch's first job
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         from vec2uage.sweep.launch import check_jobs
 
         assert self.hydra_context is not None
         assert self.config is not None
-        check_jobs(self.hydra_context, self.config, batch)
+        checked = check_jobs(self.hydra_context, self.config, batch, self.first)
+        self.first += len(batch)
+        if isinstance(self.launcher, FusedLauncher):
+            self.launcher.checked = checked
 
     def sweep(self, arguments: list[str]) -> Any:
         from vec2uage.sweep.launch import name_jobs, summarize

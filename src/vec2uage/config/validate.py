@@ -16,16 +16,25 @@ from vec2uage.config.component import Component, frozen, locate
 
 
 def to_container(cfg: DictConfig) -> dict[str, Any]:
-    """Resolve a composed config to plain containers; UserError names what cannot be resolved."""
+    """Resolve a composed config to plain containers, without Hydra's own node.
+
+    UserError names what is missing or cannot be resolved.
+    """
+    plain = {}
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        for key in cfg:
+            if key != "hydra":
+                value = cfg[key]
+                is_node = OmegaConf.is_config(value)
+                plain[str(key)] = (
+                    OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_node else value
+                )
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is missing: set {error.full_key}=...") from None
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{error.full_key}: {first_line}") from None
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return plain
 
 
 def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list[str]) -> Any:

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def overrides(self) -> Path:
+        """The options that were set, as they were typed."""
+        return self.path / "overrides.yaml"
+
+    @property
     def lr_range_test_csv(self) -> Path:
         """The curve of the learning rate range test as numbers."""
         return self.path / "lr_range_test.csv"
@@ -99,6 +104,7 @@ class RunFolder:
             self.checkpoint,
             self.predictions,
             self.config,
+            self.overrides,
             self.lr_range_test_csv,
             self.lr_range_test_png,
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-HParam = str | float | bool | None | Sequence[Any]
+HParam = str | int | float | bool | None | Sequence[Any]
 
 _SERIAL = itertools.count()
 
@@ -101,7 +101,7 @@ class EventLog:
         self._writer.flush()
 
 
-def _shown(value: HParam) -> str | float | bool:
+def _shown(value: HParam) -> str | int | float | bool:
     if value is None:
         return "none"
     if isinstance(value, list | tuple):

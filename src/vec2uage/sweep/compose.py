@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -27,6 +28,7 @@ class Composer:
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._chooses_file = lru_cache(maxsize=None)(lambda key: bool(loader.get_group_options(key)))
 
     def job(self, overrides: Sequence[str], number: int) -> DictConfig:
         """Return the configuration of one job, its `hydra` node included."""
@@ -52,24 +54,21 @@ class Composer:
         """Tell whether an override only sets a value that is there, and chooses no file."""
         plain = not (override.is_add() or override.is_force_add() or override.is_delete())
         hydras = override.key_or_group.startswith("hydra.")
-        return plain and not hydras and not self._loader.get_group_options(override.key_or_group)
+        return plain and not hydras and not self._chooses_file(override.key_or_group)
 
 
 def settings_of(cfg: DictConfig) -> tuple[RunSettings, Path]:
     """Return a job's checked settings and its run folder."""
     state = HydraConfig.instance()
     previous = state.cfg
-    state.set_config(cfg)  # interpolations such as ${hydra.job.num} look there
+    state.cfg = cfg  # type: ignore[assignment]  # where ${hydra:...} looks; set_config would copy it, 5 ms a job
     try:
         folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
         with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
             cfg.hydra.runtime.output_dir = str(folder.absolute())
-        task = copy.copy(cfg)
-        with open_dict(task):
-            del task["hydra"]
         choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
         fixed = list(cfg.hydra.job.config.override_dirname.exclude_keys)
-        return from_config(task, choices, list(cfg.hydra.overrides.task), fixed), folder
+        return from_config(cfg, choices, list(cfg.hydra.overrides.task), fixed), folder
     finally:
         state.cfg = previous
 

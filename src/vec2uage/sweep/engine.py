@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +15,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.display import Display
-from vec2uage.sweep.grouping import Job, Proof, group, prove
+from vec2uage.sweep.grouping import Job, Proof, group, prove, threads
 from vec2uage.sweep.plan import cut, make_plan
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.record import Recorder
@@ -127,24 +128,25 @@ def _train_stack(jobs: list[Job], data: TrainingData, device: torch.device, proo
     if work.interrupt.is_set():
         return
     settings = [job.settings for job in jobs]
-    recorders = [Recorder(RunFolder(job.folder), job.settings, work.command) for job in jobs]
-    observer = _Observer(work, jobs, recorders, data)
+    recorders: list[Recorder] = []
     try:
-        if proof.draws:
-            with seeds.global_torch_rng(settings[0].seed, "forward"):
-                train_stack(settings, data, device, observer)
-        else:
+        recorders.extend(Recorder(RunFolder(job.folder), job.settings, work.command) for job in jobs)
+        observer = _Observer(work, jobs, recorders, data)
+        with ExitStack() as conditions:
+            if proof.one_thread:
+                conditions.enter_context(threads(1))
+            if proof.draws:
+                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward"))
             train_stack(settings, data, device, observer)
     except Exception as error:
         log.debug("a stack of %d runs failed", len(jobs), exc_info=error)
-        for job, recorder in zip(jobs, recorders, strict=True):
-            if job not in work.finished.results:
-                work.end(job, recorder.fail(_reason(error)), error)
+        left = [job for job in jobs if job not in work.finished.results]
+        _fail(left, error, work, dict(zip(jobs, recorders, strict=False)))
 
 
-def _fail(jobs: Sequence[Job], error: Exception, work: _Work) -> None:
+def _fail(jobs: Sequence[Job], error: Exception, work: _Work, begun: Mapping[Job, Recorder] | None = None) -> None:
     for job in jobs:
-        recorder = Recorder(RunFolder(job.folder), job.settings, work.command)
+        recorder = (begun or {}).get(job) or Recorder(RunFolder(job.folder), job.settings, work.command)
         work.end(job, recorder.fail(_reason(error)), error)
 
 

@@ -1,6 +1,7 @@
 """Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vec2uage.config.component import Component
+from vec2uage.sweep.plan import cores
 from vec2uage.training import models
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.spec import RunSettings
@@ -32,22 +34,39 @@ def group(jobs: Sequence[Job]) -> list[list[Job]]:
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether a network gives the same bits alone and stacked; `reason` says why not."""
+    """What a trial step found out: whether a network gives the same bits alone and stacked, and on any threads.
+
+    `draws` tells that it draws random numbers, `one_thread` that its bits depend on the number of threads, `reason` why
+    it cannot be stacked.
+    """
 
     stackable: bool
     draws: bool = False
+    one_thread: bool = False
     reason: str = ""
 
 
 def prove(settings: RunSettings, dimension: int, rows: int, device: torch.device) -> Proof:
     """Try a forward and backward pass of the run's network alone and stacked, and compare every bit.
 
-    Some shapes (odd widths, grouped convolutions) make the matrix library pick other kernels for stacks, and a module
-    that draws random numbers (dropout) has one generator for all: such runs are trained one by one.
+    Some shapes (narrow layers, grouped convolutions) make the matrix library pick other kernels for stacks or for more
+    threads, and a module that draws random numbers (dropout) has one generator for all. Such runs are trained one by
+    one, or on one thread, so that their numbers never depend on the plan.
     """
     batch = min(settings.trainer.batch_size, rows)
     sizes = tuple(sorted({batch, rows % batch or batch}))
     return _prove(settings.model, settings.trainer.precision, dimension, sizes, device)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute the block with this many CPU threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=64)
@@ -56,19 +75,26 @@ def _prove(
 ) -> Proof:
     modules = [models.build(model, dimension, seed).to(device) for seed in range(3)]
     generator = torch.Generator().manual_seed(0)
+    reason, one_thread = "", False
     for batch in batches:
         x = torch.randn(len(modules), batch, dimension, generator=generator).to(device)
-        alone = [_gradients(modules[k : k + 1], x[k : k + 1], precision) for k in range(len(modules))]
-        again = _gradients(modules[:1], x[:1], precision)
-        if not _equal(alone[0], again, 0):
-            return Proof(False, True, "the model draws random numbers, or changes with every call")
-        try:
-            stacked = _gradients(modules, x, precision)
-        except RuntimeError as error:
-            return Proof(False, reason=f"torch.func cannot stack the model ({str(error).splitlines()[0]})")
-        if device.type == "cpu" and not all(_equal(a, stacked, k) for k, a in enumerate(alone)):
-            return Proof(False, reason="stacked, the model's results would differ in the last bits")
-    return Proof(True)
+        with threads(1):
+            alone = [_gradients(modules[k : k + 1], x[k : k + 1], precision) for k in range(len(modules))]
+            again = _gradients(modules[:1], x[:1], precision)
+            if not _equal(alone[0], again, 0):
+                return Proof(False, draws=True, reason="the model draws random numbers, or changes with every call")
+            try:
+                stacked = _gradients(modules, x, precision)
+            except RuntimeError as error:
+                return Proof(False, reason=f"torch.func cannot stack the model ({str(error).splitlines()[0]})")
+        if device.type != "cpu":
+            continue
+        if not all(_equal(a, stacked, k) for k, a in enumerate(alone)):
+            reason = "stacked, the model's results would differ in the last bits"
+        with threads(cores()):
+            one_thread |= not _equal(alone[0], _gradients(modules[:1], x[:1], precision), 0)
+            one_thread |= any(not torch.equal(g, stacked[n]) for n, g in _gradients(modules, x, precision).items())
+    return Proof(not reason, one_thread=one_thread, reason=reason)
 
 
 def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: models.Precision) -> Tensors:

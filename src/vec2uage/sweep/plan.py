@@ -24,15 +24,19 @@ class Plan:
     stack_size: int
 
 
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def make_plan(runs: int, trainer: Trainer, device: torch.device) -> Plan:
     """Plan the training of `runs` runs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if runs == 1:
-        return Plan(1, cores if trainer.threads == "auto" else trainer.threads, 1)
+        return Plan(1, cores() if trainer.threads == "auto" else trainer.threads, 1)
     if device.type != "cpu":
         return Plan(1, 1, runs if trainer.stack_size == "auto" else trainer.stack_size)
     threads = 1 if trainer.threads == "auto" else trainer.threads
-    workers = max(1, min(runs, cores // threads))
+    workers = max(1, min(runs, cores() // threads))
     fair = -(-runs // workers)
     return Plan(workers, threads, min(fair, _CPU_STACK) if trainer.stack_size == "auto" else trainer.stack_size)
 

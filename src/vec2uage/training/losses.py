@@ -11,7 +11,15 @@ from vec2uage.config.settings import settings
 
 
 @settings
-class MSE:
+class Loss:
+    """Base of all losses: calling one gives the loss of every sample, in the unit of the loss."""
+
+    def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
+        raise TypeError(f"{type(self).__name__} must define __call__()")
+
+
+@settings
+class MSE(Loss):
     """Squared error in years squared (the paper's loss, section 3.5)."""
 
     def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
@@ -19,7 +27,7 @@ class MSE:
 
 
 @settings
-class L1:
+class L1(Loss):
     """Absolute error in years."""
 
     def __call__(self, predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]) -> Float[Tensor, "K B"]:
@@ -27,7 +35,7 @@ class L1:
 
 
 @settings
-class Huber:
+class Huber(Loss):
     """Squared error up to `delta` years, linear beyond (Huber 1964; scaled as `torch.nn.HuberLoss`)."""
 
     delta: Annotated[float, Field(gt=0)]

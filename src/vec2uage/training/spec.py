@@ -12,9 +12,19 @@ from pydantic import Field
 
 from vec2uage.config.component import Component
 from vec2uage.config.settings import settings
-from vec2uage.config.validate import check_call, check_settings, check_value, refuse, target_of, to_container
+from vec2uage.config.validate import (
+    check_call,
+    check_settings,
+    check_value,
+    refuse,
+    target_of,
+    to_container,
+    unknown_option,
+)
 from vec2uage.data.dataset import Dataset
+from vec2uage.data.loading import Augmentation
 from vec2uage.training.early_stopping import NoEarlyStopping
+from vec2uage.training.losses import Loss
 from vec2uage.training.models import Precision
 from vec2uage.training.normalization import Kind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
@@ -45,11 +55,11 @@ class RunSettings:
 
     seed: int
     dataset: Dataset
-    augmentation: Any
+    augmentation: Augmentation
     normalization: Kind
     model: Component
     optimizer: StackedOptimizer
-    loss: Any
+    loss: Loss
     lr_schedule: Schedule
     lr_finder: NoRangeTest
     early_stopping: NoEarlyStopping
@@ -96,7 +106,10 @@ def from_config(
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
     plain = to_container(cfg)
-    problems: list[str] = []
+    known = {"seed", "normalization", "trainer", "model", "optimizer", "overwrite", *_GROUPS}
+    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
+    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
+    refuse(problems)
     parts: dict[str, Any] = {
         "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),
         "normalization": check_value(Kind, plain["normalization"], "normalization", problems),
@@ -112,14 +125,14 @@ def from_config(
         choices=tuple(sorted(choices.items())),
         overrides=tuple(overrides),
         swept=() if fixed is None else tuple(key for key in map(_key, overrides) if key not in fixed),
-        config_hash=_hash({k: v for k, v in plain.items() if k not in ("overwrite", "name")}),
+        config_hash=_hash({k: v for k, v in plain.items() if k != "overwrite"}),
     )
 
 
-_GROUPS: dict[str, type | None] = {
+_GROUPS: dict[str, type] = {
     "dataset": Dataset,
-    "augmentation": None,
-    "loss": None,
+    "augmentation": Augmentation,
+    "loss": Loss,
     "lr_schedule": Schedule,
     "lr_finder": NoRangeTest,
     "early_stopping": NoEarlyStopping,
@@ -128,11 +141,11 @@ _GROUPS: dict[str, type | None] = {
 _GIVEN = {"model": {"in_features"}, "optimizer": {"params"}}
 
 
-def _component(values: Any, group: str, base: type | None, problems: list[str]) -> Any:
+def _component(values: Any, group: str, base: type, problems: list[str]) -> Any:
     target = target_of(values, group, problems)
     if target is None:
         return None
-    if base is not None and not (isinstance(target, type) and issubclass(target, base)):
+    if not (isinstance(target, type) and issubclass(target, base)):
         problems.append(f"{group}._target_ = {values['_target_']}: must be a subclass of {base.__name__}")
         return None
     return check_settings(target, values, group, problems)

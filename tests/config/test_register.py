@@ -1,0 +1,61 @@
+"""Names of run folders: readable, safe on any file system, never shared by different options."""
+
+from pathlib import Path
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from vec2uage.config.register import conf_dir, folder_name, job_name
+
+WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
+KEYS = st.builds(
+    "{}{}".format, st.sampled_from(["", "+", "~", "++"]), st.lists(WORDS, min_size=1, max_size=3).map(".".join)
+)
+VALUES = st.text(st.characters(exclude_characters=",=", exclude_categories=["Cs"]), max_size=60)
+OVERRIDES = st.lists(st.builds("{}={}".format, KEYS, VALUES), max_size=8)
+
+
+@given(OVERRIDES, OVERRIDES)
+@example(["dataset.path=a/v.npz"], ["dataset.path=b/v.npz"])
+@example(["optimizer.lr=1"], ["lr=1"])
+@example(["optimizer.weight_decay=1", "seed=2"], ["weight_decay=1", "seed=2"])
+@example(["model.hidden=[1,2]"], ["model.hidden=[12]"])
+@example(["path=" + "x" * 200], ["path=" + "x" * 201])
+def test_different_options_never_share_a_folder(one: list[str], other: list[str]) -> None:
+    named = [[o for o in options if not o.lstrip("+").startswith(("overwrite", "hydra."))] for options in (one, other)]
+    if named[0] != named[1]:
+        assert folder_name(one) != folder_name(other)
+    else:
+        assert folder_name(one) == folder_name(other)
+
+
+@given(OVERRIDES, st.integers(0, 9999))
+@example(["dataset.path=../" + "äöü漢字" * 60], 3)
+def test_names_are_safe_file_names(overrides: list[str], number: int) -> None:
+    for name in (folder_name(overrides), job_name(number, ",".join(overrides))):
+        assert 0 < len(name) <= 110
+        assert name.isascii()
+        assert not set(name) & set("/\\:*?\"<>|' \n\0[]{}()$")
+        assert name not in (".", "..")
+
+
+def test_names_are_readable() -> None:
+    assert folder_name([]) == "default"
+    assert folder_name(["optimizer=sgd", "seed=1"]) == "optimizer=sgd,seed=1"
+    assert folder_name(["dataset.path=data/faces.npz"]).startswith("path=faces-")
+    assert job_name(3, "optimizer=sgd,seed=1") == "003_optimizer=sgd,seed=1"
+    assert job_name(0, "optimizer.lr=0.1") == "000_lr=0.1"
+    assert job_name(0, "") == "000"
+
+
+def test_keys_that_would_be_alike_keep_their_group() -> None:
+    assert job_name(0, "augmentation.seed=1,dataset.seed=2") == "000_augmentation.seed=1,dataset.seed=2"
+
+
+def test_how_to_run_takes_no_part_in_the_name() -> None:
+    how = ["overwrite=true", "hydra.verbose=true", "trainer.threads=2", "trainer.stack_size=8"]
+    assert folder_name(["seed=1", *how]) == "seed=1"
+
+
+def test_conf_lies_where_the_entry_looks_for_it() -> None:
+    assert (Path(conf_dir()) / "train.yaml").is_file()

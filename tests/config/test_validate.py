@@ -1,0 +1,184 @@
+"""What the user reads when a configuration is wrong: key, value, what is allowed, all mistakes at once."""
+
+import re
+import sys
+import types
+from collections.abc import Sequence
+from typing import Annotated
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.training import models
+from vec2uage.training.spec import RunSettings, from_config
+
+
+class Net(torch.nn.Module):
+    """A user's network that wants to know the dimension of the vectors."""
+
+    def __init__(self, in_features: int, width: Annotated[int, Field(ge=1)], depth: int = 1) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, width)
+
+
+class FixedNet(torch.nn.Module):
+    """A user's network for vectors of one dimension."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(512, width)
+
+
+def some_function(x: int) -> int:
+    return x
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module `own` as a user would have it on PYTHONPATH."""
+    module = types.ModuleType("own")
+    for part in (Net, FixedNet, some_function):
+        setattr(module, part.__name__, part)
+    monkeypatch.setitem(sys.modules, "own", module)
+
+
+def read(overrides: Sequence[str]) -> RunSettings:
+    register_resolvers()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        cfg = compose("train", list(overrides))
+    return from_config(cfg, {}, overrides)
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        read(overrides)
+    return str(caught.value)
+
+
+def own_model(target: str, *options: str) -> list[str]:
+    return [f"model._target_={target}", "~model.hidden", *(f"+model.{o}" for o in options)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["+optimizer.lrr=1"],
+            "optimizer.lrr = 1: no such option; did you mean lr? allowed are: beta1, beta2, eps, lr, weight_decay",
+        ),
+        (
+            ["+dataset.split.sed=3"],
+            "dataset.split.sed = 3: no such option; did you mean seed? allowed are: group, seed",
+        ),
+        (["+model.hiden=3"], "model.hiden = 3: no such option; did you mean hidden? allowed are: hidden"),
+        (["optimizer.lr=abc"], "optimizer.lr = 'abc': should be a valid number, unable to parse string as a number"),
+        (["optimizer.lr=-1"], "optimizer.lr = -1: should be greater than 0"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs = 0: should be greater than or equal to 1"),
+        (["dataset.heldout_per_age=3"], "dataset.heldout_per_age = 3: should be a multiple of 2"),
+        (["seed=-1"], "seed = -1: should be greater than or equal to 0"),
+        (["seed=1.5"], "seed = 1.5: should be a valid integer, got a number with a fractional part"),
+        (["seed=null"], "seed = None: should be a valid integer"),
+        (["normalization=l3"], "normalization = 'l3': should be 'l2', 'none' or 'standardize'"),
+        (["dataset=vectors"], "dataset.path is missing: set dataset.path=..."),
+        (["dataset.age_range=[18,1]"], "dataset.age_range = (18, 1): the first age must not be above the last"),
+        (["model.hidden=[a]"], "model.hidden = 'a': should be a valid integer, unable to parse string as an integer"),
+        (
+            ["lr_finder=range_test", "lr_finder.max_lr=1e-9"],
+            "lr_finder: max_lr must be above min_lr (1e-08)",
+        ),
+        (
+            ["dataset.split.seed=walk"],
+            "dataset.split.seed = 'walk': should be a valid integer, unable to parse string as an integer "
+            "or should be 'run'",
+        ),
+        (["seed=${nowhere}"], "seed: Interpolation key 'nowhere' not found"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(overrides: list[str], message: str) -> None:
+    assert refusal(*overrides) == message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model._target_=own_typo.Net"], "no module named 'own_typo' can be imported (is its folder on PYTHONPATH?)"),
+        (["model._target_=own.Nett"], "own has no 'Nett'"),
+        (["model._target_=own.some_function"], "must be a subclass of torch.nn.Module"),
+        (["optimizer._target_=own.Net"], "must be a subclass of StackedOptimizer"),
+        (["optimizer._target_=torch.optim.LBFGS"], "closure"),
+        (["lr_schedule._target_=vec2uage.training.losses.MSE"], "must be a subclass of Schedule"),
+        (["dataset._target_=vec2uage.training.losses.MSE"], "must be a subclass of Dataset"),
+        (["loss._target_=torch.nn.MSELoss"], "must be a subclass of Loss"),
+        (["augmentation._target_=own.some_function"], "must be a subclass of Augmentation"),
+    ],
+)
+def test_a_wrong_target_is_refused_with_the_reason(overrides: list[str], message: str) -> None:
+    key, value = overrides[0].split("=")
+    text = refusal(*overrides)
+    assert text.startswith(f"{key} = {value}: ")
+    assert message in text
+
+
+def test_a_group_without_a_target_is_refused() -> None:
+    assert refusal("~model._target_") == (
+        "model = {'hidden': [512, 256, 128]}: needs a _target_, the dotted name of a class or function"
+    )
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    text = refusal("seed=-1", "optimizer.lr=abc", "+trainer.epochs=3", "dataset.label=rough", "loss._target_=no.Loss")
+    assert text.startswith("5 options are wrong:\n  ")
+    for key in ("seed = -1", "optimizer.lr = 'abc'", "trainer.epochs = 3", "dataset.label = 'rough'", "loss._target_"):
+        assert re.search(rf"^  {re.escape(key)}", text, re.MULTILINE)
+
+
+def test_a_users_class_is_bound_to_its_own_signature() -> None:
+    assert refusal(*own_model("own.Net")) == "model.width is missing: own.Net needs it"
+    assert refusal(*own_model("own.Net", "width=4", "wdith=5")) == (
+        "model.wdith = 5: no such option; did you mean width? allowed are: depth, width"
+    )
+    assert refusal(*own_model("own.Net", "width=wide")).startswith("model.width = 'wide': should be a valid integer")
+    assert refusal(*own_model("own.Net", "width=0")) == "model.width = 0: should be greater than or equal to 1"
+
+
+def test_what_vec2uage_passes_itself_cannot_be_set() -> None:
+    assert refusal(*own_model("own.Net", "width=4", "in_features=7")).startswith(
+        "model.in_features = 7: no such option"
+    )
+
+
+def test_a_model_gets_the_dimension_only_if_it_asks_for_it() -> None:
+    asks = models.build(read(own_model("own.Net", "width=4")).model, 17, seed=0)
+    does_not = models.build(read(own_model("own.FixedNet", "width=4")).model, 17, seed=0)
+    assert asks.get_parameter("layer.weight").shape == (4, 17)
+    assert does_not.get_parameter("layer.weight").shape == (4, 512)
+
+
+def test_any_optimizer_of_torch_is_checked_against_its_signature() -> None:
+    fresh = ["~optimizer.beta1", "~optimizer.beta2", "optimizer._target_=torch.optim.RMSprop"]
+    checked = read([*fresh, "+optimizer.alpha=0.9", "optimizer.lr=0.01"]).optimizer
+    assert checked.lr == 0.01
+    assert checked.component == Component(  # type: ignore[attr-defined]
+        "torch.optim.RMSprop", (("alpha", 0.9), ("eps", 1e-8), ("weight_decay", 0.0))
+    )
+    assert "did you mean alpha?" in refusal(*fresh, "+optimizer.alpa=0.9")
+
+
+def test_settings_are_plain_and_comparable() -> None:
+    one, other = read(["seed=3"]), read(["seed=3"])
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != read(["seed=4"])
+    assert not any(OmegaConf.is_config(value) for value in vars(one).values())
+
+
+def test_the_hash_tells_configurations_apart_but_not_how_they_are_written() -> None:
+    assert read(["optimizer.lr=0.001"]).config_hash == read(["optimizer.lr=1e-3"]).config_hash
+    assert read(["optimizer.lr=0.001"]).config_hash != read(["optimizer.lr=0.002"]).config_hash
+    assert read(["overwrite=true"]).config_hash == read([]).config_hash

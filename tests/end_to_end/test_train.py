@@ -1,0 +1,399 @@
+"""The commands of the README, as a user types them, in a folder of the user's own."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vec2uage.runs.result import RunResult
+
+SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
+RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv", "result.json"}
+SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "dataset.heldout_per_age=20,400"]
+
+
+class Terminal:
+    """A folder to type commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "VEC2UAGE_CACHE": str(folder / "cache")}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "vec2uage.train", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def train(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert "Traceback" not in out + err, err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def result(self, folder: str | Path) -> RunResult:
+        return RunResult.from_json((self.folder / folder / "result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("home"))
+
+
+# one run
+
+
+@pytest.fixture(scope="module")
+def first(terminal: Terminal) -> subprocess.CompletedProcess[str]:
+    return terminal.train(*SMALL, "hydra.run.dir=run")
+
+
+def test_a_run_leaves_all_it_should(terminal: Terminal, first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0
+    names = {path.name for path in (terminal.folder / "run").iterdir()}
+    assert names >= RUN_FILES
+    assert any(name.startswith("events.out.tfevents.") for name in names)
+    result = terminal.result("run")
+    assert (result.status, result.reason, result.seed, result.optimizer) == ("completed", None, 1, "adam")
+    assert (result.model, result.dataset, result.lr, result.epochs) == ("vec2uage", "synthetic", 1e-4, 2)
+    assert result.parameters == 427_009
+    empty = [f.name for f in fields(result) if getattr(result, f.name) in (None, "", {}, [])]
+    assert empty == ["reason"]
+    assert {"torch", "numpy", "hydra-core", "git_commit", "python"} <= result.provenance.keys()
+
+
+def test_a_run_ends_with_a_table_and_where_to_look(first: subprocess.CompletedProcess[str]) -> None:
+    lines = first.stdout.splitlines()
+    assert lines[0] == "completed"
+    assert [line.split()[0] for line in lines[2:5]] == ["train", "validation", "test"]
+    assert "run:     run" in lines
+    assert "curves:  tensorboard --logdir run" in lines
+    assert first.stderr.count("epoch ") == 2
+
+
+def test_the_recorded_command_and_config_tell_what_was_run(
+    terminal: Terminal, first: subprocess.CompletedProcess[str]
+) -> None:
+    result = terminal.result("run")
+    assert result.command == " ".join(["python", "-m", "vec2uage.train", *SMALL, "hydra.run.dir=run"])
+    assert result.overrides == SMALL
+    assert "heldout_per_age: 20" in (terminal.folder / "run/config.yaml").read_text()
+
+
+def test_predictions_reproduce_the_test_error(terminal: Terminal, first: subprocess.CompletedProcess[str]) -> None:
+    with (terminal.folder / "run/predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 180
+    assert list(rows[0]) == ["name", "subject", "age", "prediction"]
+    errors = [abs(float(row["prediction"]) - float(row["age"])) for row in rows]
+    assert np.mean(errors) == pytest.approx(terminal.result("run").test_mae, rel=1e-6)
+
+
+def test_the_same_command_does_no_work_twice(terminal: Terminal, first: subprocess.CompletedProcess[str]) -> None:
+    before = (terminal.folder / "run/result.json").read_bytes()
+    again = terminal.train(*SMALL, "hydra.run.dir=run")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+    assert (terminal.folder / "run/result.json").read_bytes() == before
+
+
+def test_another_configuration_does_not_overwrite_a_run_unasked(
+    terminal: Terminal, first: subprocess.CompletedProcess[str]
+) -> None:
+    changed = [*SMALL, "hydra.run.dir=run", "seed=2"]
+    refused = terminal.train(*changed)
+    assert refused.returncode == 1
+    assert "different config" in refused.stderr
+    assert "overwrite=true" in refused.stderr
+    assert terminal.result("run").seed == 1
+    assert terminal.train(*changed, "overwrite=true").returncode == 0
+    assert terminal.result("run").seed == 2
+
+
+# a grid
+
+
+@pytest.fixture(scope="module")
+def grid(terminal: Terminal) -> subprocess.CompletedProcess[str]:
+    """Eight jobs, four of which ask for more held-out rows than there are."""
+    return terminal.train(*SWEEP, "hydra.sweep.dir=fused")
+
+
+def jobs(terminal: Terminal, folder: str) -> dict[str, RunResult]:
+    found = sorted((terminal.folder / folder).glob("*/result.json"))
+    return {path.parent.name: terminal.result(path.parent) for path in found}
+
+
+def test_a_failing_job_does_not_stop_the_others(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
+    results = jobs(terminal, "fused")
+    assert len(results) == 8
+    assert results.keys() >= {"000_heldout_per_age=20,optimizer=sgd,seed=0"}
+    for result in results.values():
+        failed = "dataset.heldout_per_age=400" in result.overrides
+        assert result.status == ("failed" if failed else "completed")
+    for name, result in results.items():
+        if result.status == "completed":
+            assert {path.name for path in (terminal.folder / "fused" / name).iterdir()} >= RUN_FILES
+
+
+def test_a_grid_ends_with_a_table_reasons_and_exit_code(
+    terminal: Terminal, grid: subprocess.CompletedProcess[str]
+) -> None:
+    assert grid.returncode == 1
+    results = [r for r in jobs(terminal, "fused").values() if r.status == "completed"]
+    lines = {line.split()[0]: line.split() for line in grid.stdout.splitlines() if line.strip()}
+    for optimizer in ("sgd", "swa"):
+        tests = [r.test_mae for r in results if r.optimizer == optimizer]
+        assert f"{np.mean(tests):.3f}" in lines[optimizer]
+        assert f"{min(tests):.3f}" in lines[optimizer]
+    best = min(results, key=lambda r: r.val_mae)
+    assert f"best by validation: {best.name}" in grid.stdout
+    assert "4 of 8 runs did not complete" in grid.stdout
+    assert grid.stdout.count("lower dataset.heldout_per_age") == 4
+    assert "tensorboard --logdir fused" in grid.stdout
+
+
+def test_a_grid_is_collected_in_one_table(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
+    with (terminal.folder / "fused/sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"]: row["status"] for row in rows} == {n: r.status for n, r in jobs(terminal, "fused").items()}
+    for row in rows:
+        value = terminal.result(Path("fused") / row["name"]).val_mae
+        assert row["val_mae"] == ("" if value is None else repr(value))
+
+
+def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
+    for name, result in jobs(terminal, "fused").items():
+        if result.status != "completed":
+            continue
+        events = EventAccumulator(str(terminal.folder / "fused" / name)).Reload()
+        assert set(events.Tags()["scalars"]) >= {"loss/train", "loss/val", "mae/train", "mae/val", "lr"}
+        losses = [event.value for event in events.Scalars("loss/val")]
+        assert len(losses) == result.epochs
+        assert losses[result.best_epoch] == pytest.approx(result.val_loss)
+
+
+def test_launchers_give_the_same_bits(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
+    basic = terminal.train(*SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")
+    assert basic.returncode == 1
+    fused, one_by_one = jobs(terminal, "fused"), jobs(terminal, "basic")
+    assert fused.keys() == one_by_one.keys()
+    apart = {"seconds", "command", "started"}
+    for name, result in fused.items():
+        for field in fields(result):
+            if field.name not in apart:
+                assert getattr(result, field.name) == getattr(one_by_one[name], field.name), field.name
+        for file in ("best.safetensors", "predictions.csv", "metrics.csv"):
+            if result.status == "completed":
+                stacked, alone = (terminal.folder / launcher / name / file for launcher in ("fused", "basic"))
+                assert stacked.read_bytes() == alone.read_bytes()
+
+
+def test_a_finished_job_of_a_grid_is_not_trained_again(
+    terminal: Terminal, grid: subprocess.CompletedProcess[str]
+) -> None:
+    files = sorted((terminal.folder / "fused").glob("*heldout_per_age=20,*/best.safetensors"))
+    before = [file.stat().st_mtime_ns for file in files]
+    again = terminal.train(*SWEEP, "hydra.sweep.dir=fused")
+    assert again.returncode == 1
+    assert again.stderr.count("finished before, kept") == 4
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
+# mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["optimizer.lrr=1"], "error: optimizer.lrr = '1': no such option; did you mean lr? allowed are: beta1, "),
+        (["optimizer=adamm"], "error: optimizer = adamm: no such choice; allowed are: adagrad, adam, sgd, swa, "),
+        (["dataset=null"], "error: Config group override must be a string or a list."),
+        (["seed=[1"], "error: seed=[1: no viable alternative"),
+        (["--config-dir", "nowhere"], "nowhere' not found"),
+        (["optimizer.lr=fast"], "error: optimizer.lr = 'fast': should be a valid number"),
+        (["overwrite=perhaps"], "error: overwrite = 'perhaps': should be a valid boolean"),
+        (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file (dataset.path)"),
+        (["hydra.run.dir=/proc/nowhere"], "'/proc/nowhere'"),
+        (["-m", "seed=1,two"], "error: seed = 'two': should be a valid integer"),
+        (["-m", "optimizer=sgd,sdg"], "error: optimizer = sdg: no such choice; allowed are: adagrad, adam, sgd, "),
+        (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_in_one_sentence(terminal: Terminal, arguments: list[str], told: str) -> None:
+    done = terminal.train(*arguments)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_keeps_what_there_is(terminal: Terminal) -> None:
+    endless = [*SMALL[:3], "trainer.max_epochs=1000000", "early_stopping=none", "model.hidden=[]"]
+    single = terminal.start(*endless, "hydra.run.dir=stopped")
+    several = terminal.start("-m", *endless, "seed=range(3)", "hydra.sweep.dir=stopped_grid")
+    # With two workers one run of the grid has not begun yet or shares a stack: what has begun is kept.
+    began = [(single, "stopped/metrics.csv"), (several, "stopped_grid/000_seed=0/metrics.csv")]
+    for process, metrics in began:
+        deadline = time.monotonic() + 60
+        while not (path := terminal.folder / metrics).is_file() or path.read_text().count("\n") < 3:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    for process, _ in began:
+        process.send_signal(signal.SIGINT)
+    for process, _ in began:
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in out + err
+        assert "interrupted" in out
+    for folder in ("stopped", "stopped_grid/000_seed=0"):
+        result = terminal.result(folder)
+        assert result.status == "interrupted"
+        assert result.epochs >= 2
+        assert result.test_mae is not None
+        assert (terminal.folder / folder / "best.safetensors").is_file()
+    statuses = {result.status for result in jobs(terminal, "stopped_grid").values()}
+    assert statuses == {"interrupted"}
+    assert len(jobs(terminal, "stopped_grid")) == 3
+
+
+# a user's own parts
+
+OWN_CODE = """
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from vec2uage.config.settings import settings
+from vec2uage.data.dataset import Dataset
+from vec2uage.data.vectorset import VectorSet, make_vector_set
+from vec2uage.training.optimizers.base import StackedOptimizer, spread
+
+
+class Residual(nn.Module):
+    def __init__(self, in_features: int, width: int):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(in_features, width), nn.Tanh(), nn.Linear(width, in_features))
+        self.out = nn.Linear(in_features, 1)
+
+    def forward(self, x):
+        return self.out(x + self.inner(x))
+
+
+class SignDescent(torch.optim.Optimizer):
+    def __init__(self, params, lr: float, shrink: float = 1.0):
+        super().__init__(params, {"lr": lr, "shrink": shrink})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(group["shrink"]).sub_(group["lr"] * p.grad.sign())
+
+
+@settings
+class StackedSign(StackedOptimizer):
+    shrink: float = 1.0
+    per_run: ClassVar[tuple[str, ...]] = ("lr", "shrink")
+
+    @torch.no_grad()
+    def step(self, options, params, grads, state, lr):
+        for name, p in params.items():
+            p.mul_(spread(options["shrink"], p)).sub_(spread(lr, p) * grads[name].sign())
+
+
+@settings
+class Circles(Dataset):
+    rows_per_age: int
+
+    def read(self) -> VectorSet:
+        rng = np.random.default_rng(0)
+        ages = np.repeat(np.arange(*self.age_range), self.rows_per_age) + 0.5
+        angles = ages / 6 + rng.normal(0, 0.05, len(ages))
+        noise = rng.normal(0, 0.05, (len(ages), 6))
+        return make_vector_set(np.column_stack([np.cos(angles), np.sin(angles), noise]), ages, encoder="circles")
+"""
+OWN_CONF = {
+    "model/residual": "_target_: own_parts.Residual\nwidth: 8\n",
+    "optimizer/sign": "_target_: own_parts.SignDescent\nlr: 0.01\nshrink: 0.999\n",
+    "optimizer/stacked_sign": "_target_: own_parts.StackedSign\nlr: 0.01\nshrink: 0.999\n",
+    "dataset/circles": (
+        "_target_: own_parts.Circles\nrows_per_age: 40\nage_range: [1, 11]\nmissing_ages: allow\nheldout_per_age: 10\n"
+    ),
+}
+
+
+def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = terminal.folder / "own"
+    for name, text in OWN_CONF.items():
+        (own / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / "conf" / f"{name}.yaml").write_text(text)
+    (own / "own_parts.py").write_text(OWN_CODE)
+    monkeypatch.setitem(terminal.environment, "PYTHONPATH", str(own))
+    chosen = ["model=residual", "dataset=circles", "augmentation=none", "trainer.max_epochs=30", "normalization=none"]
+    grid = ["-m", "--config-dir", "own/conf", *chosen, "optimizer=sign,stacked_sign", "seed=range(2)"]
+    done = terminal.train(*grid, "hydra.sweep.dir=own_grid")
+    assert done.returncode == 0, done.stderr
+    results = jobs(terminal, "own_grid")
+    assert {(r.model, r.dataset, r.encoder) for r in results.values()} == {("residual", "circles", "circles")}
+    assert sorted((r.optimizer, r.seed) for r in results.values()) == [
+        ("sign", 0), ("sign", 1), ("stacked_sign", 0), ("stacked_sign", 1),
+    ]  # fmt: skip
+    assert all(r.test_mae < 2.0 for r in results.values())
+    for seed in range(2):  # two spellings of one algorithm
+        one, other = (r.test_mae for r in results.values() if r.seed == seed)
+        assert one == pytest.approx(other, rel=1e-4)
+
+    wrong = terminal.train("--config-dir", "own/conf", *chosen, "optimizer=sign", "+model.widht=3")
+    assert wrong.returncode == 1
+    assert "error: model.widht = 3: no such option; did you mean width?" in wrong.stderr
+
+
+# finding out what is wrong
+
+
+def test_debug_overfit_drives_the_loss_of_one_batch_to_zero(terminal: Terminal) -> None:
+    assert terminal.train("debug=overfit", "hydra.run.dir=overfit").returncode == 0
+    result = terminal.result("overfit")
+    assert result.train_mae < 0.05
+    assert result.train_loss == result.val_loss == result.test_loss
+
+
+def test_debug_profile_trains_two_epochs_and_writes_a_profile(terminal: Terminal) -> None:
+    assert terminal.train("debug=profile", "hydra.run.dir=profile").returncode == 0
+    assert terminal.result("profile").epochs == 2
+    assert "aten::" in (terminal.folder / "profile/profile.txt").read_text()
+    assert json.loads((terminal.folder / "profile/profile.json").read_text())["traceEvents"]
+
+
+@pytest.mark.slow
+def test_debug_fast_runs_everything_in_seconds(terminal: Terminal) -> None:
+    assert terminal.train("debug=fast", "hydra.run.dir=fast").returncode == 0
+    assert terminal.result("fast").epochs == 2
+
+
+@pytest.mark.slow
+def test_the_embedded_default_lands_near_the_papers_error(terminal: Terminal) -> None:
+    assert terminal.train().returncode == 0
+    assert 2.2 < terminal.result("outputs/runs/default").test_mae < 2.8

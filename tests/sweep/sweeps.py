@@ -1,0 +1,49 @@
+"""Sweeps as Hydra hands them over: a loader, a master configuration, and the jobs of a list of overrides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobRuntime, setup_globals
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.sweep.grouping import Job
+
+SMALL = ("dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a launcher works with."""
+
+    loader: ConfigLoader
+    master: DictConfig
+
+    def context(self) -> HydraContext:
+        return HydraContext(config_loader=self.loader, callbacks=Callbacks())
+
+    def jobs(self, root: Path, overrides: Sequence[Sequence[str]]) -> list[Job]:
+        """Compose jobs on small data, each with an empty folder of its own."""
+        composer = Composer(self.loader, self.master)
+        jobs = []
+        for number, own in enumerate(overrides):
+            settings, _ = settings_of(composer.job([*SMALL, *own], number))
+            jobs.append(Job(settings, root / str(number)))
+            jobs[-1].folder.mkdir(parents=True)
+        return jobs
+
+
+def make_sweep(*arguments: str) -> Sweep:
+    """Compose what `python -m vec2uage.train -m ARGUMENTS` gives to its sweeper."""
+    setup_globals()
+    register_resolvers()
+    JobRuntime.instance().set("name", "train")
+    loader = ConfigLoaderImpl(create_config_search_path(conf_dir()))
+    return Sweep(loader, loader.load_configuration("train", list(arguments), run_mode=RunMode.MULTIRUN))

@@ -1,0 +1,148 @@
+"""Training jobs: the same bits alone and together, and one job's end is not another's."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from sweeps import Sweep
+from torch import nn
+
+from vec2uage.base.errors import UserError
+from vec2uage.runs.folder import RunFolder
+from vec2uage.sweep import engine
+from vec2uage.sweep.engine import Finished, train_jobs
+
+QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
+FIGURES = ("status", "lr", "epochs", "best_epoch", "train_mae", "val_mae", "test_mae", "train_loss", "val_loss")
+
+
+class Dropping(nn.Module):
+    """Draws random numbers while it trains."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+class Clumsy(nn.Module):
+    """Cannot be built."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        raise RuntimeError("two left hands")
+
+
+def train(sweep: Sweep, root: Path, overrides: Sequence[Sequence[str]]) -> Finished:
+    return train_jobs(sweep.jobs(root, overrides), "python -m vec2uage.train")
+
+
+def figures(folder: Path) -> tuple[object, ...]:
+    """What a run's folder says about how well it did: all of result.json's numbers, and the model byte by byte."""
+    result = RunFolder(folder).read_result()
+    files = [RunFolder(folder).checkpoint, RunFolder(folder).predictions, RunFolder(folder).metrics]
+    return (*(getattr(result, name) for name in FIGURES), *(file.read_bytes() for file in files))
+
+
+def own_model(cls: type[nn.Module]) -> list[str]:
+    return [f"model._target_={cls.__module__}.{cls.__qualname__}", "~model.hidden"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        QUICK,
+        ["trainer.max_epochs=2", "model.hidden=[5]", "optimizer=sgd", "optimizer.momentum=0.5"],
+        ["trainer.max_epochs=2", "model.hidden=[7,3]", "optimizer=swa", "optimizer.start=1"],
+        ["trainer.max_epochs=1", *own_model(Dropping)],
+    ],
+    ids=["even", "odd", "odd-swa", "dropout"],
+)
+def test_a_run_has_the_same_bits_alone_and_among_others(sweep: Sweep, tmp_path: Path, options: list[str]) -> None:
+    runs = [[*options, f"seed={seed}", f"optimizer.lr={lr}"] for seed, lr in ((3, "1e-2"), (4, "1e-3"), (5, "1e38"))]
+    train(sweep, tmp_path / "together", [*runs, [*options, "seed=6"], [*options, "seed=7"]])
+    for number, run in enumerate(runs[:2]):
+        train(sweep, tmp_path / f"alone{number}", [run])
+        assert figures(tmp_path / f"alone{number}/0") == figures(tmp_path / f"together/{number}")
+    assert RunFolder(tmp_path / "together/2").read_result().status == "diverged"
+
+
+def test_neither_stack_size_nor_threads_change_a_number(sweep: Sweep, tmp_path: Path) -> None:
+    runs = [[*QUICK, f"seed={seed}"] for seed in range(5)]
+    plans = {"one": ["trainer.stack_size=1"], "all": ["trainer.stack_size=5", "trainer.threads=2"], "auto": []}
+    for name, plan in plans.items():
+        train(sweep, tmp_path / name, [[*run, *plan] for run in runs])
+    for number in range(5):
+        assert len({figures(tmp_path / name / str(number)) for name in plans}) == 1
+
+
+def test_the_split_is_the_same_for_all_runs_unless_asked(sweep: Sweep, tmp_path: Path) -> None:
+    once = ["trainer.max_epochs=1", "model=linear"]
+    train(sweep, tmp_path, [[*once, *own, f"seed={s}"] for own in ([], ["dataset.split.seed=run"]) for s in (1, 2)])
+    prints = [RunFolder(tmp_path / str(k)).read_result().data_fingerprint for k in range(4)]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
+    names = [(tmp_path / str(k) / "predictions.csv").read_text().split() for k in (2, 3)]
+    assert [row.split(",")[0] for row in names[0]] != [row.split(",")[0] for row in names[1]]
+
+
+def test_one_jobs_failure_is_not_anothers(sweep: Sweep, tmp_path: Path) -> None:
+    bad_data, bad_model = ["dataset.heldout_per_age=500"], own_model(Clumsy)
+    finished = train(sweep, tmp_path, [[*QUICK, *bad_data], [*QUICK[:1], *bad_model], QUICK, [*QUICK, "seed=2"]])
+    results = [RunFolder(tmp_path / str(k)).read_result() for k in range(4)]
+    assert [r.status for r in results] == ["failed", "failed", "completed", "completed"]
+    assert "lower dataset.heldout_per_age" in (results[0].reason or "")
+    assert results[1].reason == "RuntimeError: two left hands"
+    assert {type(error) for error in finished.errors.values()} == {UserError, RuntimeError}
+    assert not finished.interrupted
+
+
+def test_a_device_that_is_not_there_fails_its_own_job(sweep: Sweep, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    train(sweep, tmp_path, [[*QUICK, "trainer.device=cuda"], QUICK])
+    failed, completed = (RunFolder(tmp_path / str(k)).read_result() for k in range(2))
+    assert (failed.status, completed.status) == ("failed", "completed")
+    assert "no CUDA device" in (failed.reason or "")
+
+
+def test_why_a_job_trains_alone_is_logged(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger=engine.__name__):
+        train(sweep, tmp_path, [["trainer.max_epochs=1", *own_model(Dropping), f"seed={s}"] for s in range(2)])
+    assert "one by one: the model draws random numbers" in caplog.text
+
+
+def test_an_interrupt_ends_all_runs_with_what_they_have(sweep: Sweep, tmp_path: Path) -> None:
+    jobs = [["trainer.max_epochs=100000", "early_stopping=none", f"seed={s}"] for s in range(6)]
+    begun = tmp_path / "0" / "metrics.csv"
+    ended = threading.Event()
+
+    def interrupt_after_the_first_epoch() -> None:
+        while not ended.wait(0.01):
+            if begun.is_file() and begun.read_text().count("\n") > 1:
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=interrupt_after_the_first_epoch)
+    watcher.start()
+    try:
+        finished = train(sweep, tmp_path, jobs)
+    finally:
+        ended.set()
+        watcher.join()
+    results = [RunFolder(tmp_path / str(k)).read_result() for k in range(6)]
+    assert finished.interrupted
+    assert {r.status for r in results} == {"interrupted"}
+    assert results[0].epochs >= 1
+    assert results[0].test_mae is not None
+    assert RunFolder(tmp_path / "0").checkpoint.is_file()
+
+
+def test_nothing_to_train_is_nothing_done() -> None:
+    assert train_jobs([], "") == Finished()

@@ -1,0 +1,78 @@
+"""The grids of conf/experiment, divided into jobs by Hydra's own sweeper and checked before anything is trained."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from sweeps import Sweep, make_sweep
+
+from vec2uage.base.errors import UserError
+from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.sweep.launch import check_jobs, name_jobs
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    state = Singleton.get_state()
+    yield
+    Singleton.set_state(state)
+
+
+def split(sweep: Sweep, *arguments: str) -> list[list[str]]:
+    """Return the overrides of every job, with the names and checks that a real sweep begins with."""
+    sweeper = Plugins.instance().instantiate_sweeper(
+        config=sweep.master, hydra_context=sweep.context(), task_function=print
+    )
+    asked = [*sweeper._parse_config(), *arguments]  # type: ignore[attr-defined]
+    name_jobs(sweep.context(), sweep.master, asked)
+    parser = OverridesParser.create(config_loader=sweep.loader)
+    (jobs,) = sweeper.split_arguments(parser.parse_overrides(asked), None)  # type: ignore[attr-defined]
+    check_jobs(sweep.context(), sweep.master, jobs, 0)
+    return jobs
+
+
+@pytest.mark.parametrize(("experiment", "finder"), [("d1", "none"), ("e1", "range_test")])
+def test_the_papers_grids_are_four_optimisers_of_twenty_seeds(experiment: str, finder: str) -> None:
+    arguments = [f"experiment={experiment}"]
+    sweep = make_sweep(*arguments)
+    assert sweep.master.hydra.mode.name == "MULTIRUN"
+    jobs = split(sweep, *arguments)
+    composer = Composer(sweep.loader, sweep.master)
+    composed = [settings_of(composer.job(job, number)) for number, job in enumerate(jobs)]
+    assert len(composed) == 80
+    assert Counter(s.choice("optimizer") for s, _ in composed) == dict.fromkeys(("adagrad", "adam", "sgd", "swa"), 20)
+    assert len({s.seed for s, _ in composed}) == 20
+    assert {s.choice("lr_finder") for s, _ in composed} == {finder}
+    rates = {s.choice("optimizer"): s.optimizer.lr for s, _ in composed}
+    assert rates == {"adagrad": 1e-4, "adam": 1e-4, "sgd": 1e-4, "swa": 1e-5}
+    folders = {folder for _, folder in composed}
+    assert len(folders) == 80
+    assert {folder.parent.name for folder in folders} == {f"experiment={experiment}"}
+    assert len({s.stack_key() for s, _ in composed}) == 4
+
+
+def test_names_of_jobs_hold_only_what_is_swept() -> None:
+    arguments = ["optimizer=sgd,swa", "trainer.max_epochs=3", "seed=range(2)"]
+    sweep = make_sweep(*arguments)
+    jobs = split(sweep, *arguments)
+    composer = Composer(sweep.loader, sweep.master)
+    names = [settings_of(composer.job(job, number))[1].name for number, job in enumerate(jobs)]
+    assert names == [
+        "000_optimizer=sgd,seed=0",
+        "001_optimizer=sgd,seed=1",
+        "002_optimizer=swa,seed=0",
+        "003_optimizer=swa,seed=1",
+    ]
+
+
+def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes() -> None:
+    arguments = ["optimizer.lr=0.1,-1,fast", "seed=1,2"]
+    with pytest.raises(UserError) as caught:
+        split(make_sweep(*arguments), *arguments)
+    assert str(caught.value).splitlines() == [
+        "optimizer.lr = -1: should be greater than 0",
+        "optimizer.lr = 'fast': should be a valid number, unable to parse string as a number",
+    ]

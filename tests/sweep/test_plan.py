@@ -1,0 +1,57 @@
+"""Laying runs over the machine: nothing lost, nothing twice, no stack too large, no worker idle for long."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vec2uage.sweep.plan import cut, make_plan
+from vec2uage.training.spec import Trainer
+
+CPU = torch.device("cpu")
+
+
+def trainer(threads: str | int = "auto", stack_size: str | int = "auto") -> Trainer:
+    return Trainer(
+        max_epochs=1,
+        batch_size=8,
+        device="cpu",
+        precision="float32",
+        threads=threads,  # type: ignore[arg-type]
+        stack_size=stack_size,  # type: ignore[arg-type]
+        overfit=False,
+        profile=False,
+    )
+
+
+@given(st.integers(0, 300), st.integers(1, 40), st.integers(1, 16))
+def test_a_cut_keeps_every_item_once_and_is_balanced(count: int, size: int, workers: int) -> None:
+    stacks = cut(range(count), size, workers)
+    assert [item for stack in stacks for item in stack] == list(range(count))
+    sizes = [len(stack) for stack in stacks]
+    assert all(0 < n <= size for n in sizes)
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
+    if count >= workers:
+        assert len(stacks) % workers == 0 or max(sizes) == 1
+
+
+@given(st.integers(2, 200), st.sampled_from(["auto", 1, 2, 4]), st.sampled_from(["auto", 1, 7, 50]))
+def test_a_plan_uses_no_more_than_there_is(runs: int, threads: str | int, stack_size: str | int) -> None:
+    plan = make_plan(runs, trainer(threads, stack_size), CPU)
+    assert 1 <= plan.workers <= runs
+    assert plan.threads >= 1
+    assert plan.stack_size >= 1
+    if stack_size != "auto":
+        assert plan.stack_size == stack_size
+    if threads != "auto":
+        assert plan.threads == threads
+
+
+def test_one_run_gets_the_whole_machine() -> None:
+    assert make_plan(1, trainer(), CPU).workers == 1
+    assert make_plan(1, trainer(threads=3), CPU).threads == 3
+
+
+def test_an_accelerator_trains_all_runs_as_one_stack() -> None:
+    plan = make_plan(20, trainer(), torch.device("cuda"))
+    assert (plan.workers, plan.stack_size) == (1, 20)
+    assert make_plan(20, trainer(stack_size=5), torch.device("cuda")).stack_size == 5
