@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.setting import CPU, Silent, arguments, machine, medians, random_data, random_vectors, runs, wall_time
+from benchmarks.setting import CPU, Silent, arguments, machine, fastest, random_data, random_vectors, runs, wall_time
 from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
 from vec2uage.runs.folder import RunFolder
@@ -71,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vectors.arrow"
         storage.save(make_vector_set(*random_vectors(given.rows)), file)
-        seconds = medians(
+        seconds = fastest(
             {
                 "help": lambda: python("-m", "vec2uage.train", "--help"),
                 "imports": lambda: python("-c", "import vec2uage.sweep.launch"),
@@ -81,7 +81,7 @@ def main() -> None:
             },
             given.repeats,
         )
-    sweeps = medians(
+    sweeps = fastest(
         {
             "few": lambda: sweep(FEW),
             "many": lambda: sweep(MANY),
@@ -100,7 +100,7 @@ def main() -> None:
         return f"{spent / whole:7.2%} of it"
 
     print(
-        f"Around training; {given.rows:,} x {data.dimension} vectors, median of {given.repeats}\n{machine()}\n",
+        f"Around training; {given.rows:,} x {data.dimension} vectors, fastest of {given.repeats}\n{machine()}\n",
         line("python -m vec2uage.train --help", seconds["help"], "goal < 1500 ms"),
         line(f"a run of {EPOCHS} epochs, training alone", whole),
         line("  start-up: a process that imports the training path", seconds["imports"], share(seconds["imports"])),

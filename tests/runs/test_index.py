@@ -7,7 +7,7 @@ import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import collect, write_table
+from vec2uage.runs.index import _SCALARS, collect, write_table
 from vec2uage.runs.result import RunResult
 
 
@@ -67,3 +67,16 @@ def test_the_table_holds_every_number_exactly(tmp_path: Path) -> None:
     assert rows[1]["val_mae"] == ""
     assert "provenance" not in rows[0]
     assert "overrides" not in rows[0]
+
+
+def test_swept_options_have_columns_of_their_own(tmp_path: Path) -> None:
+    results = []
+    for number, momentum in enumerate(("0", "0.9")):
+        result = _write(tmp_path / str(number), number)
+        result.overrides = ["dataset=vectors", f"optimizer.momentum={momentum}", f"seed={number}"]
+        results.append(result)
+    write_table(results, tmp_path / "sweep.csv")
+    with (tmp_path / "sweep.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["optimizer.momentum"] for row in rows] == ["0", "0.9"]
+    assert rows[0].keys() == {*_SCALARS, "optimizer.momentum"}

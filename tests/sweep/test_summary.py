@@ -1,0 +1,63 @@
+"""The end of a sweep, as it is read: one line per optimiser, or per combination of what was swept."""
+
+import numpy as np
+import pytest
+
+from vec2uage.runs.result import RunResult, Status
+from vec2uage.sweep.summary import report, table
+
+
+def result(
+    number: int, optimizer: str, test_mae: float | None, *overrides: str, status: Status = "completed"
+) -> RunResult:
+    maes = {} if test_mae is None else {"train_mae": test_mae - 1, "val_mae": test_mae + 0.5, "test_mae": test_mae}
+    return RunResult(
+        status=status,
+        reason=None if status == "completed" else "the loss was no longer finite",
+        name=f"{number:03d}",
+        seed=number,
+        optimizer=optimizer,
+        model="vec2uage",
+        dataset="vectors",
+        overrides=[f"optimizer={optimizer}", f"seed={number}", *overrides],
+        **maes,
+    )
+
+
+def test_a_line_per_optimizer_holds_minimum_mean_and_deviation() -> None:
+    tests = {"sgd": [2.5, 2.1, 2.9], "swa": [2.0, 2.25]}
+    runs = [result(n, name, mae) for name, maes in tests.items() for n, mae in enumerate(maes)]
+    lines = {line.split()[0]: line.split()[1:] for line in table(runs).splitlines()[2:]}
+    for name, maes in tests.items():
+        expected = [
+            f"{f:.3f}"
+            for shift in (-1, 0.5, 0)
+            for f in (min(maes) + shift, np.mean(maes) + shift, np.std(maes, ddof=1))
+        ]
+        assert lines[name] == [str(len(maes)), *expected]
+
+
+def test_other_swept_options_have_a_line_for_each_combination() -> None:
+    runs = [result(n, "sgd", 2.0 + n, f"optimizer.momentum={m}") for n, m in enumerate(("0", "0.9", "0", "0.9"))]
+    labels = [line.split("  ")[0] for line in table(runs).splitlines()[2:]]
+    assert labels == ["sgd optimizer.momentum=0", "sgd optimizer.momentum=0.9"]
+
+
+def test_seeds_of_any_kind_make_no_lines_of_their_own() -> None:
+    runs = [result(n, "sgd", 2.0, f"dataset.split.seed={n}") for n in range(3)]
+    assert len(table(runs).splitlines()) == 3
+
+
+def test_the_best_is_chosen_by_validation_among_those_that_completed() -> None:
+    runs = [result(0, "sgd", 2.5), result(1, "sgd", 2.4), result(2, "sgd", 1.0, status="diverged")]
+    assert "best by validation: 001 (mae 2.900 val, 2.400 test)" in report(runs, "sweep")
+
+
+def test_what_did_not_complete_is_named_with_its_reason() -> None:
+    text = report([result(0, "sgd", 2.5), result(1, "sgd", None, status="failed")], "sweep")
+    assert "1 of 2 runs did not complete:\n  001: failed, the loss was no longer finite" in text
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_sweep_without_any_figure_has_no_table(status: Status) -> None:
+    assert "MAE in years" not in report([result(0, "sgd", None, status=status)], "sweep")
