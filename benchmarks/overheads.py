@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.setting import CPU, Silent, arguments, machine, fastest, random_data, random_vectors, runs, wall_time
+from benchmarks.setting import CPU, Silent, arguments, fastest, machine, random_data, random_vectors, runs, wall_time
 from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
 from vec2uage.runs.folder import RunFolder

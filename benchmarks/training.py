@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.setting import BATCH, CPU, DIMENSION, Silent, arguments, machine, fastest, random_data, runs, wall_time
+from benchmarks.setting import BATCH, CPU, DIMENSION, Silent, arguments, fastest, machine, random_data, runs, wall_time
 from vec2uage.base import seeds
 from vec2uage.training.data import TrainingData
 from vec2uage.training.spec import RunSettings

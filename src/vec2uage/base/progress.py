@@ -20,7 +20,7 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=unit, desc=label, unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+            self._bar = tqdm(total=total, unit=unit, desc=label, dynamic_ncols=True, file=sys.stderr)
 
     @property
     def is_terminal(self) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, spread, zeros_like
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, single, spread, zeros_like
 
 
 @settings
@@ -23,17 +23,18 @@ class Adagrad(StackedOptimizer):
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         sums = zeros_like(params, "sum")
         for tensor in sums.values():
-            tensor.add_(spread(options["initial_accumulator"], tensor))
+            tensor.add_(spread(single(options["initial_accumulator"]), tensor))
         return {"steps": torch.zeros_like(options["lr"])} | sums
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        decayed = lr / (1 + state["steps"] * options["lr_decay"])
+        decayed = single(lr / (1 + state["steps"] * options["lr_decay"]))
+        eps, weight_decay = single(options["eps"]), single(options["weight_decay"])
         state["steps"].add_(1)
         decays = any_set(options["weight_decay"])
         for name, p in params.items():
             g = grads[name]
             if decays:
-                g = g.addcmul(p, spread(options["weight_decay"], p))
+                g = g.addcmul(p, spread(weight_decay, p))
             total = state[f"sum/{name}"].addcmul_(g, g)
-            p.addcdiv_(g * spread(decayed, p), total.sqrt().add_(spread(options["eps"], p)), value=-1)
+            p.addcdiv_(g * spread(decayed, p), total.sqrt().add_(spread(eps, p)), value=-1)

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, spread, zeros_like
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, single, spread, zeros_like
 
 
 @settings
@@ -28,14 +28,15 @@ class Adam(StackedOptimizer):
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
         steps = state["steps"].add_(1)
         beta1, beta2 = options["beta1"], options["beta2"]
-        step_size = lr / (1 - beta1**steps)
-        root_correction = (1 - beta2**steps).sqrt()
+        step_size, root_correction = single(lr / (1 - beta1**steps)), single((1 - beta2**steps).sqrt())
+        fresh1, kept2, fresh2 = single(1 - beta1), single(beta2), single(1 - beta2)
+        eps, weight_decay = single(options["eps"]), single(options["weight_decay"])
         decays = any_set(options["weight_decay"])
         for name, p in params.items():
             g = grads[name]
             if decays:
-                g = g.addcmul(p, spread(options["weight_decay"], p))
-            first = state[f"first/{name}"].lerp_(g, spread(1 - beta1, p))
-            second = state[f"second/{name}"].mul_(spread(beta2, p)).addcmul_(g * spread(1 - beta2, p), g)
-            denominator = second.sqrt().div_(spread(root_correction, p)).add_(spread(options["eps"], p))
+                g = g.addcmul(p, spread(weight_decay, p))
+            first = state[f"first/{name}"].lerp_(g, spread(fresh1, p))
+            second = state[f"second/{name}"].mul_(spread(kept2, p)).addcmul_(g * spread(fresh2, p), g)
+            denominator = second.sqrt().div_(spread(root_correction, p)).add_(spread(eps, p))
             p.addcdiv_(first * spread(step_size, p), denominator, value=-1)

@@ -26,9 +26,14 @@ class Clock:
         return self.steps_per_epoch * self.max_epochs
 
 
+def single(per_run: Tensor) -> Tensor:
+    """Round a `[K] float64` quantity to the float32 of the weights; once a step, not once a weight tensor."""
+    return per_run.float()
+
+
 def spread(per_run: Tensor, like: Tensor) -> Tensor:
-    """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run, in the dtype of `like`."""
-    return per_run.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+    """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run."""
+    return per_run.view(-1, *[1] * (like.ndim - 1))
 
 
 @settings

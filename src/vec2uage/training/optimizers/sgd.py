@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, spread, zeros_like
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, single, spread, zeros_like
 
 
 @settings
@@ -24,10 +24,11 @@ class SGD(StackedOptimizer):
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
         decays = any_set(options["weight_decay"])
+        lr, momentum, weight_decay = (single(o) for o in (lr, options["momentum"], options["weight_decay"]))
         for name, p in params.items():
             update = grads[name]
             if decays:
-                update = update.addcmul(p, spread(options["weight_decay"], p))
+                update = update.addcmul(p, spread(weight_decay, p))
             if state:
-                update = state[f"momentum/{name}"].mul_(spread(options["momentum"], p)).add_(update)
+                update = state[f"momentum/{name}"].mul_(spread(momentum, p)).add_(update)
             p.addcmul_(update, spread(lr, p), value=-1)

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import Clock, Tensors, spread, zeros_like
+from vec2uage.training.optimizers.base import Clock, Tensors, single, spread, zeros_like
 from vec2uage.training.optimizers.sgd import SGD
 
 
@@ -59,7 +59,7 @@ class SWA(SGD):
         count = state["count"].add_(1)
         for name, p in params.items():
             average = state[f"average/{name}"]
-            average.add_((p - average).div_(spread(count, p)))
+            average.add_((p - average).div_(spread(single(count), p)))
 
     def evaluated(self, params: Tensors, state: Tensors) -> Tensors:
         if not bool((state["count"] > 0).all()):
