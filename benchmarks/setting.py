@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from vec2uage.base import seeds
 from vec2uage.base.provenance import provenance
 from vec2uage.config.register import conf_dir, register_resolvers
-from vec2uage.sweep.plan import cut, make_plan
+from vec2uage.sweep.plan import cut, make_plan, workers
 from vec2uage.training.batches import Rows
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import fit
@@ -78,7 +77,7 @@ def wall_time(
     """
     plan = make_plan(len(settings), settings[0].trainer, CPU)
     stacks = [prepare(stack) for stack in cut(settings, plan.stack_size, plan.workers)]
-    with ThreadPoolExecutor(plan.workers, initializer=torch.set_num_threads, initargs=(plan.threads,)) as pool:
+    with workers(plan) as pool:
         began = time.perf_counter()
         list(pool.map(work, stacks))
         return time.perf_counter() - began
@@ -99,7 +98,7 @@ def arguments(description: str) -> argparse.Namespace:
     """Parse what both benchmarks understand; smaller values only try whether everything runs."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows to train on")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds to take the fastest of")
+    parser.add_argument("--repeats", type=int, default=8, help="rounds to take the fastest of")
     return parser.parse_args()
 
 

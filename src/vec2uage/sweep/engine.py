@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job, Proof, group, prove, threads
-from vec2uage.sweep.plan import cut, make_plan
+from vec2uage.sweep.plan import cut, make_plan, workers
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.record import Recorder
 from vec2uage.training.trainer import Epoch, Outcome, train_stack
@@ -81,7 +81,7 @@ def train_jobs(jobs: Sequence[Job], command: str) -> Finished:
     with (
         interruptible() as interrupt,
         Display(jobs) as display,
-        ThreadPoolExecutor(plan.workers, initializer=torch.set_num_threads, initargs=(plan.threads,)) as pool,
+        workers(plan) as pool,
     ):
         work = _Work(finished, display, interrupt, command)
         pending: set[Future[None]] = set()
