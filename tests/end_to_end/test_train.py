@@ -369,6 +369,10 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
     assert wrong.returncode == 1
     assert "error: model.widht = 3: no such option; did you mean width?" in wrong.stderr
 
+    searched = terminal.train("--cfg", "job", f"hydra.searchpath=[file://{own}/conf]", "model=residual")
+    assert searched.returncode == 0, searched.stderr
+    assert "_target_: own_parts.Residual" in searched.stdout
+
 
 # finding out what is wrong
 

@@ -27,13 +27,13 @@ class Clock:
 
 
 def single(per_run: Tensor) -> Tensor:
-    """Round a `[K] float64` quantity to the float32 of the weights; once a step, not once a weight tensor."""
+    """Round a `[K] float64` quantity to the weights' float32, so that `spread` need not for every weight tensor."""
     return per_run.float()
 
 
 def spread(per_run: Tensor, like: Tensor) -> Tensor:
-    """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run."""
-    return per_run.view(-1, *[1] * (like.ndim - 1))
+    """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run, in the dtype of `like`."""
+    return per_run.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
 
 @settings
