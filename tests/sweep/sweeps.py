@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -11,12 +12,24 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
+from torch import nn
 
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.grouping import Job
 
 SMALL = ("dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20")
+
+
+class Dropping(nn.Module):
+    """Draws random numbers while it trains."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
 
 
 @dataclass(frozen=True)

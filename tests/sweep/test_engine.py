@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sweeps import Sweep
+from sweeps import Dropping, Sweep
 from torch import nn
 
 from vec2uage.base.errors import UserError
@@ -18,17 +18,6 @@ from vec2uage.sweep.engine import Finished, train_jobs
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
 FIGURES = ("status", "lr", "epochs", "best_epoch", "train_mae", "val_mae", "test_mae", "train_loss", "val_loss")
-
-
-class Dropping(nn.Module):
-    """Draws random numbers while it trains."""
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.Dropout(0.5), nn.Linear(8, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
 
 
 class Clumsy(nn.Module):

