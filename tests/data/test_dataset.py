@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.dataset import Dataset, Split, Vectors
+from vec2uage.data.dataset import Dataset, Vectors
+from vec2uage.data.splits import Split
 
 
 def test_defaults_are_the_papers():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.dataset import Split, Vectors
-from vec2uage.data.splits import split
+from vec2uage.data.dataset import Vectors
+from vec2uage.data.splits import Split, split
 from vec2uage.data.vectorset import make_vector_set
 
 

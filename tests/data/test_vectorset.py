@@ -47,7 +47,7 @@ def test_bad_rows_are_refused_or_dropped_and_named(case, caplog):
     with pytest.raises(UserError) as refusal:
         make_vector_set(**rows, where="file.npz")
     assert str(refusal.value).startswith(f"file.npz: 1 of 3 rows are bad ({reason})")
-    assert "dataset.bad_rows=drop" in str(refusal.value)
+    assert "bad_rows=drop" in str(refusal.value)
 
     with caplog.at_level(logging.WARNING):
         vs = make_vector_set(**rows, bad_rows="drop")

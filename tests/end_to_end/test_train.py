@@ -227,7 +227,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["optimizer.lr=fast"], "error: optimizer.lr = 'fast': should be a valid number"),
         (["overwrite=perhaps"], "error: overwrite = 'perhaps': should be a valid boolean"),
-        (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file (dataset.path)"),
+        (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file"),
         (["hydra.run.dir=/proc/nowhere"], "'/proc/nowhere'"),
         (["-m", "seed=1,two"], "error: seed = 'two': should be a valid integer"),
         (["-m", "optimizer=sgd,sdg"], "error: optimizer = sdg: no such choice; allowed are: adagrad, adam, sgd, "),
@@ -286,7 +286,7 @@ import torch
 from torch import nn
 
 from vec2uage.config.settings import settings
-from vec2uage.data.dataset import Dataset
+from vec2uage.data.dataset import UnsplitDataset
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.training.optimizers.base import StackedOptimizer, spread
 
@@ -324,7 +324,7 @@ class StackedSign(StackedOptimizer):
 
 
 @settings
-class Circles(Dataset):
+class Circles(UnsplitDataset):
     rows_per_age: int
 
     def read(self) -> VectorSet:

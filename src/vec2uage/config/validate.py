@@ -42,12 +42,29 @@ def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list
     if not is_dataclass(cls) or cls.__hash__ is None:
         problems.append(f"{key}._target_ = {values['_target_']}: must be a class made with @vec2uage.config.settings")
         return None
-    plain = {name: _tuples(value) for name, value in values.items() if name != "_target_"}
+    before = len(problems)
+    plain = {name: _built(value, f"{key}.{name}", problems) for name, value in values.items() if name != "_target_"}
+    if len(problems) > before:  # in the components within
+        return None
     try:
         return TypeAdapter(cls).validate_python(plain)
     except ValidationError as error:
         problems.extend(_sentences(cls, key, error))
         return None
+
+
+def check_group(values: Any, key: str, base: type, problems: list[str]) -> Any:
+    """Build the settings object of a config group: its `_target_` names a settings class, a subclass of `base`.
+
+    Returns None, with lines in `problems`, where that cannot be done.
+    """
+    target = target_of(values, key, problems)
+    if target is None:
+        return None
+    if not (isinstance(target, type) and issubclass(target, base)):
+        problems.append(f"{key}._target_ = {values['_target_']}: must be a subclass of {base.__name__}")
+        return None
+    return check_settings(target, values, key, problems)
 
 
 def check_call(target: str, values: Mapping[str, Any], key: str, given: set[str], problems: list[str]) -> Component:
@@ -156,3 +173,13 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
     return value
+
+
+def _built(value: Any, key: str, problems: list[str]) -> Any:
+    """Turn lists into tuples and build the components, mappings with a `_target_`, that lie within a value."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            target = target_of(value, key, problems)
+            return None if target is None else check_settings(target, value, key, problems)
+        return {name: _built(item, f"{key}.{name}", problems) for name, item in value.items()}
+    return _tuples(value)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.splits import DataSplit, split
+from vec2uage.data.splits import DataSplit
 from vec2uage.data.vectorset import VectorSet
 
 log = logging.getLogger(__name__)
@@ -24,31 +24,20 @@ class Augmentation(Protocol):
 def load_split(dataset: Dataset, augmentation: Augmentation, run_seed: int) -> DataSplit:
     """Return the vectors that the run with `run_seed` works on; equal settings share them.
 
-    `run_seed` matters only where `dataset.split.seed` is "run". Raises UserError for data that cannot be read
-    or divided.
+    `run_seed` matters only where the dataset is divided anew for every run. Raises UserError for data that cannot be
+    read or divided.
     """
-    seed = run_seed if dataset.split.seed == "run" else dataset.split.seed
-    return _load(dataset, augmentation, seed)
+    return _load(dataset, augmentation, dataset.split_seed(run_seed))
 
 
 @lru_cache(maxsize=4)  # bounded: with a split per run, each one is a copy of the training vectors
 def _load(dataset: Dataset, augmentation: Augmentation, split_seed: int) -> DataSplit:
-    vs = _read(dataset)
-    parts = split(vs, dataset, split_seed)
+    parts = dataset.parts(split_seed)
     loaded = DataSplit(augmentation.apply(parts.train), parts.validation, parts.test)
     log.info(
-        "%s rows read, ages %g-%g, encoder %s; %s to train on, %s for validation, %s for test",
-        f"{len(vs):,}",
-        vs.ages.min(),
-        vs.ages.max(),
-        vs.encoder,
+        "%s rows to train on, %s for validation, %s for test",
         f"{len(loaded.train):,}",
         f"{len(loaded.validation):,}",
         f"{len(loaded.test):,}",
     )
     return loaded
-
-
-@lru_cache(maxsize=1)
-def _read(dataset: Dataset) -> VectorSet:
-    return dataset.read()

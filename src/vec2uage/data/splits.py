@@ -4,13 +4,15 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Integer
+from pydantic import Field, field_validator
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
-from vec2uage.data.dataset import Dataset
+from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet, drop_exact_duplicates
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,42 @@ log = logging.getLogger(__name__)
 Rows = Integer[np.ndarray, "_"]  # some of the VectorSet's rows, by position or owner
 PerRow = Integer[np.ndarray, " N"]  # a number for each of its rows
 FREE, VALIDATION, TEST = 0, 1, 2
+
+AgeRange = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=120)]]
+
+
+@settings
+class Split:
+    """How rows are drawn for the held-out pool."""
+
+    seed: Annotated[int, Field(ge=0)] | Literal["run"] = 0
+    """Fixed by default, so that runs are compared on the same held-out faces; `run` re-draws the pool with
+    each run's seed, as the authors' released code did."""
+    group: Literal["auto", "subject", "none"] = "auto"
+    """`subject`: all pictures of a person lie on one side; `none`: rows are drawn one by one; `auto`:
+    `subject` where any subject is known."""
+
+
+@settings
+class Division:
+    """Which rows are used, and how they are divided into training, validation and test."""
+
+    age_range: AgeRange = (1, 18)
+    """First and last age in whole years, both included: a row belongs when floor(age) lies in it."""
+    label: Literal["exact", "floor"] = "exact"
+    """`floor`: training ages become whole years, as in the authors' code; held-out ages keep decimals."""
+    heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
+    """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
+    missing_ages: Literal["refuse", "allow"] = "refuse"
+    """Whether an age of `age_range` may have no rows at all."""
+    split: Split = Split()
+
+    @field_validator("age_range")
+    @classmethod
+    def _ordered(cls, value: AgeRange) -> AgeRange:
+        if value[0] > value[1]:
+            raise ValueError("the first age must not be above the last")
+        return value
 
 
 @dataclass(frozen=True)
@@ -34,56 +72,74 @@ class DataSplit:
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def split(vs: VectorSet, dataset: Dataset, seed: int) -> DataSplit:
-    """Divide the rows of `dataset.age_range`, without exact duplicates, by the options of `dataset`.
+def within(vs: VectorSet, age_range: AgeRange) -> VectorSet:
+    """Return the rows whose whole age lies in `age_range`, both ends included; say in the log how many do not."""
+    first, last = age_range
+    floors = np.floor(vs.ages)
+    inside = (floors >= first) & (floors <= last)
+    if inside.all():
+        return vs
+    log.info("%s of %s rows are outside the ages %d-%d", f"{(~inside).sum():,}", f"{len(vs):,}", first, last)
+    return vs.take(inside)
+
+
+def floored(train: VectorSet) -> VectorSet:
+    """Return the rows with their ages cut to whole years, as the authors' code trained on."""
+    return replace(train, ages=np.floor(train.ages))
+
+
+def split(vs: VectorSet, how: Division, seed: int, together: PerRow | None = None) -> DataSplit:
+    """Divide the rows of `how.age_range`, without exact duplicates.
 
     Validation and test hold `heldout_per_age / 2` rows each of every whole age, drawn with `seed`; the rest
     is training. Grouped by subject, nobody is in two parts, and the surplus pictures of held-out persons are
-    left out. Raises UserError when an age has too few rows, or grouping is asked for and no subject is known.
+    left out. `together` numbers rows that must not be parted: rows of one number are kept whole like the pictures
+    of one person. Raises UserError when an age has too few rows, or grouping is asked for and no subject is known.
     """
-    first, last = dataset.age_range
-    floors = np.floor(vs.ages)
-    inside = (floors >= first) & (floors <= last)
-    if not inside.all():
-        log.info("%s of %s rows are outside the ages %d-%d", f"{(~inside).sum():,}", f"{len(vs):,}", first, last)
-    vs = drop_exact_duplicates(vs.take(inside))
+    number = {name: row for row, name in enumerate(vs.names)}
+    vs = drop_exact_duplicates(within(vs, how.age_range))
+    if together is not None:
+        together = together[[number[name] for name in vs.names]]
     ages = np.floor(vs.ages).astype(np.int64)
-    _check_enough(ages, dataset)
+    _check_enough(ages, how)
 
-    grouped = _grouped(vs, dataset)
-    half = dataset.heldout_per_age // 2
-    if grouped:
-        train, validation, test = _by_subject(ages, _persons(vs), half, seed)
+    by_subject = _by_subject(vs, how)
+    half = how.heldout_per_age // 2
+    if by_subject or together is not None:
+        owners = _persons(vs) if by_subject else np.arange(len(vs))
+        owners = owners if together is None else _united(owners, together)
+        train, validation, test = _draw_owners(ages, owners, half, seed)
     else:
-        train, validation, test = _by_row(ages, half, seed)
+        owners = np.arange(len(vs))
+        train, validation, test = _draw_rows(ages, half, seed)
+    for one, other in combinations((train, validation, test), 2):
+        assert set(one).isdisjoint(other), "a row is in two parts of the split"
+        assert set(owners[one]).isdisjoint(owners[other]), "what belongs together is in two parts of the split"
     parts = DataSplit(train=vs.take(train), validation=vs.take(validation), test=vs.take(test))
-    _assert_disjoint(parts, grouped)
-    if dataset.label == "floor":
-        parts = replace(parts, train=replace(parts.train, ages=np.floor(parts.train.ages)))
-    return parts
+    return replace(parts, train=floored(parts.train)) if how.label == "floor" else parts
 
 
-def _check_enough(ages: PerRow, dataset: Dataset) -> None:
-    first, last = dataset.age_range
+def _check_enough(ages: PerRow, how: Division) -> None:
+    first, last = how.age_range
     counts = {age: int((ages == age).sum()) for age in range(first, last + 1)}
     missing = [str(age) for age, count in counts.items() if count == 0]
     if len(missing) == len(counts):
         raise UserError(f"no rows of the ages {first}-{last}: set dataset.age_range to ages that the data has")
-    if missing and dataset.missing_ages == "refuse":
+    if missing and how.missing_ages == "refuse":
         raise UserError(
             f"no rows of age {', '.join(missing)}: set dataset.missing_ages=allow to do without, "
             "or dataset.age_range to ages that the data has"
         )
-    needed = dataset.heldout_per_age + 1
+    needed = how.heldout_per_age + 1
     if few := [f"{count} of age {age}" for age, count in counts.items() if 0 < count < needed]:
         raise UserError(
-            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({dataset.heldout_per_age} "
+            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({how.heldout_per_age} "
             "held out and 1 or more to train on): lower dataset.heldout_per_age or narrow dataset.age_range"
         )
 
 
-def _grouped(vs: VectorSet, dataset: Dataset) -> bool:
-    group = dataset.split.group
+def _by_subject(vs: VectorSet, how: Division) -> bool:
+    group = how.split.group
     if group == "subject" and not vs.has_subjects:
         raise UserError("dataset.split.group=subject, but no subject is known: set dataset.split.group=auto")
     if group == "none" and vs.has_subjects:
@@ -91,7 +147,7 @@ def _grouped(vs: VectorSet, dataset: Dataset) -> bool:
     return group != "none" and vs.has_subjects
 
 
-def _by_row(ages: PerRow, half: int, seed: int) -> tuple[Rows, Rows, Rows]:
+def _draw_rows(ages: PerRow, half: int, seed: int) -> tuple[Rows, Rows, Rows]:
     """Draw the pool row by row and halve it as the paper did, with scikit-learn."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -102,7 +158,7 @@ def _by_row(ages: PerRow, half: int, seed: int) -> tuple[Rows, Rows, Rows]:
     return np.setdiff1d(np.arange(len(ages)), pool), np.sort(pool[validation]), np.sort(pool[test])
 
 
-def _by_subject(ages: PerRow, persons: PerRow, half: int, seed: int) -> tuple[Rows, Rows, Rows]:
+def _draw_owners(ages: PerRow, persons: PerRow, half: int, seed: int) -> tuple[Rows, Rows, Rows]:
     """Draw persons for validation and test, from the rarest age to the commonest, until both are full."""
     generator = numpy_generator(seed, "split", "subject")
     side = np.full(persons.max() + 1, FREE)
@@ -149,8 +205,12 @@ def _persons(vs: VectorSet) -> PerRow:
     return np.unique(persons, return_inverse=True)[1]
 
 
-def _assert_disjoint(parts: DataSplit, grouped: bool) -> None:
-    for one, other in combinations((parts.train, parts.validation, parts.test), 2):
-        assert set(one.names).isdisjoint(other.names), "a name is in two parts of the split"
-        if grouped:
-            assert (set(one.subjects) - {""}).isdisjoint(other.subjects), "a subject is in two parts of the split"
+def _united(owners: PerRow, together: PerRow) -> PerRow:
+    """Number what stays whole when rows of one owner stay together, rows of one number, and chains of both."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers = np.unique(together, return_inverse=True)[1]
+    links = np.ones(len(owners), dtype=np.int8), (owners, len(owners) + numbers)
+    graph = coo_array(links, shape=(2 * len(owners), 2 * len(owners)))
+    return np.unique(connected_components(graph, directed=False)[1][owners], return_inverse=True)[1]

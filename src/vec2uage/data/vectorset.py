@@ -121,7 +121,7 @@ def make_vector_set(
         raise UserError(f"{where}: no usable row" + (f" ({found})" if found else ""))
     text = f"{where}: {(~good).sum():,} of {count:,} rows are bad ({found})"
     if bad_rows == "refuse":
-        raise UserError(f"{text}; repair them, or set dataset.bad_rows=drop to leave them out")
+        raise UserError(f"{text}; repair them, or set bad_rows=drop to leave them out")
     log.warning("%s and are left out", text)
     return made.take(good)
 
@@ -135,12 +135,19 @@ def merge(sets: Sequence[VectorSet]) -> VectorSet:
     if len(encoders) != 1:
         raise UserError(f"vectors of different encoders cannot be merged: {', '.join(encoders) or 'no sets given'}")
     if encoders == ["unknown"]:
-        raise UserError("vectors of an unknown encoder cannot be merged: name it with dataset.encoder")
+        raise UserError("vectors of an unknown encoder cannot be merged: name it with the option encoder")
     dimensions = sorted({vs.dimension for vs in sets})
     if len(dimensions) != 1:
         raise UserError(f"vectors of different dimensions cannot be merged: {dimensions}")
+    joined = concatenate(sets)
+    columns: dict[str, Any] = {name: getattr(joined, name) for name in COLUMNS}
+    return make_vector_set(**columns, encoder=encoders[0], where="the merged sets")
+
+
+def concatenate(sets: Sequence[VectorSet]) -> VectorSet:
+    """Put the parts of one set one after the other, unchecked."""
     joined: dict[str, Any] = {name: np.concatenate([getattr(vs, name) for vs in sets]) for name in COLUMNS}
-    return make_vector_set(**joined, encoder=encoders[0], where="the merged sets")
+    return VectorSet(**joined, encoder=sets[0].encoder)
 
 
 def drop_exact_duplicates(vs: VectorSet) -> VectorSet:

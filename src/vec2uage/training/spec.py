@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import torch
@@ -14,6 +14,7 @@ from vec2uage.config.component import Component
 from vec2uage.config.settings import settings
 from vec2uage.config.validate import (
     check_call,
+    check_group,
     check_settings,
     check_value,
     refuse,
@@ -71,7 +72,7 @@ class RunSettings:
 
     @property
     def split_seed(self) -> int:
-        return self.seed if self.dataset.split.seed == "run" else self.dataset.split.seed
+        return self.dataset.split_seed(self.seed)
 
     def choice(self, group: str) -> str:
         """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""
@@ -83,7 +84,7 @@ class RunSettings:
         common: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
         for name in ("optimizer", "lr_schedule", "early_stopping"):
             common[name] = _without_per_run(common[name])
-        common["dataset"] = replace(self.dataset, split=replace(self.dataset.split, seed=self.split_seed))
+        common["split_seed"] = self.split_seed
         return tuple(common.items())
 
 
@@ -114,11 +115,11 @@ def from_config(
         "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),
         "normalization": check_value(Kind, plain["normalization"], "normalization", problems),
         "trainer": check_settings(Trainer, plain["trainer"], "trainer", problems),
-        "model": _model(plain["model"], problems),
+        "model": check_model(plain["model"], problems),
         "optimizer": _optimizer(plain["optimizer"], problems),
     }
     for group, base in _GROUPS.items():
-        parts[group] = _component(plain[group], group, base, problems)
+        parts[group] = check_group(plain[group], group, base, problems)
     refuse(problems)
     return RunSettings(
         **parts,
@@ -141,17 +142,8 @@ _GROUPS: dict[str, type] = {
 _GIVEN = {"model": {"in_features"}, "optimizer": {"params"}}
 
 
-def _component(values: Any, group: str, base: type, problems: list[str]) -> Any:
-    target = target_of(values, group, problems)
-    if target is None:
-        return None
-    if not (isinstance(target, type) and issubclass(target, base)):
-        problems.append(f"{group}._target_ = {values['_target_']}: must be a subclass of {base.__name__}")
-        return None
-    return check_settings(target, values, group, problems)
-
-
-def _model(values: Any, problems: list[str]) -> Component | None:
+def check_model(values: Any, problems: list[str]) -> Component | None:
+    """Return the network that the config group `model` describes, or None with lines in `problems`."""
     target = target_of(values, "model", problems)
     if target is None:
         return None
@@ -174,7 +166,7 @@ def _optimizer(values: Any, problems: list[str]) -> StackedOptimizer | None:
         lr = check_value(Annotated[float, Field(gt=0)], values.get("lr"), "optimizer.lr", problems)
         foreign = Component(component.target, tuple(options.items()))
         return None if lr is None else TorchOptim(lr=lr, component=foreign)
-    return _component(values, "optimizer", StackedOptimizer, problems)
+    return check_group(values, "optimizer", StackedOptimizer, problems)
 
 
 def _without_per_run(part: Any) -> Any:

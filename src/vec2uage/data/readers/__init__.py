@@ -5,24 +5,30 @@ from pathlib import Path
 from typing import Any
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.readers import arrow, npz
+from vec2uage.data.readers import arrow, json, npz, selfie_fv, table
 from vec2uage.data.vectorset import VectorSet
 
 READERS: dict[str, Callable[..., VectorSet]] = {
     ".arrow": arrow.read,
     ".feather": arrow.read,
     ".npz": npz.read,
+    ".json": json.read,
+    ".parquet": table.read,
+    ".csv": table.read,
+    **dict.fromkeys(selfie_fv.SUFFIXES, selfie_fv.read),
 }
 
 
 def read(path: Path, **how: Any) -> VectorSet:
-    """Read the vectors of a file; `how` goes to the reader of its format.
+    """Read the vectors of a file, or of a folder of Selfie-FV's pickles; `how` goes to the reader of its format.
 
     Raises UserError when the file is missing, of an unknown format or damaged.
     """
+    if path.is_dir():
+        return selfie_fv.read(path, **how)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: no reader for {path.suffix!r} files; known are {', '.join(READERS)}")
     if not path.is_file():
-        raise UserError(f"{path}: no such file (dataset.path)")
+        raise UserError(f"{path}: no such file")
     return reader(path, **how)

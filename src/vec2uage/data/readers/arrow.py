@@ -14,7 +14,13 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     file, for bad rows, and when the file names another encoder.
     """
     stored = storage.load(path)
-    if encoder is not None and stored.encoder not in ("unknown", encoder):
-        raise UserError(f"{path}: made by encoder {stored.encoder!r}, but dataset.encoder={encoder!r}; leave it out")
+    encoder = agreed(path, stored.encoder, encoder)
     columns = {name: getattr(stored, name) for name in COLUMNS}
-    return make_vector_set(**columns, encoder=encoder or stored.encoder, bad_rows=bad_rows, where=str(path))
+    return make_vector_set(**columns, encoder=encoder, bad_rows=bad_rows, where=str(path))
+
+
+def agreed(path: Path, stored: str, stated: str | None) -> str:
+    """Return the encoder that the file names, or the user where it says "unknown"; UserError where both differ."""
+    if stated is not None and stored not in ("unknown", stated):
+        raise UserError(f"{path}: made by encoder {stored!r}, but the option encoder says {stated!r}; leave it out")
+    return stated or stored

@@ -1,0 +1,241 @@
+"""Finds copies of one picture, and likely pictures of one person, that a split would put on different sides."""
+
+import csv
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
+from pydantic import Field, model_validator
+
+from vec2uage.base.atomic import replacing
+from vec2uage.config.settings import settings
+from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
+from vec2uage.data.splits import DataSplit
+from vec2uage.data.vectorset import Text, VectorSet
+
+log = logging.getLogger(__name__)
+
+KINDS = ("identical_file", "near_duplicate", "same_person")
+COPIES = ("identical_file", "near_duplicate")
+TABLE = ("kind", "across", "name_a", "name_b", "side_a", "side_b", "age_a", "age_b", "same_subject", "cosine", "bits")
+SIDES = ("train", "validation", "test")
+BITS = 256  # of a signature; mirroring the picture inverts the second half of them (see `faces.signature`)
+EQUAL = 0.9999  # cosine of the vectors of one face in two equal files; other faces of the same photograph stay below
+LISTED = 5_000_000  # pairs; they fit in a gigabyte, and nobody reads more
+
+Cosine = Annotated[float, Field(gt=0, le=1)]
+Signatures = UInt8[np.ndarray, "N 32"]
+
+
+@settings
+class Leakage:
+    """What is searched for, and what is done about it.
+
+    The thresholds of `conf/leakage/` were measured with 4,814 UTKFace chips and FaceNet's CASIA-WebFace weights
+    (`docs/data.md`); another encoder spreads its cosines differently and needs thresholds of its own. The one on
+    signatures does not depend on the encoder.
+    """
+
+    action: Literal["report", "drop", "group"]
+    """`drop` keeps the first row of each cluster of copies, `group` keeps clusters on one side of the split."""
+    near_duplicate: Cosine
+    """Cosine from which two vectors are taken for the same picture."""
+    signature_bits: Annotated[int, Field(ge=0, lt=BITS // 2)] | None
+    """Bits in which two signatures may differ to be taken for the same picture; None: signatures are not used."""
+    same_person: Cosine | None
+    """Cosine from which two vectors are taken for pictures of one person; None: not searched."""
+    group_same_person: bool
+    """Whether `group` keeps likely pictures of one person together, too."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Leakage":
+        if self.same_person is not None and self.same_person > self.near_duplicate:
+            raise ValueError("same_person must not be above near_duplicate: a copy shows the same person")
+        if self.group_same_person and self.same_person is None:
+            raise ValueError("group_same_person needs a threshold same_person")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Pairs of rows of a set that must not lie on two sides of a split, most alike first within each kind."""
+
+    first: Int64[np.ndarray, " P"]
+    second: Int64[np.ndarray, " P"]
+    """Above `first`."""
+    kind: Shaped[np.ndarray, " P"]
+    """One of `KINDS`."""
+    cosine: Float64[np.ndarray, " P"]
+    bits: Int64[np.ndarray, " P"]
+    """Bits in which the signatures differ, of 256, mirrored or not; -1 where one is unknown."""
+    clusters: Int64[np.ndarray, " N"]
+    """For each row the first row of its cluster; a row without a copy is a cluster of its own."""
+
+    @property
+    def is_first(self) -> Bool[np.ndarray, " N"]:
+        """Which rows are the first of their cluster."""
+        return self.clusters == np.arange(len(self.clusters))
+
+
+def audit(
+    vs: VectorSet,
+    leakage: Leakage,
+    hashes: Mapping[str, str] | None = None,
+    signatures: Mapping[str, str] | None = None,
+) -> Findings:
+    """Search all pairs of rows; `hashes` and `signatures` give by name what is known of the rows' photographs.
+
+    A photograph that gives several rows must have no signature: its faces are no copies of one another.
+    A pair is an `identical_file` when the hashes of the files and the vectors agree, a `near_duplicate` when the
+    cosine or the signatures (of `faces.signature`) are near enough, else a likely `same_person`, which is not
+    listed where both subjects are known to be the same. Raises UserError when there are too many pairs to list.
+    """
+    packed, known = _unpacked(vs.names, signatures or {})
+    pairs = _search(vs, leakage, packed, known)
+    first, second, cosine = pairs.first, pairs.second, pairs.cosine
+    bits = np.where(known[first] & known[second], _differing(packed[first], packed[second]), -1)
+
+    copies = cosine >= leakage.near_duplicate
+    if leakage.signature_bits is not None:
+        copies |= (bits >= 0) & (bits <= leakage.signature_bits)
+    files = np.array([(hashes or {}).get(name, "") for name in vs.names], dtype=object)
+    identical = copies & (files[first] != "") & (files[first] == files[second]) & (cosine >= EQUAL)
+    kind = np.where(identical, KINDS[0], np.where(copies, KINDS[1], KINDS[2])).astype(object)
+
+    news = copies | (vs.subjects[first] == "") | (vs.subjects[first] != vs.subjects[second])
+    rank = np.array([KINDS.index(one) for one in kind], dtype=np.int64)
+    order = np.lexsort((second, first, -cosine, rank))
+    order = order[news[order]]
+    first, second, kind = first[order], second[order], kind[order]
+    united = np.isin(kind, KINDS if leakage.action == "group" and leakage.group_same_person else COPIES)
+    clusters = _clusters(len(vs), first[united], second[united])
+    return Findings(first, second, kind, cosine[order], bits[order], clusters)
+
+
+def treat(vs: VectorSet, findings: Findings, leakage: Leakage) -> tuple[VectorSet, Int64[np.ndarray, " M"] | None]:
+    """Return the rows to divide, and for `group` the clusters that the split must not part (see `splits.split`)."""
+    if leakage.action == "drop":
+        kept = findings.is_first
+        if lost := int((~kept).sum()):
+            log.info("leakage=drop: %s of %s rows are copies of earlier ones and left out", f"{lost:,}", f"{len(vs):,}")
+        return vs.take(kept), None
+    return vs, findings.clusters if leakage.action == "group" else None
+
+
+def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: DataSplit | None) -> dict[str, Any]:
+    """Return what was found in the rows `vs`, and what of it still lies on two sides of `parts` (None: no split)."""
+    side = _sides(vs, parts)
+    across = _across(findings, side)
+    differ = np.floor(vs.ages[findings.first]) != np.floor(vs.ages[findings.second])
+    sizes = np.bincount(findings.clusters, minlength=1)
+    found = {
+        "action": leakage.action,
+        "pairs": {kind: int((findings.kind == kind).sum()) for kind in KINDS},
+        "pairs_across_sides": {kind: int(across[findings.kind == kind].sum()) for kind in KINDS},
+        "copies_of_another_age": int((differ & np.isin(findings.kind, COPIES)).sum()),
+        "clusters": int((sizes > 1).sum()),
+        "rows_in_clusters": int(sizes[sizes > 1].sum()),
+        "largest_cluster": int(sizes.max()),
+        "dropped": int((~findings.is_first).sum()) if leakage.action == "drop" else 0,
+    }
+    _tell(found, divided=parts is not None)
+    return found
+
+
+def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: DataSplit | None) -> None:
+    """Write the pairs, those on two sides first, with both names, ages (years) and sides ("": in no part)."""
+    side = _sides(vs, parts)
+    across = _across(findings, side)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, TABLE)
+        rows.writeheader()
+        for pair in np.argsort(~across, kind="stable"):
+            a, b = findings.first[pair], findings.second[pair]
+            same = "" if "" in (vs.subjects[a], vs.subjects[b]) else "yes" if vs.subjects[a] == vs.subjects[b] else "no"
+            row = {
+                "kind": findings.kind[pair],
+                "across": "yes" if across[pair] else "no",
+                "cosine": f"{findings.cosine[pair]:.4f}",
+                "bits": "" if findings.bits[pair] < 0 else findings.bits[pair],
+                "same_subject": same,
+            }
+            for which, one in (("a", a), ("b", b)):
+                row |= {f"name_{which}": vs.names[one], f"age_{which}": f"{vs.ages[one]:g}", f"side_{which}": side[one]}
+            rows.writerow(row)
+
+
+def _search(vs: VectorSet, leakage: Leakage, packed: Signatures, known: Bool[np.ndarray, " N"]) -> Pairs:
+    """Return the pairs that are near by vector or, mirrored or not, by signature."""
+    least, advice = leakage.near_duplicate, "raise leakage.near_duplicate"
+    if leakage.same_person is not None:
+        least, advice = leakage.same_person, "raise leakage.same_person, or set it to null"
+    found = [pairs_above(vs.vectors, least, limit=LISTED, advice=advice)]
+    rows = np.flatnonzero(known)
+    if leakage.signature_bits is not None and len(rows):
+        signs = np.unpackbits(packed[rows], axis=1).astype(np.float32) * 2 - 1
+        mirrored = signs * np.repeat([1, -1], BITS // 2).astype(np.float32)
+        least = 1 - 2 * leakage.signature_bits / BITS  # two rows of signs have this cosine, exact in floating point
+        for other in (signs, mirrored):
+            alike = pairs_above(signs, least, other, limit=LISTED, advice="lower leakage.signature_bits")
+            found.append(Pairs(rows[alike.first], rows[alike.second], alike.cosine))
+    by_vector = found[0].first * len(vs) + found[0].second
+    every = np.concatenate([pairs.first * len(vs) + pairs.second for pairs in found])
+    extra = np.setdiff1d(every, by_vector)
+    first, second = np.divmod(np.concatenate([by_vector, extra]), len(vs))
+    added = cosine_of(vs.vectors, vs.vectors, first[len(by_vector) :], second[len(by_vector) :])
+    return Pairs(first, second, np.concatenate([found[0].cosine, added]))
+
+
+def _unpacked(names: Text, signatures: Mapping[str, str]) -> tuple[Signatures, Bool[np.ndarray, " N"]]:
+    """Return the signatures as bytes, and which rows have one."""
+    texts = [signatures.get(name, "") for name in names]
+    known = np.array([text != "" for text in texts], dtype=bool)
+    digits = "".join(text or "00" * (BITS // 8) for text in texts)
+    return np.frombuffer(bytes.fromhex(digits), dtype=np.uint8).reshape(len(names), BITS // 8), known
+
+
+def _differing(a: Signatures, b: Signatures) -> Int64[np.ndarray, " N"]:
+    """Return in how many bits signatures differ, or one and the mirror image of the other if those are fewer."""
+    halves = np.bitwise_count(a ^ b).astype(np.int64).reshape(len(a), 2, BITS // 16).sum(axis=2)
+    return halves[:, 0] + np.minimum(halves[:, 1], BITS // 2 - halves[:, 1])
+
+
+def _clusters(count: int, first: Int64[np.ndarray, " P"], second: Int64[np.ndarray, " P"]) -> Int64[np.ndarray, " N"]:
+    """Return for each of `count` rows the lowest row that it is connected to by pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))
+    _, lowest, cluster = np.unique(
+        connected_components(graph, directed=False)[1], return_index=True, return_inverse=True
+    )
+    return lowest[cluster]
+
+
+def _sides(vs: VectorSet, parts: DataSplit | None) -> Text:
+    """Return the part that each row is in, "" where it is in none."""
+    where = {} if parts is None else {name: side for side in SIDES for name in getattr(parts, side).names}
+    return np.array([where.get(name, "") for name in vs.names], dtype=object)
+
+
+def _across(findings: Findings, side: Text) -> Bool[np.ndarray, " P"]:
+    a, b = side[findings.first], side[findings.second]
+    return (a != "") & (b != "") & (a != b)
+
+
+def _tell(found: dict[str, Any], divided: bool) -> None:
+    """Log the findings in a line, as a warning where copies lie on two sides."""
+    counts = found["pairs"]
+    text = (
+        f"leakage audit: {counts['identical_file']:,} pairs of identical files, {counts['near_duplicate']:,} of "
+        f"near-duplicates, {counts['same_person']:,} likely of one person"
+    )
+    copies = sum(found["pairs_across_sides"][kind] for kind in COPIES)
+    if copies:
+        log.warning("%s; %s copies lie on another side of the split: leakage=group prevents it", text, f"{copies:,}")
+    else:
+        log.info("%s%s", text, "; no copy lies on another side of the split" if divided else "")
