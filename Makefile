@@ -24,6 +24,7 @@ lint: $(SETUP)  ## check style, format and types
 bench: $(BENCH)  ## measure training and everything around it on this machine (minutes; wants an idle machine)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.overheads
+	$(BIN)/python -m benchmarks.embedding
 
 clean:  ## remove .venv, caches and builds; outputs/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -32,9 +33,9 @@ clean:  ## remove .venv, caches and builds; outputs/ stays
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Made again when what is to be installed changes; the build backend comes first, so that it is pinned too.
+# Made again when what is to be installed changes; build backends come first, so that they are pinned too.
 $(SETUP): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install -c constraints.txt hatchling editables setuptools
 	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 

@@ -1,0 +1,92 @@
+"""What a detector is, and which of the faces it found are used."""
+
+import hashlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vec2uage.config.settings import settings
+from vec2uage.faces.crop import resize
+from vec2uage.faces.records import Face, Refused
+
+Detect = Callable[[UInt8[np.ndarray, "H W 3"]], list[Face]]
+"""Finds the faces of an upright RGB image, in no particular order."""
+
+Faces = Literal["largest", "first", "all", "single"]
+"""Which faces of a photograph are used: the largest, the one the detector is surest of, all, or the only one."""
+
+
+@settings
+class Detector(ABC):
+    """Settings of something that finds faces."""
+
+    @abstractmethod
+    def open(self) -> Detect:
+        """Load the models; called once in each worker process. UserError when a model cannot be loaded."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Name every setting and model that decides what is found; UserError when a model file is missing."""
+
+
+def fingerprint(name: str, **decides: object) -> str:
+    """Return `name-<16 hex digits>`; the digits change with everything in `decides`."""
+    told = json.dumps(decides, sort_keys=True)
+    return f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def choose(faces: list[Face], which: Faces) -> list[Face]:
+    """Return the faces that are used, in an order that depends on nothing but the faces.
+
+    Ties between equally large faces are decided by score, then by position (top, then left). Raises
+    Refused("no_face") when there is none, and Refused("several_faces") when `single` finds several.
+    """
+    if not faces:
+        raise Refused("no_face", "no face was found")
+    if which == "single" and len(faces) > 1:
+        raise Refused("several_faces", f"{len(faces)} faces were found, and faces=single")
+    by_size = sorted(faces, key=lambda f: (-(f.right - f.left) * (f.bottom - f.top), *_surest(f)))
+    return {"all": by_size, "first": sorted(faces, key=_surest)[:1]}.get(which, by_size[:1])
+
+
+def _surest(face: Face) -> tuple[float, int, int, int, int]:
+    return math.inf if math.isnan(face.score) else -face.score, face.top, face.left, face.bottom, face.right
+
+
+def within(max_side: int | None, detect: Detect) -> Detect:
+    """Let `detect` see images of at most `max_side` pixels a side: larger ones are shrunk, boxes scaled back."""
+
+    def shrunk(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+        height, width = image.shape[:2]
+        if max_side is None or max(height, width) <= max_side:
+            return detect(image)
+        share = max_side / max(height, width)
+        small = resize(image, max(1, round(height * share)), max(1, round(width * share)))
+        down, across = height / small.shape[0], width / small.shape[1]
+        return [
+            replace(
+                face,
+                left=round(face.left * across),
+                top=round(face.top * down),
+                right=round(face.right * across),
+                bottom=round(face.bottom * down),
+            )
+            for face in detect(small)
+        ]
+
+    return shrunk
+
+
+@cache
+def file_hash(path: Path) -> str:
+    """Return the first 16 hex digits of a model file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

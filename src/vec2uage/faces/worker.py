@@ -1,0 +1,162 @@
+"""What the worker processes do with one photograph: hash it, or find its faces and make an embedder's inputs of them.
+
+Nothing here touches the store or torch's embedder, so that a photograph that kills its process costs nothing else.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+
+from vec2uage.base.atomic import replacing
+from vec2uage.faces.crop import Crop, crop
+from vec2uage.faces.detectors.base import Detector, Faces, choose
+from vec2uage.faces.embedders.base import Embedder
+from vec2uage.faces.image import decode
+from vec2uage.faces.quality import Quality
+from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.signature import signature
+from vec2uage.faces.store import Hashes, Measures
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How faces become vectors; the part of the settings that workers need."""
+
+    detector: Detector
+    faces: Faces
+    crop: Crop
+    quality: Quality
+    embedder: Embedder
+    max_pixels: int
+    keep_crops: Path | None
+
+    def detection_key(self) -> str:
+        """Name in the store what decides which faces are found."""
+        return f"{self.detector.fingerprint()}/{self.max_pixels}"
+
+    def face_key(self, face: Face) -> str:
+        """Name in the store what decides how a face is cut out."""
+        box = astuple(face)[:4]
+        return f"{box}/{self.crop.size}/{self.crop.margin}"
+
+    def measures_key(self, face: Face) -> str:
+        """Name in the store what decides what is measured of a face; thresholds do not."""
+        return f"{self.face_key(face)}/{type(self.quality).__name__}"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A chosen face: what was measured of it and the embedder's input, or why it cannot be cut out."""
+
+    face: Face
+    measured: Measures | Refused
+    prepared: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a worker found in one photograph."""
+
+    found: list[Face] | Refused
+    signature: str = ""
+    cuts: list[Cut] = field(default_factory=list)
+
+
+_detect: Callable[[np.ndarray], list[Face]] | None = None
+_extraction: Extraction | None = None
+
+
+def start(extraction: Extraction | None) -> None:
+    """Prepare a worker process: it leaves Ctrl-C to its parent, dies with it, and uses one core."""
+    global _extraction
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+    _extraction = extraction
+
+
+def digest(path: Path) -> tuple[int, int, Hashes] | Refused:
+    """Return size, time of change (ns) and hashes of a file, read in pieces."""
+    algorithms = [hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)]
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            while piece := file.read(1 << 20):
+                for algorithm in algorithms:
+                    algorithm.update(piece)
+    except OSError as error:
+        return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
+    return status.st_size, status.st_mtime_ns, Hashes(*(algorithm.hexdigest() for algorithm in algorithms))
+
+
+def look(path: Path, sha256: str, known: list[Face] | None) -> Looked:
+    """Find the faces of a photograph (unless they are known), and cut out, measure and prepare the chosen ones."""
+    assert _extraction is not None, "start() comes first"
+    how = _extraction
+    try:
+        content = path.read_bytes()
+        image = decode(content, how.max_pixels)
+    except Refused as refused:
+        return Looked(refused)
+    except OSError as error:
+        return Looked(Refused("unreadable", f"cannot be opened: {error.strerror or error}"))
+    found = _open_detector()(image) if known is None else known
+    try:
+        chosen = choose(found, how.faces)
+    except Refused:  # the reason is found again from `found`, which stays valid for another choice
+        return Looked(found, signature(image))
+    return Looked(
+        found, signature(image), [_cut(image, face, number, sha256, how) for number, face in enumerate(chosen, 1)]
+    )
+
+
+def _cut(image: np.ndarray, face: Face, number: int, sha256: str, how: Extraction) -> Cut:
+    try:
+        pixels = crop(image, face, how.crop)
+        prepared = how.embedder.prepare(pixels)
+    except Refused as refused:
+        return Cut(face, refused)
+    if how.keep_crops is not None:
+        _save(pixels, crop_file(how.keep_crops, sha256, number))
+    return Cut(face, {**how.quality.measure(image, face)}, prepared)
+
+
+def crop_file(folder: Path, sha256: str, number: int) -> Path:
+    """Return where the crop of a photograph's face `number` (from 1) is kept."""
+    return folder / f"{sha256}_{number}.png"
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary)
+
+
+def _open_detector() -> Callable[[np.ndarray], list[Face]]:
+    global _detect
+    if _detect is None:
+        assert _extraction is not None
+        _detect = _extraction.detector.open()
+        if "torch" in sys.modules:
+            import torch
+
+            torch.set_num_threads(1)
+    return _detect
+
+
+def _die_with(sentinel: int) -> None:
+    """End this process as soon as its parent is gone: a killed command leaves no process behind."""
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,33 @@
+"""Make face vectors of photographs: `python -m vec2uage.prepare source=utkface source.path=<folder>`."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from vec2uage.base import cli
+from vec2uage.config.register import conf_dir, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="prepare")
+def entry(cfg: DictConfig) -> None:
+    """Prepare what `cfg` describes in Hydra's output folder."""
+    from vec2uage.faces.prepare import prepare
+
+    try:
+        code = prepare(cfg)
+    except Exception as error:
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
+    if code:
+        sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.run(entry)
+
+
+if __name__ == "__main__":
+    main()

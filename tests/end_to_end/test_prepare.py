@@ -1,0 +1,284 @@
+"""From photographs to a trained model, as a user types it, with files of every kind and a process that is killed."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_face import draw_face, save
+from PIL import Image
+
+from vec2uage.data import storage
+
+AGES = (1, 2, 3)
+SPLIT = ["split.age_range=[1,3]", "split.heldout_per_age=2"]
+SOURCE = ["source=visage", "source.path=photos", *SPLIT]
+
+
+class Terminal:
+    """A folder to type commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"vec2uage.{command}", *arguments],
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(command, *arguments)
+        out, err = process.communicate(timeout=240)
+        assert "Traceback" not in out + err, err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def prepared(self, name: str = "visage") -> Path:
+        return self.folder / "outputs" / "prepared" / name
+
+    def rows(self, name: str = "visage") -> list[dict[str, str]]:
+        return table(self.prepared(name) / "faces.csv")
+
+
+def draw_people(folder: Path, per_age: int = 5) -> None:
+    """Draw `per_age` persons of each age, no two alike."""
+    for seed in range(per_age * len(AGES)):
+        age = AGES[seed % len(AGES)]
+        save(folder / str(age) / f"person_{seed}.png", draw_face(120, seed + 1))
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A folder with photographs that are prepared once."""
+    made = Terminal(tmp_path_factory.mktemp("home"))
+    draw_people(made.folder / "photos")
+    done = made.run("prepare", *SOURCE)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_photographs_become_a_set_that_trains(terminal: Terminal) -> None:
+    folder = terminal.prepared()
+    parts = {part: storage.load(folder / f"{part}.arrow") for part in ("train", "validation", "test")}
+    assert {part: len(vs) for part, vs in parts.items()} == {"train": 9, "validation": 3, "test": 3}
+    assert all(sorted(parts[part].ages) == [1, 2, 3] for part in ("validation", "test"))
+    assert parts["train"].vectors.shape[1] == 512
+    assert parts["train"].encoder.startswith("facenet-20180408-102900-")
+    description = json.loads((folder / "dataset.json").read_text())
+    assert description["parts"]["train"]["per_age"] == {"1": 3, "2": 3, "3": 3}
+    assert description["files_by_status"] == {"ok": 15}
+    assert {"leakage.csv", "faces_per_age.png", "faces_per_age_and_gender.png", "prepare.log"} <= {
+        path.name for path in folder.iterdir()
+    }
+    trained = terminal.run(
+        "train", "dataset=prepared", f"dataset.path={folder}", "dataset.age_range=[1,3]", "trainer.max_epochs=1",
+        "augmentation.train_per_age=5", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    result = json.loads((terminal.folder / "run" / "result.json").read_text())
+    assert result["encoder"] == parts["train"].encoder
+    tested = table(terminal.folder / "run" / "predictions.csv")
+    assert sorted(row["name"] for row in tested) == sorted(parts["test"].names)
+
+
+def test_a_row_says_where_the_face_is_and_what_the_file_is(terminal: Terminal) -> None:
+    import hashlib
+
+    for row in terminal.rows():
+        content = (terminal.folder / "photos" / row["name"]).read_bytes()
+        for algorithm in ("sha256", "sha1", "md5"):
+            assert row[algorithm] == hashlib.new(algorithm, content).hexdigest()
+        assert (row["status"], row["detector"], row["age"]) == ("ok", "hog", row["name"].split("/")[0])
+        left, top, right, bottom = (int(row[side]) for side in ("left", "top", "right", "bottom"))
+        assert 40 < right - left < 120  # the drawn face is about 0.7 of 120 pixels wide
+        assert left < 60 < right
+        assert top < 60 < bottom
+
+
+def test_the_same_command_again_does_nothing_and_says_so(terminal: Terminal) -> None:
+    before = snapshot(terminal.prepared())
+    again = terminal.run("prepare", *SOURCE)
+    assert again.returncode == 0
+    assert "0 photographs looked into" in again.stderr
+    assert "nothing new" in again.stderr
+    assert snapshot(terminal.prepared()) == before
+
+
+def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> None:
+    before = snapshot(terminal.prepared())
+    refused = terminal.run("prepare", *SOURCE, "split.seed=1")
+    assert refused.returncode == 1
+    assert "split.seed: 0 there, 1 now" in refused.stderr
+    assert snapshot(terminal.prepared()) == before
+    elsewhere = terminal.run("prepare", *SOURCE, "split.seed=1", "output=outputs/prepared/second")
+    assert elsewhere.returncode == 0
+    assert "0 photographs looked into" in elsewhere.stderr
+
+
+def test_no_pixels_are_kept_unless_asked_for(terminal: Terminal) -> None:
+    drawn = {"faces_per_age.png", "faces_per_age_and_gender.png"}
+    assert {path.name for path in (terminal.folder / "outputs").rglob("*.png")} <= drawn
+    done = terminal.run("prepare", *SOURCE, "keep_crops=true", "output=outputs/prepared/crops")
+    assert done.returncode == 0
+    crops = list((terminal.prepared("crops") / "crops").glob("*.png"))
+    assert len(crops) == 15
+    assert {np.asarray(Image.open(crop)).shape for crop in crops} == {(224, 224, 3)}
+    shutil.rmtree(terminal.prepared("crops"))
+
+
+def test_another_encoder_makes_other_vectors_of_the_same_boxes(terminal: Terminal) -> None:
+    done = terminal.run(
+        "prepare", *SOURCE[:2], "embedder=dlib_resnet", "split=none", "output=outputs/prepared/dlib", "json=true"
+    )
+    assert done.returncode == 0, done.stderr
+    vs = storage.load(terminal.prepared("dlib") / "vectors.arrow")
+    assert vs.vectors.shape == (15, 128)
+    boxes = [[row[side] for side in ("name", "left", "top", "right", "bottom")] for row in terminal.rows("dlib")]
+    assert boxes == [[row[side] for side in ("name", "left", "top", "right", "bottom")] for row in terminal.rows()]
+    paper = json.loads((terminal.prepared("dlib") / "vectors.json").read_text())
+    assert len(paper) == 15
+    assert {len(vector) for vector in paper.values()} == {128}
+
+
+def test_vectors_already_made_are_divided_too(terminal: Terminal) -> None:
+    path = terminal.prepared("dlib") / "vectors.arrow"
+    done = terminal.run("prepare", "source=vectors", f"source.path={path}", *SPLIT)
+    assert done.returncode == 0, done.stderr
+    assert len(storage.load(terminal.prepared("vectors") / "test.arrow")) == 3
+
+
+def test_every_kind_of_bad_file_has_its_row_and_the_exit_code_tells(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    photos = tmp_path / "photos"
+    draw_people(photos)
+    good = photos / "1" / "person_0.png"
+    truncated = good.read_bytes()
+    (photos / "1" / "truncated.png").write_bytes(truncated[: len(truncated) // 2])
+    (photos / "1" / "zero.jpg").touch()
+    (photos / "2" / "text.jpg").write_text("not a picture")
+    (photos / "2" / "copy.png").write_bytes(truncated)
+    (photos / "2" / "odd\nname \"'é.png").write_bytes((photos / "2" / "person_1.png").read_bytes() + b" ")
+    save(photos / "3" / "nobody.png", np.full((90, 90, 3), 128, np.uint8))
+    save(photos / "130" / "too_old.png", draw_face(100, 50))
+    (photos / "notes.txt").write_text("not in a folder of an age")
+    (photos / ".DS_Store").touch()
+    (photos / "3" / "loop").symlink_to(photos)
+    save(photos / "3" / "bomb.png", np.zeros((2000, 2000, 3), np.uint8))
+    os.mkfifo(photos / "3" / "pipe.jpg")
+    files = [path for path in photos.rglob("*") if not path.is_dir()]
+
+    done = terminal.run("prepare", *SOURCE, "max_pixels=1000000")
+    assert done.returncode == 3, done.stderr
+    status = {row["name"]: row["status"] for row in terminal.rows()}
+    assert len(terminal.rows()) == len(files) == len(status)
+    assert {name: found for name, found in status.items() if "person" not in name} == {
+        "1/truncated.png": "unreadable",
+        "1/zero.jpg": "unreadable",
+        "2/text.jpg": "unreadable",
+        "2/copy.png": "duplicate",
+        "2/odd\nname \"'é.png": "ok",
+        "3/nobody.png": "no_face",
+        "3/bomb.png": "unreadable",
+        "3/pipe.jpg": "unreadable",
+        "130/too_old.png": "no_age",
+        "notes.txt": "no_age",
+        ".DS_Store": "filtered",
+    }
+    assert all(row["reason"] for row in terminal.rows() if row["status"] != "ok")
+    told = json.loads((terminal.prepared() / "dataset.json").read_text())["files_by_status"]
+    assert told == dict(Counter(status.values()))
+    assert all(f"{count} {name}" in done.stdout for name, count in told.items())
+
+
+def test_a_folder_without_a_usable_photograph_ends_in_one_sentence(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    (tmp_path / "photos" / "1").mkdir(parents=True)
+    assert "no file below it" in terminal.run("prepare", *SOURCE).stderr
+    (tmp_path / "photos" / "1" / "a.jpg").write_text("no")
+    done = terminal.run("prepare", *SOURCE)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: no usable face in 1 files (1 unreadable)")
+    assert terminal.rows()[0]["status"] == "unreadable"
+    gone = terminal.run("prepare", *SOURCE[:1], "source.path=nowhere", *SPLIT)
+    assert (gone.returncode, gone.stderr.splitlines()[-1].split(":")[0]) == (1, "error")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["source=utkface"], "source.path is missing"),
+        (["source=nowhere"], "source = nowhere: no such choice; allowed are: agedb"),
+        ([*SOURCE, "faces=two"], "faces = 'two': should be 'largest', 'first', 'all' or 'single'"),
+        ([*SOURCE, "detector.upsmaple=2"], "did you mean upsample?"),
+        ([*SOURCE, "workers=0", "quality=basic", "quality.min_size=-1"], "2 options are wrong"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = Terminal(tmp_path).run("prepare", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not list(tmp_path.rglob("*.sqlite"))
+
+
+def killed_and_continued(terminal: Terminal, reference: Path, kills: int, number: int) -> None:
+    """Kill the command at random moments, let it end, and compare every file with those of an undisturbed run."""
+    generator = random.Random(number)
+    command = ["prepare", *SOURCE, f"output=outputs/prepared/killed{number}", f"store=store{number}.sqlite"]
+    for _ in range(kills):
+        process = terminal.start(*command)
+        time.sleep(generator.uniform(0.5, 9))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = terminal.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert results(terminal.prepared(f"killed{number}")) == results(reference)
+
+
+def test_a_killed_command_continues_to_the_same_bytes(terminal: Terminal) -> None:
+    killed_and_continued(terminal, terminal.prepared(), kills=2, number=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(2, 7))
+def test_often_killed_commands_continue_to_the_same_bytes(terminal: Terminal, number: int) -> None:
+    killed_and_continued(terminal, terminal.prepared(), kills=4, number=number)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_cleanly_and_the_command_continues(terminal: Terminal) -> None:
+    command = ["prepare", *SOURCE, "output=outputs/prepared/stopped", "store=stopped.sqlite"]
+    process = terminal.start(*command)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in out + err, err
+    assert process.returncode in (0, 130)
+    assert terminal.run(*command).returncode == 0
+    assert results(terminal.prepared("stopped")) == results(terminal.prepared())
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def snapshot(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.suffix != ".log"}
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".arrow", ".csv", ".json", ".png")
+    }

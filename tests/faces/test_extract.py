@@ -1,0 +1,172 @@
+"""Extraction: a row for every file, only new work, and rows that do not depend on how the work was cut."""
+
+import sqlite3
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_face import save
+from toys import Halves, MeanColour
+
+from vec2uage.faces.crop import Crop
+from vec2uage.faces.extract import Extracted, Interrupted, extract
+from vec2uage.faces.quality import BasicQuality, NoQuality
+from vec2uage.faces.records import Photograph
+from vec2uage.faces.store import open_store
+from vec2uage.faces.worker import Extraction
+
+HOW = Extraction(
+    detector=Halves(),
+    faces="largest",
+    crop=Crop(size=8, margin=0.0),
+    quality=NoQuality(),
+    embedder=MeanColour(),
+    max_pixels=10_000,
+    keep_crops=None,
+)
+
+
+def picture(folder: Path, name: str, colour: tuple[int, int, int], age: float | None = 5.0) -> Photograph:
+    path = save(folder / name, np.full((20, 30, 3), colour, np.uint8))
+    return Photograph(path, name, age, source="toys")
+
+
+def pictures(folder: Path, count: int) -> list[Photograph]:
+    return [picture(folder, f"{k:02d}.png", (10 * k + 1, 7, 200 - k)) for k in range(count)]
+
+
+def run(photographs: list[Photograph], folder: Path, how: Extraction = HOW) -> Extracted:
+    with open_store(folder / "store.sqlite") as store:
+        return extract(photographs, how, store, 2, "cpu", threading.Event())
+
+
+def stored(folder: Path, table: str) -> int:
+    with sqlite3.connect(folder / "store.sqlite") as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_every_file_ends_in_one_row_that_says_what_became_of_it(tmp_path: Path):
+    folder = tmp_path / "photos"
+    good = pictures(folder, 6)
+    (folder / "empty.jpg").touch()
+    (folder / "text.jpg").write_text("no picture")
+    files = [
+        *good,
+        Photograph(folder / "empty.jpg", "empty.jpg", 4.0),
+        Photograph(folder / "text.jpg", "text.jpg", 4.0),
+        Photograph(folder / "gone.jpg", "gone.jpg", 4.0),
+        picture(folder, "black.png", (0, 0, 0)),
+        replace(picture(folder, "old.png", (9, 9, 9)), age=None, problem="no age"),
+        replace(picture(folder, "left_out.png", (9, 9, 8)), problem="left out", problem_status="filtered"),
+        picture(folder, "again.png", (1, 7, 200), age=6.0),
+        Photograph(save(folder / "bomb.png", np.zeros((200, 200, 3), np.uint8)), "bomb.png", 3.0),
+    ]
+    rows = run(files, tmp_path).rows
+    assert [row.photograph.name for row in rows] == [photograph.name for photograph in files]
+    status = {row.photograph.name: row.outcome.status for row in rows}
+    assert status == {
+        **{photograph.name: "ok" for photograph in good},
+        **dict.fromkeys(["empty.jpg", "text.jpg", "gone.jpg", "bomb.png"], "unreadable"),
+        "black.png": "no_face",
+        "old.png": "no_age",
+        "left_out.png": "filtered",
+        "again.png": "duplicate",
+    }
+    reason = {row.photograph.name: row.outcome.reason for row in rows}
+    assert all(reason[name] for name, found in status.items() if found != "ok")
+    assert reason["again.png"] == "the same file as 00.png, there of age 5, here 6"
+    hashed = {row.photograph.name for row in rows if row.hashes}
+    assert hashed == status.keys() - {"gone.jpg"}
+    for row in rows[:6]:
+        assert row.outcome.vector is not None
+        k = int(row.photograph.name[:2])
+        np.testing.assert_array_equal(row.outcome.vector, np.float32([2 * (10 * k + 1), 14, 2 * (200 - k)]))
+
+
+def test_a_second_run_looks_into_nothing_and_finds_the_same(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 9)
+    first, second = run(files, tmp_path), run(files, tmp_path)
+    assert (first.looked_into, second.looked_into) == (9, 0)
+    assert same(first, second)
+
+
+def test_only_new_photographs_are_looked_into(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 9)
+    run(files[:4], tmp_path)
+    rest = run(files, tmp_path)
+    assert rest.looked_into == 5
+    assert same(rest, run(files, tmp_path / "apart"))
+
+
+def test_a_changed_detector_keeps_the_vectors_of_unchanged_boxes(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 5)
+    first = run(files, tmp_path)
+    renamed = run(files, tmp_path, replace(HOW, detector=Halves(name="others")))
+    assert renamed.looked_into == 5
+    assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (10, 5)
+    assert same(first, renamed)
+    run(files, tmp_path, replace(HOW, detector=Halves(count=2)))
+    assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (15, 10)
+
+
+def test_thresholds_of_quality_need_no_second_look(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 5)
+    options = {"min_sharpness": 0.0, "min_brightness": 0.0, "max_brightness": 255.0, "max_clipped": 1.0}
+    loose, tight = (replace(HOW, quality=BasicQuality(min_size=size, **options)) for size in (1, 25))
+    assert {row.outcome.status for row in run(files, tmp_path, loose).rows} == {"ok"}
+    refused = run(files, tmp_path, tight)
+    assert refused.looked_into == 0
+    assert {row.outcome.status for row in refused.rows} == {"too_small"}
+    assert refused.rows[0].outcome.measures == {"size": 20.0, "sharpness": 0.0, "brightness": 27.21, "clipped": 0.0}
+
+
+def test_all_faces_have_a_row_each_and_single_refuses_several(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 2)
+    two = replace(HOW, detector=Halves(count=2))
+    rows = run(files, tmp_path, replace(two, faces="all")).rows
+    assert [(row.photograph.name, row.number) for row in rows] == [
+        (name, number) for name in ("00.png", "01.png") for number in (1, 2)
+    ]
+    assert {row.outcome.status for row in run(files, tmp_path, replace(two, faces="single")).rows} == {"several_faces"}
+
+
+def test_a_photograph_that_kills_its_process_is_unreadable_and_tried_again(tmp_path: Path):
+    files = [*pictures(tmp_path / "photos", 7), picture(tmp_path / "photos", "red.png", (255, 0, 0))]
+    rows = run(files, tmp_path).rows
+    assert [row.outcome.status for row in rows] == ["ok"] * 7 + ["unreadable"]
+    assert "killed" in rows[-1].outcome.reason
+    assert run(files, tmp_path).looked_into == 1
+
+
+def test_stopped_work_is_kept(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 12)
+    stop = threading.Event()
+    stop.set()
+    with open_store(tmp_path / "store.sqlite") as store, pytest.raises(Interrupted):
+        extract(files, HOW, store, 2, "cpu", stop)
+    assert same(run(files, tmp_path), run(files, tmp_path / "apart"))
+
+
+def test_crops_are_kept_only_where_asked_for(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 3)
+    run(files, tmp_path)
+    assert not list(tmp_path.rglob("crops"))
+    kept = replace(HOW, keep_crops=tmp_path / "crops")
+    assert run(files, tmp_path, kept).looked_into == 3
+    assert len(list((tmp_path / "crops").glob("*.png"))) == 3
+    assert run(files, tmp_path, kept).looked_into == 0
+
+
+def same(one: Extracted, other: Extracted) -> bool:
+    def told(extracted: Extracted) -> list[object]:
+        return [
+            (row.photograph.name, row.outcome.status, row.outcome.face, row.hashes, row.signature, vector(row))
+            for row in extracted.rows
+        ]
+
+    def vector(row) -> bytes:
+        return b"" if row.outcome.vector is None else row.outcome.vector.tobytes()
+
+    return told(one) == told(other)

@@ -1,0 +1,262 @@
+"""Images of every kind become upright RGB or are refused with a reason; nothing else ever happens."""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from drawn_face import draw_face
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, features
+
+from vec2uage.faces.image import FORMATS, decode
+from vec2uage.faces.records import Refused
+
+LIMIT = 1_000_000
+PICTURE = draw_face(64)[:60, :40]  # 60 high, 40 wide, so that turning shows
+CORNERS = np.zeros((16, 24, 3), np.uint8)
+CORNERS[:8, :12], CORNERS[:8, 12:], CORNERS[8:, :12] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def encoded(image, kind="PNG", **options) -> bytes:
+    file = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def reason(content, max_pixels=LIMIT) -> str:
+    with pytest.raises(Refused) as refused:
+        decode(content, max_pixels)
+    assert refused.value.status == "unreadable"
+    assert refused.value.reason
+    assert "\n" not in refused.value.reason
+    return refused.value.reason
+
+
+def close(image, wanted, levels=3) -> bool:
+    return image.shape == wanted.shape and float(np.abs(image.astype(int) - wanted).mean()) <= levels
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_read(kind):
+    optional = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
+    if kind in optional and not features.check(optional[kind]):
+        pytest.skip(f"this Pillow has no {kind}")
+    assert close(decode(encoded(PICTURE, kind), LIMIT), PICTURE, levels=8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_formats_come_back_exactly(kind):
+    np.testing.assert_array_equal(decode(encoded(PICTURE, kind), LIMIT), PICTURE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_undone(kind, orientation):
+    # EXIF 2.32: where the first row and the first column of what is stored belong in the upright picture
+    stored = {
+        1: CORNERS,
+        2: CORNERS[:, ::-1],
+        3: CORNERS[::-1, ::-1],
+        4: CORNERS[::-1],
+        5: CORNERS.swapaxes(0, 1),
+        6: np.rot90(CORNERS),
+        7: CORNERS[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(CORNERS, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(np.ascontiguousarray(stored), kind, exif=exif, **{"lossless": True} if kind == "WEBP" else {})
+    upright = decode(content, LIMIT)
+    assert upright.shape == CORNERS.shape
+    np.testing.assert_allclose(
+        upright[[3, 3, 12, 12], [5, 18, 5, 18]], CORNERS[[3, 3, 12, 12], [5, 18, 5, 18]], atol=40
+    )  # JPEG blurs colours
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0", b"x"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_broken_metadata_does_not_cost_the_picture(kind, exif):
+    assert close(decode(encoded(PICTURE, kind, exif=exif), LIMIT), PICTURE, levels=8)
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_is_ignored(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    np.testing.assert_array_equal(decode(encoded(PICTURE, exif=exif), LIMIT), PICTURE)
+
+
+def test_grey_and_palette_become_rgb():
+    picture = Image.fromarray(PICTURE)
+    grey = np.repeat(np.asarray(picture.convert("L"))[..., None], 3, 2)
+    np.testing.assert_array_equal(decode(encoded(picture.convert("L")), LIMIT), grey)
+    np.testing.assert_array_equal(
+        decode(encoded(picture.convert("1")), LIMIT), np.asarray(picture.convert("1").convert("RGB"))
+    )
+    assert close(decode(encoded(picture.quantize(255)), LIMIT), PICTURE, levels=4)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_parts_become_white(mode):
+    picture = Image.fromarray(PICTURE).convert("L").convert("RGB")
+    alpha = np.full(PICTURE.shape[:2], 255, np.uint8)
+    alpha[:20] = 0
+    alpha[20:40] = 128
+    layered = picture.convert(mode)
+    layered.putalpha(Image.fromarray(alpha))
+    share = (alpha / 255)[..., None]
+    wanted = np.asarray(picture) * share + 255 * (1 - share)
+    np.testing.assert_allclose(decode(encoded(layered), LIMIT), wanted, atol=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_transparent_palette_entry_becomes_white(kind):
+    picture = Image.new("P", (8, 6), 1)
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.putpixel((2, 3), 0)
+    image = decode(encoded(picture, kind, transparency=0), LIMIT)
+    assert image[3, 2].tolist() == [255, 255, 255]
+    assert image[0, 0].tolist() == [200, 100, 50]
+
+
+def test_inverted_cmyk_is_read_whether_marked_or_not():
+    content = encoded(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in content  # Pillow writes such files as Photoshop does: inverted, and marked so
+    assert close(decode(content, LIMIT), PICTURE)
+    start = content.index(b"\xff\xee")
+    plain = content[:start] + content[start + 2 + int.from_bytes(content[start + 2 : start + 4], "big") :]
+    assert close(decode(plain, LIMIT), PICTURE)  # unmarked: by the same convention
+    assert close(decode(encoded(Image.fromarray(PICTURE).convert("CMYK"), "TIFF"), LIMIT), PICTURE)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_of_sixteen_bits_the_upper_eight_are_kept(kind):
+    deep = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+    image = decode(encoded(deep, kind), LIMIT)
+    np.testing.assert_array_equal(image, np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, 2))
+
+
+def test_sixteen_bit_colour_is_read():
+    rows = np.random.default_rng(0).integers(0, 65536, (5, 7, 3)).astype(">u2")
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    np.testing.assert_array_equal(decode(png(7, 5, 16, 2, raw), LIMIT), (rows >> 8).astype(np.uint8))
+
+
+def png(width, height, depth, colour, raw) -> bytes:
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+def test_pixels_without_a_known_range_are_refused():
+    assert "range of brightness" in reason(encoded(np.ones((4, 4), np.float32), "TIFF"))
+    assert "range of brightness" in reason(encoded(np.full((4, 4), 70_000, np.int32), "TIFF"))
+    assert "range of brightness" in reason(encoded(np.full((4, 4), -1, np.int32), "TIFF"))
+
+
+def test_the_first_of_many_frames_is_read():
+    frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "green", "blue")]
+    for kind in ("GIF", "WEBP", "TIFF", "PNG"):
+        content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert close(decode(content, LIMIT), np.asarray(frames[0]))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM"])
+def test_truncated_files_are_refused(kind):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    content = encoded(noise, kind)
+    for share in (0.3, 0.6, 0.9):
+        reason(content[: int(share * len(content))])
+
+
+def test_what_is_no_image_is_refused():
+    assert reason(b"") == "the file is empty"
+    for content in (b"\0" * 4096, b"name,age\nanna,7\n" * 40, b"%PDF-1.7\n", b"GIF89a", b"\xff\xd8\xff\xe0"):
+        reason(content)
+
+
+def test_formats_that_start_programs_are_not_read():
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    assert "no image" in reason(postscript)
+
+
+def test_too_many_pixels_are_refused_by_the_header():
+    decode(encoded(np.zeros((100, 100, 3), np.uint8)), 10_000)
+    assert reason(encoded(np.zeros((100, 101, 3), np.uint8)), 10_000) == "more than 10,000 pixels (max_pixels)"
+    bomb = png(30_000, 30_000, 8, 2, b"\0" * 90_001)
+    assert len(bomb) < 1000
+    assert reason(bomb, 100_000_000) == "more than 100,000,000 pixels (max_pixels)"
+    assert reason(png(12_000, 10_000, 8, 0, b"\0"), 100_000_000) == "more than 100,000,000 pixels (max_pixels)"
+    assert reason(bomb, 10**12) == "more than 178,956,970 pixels (max_pixels)"  # Pillow's own limit stays
+
+
+def test_large_but_allowed_images_give_no_warning():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert "range" not in reason(png(10_000, 9_500, 8, 0, b"\0"), 100_000_000)  # 95 megapixels, truncated
+    assert not seen
+
+
+def test_no_image_without_pixels():
+    reason(png(0, 5, 8, 2, b""))
+    reason(b"P6 0 4 255\n")
+
+
+def decodes_or_refuses(content):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            image = decode(content, LIMIT)
+        except Refused as refused:
+            image, told = None, (refused.status, refused.reason)
+    if image is None:
+        assert told[0] == "unreadable"
+        assert told[1]
+    else:
+        assert image.dtype == np.uint8
+        assert image.shape[2:] == (3,)
+        assert 0 < image.shape[0] * image.shape[1] <= LIMIT
+    assert not seen
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_decode_or_are_refused(content):
+    decodes_or_refuses(content)
+
+
+def samples() -> list[bytes]:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "camera"
+    picture = Image.fromarray(PICTURE)
+    plain = [encoded(picture, kind) for kind in FORMATS if kind != "AVIF"]
+    return [
+        *plain,
+        *[encoded(picture, kind, exif=exif) for kind in ("JPEG", "PNG", "TIFF")],
+        encoded(picture.convert("CMYK"), "JPEG"),
+        encoded(picture, "JPEG", progressive=True),
+        encoded(picture.convert("RGBA"), "TIFF", compression="tiff_lzw"),
+        encoded(np.zeros((20, 20), np.uint16), "PNG"),
+    ]
+
+
+SAMPLES = samples()
+
+
+@given(
+    st.sampled_from(SAMPLES),
+    st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
+    st.floats(0.05, 1),
+    st.binary(max_size=20),
+)
+def test_damaged_images_decode_or_are_refused(content, changes, kept, appended):
+    damaged = bytearray(content)
+    for place, value in changes:
+        damaged[int(place**3 * len(damaged))] = value  # headers lie at the front
+    decodes_or_refuses(bytes(damaged[: max(1, int(kept * len(damaged)))]) + appended)

@@ -1,0 +1,73 @@
+"""Worker processes: every task has its result, also next to one that kills its process, and none outlives a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import tasks
+
+from vec2uage.faces import pool
+
+
+def run(numbers: list[int], stop: threading.Event | None = None, workers: int = 2) -> list[tuple[int, int | None]]:
+    done = pool.run(tasks.double, [(n,) for n in numbers], workers, tasks.nothing, (), 4, stop or threading.Event())
+    return sorted(((task[0], result) for task, result in done), key=lambda pair: pair[0])
+
+
+def test_every_task_has_its_result():
+    assert run(list(range(12))) == [(n, 2 * n) for n in range(12)]
+
+
+def test_a_task_that_kills_its_process_costs_only_itself():
+    numbers = [*range(20), 13]
+    assert run(numbers) == sorted([(n, None if n == 13 else 2 * n) for n in numbers], key=lambda pair: pair[0])
+
+
+def test_stop_ends_early_and_keeps_what_is_under_way():
+    stop = threading.Event()
+    taken = []
+    tasks_given = [(n,) for n in range(50) if n != 13]
+    for task, result in pool.run(tasks.double, tasks_given, 1, tasks.nothing, (), 4, stop):
+        taken.append((task[0], result))
+        stop.set()
+    assert 1 <= len(taken) <= 5
+    assert all(result == 2 * number for number, result in taken)
+
+
+def test_no_worker_outlives_a_killed_command(tmp_path: Path):
+    code = (
+        "import sys, threading; sys.path.insert(0, sys.argv[2]); import tasks\n"
+        "from vec2uage.faces import pool, worker\n"
+        "if __name__ == '__main__':\n"
+        "    given = [(sys.argv[1],)] * 2\n"
+        "    list(pool.run(tasks.mark_and_wait, given, 2, worker.start, (None,), 2, threading.Event()))\n"
+    )
+    script = tmp_path / "command.py"
+    script.write_text(code)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    command = subprocess.Popen([sys.executable, str(script), str(marks), str(Path(tasks.__file__).parent)])
+    wait_until(lambda: len(list(marks.iterdir())) == 2)
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    wait_until(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()))
+
+
+def alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
+
+
+def wait_until(condition) -> None:
+    for _ in range(300):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited 30 s in vain")
