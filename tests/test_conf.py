@@ -5,39 +5,75 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from vec2uage.base import seeds
 from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.evaluation.spec import from_config as evaluation
+from vec2uage.faces.spec import from_config as prepare_settings
 from vec2uage.training import models
-from vec2uage.training.spec import RunSettings, from_config
+from vec2uage.training.spec import from_config as run_settings
 
 CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
-PARTS = [p for p in FILES if p.parent != CONF and p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug")]
-COMMAND = "python -m vec2uage.train"
-EXTRA = {"dataset/vectors": ["dataset.path=faces.npz"], "experiment/utkface": ["dataset.path=faces.npz"]}
-EXTRA["experiment/visage"] = EXTRA["experiment/utkface"]
+GROUPS = [p for p in FILES if p.parent != CONF]
+PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug")]
+COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|evaluate)( .*)?$")
+NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
+    "train": {},
+    "prepare": {"source": ["source=utkface", "source.path=photos"]},
+    "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
+}
+PATHS = {"experiment/utkface": ["dataset.path=faces.npz"], "experiment/visage": ["dataset.path=faces.npz"]}
 
 
-def settings(overrides: Sequence[str]) -> RunSettings:
+def settings(entry: str, overrides: Sequence[str]) -> Any:
     """Compose as the command line does and check the result."""
-    return _settings(tuple(overrides))
+    return _settings(entry, tuple(overrides))
 
 
 @cache
-def _settings(overrides: tuple[str, ...]) -> RunSettings:
+def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", list(overrides), return_hydra_config=True)
+        cfg = compose(entry, list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
+    if entry == "prepare":
+        return prepare_settings(own)
+    if entry == "evaluate":
+        return evaluation(own)
     choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
-    return from_config(OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"]), choices, overrides)
+    return run_settings(own, choices, overrides)
+
+
+def entry_of(path: Path) -> str:
+    """The command that the file's first comments show."""
+    return next(match[1] for line in comments(path) if (match := COMMAND.search(line)))
+
+
+def chosen(path: Path) -> tuple[str, str, Any]:
+    """Return the group and the choice that a file stands for, and what its command makes of it."""
+    group, _, choice = name(path).rpartition("/")
+    entry = entry_of(path)
+    needed = [o for key, needed in NEEDED[entry].items() if key != group for o in needed]
+    missing = [f"{group}.{key}=some" for key in missing_values(path)]
+    return group, choice, settings(entry, [f"{group}={choice}", *needed, *missing, *PATHS.get(name(path), [])])
+
+
+def missing_values(path: Path) -> list[str]:
+    """The options that a file leaves to the user, those of merged sources included."""
+    if name(path) == "source/merged":
+        return ["parts.visage.path", "parts.selfie_fv.path"]
+    return [key for key, value in (yaml.safe_load(path.read_text()) or {}).items() if value == "???"]
 
 
 def name(path: Path) -> str:
@@ -51,46 +87,53 @@ def comments(path: Path) -> list[str]:
     return [line.lstrip("# ") for line in lines[:end]]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent != CONF], ids=name)
+@pytest.mark.parametrize("path", GROUPS, ids=name)
 def test_every_choice_of_every_group_validates(path: Path) -> None:
-    group, _, choice = name(path).rpartition("/")
-    checked = settings([f"{group}={choice}", *EXTRA.get(name(path), [])])
-    if group in dict(checked.choices) and hasattr(checked, group):
+    group, choice, checked = chosen(path)
+    if group in dict(getattr(checked, "choices", ())) and hasattr(checked, group):
         assert checked.choice(group) == choice
 
 
 @pytest.mark.parametrize("path", PARTS, ids=name)
 def test_every_part_is_what_its_file_says(path: Path) -> None:
-    group, _, choice = name(path).rpartition("/")
-    part = getattr(settings([f"{group}={choice}", *EXTRA.get(name(path), [])]), group)
+    group, _, checked = chosen(path)
+    part = getattr(checked, group)
     wanted = yaml.safe_load(path.read_text())
     target = part.target if group == "model" else f"{type(part).__module__}.{type(part).__qualname__}"
-    assert target == wanted.get("_target_", "vec2uage.training.spec.Trainer")
-    for option in wanted.keys() - {"_target_", "path", "split"}:
+    assert target == wanted.get("_target_", {"trainer": "vec2uage.training.spec.Trainer"}.get(group, target))
+    for option in wanted.keys() - {"_target_", "path", "split", "defaults", "parts"}:
         value = dict(part.options)[option] if group == "model" else getattr(part, option)
         expected = wanted[option]  # PyYAML reads 1e-4 as a text, OmegaConf as a number
-        assert value == (tuple(expected) if isinstance(expected, list) else type(value)(expected) if value else value)
+        assert plain(value) == (type(value)(expected) if isinstance(value, float) else expected)
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as YAML would hold it."""
+    if isinstance(value, tuple) and value and all(isinstance(v, tuple) and len(v) == 2 for v in value):
+        return {key: plain(item) for key, item in value}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def test_the_default_is_the_papers_network() -> None:
-    network = models.build(settings([]).model, 512, seed=seeds.derive(1))
+    network = models.build(settings("train", []).model, 512, seed=seeds.derive(1))
     assert sum(p.numel() for p in network.parameters()) == 427_009
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_file_opens_with_the_command_that_runs_it(path: Path) -> None:
-    assert any(COMMAND in line for line in comments(path))
+    assert any(COMMAND.search(line) for line in comments(path))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_the_commands_in_the_comments_compose(path: Path) -> None:
     for line in comments(path):
-        if COMMAND not in line:
+        match = COMMAND.search(line)
+        if not match:
             continue
-        arguments = [a for a in shlex.split(line.partition(COMMAND)[2]) if a != "-m"]
+        arguments = [a for a in shlex.split(match[2] or "") if a != "-m"]
         parsed = OverridesParser.create().parse_overrides(arguments)
         for overrides in BasicSweeper.split_arguments(parsed, None)[0][:3]:
-            settings(overrides)
+            settings(match[1], overrides)
 
 
 @pytest.mark.parametrize("path", PARTS, ids=name)
@@ -98,6 +141,6 @@ def test_every_option_is_explained_beside_or_above_it(path: Path) -> None:
     lines = path.read_text().splitlines()
     for above, line in zip(["", *lines], lines, strict=False):
         option = re.match(r"\s*([\w.]+):\s*[^\s#]", line)
-        if option and option[1] != "_target_":
+        if option and option[1] not in ("_target_", "parts", "visage", "selfie_fv"):
             explained = re.search(r"\S\s+# \S", line) or above.lstrip().startswith("# ")
             assert explained, f"{path.name}: {option[1]} has no comment"

@@ -17,9 +17,12 @@ MAY_IMPORT = {
     "config": {"base"},
     "data": {"base", "config.settings"},
     "runs": {"base", "config.settings"},
+    "faces": {"base", "config", "data"},
     "training": {"base", "config", "data", "runs"},
+    "evaluation": {"base", "config", "data", "runs", "training"},
     "sweep": {"base", "config", "data", "runs", "training"},
 }
+ENTRIES = ("train", "prepare", "evaluate")
 # Reads a configuration error as `config` words it; the import is made when there is one.
 LATE = {("base/cli.py", "config.validate")}
 
@@ -60,23 +63,26 @@ def test_every_package_has_a_place_in_the_order() -> None:
 def test_entry_and_plugin_import_what_is_heavy_late() -> None:
     assert len(PLUGIN.read_text().splitlines()) <= 60
     assert {m for m, early in imports(PLUGIN) if early} == set()
-    assert {m for m, early in imports(SOURCE / "train.py") if early} == {"base.cli", "config.register"}
+    for entry in ENTRIES:
+        assert {m for m, early in imports(SOURCE / f"{entry}.py") if early} == {"base.cli", "config.register"}
 
 
-def modules_after(arguments: list[str], folder: Path) -> set[str]:
+def modules_after(arguments: list[str], folder: Path, entry: str = "train") -> set[str]:
     """Run the command line and return the names of the top-level packages it imported."""
     code = (
         "import atexit, sys, runpy; atexit.register(lambda: print('MODULES', *{m.split('.')[0] for m in sys.modules}));"
-        f"sys.argv[1:] = {arguments!r}; runpy.run_module('vec2uage.train', run_name='__main__', alter_sys=True)"
+        f"sys.argv[1:] = {arguments!r}; runpy.run_module('vec2uage.{entry}', run_name='__main__', alter_sys=True)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     return set(done.stdout.rpartition("MODULES")[2].split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
-def test_help_and_configuration_are_shown_without_torch(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_help_and_configuration_are_shown_without_torch(entry: str, arguments: list[str], tmp_path: Path) -> None:
     heavy = {"torch", "pandas", "sklearn", "scipy", "matplotlib", "tensorboard", "pyarrow", "numpy"}
-    assert modules_after(arguments, tmp_path).isdisjoint(heavy)
+    needed = ["source=utkface", "source.path=photos"] if entry == "prepare" else []
+    assert modules_after([*arguments, *needed], tmp_path, entry).isdisjoint(heavy)
 
 
 def test_training_imports_no_image_libraries(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The saved model: what comes out is what was trained, and nothing foreign gets in."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -93,3 +94,62 @@ def test_a_configuration_of_another_network_is_refused(tmp_path, make_run, outco
     path = saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("l2"))
     with pytest.raises(UserError, match="does not fit"):
         checkpoint.load(path, Component("vec2uage.training.models.MLP", (("hidden", (8,)),)))
+
+
+HONEST = {
+    "format": "vec2uage-model-1",
+    "target": "vec2uage.training.models.MLP",
+    "options": {"hidden": []},
+    "in_features": 3,
+    "normalization": "none",
+    "encoder": "facenet",
+    "precision": "float32",
+}
+
+
+def forged(path, **said):
+    """Write a file whose header says what `save` never wrote; None leaves a key out."""
+    header = {key: value for key, value in {**HONEST, **said}.items() if value is not None}
+    tensors = {"network.layers.0.weight": torch.ones(1, 3), "network.layers.0.bias": torch.ones(1)}
+    save_file(tensors, path, metadata={"vec2uage": json.dumps(header)})
+    return path
+
+
+def test_a_forged_file_without_malice_is_read(tmp_path):
+    model = checkpoint.load(forged(tmp_path / "m"))
+    assert model.predict(np.ones((1, 3), dtype=np.float32)).tolist() == [4.0]
+    assert (model.dimension, checkpoint.target(tmp_path / "m")) == (3, "vec2uage.training.models.MLP")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["vec2uage.base.provenance.subprocess.run", "vec2uage.base.atomic.write_text", "os.system"],
+)
+def test_nothing_is_called_because_a_file_names_it(target, tmp_path):
+    """The modules of vec2uage import others, so that a dotted name through them reaches anything."""
+    mark = tmp_path / "was-here"
+    for options in ({"args": ["touch", str(mark)]}, {"path": str(mark), "text": "x"}, {"command": f"touch {mark}"}):
+        with pytest.raises(UserError, match="pass that model's configuration"):
+            checkpoint.load(forged(tmp_path / "m", target=target, options=options))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({"precision": None}, "header is damaged or of another version .precision: "),
+        ({"options": [1]}, "header is damaged or of another version .options: "),
+        ({"in_features": -1}, "header is damaged or of another version .in_features: "),
+        ({"normalization": "l3"}, "header is damaged or of another version .normalization: "),
+        ({"normalization": "standardize"}, "mean and deviation do not fit"),
+        ({"options": {}}, r"options\.hidden is missing"),
+        ({"options": {"hidden": [0]}}, r"options\.hidden = 0: should be greater"),
+        ({"options": {"hidden": [], "path": "x"}}, r"options\.path = 'x': no such option"),
+        ({"options": {"hidden": [10**9]}}, "does not fit"),
+        ({"in_features": 10**18}, "does not fit"),
+        ({"in_features": 4}, "does not fit"),
+    ],
+)
+def test_a_header_that_says_something_else_than_the_weights_is_refused(said, says, tmp_path):
+    with pytest.raises(UserError, match=says):
+        checkpoint.load(forged(tmp_path / "m", **said))

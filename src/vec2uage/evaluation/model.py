@@ -1,0 +1,129 @@
+"""The model of an evaluation: found by a path, built from its file, and compared with the vectors it is to judge."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.config.validate import check_value, refuse
+from vec2uage.data.vectorset import VectorSet
+from vec2uage.evaluation.spec import Foreign
+from vec2uage.runs.folder import RunFolder
+from vec2uage.training import checkpoint, foreign_checkpoint
+from vec2uage.training.checkpoint import Model
+from vec2uage.training.spec import check_model
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = "unknown"  # what a VectorSet, and so a model, calls an encoder that nobody named
+
+
+def find(checkpoint: str) -> Path:
+    """Return the file of a model that is given by itself or by its run folder; UserError where there is none."""
+    path = Path(checkpoint)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder (checkpoint)")
+    if not path.is_dir():
+        return path
+    file = RunFolder(path).checkpoint
+    if not file.is_file():
+        raise UserError(
+            f"{path}: no {file.name} in this folder (checkpoint): give a folder of vec2uage.train, or a file"
+        )
+    return file
+
+
+def open_model(path: Path, foreign: Foreign) -> Model:
+    """Read a model; whatever does not end in .safetensors is taken for a checkpoint of torch.
+
+    A class of the user's own is built as the config.yaml beside the file says, which imports the module it names.
+    Raises UserError for a file that is damaged, of another kind, or cannot be built.
+    """
+    if path.suffix == ".safetensors":
+        target = checkpoint.target(path)
+        return checkpoint.load(path, None if target in checkpoint.OWN else _own_class(path, target))
+    imported = foreign_checkpoint.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
+    if foreign.save_as is not None:
+        imported.save(Path(foreign.save_as))
+    return imported.model()
+
+
+def run_seed(path: Path) -> int | None:
+    """Return the seed of the run whose folder a model lies in, None where no config.yaml lies beside it."""
+    config = _run_config(path)
+    if config is None:
+        return None
+    problems: list[str] = []
+    seed: int | None = check_value(Annotated[int, Field(ge=0)], config.get("seed"), "seed", problems)
+    refuse([f"{RunFolder(path.parent).config}: {problem}" for problem in problems])
+    return seed
+
+
+def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse", "allow"]) -> None:
+    """Refuse vectors that the model cannot take or was not trained for; warn where nobody knows."""
+    if model.dimension != vs.dimension:
+        raise UserError(
+            f"{path} takes vectors of {model.dimension} numbers, but those of the dataset have {vs.dimension}: "
+            "use vectors of the encoder that the model was trained on"
+        )
+    if UNKNOWN in (model.encoder, vs.encoder):
+        unsure = {"the model": model.encoder, "the dataset": vs.encoder}
+        names = ", ".join(f"{which}: {encoder}" for which, encoder in unsure.items())
+        log.warning("cannot tell whether model and vectors are of one encoder (%s)", names)
+    elif model.encoder != vs.encoder:
+        text = (
+            f"{path} was trained on vectors of the encoder {model.encoder!r}, but the dataset's are of {vs.encoder!r}"
+        )
+        if mismatch == "refuse":
+            raise UserError(
+                f"{text}: ages predicted from them mean nothing (encoder_mismatch=allow does it all the same)"
+            )
+        log.warning("%s", text)
+
+
+def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
+    """Warn where the rows are of the data that the model's run was trained on, but are not just its test rows."""
+    file = RunFolder(path.parent).predictions
+    if not file.is_file():
+        return
+    with file.open(newline="", encoding="utf-8") as stream:
+        own = {row.get("name") for row in csv.DictReader(stream)}
+    strange = len(set(vs.names) - own)
+    if strange and strange < len(vs):
+        log.warning(
+            "%s of %s rows are no test rows of the run in %s, which may have been trained on them: "
+            "part=test with the run's own dataset options evaluates what it has not seen",
+            f"{strange:,}",
+            f"{len(vs):,}",
+            path.parent,
+        )
+
+
+def _own_class(path: Path, target: str) -> Component:
+    config = _run_config(path)
+    if config is None:
+        raise UserError(f"{path} holds a {target}: it can be built in its run folder only, as config.yaml says there")
+    problems: list[str] = []
+    component = check_model(config.get("model"), problems)
+    refuse([f"{RunFolder(path.parent).config}: {problem}" for problem in problems])
+    if component is None or component.target != target:
+        raise UserError(f"{path} holds a {target}, but the config.yaml beside it describes another model")
+    return component
+
+
+def _run_config(path: Path) -> dict[str, Any] | None:
+    file = RunFolder(path.parent).config
+    if not file.is_file():
+        return None
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: not the configuration of a run")
+    return config

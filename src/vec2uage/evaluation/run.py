@@ -1,0 +1,111 @@
+"""One evaluation from configuration to files: predictions.csv, predictions.png and evaluation.json."""
+
+import hashlib
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vec2uage.base import cli
+from vec2uage.base.atomic import replacing, write_json
+from vec2uage.base.errors import UserError
+from vec2uage.base.provenance import code_fingerprint, provenance
+from vec2uage.config.validate import to_container
+from vec2uage.data.dataset import Dataset
+from vec2uage.data.splits import Division, within
+from vec2uage.data.vectorset import VectorSet
+from vec2uage.evaluation.scores import Scores, score
+from vec2uage.evaluation.spec import Evaluation, Part, from_config
+from vec2uage.runs.folder import RunFolder
+
+
+def run(cfg: DictConfig) -> None:
+    """Do the evaluation that `cfg` describes in Hydra's output folder; print its scores and where its files are.
+
+    A mistake of the user's ends the program with a sentence; in a job of a sweep it raises UserError.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        scores = evaluate(from_config(cfg), folder, {"config": to_container(cfg), "command": _command()})
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print(f"{scores.text()}\n\nscores:      {shown}/evaluation.json")
+    print(f"predictions: {shown}/predictions.csv\nfigure:      {shown}/predictions.png")
+
+
+def evaluate(what: Evaluation, folder: Path, account: dict[str, object]) -> Scores:
+    """Predict the rows that `what` names, and write predictions, figure and scores into `folder`, the scores last.
+
+    `account` goes into evaluation.json. Raises UserError for a model or rows that cannot be read or do not fit each
+    other, and for a model that gives no number.
+    """
+    from vec2uage.evaluation import model as models  # torch comes with it: a wrong option is told before
+    from vec2uage.evaluation.plots import plot
+
+    files = RunFolder(folder)
+    if files.result.exists():
+        raise UserError(f"{folder} holds a run of training: set hydra.run.dir to another folder")
+    path = models.find(what.checkpoint)
+    model = models.open_model(path, what.foreign)
+    vs = rows(what.dataset, what.part, models.run_seed(path))
+    models.check_fit(model, vs, path, what.encoder_mismatch)
+    models.warn_of_rows_seen(vs, path)
+    predictions = model.predict(vs.vectors)
+    if count := int((~np.isfinite(predictions)).sum()):
+        raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
+    scores = score(vs.ages, predictions, what.cs)
+
+    files.write_predictions(vs.names, vs.subjects, vs.ages, predictions)
+    with replacing(folder / "predictions.png") as temporary:
+        plot(vs.ages, predictions, scores).savefig(temporary, format="png")
+    write_json(
+        folder / "evaluation.json",
+        {
+            "checkpoint": str(path),
+            "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "part": what.part,
+            **asdict(scores),
+            "cs": {f"{k:g}": share for k, share in scores.cs},
+            "model_encoder": model.encoder,
+            "vectors_encoder": vs.encoder,
+            "data_fingerprint": vs.fingerprint(),
+            **account,
+            "code": code_fingerprint(),
+            "provenance": provenance(),
+        },
+    )
+    return scores
+
+
+def rows(dataset: Dataset, part: Part, run_seed: int | None) -> VectorSet:
+    """Return the rows to predict: all of the dataset's ages, or one part of the split that training makes.
+
+    `run_seed` is the seed of the model's run, None if unknown. Raises UserError where the split depends on it, and
+    where there are no rows.
+    """
+    if part == "all":
+        vs = dataset.read()
+        if isinstance(dataset, Division):
+            vs = within(vs, dataset.age_range)
+            if not len(vs):
+                raise UserError("no rows of the ages {}-{} (dataset.age_range)".format(*dataset.age_range))
+        return vs
+    if run_seed is None and dataset.split_seed(0) != dataset.split_seed(1):
+        raise UserError(
+            "dataset.split.seed=run, but no config.yaml beside the checkpoint tells the seed of its run: "
+            "set dataset.split.seed to that seed"
+        )
+    parts = dataset.parts(dataset.split_seed(run_seed or 0))
+    return {"train": parts.train, "validation": parts.validation, "test": parts.test}[part]
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "vec2uage.evaluate", *sys.argv[1:]])

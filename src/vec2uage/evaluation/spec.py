@@ -1,0 +1,67 @@
+"""The settings of one evaluation, read from a composed configuration."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig
+from pydantic import Field
+
+from vec2uage.config.settings import settings
+from vec2uage.config.validate import (
+    check_group,
+    check_settings,
+    check_value,
+    refuse,
+    to_container,
+    unknown_option,
+)
+from vec2uage.data.dataset import Dataset
+
+Part = Literal["all", "train", "validation", "test"]
+
+
+@settings
+class Foreign:
+    """What a checkpoint of another program does not say about the vectors of its network."""
+
+    normalization: Literal["l2", "none"]
+    encoder: str | None
+    save_as: Annotated[str, Field(pattern=r"\.safetensors$")] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Which model is evaluated on which rows, and what is measured."""
+
+    checkpoint: str
+    part: Part
+    cs: tuple[float, ...]
+    encoder_mismatch: Literal["refuse", "allow"]
+    foreign: Foreign
+    dataset: Dataset
+
+
+# The options with a plain value, and what each may be.
+_VALUES: dict[str, Any] = {
+    "checkpoint": Annotated[str, Field(min_length=1)],
+    "part": Part,
+    "cs": tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
+    "encoder_mismatch": Literal["refuse", "allow"],
+}
+
+
+def from_config(cfg: DictConfig) -> Evaluation:
+    """Check a composed configuration and turn it into settings.
+
+    Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
+    """
+    plain = to_container(cfg)
+    known = {*_VALUES, "foreign", "dataset"}
+    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
+    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
+    refuse(problems)
+    values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
+    foreign = check_settings(Foreign, plain["foreign"], "foreign", problems)
+    dataset = check_group(plain["dataset"], "dataset", Dataset, problems)
+    refuse(problems)
+    return Evaluation(**values, foreign=foreign, dataset=dataset)

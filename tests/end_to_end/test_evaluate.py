@@ -1,0 +1,168 @@
+"""`python -m vec2uage.evaluate` as a user types it, in a folder of the user's own."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vec2uage.runs.result import RunResult
+
+SMALL = ["dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20"]
+TRAIN = [*SMALL, "augmentation.train_per_age=50", "trainer.max_epochs=2"]
+FILES = {"evaluation.json", "predictions.csv", "predictions.png", "evaluate.log"}
+
+
+def run(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"vec2uage.{command}", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
+
+
+def evaluate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(folder, "evaluate", *arguments)
+
+
+def evaluated(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained run in it."""
+    folder = tmp_path_factory.mktemp("home")
+    assert run(folder, "train", *TRAIN, "hydra.run.dir=run").returncode == 0
+    return folder
+
+
+def test_a_runs_own_test_error_is_reproduced(home: Path) -> None:
+    done = evaluate(home, "checkpoint=run/best.safetensors", *SMALL, "part=test", "hydra.run.dir=own")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (home / "own").iterdir()} == FILES
+    assert (home / "own/predictions.csv").read_bytes() == (home / "run/predictions.csv").read_bytes()
+    expected = RunResult.from_json((home / "run/result.json").read_text())
+    assert evaluated(home / "own")["mae"] == pytest.approx(expected.test_mae, rel=1e-6)
+    assert "no test rows" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_split_that_the_runs_seed_draws_is_drawn_again(home: Path) -> None:
+    seed = "dataset.split.seed=run"
+    assert run(home, "train", *TRAIN, seed, "seed=2", "hydra.run.dir=run2").returncode == 0
+    assert evaluate(home, "checkpoint=run2", *SMALL, seed, "part=test", "hydra.run.dir=own2").returncode == 0
+    assert (home / "own2/predictions.csv").read_bytes() == (home / "run2/predictions.csv").read_bytes()
+
+
+def test_what_is_printed_is_what_is_written(home: Path) -> None:
+    done = evaluate(home, "checkpoint=run", *SMALL, "part=validation", "cs=[1,2.5]")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (folder,) = (home / "outputs/evaluations").glob("*part=validation*")
+    assert f"scores:      {folder.relative_to(home)}/evaluation.json" in lines
+    found = evaluated(folder)
+    assert found["n"] == 180
+    assert lines[0] == "180 faces of the ages 1-18"
+    assert lines[1] == f"MAE   {found['mae']:7.3f} years"
+    assert list(found["cs"]) == ["1", "2.5"]
+    assert found["config"]["part"] == "validation"
+    assert found["command"].startswith("python -m vec2uage.evaluate checkpoint=run dataset=synthetic")
+    with (folder / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    errors = np.array([float(row["prediction"]) - float(row["age"]) for row in rows])
+    assert found["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-6)
+    assert found["cs"]["2.5"] == pytest.approx((np.abs(errors) <= 2.5).mean())
+    assert sum(age["n"] for age in found["per_age"]) == 180
+
+
+def test_faces_the_run_has_seen_give_a_warning(home: Path) -> None:
+    done = evaluate(home, "checkpoint=run", *SMALL, "hydra.run.dir=all")
+    assert done.returncode == 0
+    assert "are no test rows of the run in run" in done.stderr
+    assert evaluated(home / "all")["n"] > 1000
+
+
+def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
+    ages = np.array([3, 3, 5, 18, 40])
+    np.savez(home / "faces.npz", vectors=np.random.default_rng(0).normal(size=(5, 512)), ages=ages)
+    done = evaluate(home, "checkpoint=run", "dataset.path=faces.npz", "hydra.run.dir=faces")
+    assert done.returncode == 0, done.stderr
+    assert [(age["age"], age["n"]) for age in evaluated(home / "faces")["per_age"]] == [(3, 2), (5, 1), (18, 1)]
+    assert "cannot tell whether model and vectors are of one encoder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["checkpoint=nowhere", *SMALL], "error: nowhere: no such file or folder (checkpoint)"),
+        (
+            ["checkpoint=run", *SMALL, "part=tset"],
+            "error: part = 'tset': should be 'all', 'train',",
+        ),
+        (["checkpoint=run", *SMALL, "hydra.run.dir=run"], "holds a run of training: set hydra.run.dir"),
+        (["checkpoint=run/metrics.csv", *SMALL], "neither a vec2uage model (.safetensors) nor a checkpoint"),
+        (["checkpoint=run", "dataset.path=other.npz", "dataset.encoder=dlib"], "encoder 'synthetic"),
+        (["checkpoint=run", "dataset.path=small.npz"], "takes vectors of 512 numbers, but those of the dataset have 8"),
+    ],
+)
+def test_a_mistake_ends_with_one_sentence(arguments: list[str], says: str, home: Path) -> None:
+    before = (home / "run/predictions.csv").read_bytes()
+    np.savez(home / "other.npz", vectors=np.ones((2, 512)), ages=np.array([3, 4]))
+    np.savez(home / "small.npz", vectors=np.ones((2, 8)), ages=np.array([3, 4]))
+    done = evaluate(home, *arguments)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert done.stdout == ""
+    assert (home / "run/predictions.csv").read_bytes() == before
+
+
+def test_a_network_that_gives_no_numbers_is_refused(home: Path) -> None:
+    network = nn.Sequential(nn.Linear(512, 1))
+    nn.init.constant_(network[0].weight, torch.nan)
+    torch.save(network.state_dict(), home / "nan.pt")
+    done = evaluate(home, "checkpoint=nan.pt", *SMALL, "part=test")
+    assert done.returncode == 1
+    assert "nan.pt gives no number for 180 of 180 faces" in done.stderr
+
+
+def test_several_models_are_evaluated_as_jobs_of_one_command(home: Path) -> None:
+    (home / "second").mkdir()
+    (home / "second/best.safetensors").write_bytes((home / "run/best.safetensors").read_bytes())
+    done = evaluate(home, "-m", "checkpoint=run,second", *SMALL, "part=test", "hydra.sweep.dir=both")
+    assert done.returncode == 0, done.stderr
+    found = [evaluated(folder) for folder in sorted((home / "both").iterdir()) if folder.is_dir()]
+    assert [entry["checkpoint"] for entry in found] == ["run/best.safetensors", "second/best.safetensors"]
+    assert found[0]["mae"] == found[1]["mae"]
+
+
+def test_the_authors_released_model_has_its_known_error(shared: Path, tmp_path: Path) -> None:
+    faces = ["dataset=vectors", f"dataset.path={shared / 'data/visage_val.npz'}"]
+    save = "foreign.save_as=san.safetensors"
+    done = evaluate(
+        tmp_path, f"checkpoint={shared / 'data/original/SAN-396.ckpt'}", *faces, save, "hydra.run.dir=first"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "MAE     2.916 years" in done.stdout.splitlines()
+    assert evaluate(tmp_path, "checkpoint=san.safetensors", *faces, "hydra.run.dir=second").returncode == 0
+    first, second = (evaluated(tmp_path / name) for name in ("first", "second"))
+    assert (first["n"], first["mae"]) == (835, second["mae"])
+
+
+@pytest.mark.parametrize("argument", ["--help", "--cfg=job"])
+def test_help_comes_without_torch(argument: str, tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys, runpy; atexit.register(lambda: print('MODULES', *{m.split('.')[0] for m in sys.modules}));"
+        f"sys.argv[1:] = {argument.split('=')!r}; runpy.run_module('vec2uage.evaluate', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert set(done.stdout.rpartition("MODULES")[2].split()).isdisjoint({"torch", "pandas", "matplotlib", "pyarrow"})
+    assert "checkpoint" in done.stdout

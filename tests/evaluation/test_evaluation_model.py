@@ -1,0 +1,145 @@
+"""Which model an evaluation uses, and what it refuses to judge with it."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.data.vectorset import VectorSet, make_vector_set
+from vec2uage.evaluation import model as models
+from vec2uage.evaluation.spec import Foreign
+from vec2uage.runs.folder import RunFolder
+from vec2uage.training import checkpoint
+from vec2uage.training.models import MLP
+from vec2uage.training.normalization import Normalization
+
+ASIS = Foreign(normalization="none", encoder=None, save_as=None)
+
+
+class Doubler(nn.Module):
+    """A network of the user's own."""
+
+    def __init__(self, in_features: int, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.out = nn.Linear(in_features, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x) * self.factor
+
+
+OWN = {"_target_": "test_evaluation_model.Doubler", "factor": 2.0}
+
+
+def save(folder: Path, network: nn.Module, component: Component, encoder: str = "facenet") -> Path:
+    path = folder / "best.safetensors"
+    checkpoint.save(path, dict(network.state_dict()), component, 3, Normalization("none"), encoder)
+    return path
+
+
+def mlp(folder: Path, encoder: str = "facenet") -> Path:
+    return save(folder, MLP(3, (2,)), Component("vec2uage.training.models.MLP", (("hidden", (2,)),)), encoder)
+
+
+def faces(encoder: str = "facenet", dimension: int = 3) -> VectorSet:
+    return make_vector_set(np.ones((4, dimension)), [1, 2, 3, 4], names="abcd", encoder=encoder)
+
+
+def test_a_model_is_found_by_its_file_and_by_its_run_folder(tmp_path: Path) -> None:
+    path = mlp(tmp_path)
+    assert models.find(str(path)) == models.find(str(tmp_path)) == path
+    with pytest.raises(UserError, match="no such file or folder"):
+        models.find(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no best\.safetensors in this folder"):
+        models.find(str(tmp_path / "empty"))
+
+
+def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_path: Path) -> None:
+    network = Doubler(3, 2.0)
+    path = save(tmp_path, network, Component("test_evaluation_model.Doubler", (("factor", 2.0),)))
+    with pytest.raises(UserError, match=r"test_evaluation_model\.Doubler: it can be built in its run folder only"):
+        models.open_model(path, ASIS)
+    config = RunFolder(tmp_path).config
+    config.write_text(yaml.dump({"seed": 7, "model": OWN}))
+    x = np.ones((2, 3), dtype=np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x))[:, 0].numpy()
+    np.testing.assert_allclose(models.open_model(path, ASIS).predict(x), expected, rtol=1e-6)
+    assert models.run_seed(path) == 7
+    for wrong, says in (
+        ({"model": {**OWN, "facter": 1}}, r"config\.yaml: model\.facter = 1: no such option; did you mean factor\?"),
+        ({"model": {"_target_": "vec2uage.training.models.MLP", "hidden": [2]}}, "describes another model"),
+        ({"model": {"_target_": "os.system"}}, r"must be a subclass of torch\.nn\.Module"),
+        ({}, "needs a _target_"),
+        ([], "not the configuration of a run"),
+    ):
+        config.write_text(yaml.dump(wrong))
+        with pytest.raises(UserError, match=says):
+            models.open_model(path, ASIS)
+
+
+def test_a_foreign_checkpoint_takes_what_the_options_say(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    foreign = Foreign(normalization="l2", encoder="facenet", save_as=str(tmp_path / "made" / "m.safetensors"))
+    model = models.open_model(tmp_path / "weights.pt", foreign)
+    assert (model.encoder, model.normalization.kind, model.dimension) == ("facenet", "l2", 3)
+    again = models.open_model(tmp_path / "made" / "m.safetensors", ASIS)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert np.array_equal(again.predict(x), model.predict(x))
+    assert models.open_model(tmp_path / "weights.pt", ASIS).encoder == "unknown"
+
+
+def test_vectors_of_another_encoder_are_refused_unless_allowed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = mlp(tmp_path, "facenet")
+    model = models.open_model(path, ASIS)
+    with pytest.raises(UserError, match=r"encoder 'facenet', but the dataset's are of 'dlib'.*encoder_mismatch=allow"):
+        models.check_fit(model, faces("dlib"), path, "refuse")
+    assert not caplog.records
+    models.check_fit(model, faces("dlib"), path, "allow")
+    assert "'facenet'" in caplog.text
+    assert "'dlib'" in caplog.text
+    caplog.clear()
+    models.check_fit(model, faces("facenet"), path, "refuse")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("encoders", [("unknown", "facenet"), ("facenet", "unknown"), ("unknown", "unknown")])
+def test_an_unknown_encoder_gives_a_warning(
+    encoders: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = mlp(tmp_path, encoders[0])
+    models.check_fit(models.open_model(path, ASIS), faces(encoders[1]), path, "refuse")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert f"the model: {encoders[0]}, the dataset: {encoders[1]}" in caplog.text
+
+
+def test_vectors_of_another_dimension_are_refused(tmp_path: Path) -> None:
+    path = mlp(tmp_path)
+    with pytest.raises(UserError, match="takes vectors of 3 numbers, but those of the dataset have 5"):
+        models.check_fit(models.open_model(path, ASIS), faces(dimension=5), path, "allow")
+
+
+def test_rows_that_the_run_may_have_seen_give_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, vs = mlp(tmp_path), faces()
+
+    def own_test_rows(names: str) -> None:
+        RunFolder(tmp_path).write_predictions(list(names), [""] * len(names), np.ones(len(names)), np.ones(len(names)))
+
+    models.warn_of_rows_seen(vs, path)  # no run
+    for names in ("abcd", "wxyz"):  # its test rows; rows of other data
+        own_test_rows(names)
+        models.warn_of_rows_seen(vs, path)
+    assert not caplog.records
+    own_test_rows("ab")
+    models.warn_of_rows_seen(vs, path)
+    assert f"2 of 4 rows are no test rows of the run in {tmp_path}" in caplog.text

@@ -1,0 +1,52 @@
+"""The configuration of an evaluation: every mistake is named before any work."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.evaluation.spec import Evaluation, from_config
+
+MODEL = "checkpoint=outputs/runs/default"
+FACES = "dataset.path=faces.npz"
+
+
+def composed(*overrides: str) -> Evaluation:
+    register_resolvers()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return from_config(compose("evaluate", list(overrides)))
+
+
+def test_the_defaults() -> None:
+    what = composed(MODEL, FACES)
+    assert (what.checkpoint, what.part, what.encoder_mismatch) == ("outputs/runs/default", "all", "refuse")
+    assert what.cs == tuple(range(1, 11))
+    assert (what.foreign.normalization, what.foreign.encoder, what.foreign.save_as) == ("l2", None, None)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(UserError) as refused:
+        composed(MODEL, FACES, "part=tset", "cs=[-1]", "foreign.normalization=standardize", "dataset.label=whole")
+    assert str(refused.value).splitlines()[1:] == [
+        "  part = 'tset': should be 'all', 'train', 'validation' or 'test'",
+        "  cs = -1: should be greater than or equal to 0",
+        "  foreign.normalization = 'standardize': should be 'l2' or 'none'",
+        "  dataset.label = 'whole': should be 'exact' or 'floor'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([FACES], "checkpoint is missing: set checkpoint="),
+        ([MODEL], r"dataset\.path is missing"),
+        ([MODEL, FACES, "+seed=1"], "seed = 1: no such option; allowed are: checkpoint, cs, dataset"),
+        ([MODEL, FACES, "+foreign.encodr=x"], r"foreign\.encodr = 'x': no such option; did you mean encoder\?"),
+        ([MODEL, FACES, "foreign.save_as=model.ckpt"], r"foreign\.save_as = 'model\.ckpt'"),
+        ([MODEL, FACES, "dataset._target_=builtins.dict"], r"dataset\._target_ = builtins\.dict: must be a subclass"),
+        ([MODEL, "~dataset"], "dataset is missing"),
+    ],
+)
+def test_a_mistake_is_named(overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        composed(*overrides)
