@@ -21,10 +21,12 @@ lint: $(SETUP)  ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(BENCH)  ## measure training and everything around it on this machine (minutes; wants an idle machine)
+# FACES="--faces photos" measures on photographs instead of noise.
+bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle machine)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.overheads
-	$(BIN)/python -m benchmarks.embedding
+	$(BIN)/python -m benchmarks.embedding $(FACES)
+	$(BIN)/python -m benchmarks.preparing $(FACES)
 
 clean:  ## remove .venv, caches and builds; outputs/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -133,7 +133,10 @@ def merge(sets: Sequence[VectorSet]) -> VectorSet:
     """
     encoders = sorted({vs.encoder for vs in sets})
     if len(encoders) != 1:
-        raise UserError(f"vectors of different encoders cannot be merged: {', '.join(encoders) or 'no sets given'}")
+        hint = "; name the unknown one with the option encoder" if "unknown" in encoders else ""
+        raise UserError(
+            f"vectors of different encoders cannot be merged: {', '.join(encoders) or 'no sets given'}{hint}"
+        )
     if encoders == ["unknown"]:
         raise UserError("vectors of an unknown encoder cannot be merged: name it with the option encoder")
     dimensions = sorted({vs.dimension for vs in sets})

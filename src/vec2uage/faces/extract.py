@@ -4,11 +4,13 @@
 from the store. As rows come from the store alone, they are the same however often the second pass was interrupted.
 """
 
+import hashlib
 import logging
 import os
 import stat
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -166,21 +168,36 @@ def _hash_all(paths: Sequence[Path], store: Store, workers: int, stop: Event) ->
             continue
         hashes = store.hashes(os.fsencode(path.absolute()), status.st_size, status.st_mtime_ns)
         if hashes is None:
-            unknown.append((path,))
+            unknown.append(path)
         else:
             known[path] = hashes
-    done = pool.run(worker.digest, unknown, workers, worker.start, (None,), 1000, stop)
-    for (path,), result in done:
-        if isinstance(result, Refused) or result is None:
-            known[path] = result or Refused(_CRASHED.status, _CRASHED.reason)
-            continue
-        size, modified_ns, hashes = result
-        store.put_hashes(os.fsencode(path.absolute()), size, modified_ns, hashes)
-        known[path] = hashes
+    with ThreadPoolExecutor(workers) as threads:  # reading and hashing hold no lock
+        for path, result in zip(unknown, threads.map(digest, unknown), strict=True):
+            if stop.is_set():
+                threads.shutdown(cancel_futures=True)
+                raise Interrupted
+            if isinstance(result, Refused):
+                known[path] = result
+                continue
+            size, modified_ns, hashes = result
+            store.put_hashes(os.fsencode(path.absolute()), size, modified_ns, hashes)
+            known[path] = hashes
     store.commit()
-    if stop.is_set():
-        raise Interrupted
     return [known[path] for path in paths]
+
+
+def digest(path: Path) -> tuple[int, int, Hashes] | Refused:
+    """Return size, time of change (ns) and hashes of a file, read in pieces."""
+    algorithms = [hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)]
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            while piece := file.read(1 << 20):
+                for algorithm in algorithms:
+                    algorithm.update(piece)
+    except OSError as error:
+        return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
+    return status.st_size, status.st_mtime_ns, Hashes(*(algorithm.hexdigest() for algorithm in algorithms))
 
 
 def _look_into(

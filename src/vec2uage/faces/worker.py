@@ -1,9 +1,8 @@
-"""What the worker processes do with one photograph: hash it, or find its faces and make an embedder's inputs of them.
+"""What the worker processes do with one photograph: find its faces and make an embedder's inputs of them.
 
 Nothing here touches the store or torch's embedder, so that a photograph that kills its process costs nothing else.
 """
 
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -24,7 +23,10 @@ from vec2uage.faces.image import decode
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.records import Face, Refused
 from vec2uage.faces.signature import signature
-from vec2uage.faces.store import Hashes, Measures
+from vec2uage.faces.store import Measures
+
+PIXELS = "pixels-1"
+"""Part of every key in the store: to be raised with every change of what decoding or cropping makes of a file."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ class Extraction:
 
     def detection_key(self) -> str:
         """Name in the store what decides which faces are found."""
-        return f"{self.detector.fingerprint()}/{self.max_pixels}"
+        return f"{self.detector.fingerprint()}/{self.max_pixels}/{PIXELS}"
 
     def face_key(self, face: Face) -> str:
         """Name in the store what decides how a face is cut out."""
         box = astuple(face)[:4]
-        return f"{box}/{self.crop.size}/{self.crop.margin}"
+        return f"{box}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
 
     def measures_key(self, face: Face) -> str:
         """Name in the store what decides what is measured of a face; thresholds do not."""
@@ -75,7 +77,7 @@ _detect: Callable[[np.ndarray], list[Face]] | None = None
 _extraction: Extraction | None = None
 
 
-def start(extraction: Extraction | None) -> None:
+def start(extraction: Extraction) -> None:
     """Prepare a worker process: it leaves Ctrl-C to its parent, dies with it, and uses one core."""
     global _extraction
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,20 +86,6 @@ def start(extraction: Extraction | None) -> None:
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
     _extraction = extraction
-
-
-def digest(path: Path) -> tuple[int, int, Hashes] | Refused:
-    """Return size, time of change (ns) and hashes of a file, read in pieces."""
-    algorithms = [hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)]
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            while piece := file.read(1 << 20):
-                for algorithm in algorithms:
-                    algorithm.update(piece)
-    except OSError as error:
-        return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
-    return status.st_size, status.st_mtime_ns, Hashes(*(algorithm.hexdigest() for algorithm in algorithms))
 
 
 def look(path: Path, sha256: str, known: list[Face] | None) -> Looked:
