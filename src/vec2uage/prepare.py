@@ -14,14 +14,19 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="prepare")
 def entry(cfg: DictConfig) -> None:
     """Prepare what `cfg` describes in Hydra's output folder."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from vec2uage.faces.prepare import prepare
 
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        prepare(cfg)
+        return
     try:
         code = prepare(cfg)
     except Exception as error:
         cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    if code:
-        sys.exit(code)
+    sys.exit(code)
 
 
 def main() -> None:

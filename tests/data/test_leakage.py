@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,6 +159,7 @@ def test_the_summary_counts_what_is_across_and_warns(planted, caplog):
         counted = summary(vs, found, options(), parts(vs, ["a", "b"], ["a_again", "c"], ["b_later", "d"]))
     assert counted == {
         "action": "report",
+        "thresholds": {"near_duplicate": 0.95, "same_person": 0.8, "signature_bits": 45},
         "pairs": {"identical_file": 1, "near_duplicate": 2, "same_person": 1},
         "pairs_across_sides": {"identical_file": 1, "near_duplicate": 0, "same_person": 1},
         "copies_of_another_age": 2,
@@ -232,6 +234,56 @@ def test_a_threshold_far_too_low_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setattr(module, "LISTED", 1000)
     vs = make_vector_set(1 + np.random.default_rng(0).random((100, 8), dtype=np.float32), [5] * 100)
     with pytest.raises(UserError, match=r"raise leakage\.same_person, or set it to null"):
-        audit(vs, options(same_person=0.1))
+        audit(vs, options(action="group", group_same_person=True, same_person=0.1))
     with pytest.raises(UserError, match=r"raise leakage\.near_duplicate"):
         audit(vs, options(same_person=None, near_duplicate=0.1))
+
+
+def test_too_many_likely_persons_leave_the_copies_and_a_warning(planted, monkeypatch, caplog):
+    monkeypatch.setattr(module, "LISTED", 5)
+    vs, hashes = planted
+    found = audit(vs, options(same_person=0.001), hashes)
+    assert set(found.kind) == {"identical_file", "near_duplicate"}
+    assert "likely pictures of one person are not listed" in caplog.text
+    counted = summary(vs, found, options(same_person=0.001), None)
+    assert counted["thresholds"]["same_person"] is None
+    assert counted["pairs"]["same_person"] == 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "near_duplicate", "same_person"),
+    [("facenet-20180408-102900-6b7e38f2/resize", 0.95, 0.9), ("dlib-resnet-v1-8a3d3b2f/none", 0.995, None)],
+)
+def test_auto_is_what_was_measured_with_the_encoder(planted, encoder, near_duplicate, same_person, caplog):
+    vs, hashes = planted
+    vs = replace(vs, encoder=encoder)
+    how = options(near_duplicate="auto", same_person="auto")
+    counted = summary(vs, audit(vs, how, hashes), how, None)
+    assert counted["thresholds"] == {
+        "near_duplicate": near_duplicate,
+        "same_person": same_person,
+        "signature_bits": 45,
+    }
+    assert counted["pairs"]["near_duplicate"] == (2 if near_duplicate < 0.97 else 0)
+    assert not any(record.levelno == logging.WARNING for record in caplog.records)
+
+
+@pytest.mark.parametrize("encoder", ["", "arcface"])
+def test_an_encoder_that_was_not_measured_is_searched_by_signature_and_says_so(planted, encoder, caplog):
+    vs = replace(planted[0], encoder=encoder)
+    signature = random_signature(np.random.default_rng(5))
+    found = audit(vs, options(near_duplicate="auto", same_person="auto"), None, {"c": signature, "d": signature})
+    assert pairs(vs, found) == {("c", "d"): "near_duplicate"}
+    assert "set leakage.near_duplicate" in caplog.text
+    caplog.clear()
+    assert ("a", "a_small") in pairs(vs, audit(vs, options(near_duplicate=0.95, same_person="auto")))
+    assert not caplog.text
+
+
+def test_auto_and_a_threshold_that_contradict_each_other_are_one_sentence(planted):
+    vs = replace(planted[0], encoder="facenet-x")
+    with pytest.raises(UserError, match=r"same_person is 0\.97 and leakage\.near_duplicate 0\.95"):
+        audit(vs, options(near_duplicate="auto", same_person=0.97))
+    vs = replace(vs, encoder="dlib-resnet-v1")
+    with pytest.raises(UserError, match="group_same_person needs a threshold for the encoder 'dlib-resnet-v1'"):
+        audit(vs, options(action="group", near_duplicate="auto", same_person="auto", group_same_person=True))

@@ -115,7 +115,7 @@ def test_ungrouped_uses_every_row_and_warns(faces, caplog):
         division = split(faces(ages, subjects), options(4, group="none"), 0)
     assert sum(len(part) for part in parts_of(division)) == len(ages)
     assert set(division.train.subjects) & set(division.test.subjects)
-    assert "dataset.split.group=none" in caplog.text
+    assert "the split's group is none" in caplog.text
 
 
 def test_auto_without_subjects_goes_by_row(faces, caplog):
@@ -158,14 +158,14 @@ def test_an_age_with_too_few_rows_says_what_to_set(faces):
     vs = faces([1] * 9 + [2] * 4 + [3] * 3)
     with pytest.raises(UserError, match="4 of age 2, 3 of age 3, but 5 of each age are needed") as refusal:
         split(vs, options(4), 0)
-    assert "dataset.heldout_per_age" in str(refusal.value)
-    assert "dataset.age_range" in str(refusal.value)
+    assert "lower heldout_per_age" in str(refusal.value)
+    assert "narrow age_range" in str(refusal.value)
     assert len(split(vs, options(2), 0).test) == 3
 
 
 def test_a_missing_age_is_refused_or_allowed(faces):
     vs = faces([1] * 9 + [3] * 9)
-    with pytest.raises(UserError, match=r"no rows of age 2: set dataset\.missing_ages=allow"):
+    with pytest.raises(UserError, match=r"no rows of age 2: set missing_ages=allow"):
         split(vs, options(4), 0)
     assert per_age(split(vs, options(4, missing_ages="allow"), 0).test) == {1: 2, 3: 2}
     with pytest.raises(UserError, match="no rows of the ages 5-6"):
@@ -177,4 +177,4 @@ def test_too_few_persons_say_how_many_there_are(faces, persons):
     ages, subjects = people(persons, pictures=10, ages=1)
     with pytest.raises(UserError, match=f"age 1: {10 * persons} rows of {persons} persons") as refusal:
         split(faces(ages, subjects), options(4, (1, 1)), 0)
-    assert "dataset.split.group=none" in str(refusal.value)
+    assert "the split's group to none" in str(refusal.value)

@@ -12,6 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from vec2uage.data.assemble import assemble, write_description
+from vec2uage.data.leakage import Leakage
+from vec2uage.data.prepared import HeldOut
+from vec2uage.data.synthetic import generate
 from vec2uage.runs.result import RunResult
 
 SMALL = ["dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20"]
@@ -52,6 +56,42 @@ def test_a_runs_own_test_error_is_reproduced(home: Path) -> None:
     expected = RunResult.from_json((home / "run/result.json").read_text())
     assert evaluated(home / "own")["mae"] == pytest.approx(expected.test_mae, rel=1e-6)
     assert "no test rows" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def prepared(home: Path) -> Path:
+    """A folder as `vec2uage.prepare` writes it: the rows of the run in `home`, divided as the run divided them."""
+    folder = home / "prepared"
+    folder.mkdir()
+    how = HeldOut(age_range=(1, 18), heldout_per_age=20, missing_ages="refuse", seed=0, group="auto")
+    report = Leakage(
+        action="report", near_duplicate=0.95, signature_bits=None, same_person=None, group_same_person=False
+    )
+    write_description(assemble(generate("small", 0), how, report, folder, {}, {}, with_json=False), folder)
+    return folder
+
+
+def test_the_test_part_of_a_prepared_set_is_taken_as_it_is(home: Path, prepared: Path) -> None:
+    data = ["dataset=prepared", f"dataset.path={prepared.name}"]
+    done = evaluate(home, "checkpoint=run", *data, "part=test", "hydra.run.dir=prepared_test")
+    assert done.returncode == 0, done.stderr
+    assert (home / "prepared_test/predictions.csv").read_bytes() == (home / "run/predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("ages", "first", "last"), [("[1,18]", 1, 18), ("[3,5]", 3, 5), ("null", 1, 18)], ids=["paper", "some", "every"]
+)
+def test_all_of_a_prepared_set_are_its_three_parts(
+    ages: str, first: int, last: int, home: Path, prepared: Path
+) -> None:
+    folder = f"prepared_{first}_{last}_{ages == 'null'}"
+    data = ["dataset=prepared", f"dataset.path={prepared.name}", f"dataset.age_range={ages}"]
+    done = evaluate(home, "checkpoint=run", *data, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    parts = json.loads((prepared / "dataset.json").read_text())["parts"]
+    expected = {age: sum(part["per_age"].get(str(age), 0) for part in parts.values()) for age in range(first, last + 1)}
+    assert {entry["age"]: entry["n"] for entry in evaluated(home / folder)["per_age"]} == expected
+    assert "are no test rows of the run in run" in done.stderr
 
 
 @pytest.mark.slow
@@ -109,6 +149,7 @@ def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
         ),
         (["checkpoint=run", *SMALL, "hydra.run.dir=run"], "holds a run of training: set hydra.run.dir"),
         (["checkpoint=run/metrics.csv", *SMALL], "neither a vec2uage model (.safetensors) nor a checkpoint"),
+        (["checkpoint=run", *SMALL, "foreign.save_as=a.safetensors"], "leave out foreign.save_as"),
         (["checkpoint=run", "dataset.path=other.npz", "dataset.encoder=dlib"], "encoder 'synthetic"),
         (["checkpoint=run", "dataset.path=small.npz"], "takes vectors of 512 numbers, but those of the dataset have 8"),
     ],
@@ -123,6 +164,16 @@ def test_a_mistake_ends_with_one_sentence(arguments: list[str], says: str, home:
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
     assert done.stdout == ""
     assert (home / "run/predictions.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["all", "test"])
+def test_the_configuration_of_another_program_is_left_alone(part: str, home: Path) -> None:
+    """LightningCLI writes a config.yaml beside its checkpoints."""
+    (home / "lightning").mkdir(exist_ok=True)
+    (home / "lightning/config.yaml").write_text("seed_everything: 7\nmodel: {class_path: theirs.Net}\n")
+    torch.save(nn.Sequential(nn.Linear(512, 1)).state_dict(), home / "lightning/model.ckpt")
+    done = evaluate(home, "checkpoint=lightning/model.ckpt", *SMALL, f"part={part}", f"hydra.run.dir=lightning_{part}")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_network_that_gives_no_numbers_is_refused(home: Path) -> None:

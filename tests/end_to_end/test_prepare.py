@@ -127,6 +127,30 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
     assert "0 photographs looked into" in elsewhere.stderr
 
 
+def test_a_folder_that_was_half_replaced_is_neither_complete_nor_trained_on(terminal: Terminal) -> None:
+    command = ["prepare", *SOURCE, "output=outputs/prepared/half"]
+    assert terminal.run(*command).returncode == 0
+    folder = terminal.prepared("half")
+    whole = results(folder)
+    shutil.copy(folder / "train.arrow", folder / "test.arrow")
+    trained = terminal.run("train", "dataset=prepared", f"dataset.path={folder}")
+    assert trained.returncode == 1
+    assert "test.arrow" in trained.stderr
+    again = terminal.run(*command)
+    assert "nothing new" not in again.stderr
+    assert results(folder) == whole
+
+
+def test_two_commands_do_not_write_to_one_folder(terminal: Terminal) -> None:
+    import fcntl
+
+    with (terminal.prepared() / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = terminal.run("prepare", *SOURCE)
+    assert refused.returncode == 1
+    assert "another vec2uage.prepare is writing to it" in refused.stderr
+
+
 def test_no_pixels_are_kept_unless_asked_for(terminal: Terminal) -> None:
     drawn = {"faces_per_age.png", "faces_per_age_and_gender.png"}
     assert {path.name for path in (terminal.folder / "outputs").rglob("*.png")} <= drawn
@@ -275,7 +299,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def snapshot(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.suffix != ".log"}
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.suffix not in (".log", "")}
 
 
 def results(folder: Path) -> dict[str, bytes]:

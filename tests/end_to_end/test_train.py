@@ -163,7 +163,7 @@ def test_a_grid_ends_with_a_table_reasons_and_exit_code(
     best = min(results, key=lambda r: r.val_mae)
     assert f"best by validation: {best.name}" in grid.stdout
     assert "4 of 8 runs did not complete" in grid.stdout
-    assert grid.stdout.count("lower dataset.heldout_per_age") == 4
+    assert grid.stdout.count("lower heldout_per_age") == 4
     assert "tensorboard --logdir fused" in grid.stdout
 
 

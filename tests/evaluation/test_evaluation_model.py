@@ -97,6 +97,36 @@ def test_a_foreign_checkpoint_takes_what_the_options_say(tmp_path: Path) -> None
     assert models.open_model(tmp_path / "weights.pt", ASIS).encoder == "unknown"
 
 
+def test_what_lies_beside_a_foreign_checkpoint_is_of_another_program(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """LightningCLI writes a config.yaml there, too."""
+    files = RunFolder(tmp_path)
+    files.config.write_text("seed_everything: 7\n")
+    files.predictions.write_bytes(b"name\na\n\xff\n")
+    assert models.run_seed(tmp_path / "model.ckpt") is None
+    models.warn_of_rows_seen(faces(), tmp_path / "model.ckpt")
+    assert not caplog.records
+    with pytest.raises(UserError, match=r"config\.yaml: seed = None"):
+        models.run_seed(mlp(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"encoder": "facenet"}, r"leave out foreign\.encoder$"),
+        ({"save_as": "again.safetensors"}, r"leave out foreign\.save_as$"),
+        ({"encoder": "facenet", "save_as": "again.safetensors"}, r"foreign\.encoder and foreign\.save_as$"),
+    ],
+)
+def test_options_of_foreign_checkpoints_are_refused_for_a_model_of_vec2uage(
+    options: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    foreign = Foreign(**{"normalization": "l2", "encoder": None, "save_as": None, **options})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=says):
+        models.open_model(mlp(tmp_path), foreign)
+
+
 def test_vectors_of_another_encoder_are_refused_unless_allowed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

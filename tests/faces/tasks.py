@@ -9,6 +9,10 @@ def nothing() -> None:
     pass
 
 
+def fail() -> None:
+    raise OSError("nothing works here")
+
+
 def double(number: int) -> int:
     """Double a number; 13 kills the process, as a decoder's crash or the kernel's out-of-memory killer does."""
     if number == 13:

@@ -1,14 +1,16 @@
 """Extraction: a row for every file, only new work, and rows that do not depend on how the work was cut."""
 
+import os
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_face import save
-from toys import Halves, MeanColour
+from toys import Halves, MeanColour, Picky
 
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extract import Extracted, Interrupted, extract
@@ -43,7 +45,7 @@ def run(photographs: list[Photograph], folder: Path, how: Extraction = HOW) -> E
 
 
 def stored(folder: Path, table: str) -> int:
-    with sqlite3.connect(folder / "store.sqlite") as connection:
+    with closing(sqlite3.connect(folder / "store.sqlite")) as connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
@@ -157,6 +159,32 @@ def test_crops_are_kept_only_where_asked_for(tmp_path: Path):
     assert run(files, tmp_path, kept).looked_into == 3
     assert len(list((tmp_path / "crops").glob("*.png"))) == 3
     assert run(files, tmp_path, kept).looked_into == 0
+
+
+def test_what_fails_for_the_moment_is_tried_again(tmp_path: Path):
+    files = [*pictures(tmp_path / "photos", 3), picture(tmp_path / "photos", "odd.png", (0, 0, 255))]
+    rows = run(files, tmp_path, replace(HOW, detector=Halves(name="fails"))).rows
+    assert [row.outcome.status for row in rows] == ["ok"] * 3 + ["unreadable"]
+    assert "looking into it failed: RuntimeError: blue" in rows[-1].outcome.reason
+    assert [row.outcome.status for row in run(files, tmp_path).rows] == ["ok"] * 4
+
+
+def test_what_one_embedder_refuses_another_may_take(tmp_path: Path):
+    files = pictures(tmp_path / "photos", 3)
+    refused = run(files, tmp_path, replace(HOW, embedder=Picky()))
+    assert {row.outcome.status for row in refused.rows} == {"too_small"}
+    assert {row.outcome.status for row in run(files, tmp_path).rows} == {"ok"}
+    assert same(refused, run(files, tmp_path, replace(HOW, embedder=Picky())))
+
+
+def test_a_replaced_file_of_the_same_size_and_time_is_seen(tmp_path: Path):
+    (first,) = files = pictures(tmp_path / "photos", 1)
+    before = first.path.stat()
+    run(files, tmp_path)
+    content = bytearray(first.path.read_bytes())
+    first.path.write_bytes(content[:-1] + b"x")
+    os.utime(first.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert run(files, tmp_path).looked_into == 1
 
 
 def same(one: Extracted, other: Extracted) -> bool:

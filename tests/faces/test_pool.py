@@ -8,8 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import tasks
 
+from vec2uage.base.errors import UserError
 from vec2uage.faces import pool
 
 
@@ -25,6 +27,19 @@ def test_every_task_has_its_result():
 def test_a_task_that_kills_its_process_costs_only_itself():
     numbers = [*range(20), 13]
     assert run(numbers) == sorted([(n, None if n == 13 else 2 * n) for n in numbers], key=lambda pair: pair[0])
+
+
+def test_a_slow_taker_loses_no_task_to_a_killed_process():
+    taken = []
+    for task, result in pool.run(tasks.double, [(n,) for n in range(16)], 2, tasks.nothing, (), 6, threading.Event()):
+        taken.append((task[0], result))
+        time.sleep(0.1)
+    assert sorted(taken, key=lambda pair: pair[0]) == [(n, None if n == 13 else 2 * n) for n in range(16)]
+
+
+def test_processes_that_cannot_start_are_no_fault_of_the_tasks():
+    with pytest.raises(UserError, match="worker processes cannot start"):
+        list(pool.run(tasks.double, [(1,), (2,)], 2, tasks.fail, (), 4, threading.Event()))
 
 
 def test_stop_ends_early_and_keeps_what_is_under_way():

@@ -84,6 +84,9 @@ def test_paths_that_lead_outside_are_not_followed(tmp_path):
     paths = ["01/a.jpg", "../../etc/passwd", "/etc/passwd", ""]
     found = imdb(tmp_path, metadata(full_path=cells(paths), dob=np.full((1, 4), day(date(1950, 1, 1))))).find()
     assert {p.name: p.age is None for p in found} == {"01/a.jpg": False, **dict.fromkeys(paths[1:], True)}
+    assert {p.name: p.outside for p in found} == {"01/a.jpg": False, **dict.fromkeys(paths[1:], True)}
+    with pytest.raises(UserError, match=r"none of the 4 files .* is there"):
+        imdb(tmp_path, metadata(full_path=cells(["../01/a.jpg", "/", "", "a\0b"]))).find()
 
 
 DATES = st.dates(date(1850, 1, 1), date(2020, 12, 31))

@@ -1,5 +1,6 @@
 """Each shipped pattern reads back the names that it stands for, and real ones."""
 
+import os
 import re
 from pathlib import Path
 
@@ -137,6 +138,13 @@ def test_options_that_make_no_sense_are_refused_before_work_starts(override, mes
 
 def test_an_unknown_code_is_an_unknown_gender():
     assert said(parse("utkface", "7_1_0_1.jpg", "~source.gender_codes.1")) == (7, "", "")
+
+
+def test_a_name_that_is_no_utf8_gives_a_subject_that_can_be_written(tmp_path):
+    (tmp_path / os.fsdecode(b"1_J\xe9r\xf4me_30_m.jpg")).touch()
+    (photograph,) = source("agedb", f"source.path={tmp_path}").find()
+    assert said(photograph) == (30, "male", r"J\udce9r\udcf4me")
+    photograph.subject.encode("utf-8")
 
 
 def test_filters_take_whole_years_and_genders():

@@ -98,14 +98,19 @@ def deep_folder(root: Path) -> Path:
 def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_found(tmp_path, caplog):
     touch(tmp_path, "1.jpg")
     deep_folder(tmp_path)
-    assert names(tmp_path) == ["1.jpg"]
-    assert "1 folders cannot be read" in caplog.text
-    assert "File name too long" in caplog.text
+    first, closed = walk(tmp_path, "test")
+    assert (first.name, first.outside, first.problem) == ("1.jpg", False, "")
+    assert closed.name.endswith("d/")
+    assert closed.path == tmp_path / closed.name
+    assert (closed.problem_status, closed.outside) == ("unreadable", True)
+    assert closed.problem == "folder cannot be read: File name too long"
+    assert "1 folders are left out: ddd" in caplog.text
+    assert closed.problem in caplog.text
 
 
 def test_nothing_but_a_folder_that_cannot_be_read_is_one_sentence(tmp_path):
     deep_folder(tmp_path)
-    with pytest.raises(UserError, match=r"no file below it; cannot be read: .*\(File name too long\)"):
+    with pytest.raises(UserError, match=r"no file below it; left out: .*cannot be read: File name too long"):
         walk(tmp_path, "test")
 
 
@@ -114,10 +119,10 @@ def test_a_forbidden_folder_is_named(tmp_path, caplog):
     touch(tmp_path, "1.jpg", "secret/2.jpg")
     (tmp_path / "secret").chmod(0)
     try:
-        assert names(tmp_path) == ["1.jpg"]
+        assert names(tmp_path) == ["1.jpg", "secret/"]
     finally:
         (tmp_path / "secret").chmod(0o700)
-    assert "secret (Permission denied)" in caplog.text
+    assert "secret/ (folder cannot be read: Permission denied)" in caplog.text
 
 
 @pytest.mark.parametrize(

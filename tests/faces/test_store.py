@@ -53,22 +53,19 @@ def test_refusals_and_scores_that_are_no_numbers_come_back(tmp_path: Path):
 def test_a_changed_file_is_hashed_again(tmp_path: Path):
     hashes = Hashes("1" * 64, "2" * 40, "3" * 32)
     with open_store(tmp_path / "store.sqlite") as store:
-        store.put_hashes(b"a.jpg", 10, 99, hashes)
-        assert store.hashes(b"a.jpg", 10, 99) == hashes
-        assert store.hashes(b"a.jpg", 11, 99) is None
-        assert store.hashes(b"a.jpg", 10, 98) is None
+        store.put_hashes(b"a.jpg", "10/99", hashes)
+        assert store.hashes(b"a.jpg", "10/99") == hashes
+        assert store.hashes(b"a.jpg", "11/99") is None
 
 
-def test_only_what_was_committed_survives_an_error(tmp_path: Path):
+def test_what_was_put_is_there_for_others_at_once(tmp_path: Path):
     path = tmp_path / "store.sqlite"
-    with pytest.raises(RuntimeError), open_store(path) as store:  # noqa: PT012
+    with open_store(path) as store, open_store(path) as other:
         store.put_vector("a", "box", "facenet", np.ones(2, np.float32))
-        store.commit()
-        store.put_vector("b", "box", "facenet", np.ones(2, np.float32))
-        raise RuntimeError
-    with open_store(path) as store:
-        assert store.vector("a", "box", "facenet") is not None
-        assert store.vector("b", "box", "facenet") is None
+        assert other.vector("a", "box", "facenet") is not None
+        other.put_vector("b", "box", "facenet", np.ones(2, np.float32))
+        store.put_signature("a", "1", "ff")
+        assert (other.signature("a", "1"), other.signature("a", "2")) == ("ff", "")
 
 
 def test_a_file_that_is_no_store_is_named(tmp_path: Path):

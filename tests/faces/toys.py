@@ -8,7 +8,7 @@ import numpy as np
 from vec2uage.config.settings import settings
 from vec2uage.faces.detectors.base import Detector
 from vec2uage.faces.embedders.base import Embedder
-from vec2uage.faces.records import Face
+from vec2uage.faces.records import Face, Refused
 
 
 @settings
@@ -24,6 +24,8 @@ class Halves(Detector):
     def find(self, image):
         if (image == (255, 0, 0)).all():
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.name == "fails" and (image == (0, 0, 255)).all():
+            raise RuntimeError("blue")
         if (image == 0).all():
             return []
         height, width = image.shape[:2]
@@ -50,3 +52,14 @@ class MeanColour(Embedder):
 
     def fingerprint(self):
         return "mean-colour"
+
+
+@settings
+class Picky(MeanColour):
+    """Takes no crop at all."""
+
+    def prepare(self, crop):
+        raise Refused("too_small", "never large enough")
+
+    def fingerprint(self):
+        return "picky"

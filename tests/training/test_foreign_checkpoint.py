@@ -320,6 +320,8 @@ def test_nothing_that_a_checkpoint_calls_is_run(form: str, place: str, tmp_path:
         View(Storage(), size=(1, 4), stride=(1,)),
         View(Storage(), size=(10**9, 10**9), stride=(0, 0)),
         View(Storage(), size=(1, 10**5000)),
+        View(Storage(), size=(1, 4), stride=(2**63, 1)),
+        View(Storage(), size=(1, 4), stride=(2**70, 1)),
         View(Storage(), size=4),
         View(Storage(), size={4: 1}, stride=(1,)),
         View(None),
@@ -328,6 +330,12 @@ def test_nothing_that_a_checkpoint_calls_is_run(form: str, place: str, tmp_path:
 def test_a_tensor_beyond_its_storage_is_refused(form: str, view: View, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tensor 0\.weight is damaged"):
         load(forge(tmp_path / "m", form, {"0.weight": view}))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_step_along_an_axis_of_one_row_does_not_matter(form: str, tmp_path: Path) -> None:
+    views = {"0.weight": View(Storage(), size=(1, 4), stride=(2**63 - 1, 1))}
+    assert torch_file.read(forge(tmp_path / "m", form, views))["0.weight"].tolist() == [[0.0, 1.0, 2.0, 3.0]]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -367,6 +375,13 @@ def test_a_small_file_cannot_become_large_in_memory(form: str, tmp_path: Path) -
         archive.writestr("m/data.pkl", pickled({"0.weight": View(Storage())}))
     with pytest.raises(UserError, match="compressed"):
         load(path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reference_to_anything_but_a_storage_is_refused(form: str, tmp_path: Path) -> None:
+    reference = b"\x80\x02(X\x05\x00\x00\x00otherX\x01\x00\x00\x000tQ."
+    with pytest.raises(UserError, match="refers to something that is no storage"):
+        load(forge(tmp_path / "m", form, reference))
 
 
 def test_big_endian_numbers_are_refused(tmp_path: Path) -> None:

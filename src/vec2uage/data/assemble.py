@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.provenance import provenance
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
 from vec2uage.data.leakage import Leakage, audit, summary, treat, write_csv
-from vec2uage.data.prepared import PARTS, Splitter, part_file
+from vec2uage.data.prepared import DESCRIPTION, PARTS, Splitter, part_file
 from vec2uage.data.readers import json as paper_json
 from vec2uage.data.splits import DataSplit
 from vec2uage.data.vectorset import VectorSet, concatenate
 
-DESCRIPTION = "dataset.json"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,40 @@ def assemble(
     paper's two files, `train.json` and `heldout.json`, or `vectors.json`. Raises UserError where `vs` cannot be
     divided.
     """
+    vs = splitter.used(vs)
     findings = audit(vs, leakage, hashes, signatures)
     treated, together = treat(vs, findings, leakage)
     parts = splitter.divide(treated, together)
     files = {"vectors": treated} if parts is None else {part: getattr(parts, part) for part in PARTS}
-    for stale in {"vectors", *PARTS} - files.keys():
-        part_file(folder, stale).unlink(missing_ok=True)
     for name, rows in files.items():
         storage.save(rows, part_file(folder, name))
     if with_json:
         _write_json(files, folder)
     write_csv(folder / "leakage.csv", vs, findings, parts)
-    _draw(files, folder)
+    draw(_figures(concatenate(list(files.values()))), folder)
     return Assembled(files, summary(vs, findings, leakage, parts))
+
+
+def draw(figures: Mapping[str, "Figure"], folder: Path) -> None:
+    """Write figures as PNG files of their names."""
+    for name, figure in figures.items():
+        with replacing(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier command wrote to `folder`, first of all the description that says it is complete."""
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    arrows = [part_file(folder, part) for part in ("vectors", *PARTS)]
+    others = [folder / name for name in ("faces.csv", "leakage.csv", "vectors.json", "train.json", "heldout.json")]
+    for path in [*arrows, *others, *folder.glob("faces_per_age*.png"), *folder.glob("*_spans.png")]:
+        path.unlink(missing_ok=True)
+
+
+def is_whole(folder: Path, description: Mapping[str, Any]) -> bool:
+    """Tell whether the vectors in `folder` are those that `description` speaks of."""
+    parts = {part_file(folder, name): part["sha256"] for name, part in description["parts"].items()}
+    return all(path.is_file() and _sha256(path) == sha256 for path, sha256 in parts.items())
 
 
 def write_description(assembled: Assembled, folder: Path, **also: Any) -> None:
@@ -92,8 +114,13 @@ def _counts(rows: VectorSet, file: Path) -> dict[str, Any]:
         "per_gender": {gender or "unknown": count for gender, count in sorted(Counter(rows.gender.tolist()).items())},
         "per_source": dict(sorted(Counter(rows.source.tolist()).items())),
         "subjects": len(set(rows.subjects) - {""}),
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "sha256": _sha256(file),
     }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(files: Mapping[str, VectorSet], folder: Path) -> None:
@@ -104,15 +131,12 @@ def _write_json(files: Mapping[str, VectorSet], folder: Path) -> None:
     paper_json.write(concatenate([files["validation"], files["test"]]), folder / "heldout.json")
 
 
-def _draw(files: Mapping[str, VectorSet], folder: Path) -> None:
-    everything = concatenate(list(files.values()))
-    figures = {"faces_per_age": plot_counts(everything), "faces_per_age_and_gender": plot_genders(everything)}
-    sources = sorted(set(everything.source))
+def _figures(vs: VectorSet) -> dict[str, "Figure"]:
+    figures = {"faces_per_age": plot_counts(vs), "faces_per_age_and_gender": plot_genders(vs)}
+    sources = sorted(set(vs.source))
     if len(sources) > 1:
-        figures |= {f"faces_per_age_{k}_{_plain(s)}": plot_source(everything, s) for k, s in enumerate(sources, 1)}
-    for name, figure in figures.items():
-        with replacing(folder / f"{name}.png") as temporary:
-            figure.savefig(temporary)
+        figures |= {f"faces_per_age_{k}_{_plain(name)}": plot_source(vs, name) for k, name in enumerate(sources, 1)}
+    return figures
 
 
 def _plain(name: str) -> str:

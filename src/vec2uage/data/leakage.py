@@ -3,7 +3,7 @@
 import csv
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,11 @@ from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 from pydantic import Field, model_validator
 
 from vec2uage.base.atomic import replacing
+from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
 from vec2uage.data.splits import DataSplit
+from vec2uage.data.thresholds import UNKNOWN, Thresholds, measured
 from vec2uage.data.vectorset import Text, VectorSet
 
 log = logging.getLogger(__name__)
@@ -35,29 +37,60 @@ Signatures = UInt8[np.ndarray, "N 32"]
 class Leakage:
     """What is searched for, and what is done about it.
 
-    The thresholds of `conf/leakage/` were measured with 4,814 UTKFace chips and FaceNet's CASIA-WebFace weights
-    (`docs/data.md`); another encoder spreads its cosines differently and needs thresholds of its own. The one on
-    signatures does not depend on the encoder.
+    Every encoder spreads its cosines differently: `auto` is what was measured with the encoder of the vectors (see
+    `thresholds.MEASURED`). The threshold on signatures does not depend on the encoder.
     """
 
     action: Literal["report", "drop", "group"]
     """`drop` keeps the first row of each cluster of copies, `group` keeps clusters on one side of the split."""
-    near_duplicate: Cosine
+    near_duplicate: Cosine | Literal["auto"]
     """Cosine from which two vectors are taken for the same picture."""
     signature_bits: Annotated[int, Field(ge=0, lt=BITS // 2)] | None
     """Bits in which two signatures may differ to be taken for the same picture; None: signatures are not used."""
-    same_person: Cosine | None
+    same_person: Cosine | Literal["auto"] | None
     """Cosine from which two vectors are taken for pictures of one person; None: not searched."""
     group_same_person: bool
     """Whether `group` keeps likely pictures of one person together, too."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Leakage":
-        if self.same_person is not None and self.same_person > self.near_duplicate:
+        person, copy = self.same_person, self.near_duplicate
+        if isinstance(person, float) and isinstance(copy, float) and person > copy:
             raise ValueError("same_person must not be above near_duplicate: a copy shows the same person")
         if self.group_same_person and self.same_person is None:
             raise ValueError("group_same_person needs a threshold same_person")
         return self
+
+    @property
+    def groups_persons(self) -> bool:
+        """Whether likely pictures of one person are kept on one side."""
+        return self.action == "group" and self.group_same_person
+
+    def thresholds(self, encoder: str) -> Thresholds:
+        """Return the cosines for the vectors of an encoder; UserError where they contradict each other."""
+        auto = measured(encoder)
+        found = Thresholds(
+            near_duplicate=auto.near_duplicate if self.near_duplicate == "auto" else self.near_duplicate,
+            same_person=auto.same_person if self.same_person == "auto" else self.same_person,
+        )
+        if auto == UNKNOWN and self.near_duplicate == "auto":
+            log.warning(
+                "no thresholds were measured for the encoder %r: copies are searched by the photographs' signatures "
+                "only; set leakage.near_duplicate and leakage.same_person to cosines to compare the vectors, too",
+                encoder,
+            )
+        copy, person = found.near_duplicate, found.same_person
+        if copy is not None and person is not None and person > copy:
+            raise UserError(
+                f"leakage.same_person is {person:g} and leakage.near_duplicate {copy:g} for the encoder {encoder!r}, "
+                "but a copy shows the same person: set same_person no higher than near_duplicate"
+            )
+        if self.groups_persons and person is None:
+            raise UserError(
+                f"leakage.group_same_person needs a threshold for the encoder {encoder!r}: set leakage.same_person "
+                "to a cosine"
+            )
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +107,8 @@ class Findings:
     """Bits in which the signatures differ, of 256, mirrored or not; -1 where one is unknown."""
     clusters: Int64[np.ndarray, " N"]
     """For each row the first row of its cluster; a row without a copy is a cluster of its own."""
+    thresholds: Thresholds
+    """What was searched by cosine."""
 
     @property
     def is_first(self) -> Bool[np.ndarray, " N"]:
@@ -92,14 +127,19 @@ def audit(
     A photograph that gives several rows must have no signature: its faces are no copies of one another.
     A pair is an `identical_file` when the hashes of the files and the vectors agree, a `near_duplicate` when the
     cosine or the signatures (of `faces.signature`) are near enough, else a likely `same_person`, which is not
-    listed where both subjects are known to be the same. Raises UserError when there are too many pairs to list.
+    listed where both subjects are known to be the same. Too many pairs to list are a UserError, unless they are
+    likely persons that nothing depends on: then these are left out, with a warning.
     """
+    thresholds = leakage.thresholds(vs.encoder)
     packed, known = _unpacked(vs.names, signatures or {})
-    pairs = _search(vs, leakage, packed, known)
+    thresholds, near = _near(vs, thresholds, leakage)
+    pairs = _search(vs, leakage, near, packed, known)
     first, second, cosine = pairs.first, pairs.second, pairs.cosine
     bits = np.where(known[first] & known[second], _differing(packed[first], packed[second]), -1)
 
-    copies = cosine >= leakage.near_duplicate
+    copies = np.zeros(len(cosine), dtype=bool)
+    if thresholds.near_duplicate is not None:
+        copies |= cosine >= thresholds.near_duplicate
     if leakage.signature_bits is not None:
         copies |= (bits >= 0) & (bits <= leakage.signature_bits)
     files = np.array([(hashes or {}).get(name, "") for name in vs.names], dtype=object)
@@ -111,9 +151,9 @@ def audit(
     order = np.lexsort((second, first, -cosine, rank))
     order = order[news[order]]
     first, second, kind = first[order], second[order], kind[order]
-    united = np.isin(kind, KINDS if leakage.action == "group" and leakage.group_same_person else COPIES)
+    united = np.isin(kind, KINDS if leakage.groups_persons else COPIES)
     clusters = _clusters(len(vs), first[united], second[united])
-    return Findings(first, second, kind, cosine[order], bits[order], clusters)
+    return Findings(first, second, kind, cosine[order], bits[order], clusters, thresholds)
 
 
 def treat(vs: VectorSet, findings: Findings, leakage: Leakage) -> tuple[VectorSet, Int64[np.ndarray, " M"] | None]:
@@ -134,6 +174,7 @@ def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: DataSpli
     sizes = np.bincount(findings.clusters, minlength=1)
     found = {
         "action": leakage.action,
+        "thresholds": asdict(findings.thresholds) | {"signature_bits": leakage.signature_bits},
         "pairs": {kind: int((findings.kind == kind).sum()) for kind in KINDS},
         "pairs_across_sides": {kind: int(across[findings.kind == kind].sum()) for kind in KINDS},
         "copies_of_another_age": int((differ & np.isin(findings.kind, COPIES)).sum()),
@@ -168,12 +209,27 @@ def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: DataSplit | 
             rows.writerow(row)
 
 
-def _search(vs: VectorSet, leakage: Leakage, packed: Signatures, known: Bool[np.ndarray, " N"]) -> Pairs:
-    """Return the pairs that are near by vector or, mirrored or not, by signature."""
-    least, advice = leakage.near_duplicate, "raise leakage.near_duplicate"
-    if leakage.same_person is not None:
-        least, advice = leakage.same_person, "raise leakage.same_person, or set it to null"
-    found = [pairs_above(vs.vectors, least, limit=LISTED, advice=advice)]
+def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thresholds, Pairs]:
+    """Return the pairs that are near by vector, and the thresholds less `same_person` if it gives too many."""
+    if thresholds.least is None:
+        return thresholds, Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    if thresholds.same_person is None:
+        advice = "raise leakage.near_duplicate"
+        return thresholds, pairs_above(vs.vectors, thresholds.least, limit=LISTED, advice=advice)
+    try:
+        advice = "raise leakage.same_person, or set it to null"
+        return thresholds, pairs_above(vs.vectors, thresholds.least, limit=LISTED, advice=advice)
+    except UserError as error:
+        if leakage.groups_persons:
+            raise
+        found = _near(vs, replace(thresholds, same_person=None), leakage)
+        log.warning("likely pictures of one person are not listed: %s", error)
+        return found
+
+
+def _search(vs: VectorSet, leakage: Leakage, near: Pairs, packed: Signatures, known: Bool[np.ndarray, " N"]) -> Pairs:
+    """Return the pairs that are `near` by vector or that are, mirrored or not, by signature."""
+    found = [near]
     rows = np.flatnonzero(known)
     if leakage.signature_bits is not None and len(rows):
         signs = np.unpackbits(packed[rows], axis=1).astype(np.float32) * 2 - 1

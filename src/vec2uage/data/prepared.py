@@ -1,6 +1,9 @@
 """A folder that holds a divided set: written once, the same three parts for every run that reads it."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,11 +17,17 @@ from vec2uage.data.splits import AgeRange, DataSplit, Division, PerRow, Split, f
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 PARTS = ("train", "validation", "test")
+DESCRIPTION = "dataset.json"  # written last of all files of a folder: it tells a complete one, and what is in it
+AGAIN = "run the same vec2uage.prepare command again"
 
 
 @settings
 class Splitter(ABC):
     """How a set is divided once and for all."""
+
+    @abstractmethod
+    def used(self, vs: VectorSet) -> VectorSet:
+        """Return the rows that `divide` puts into parts or has to choose from; UserError where there are none."""
 
     @abstractmethod
     def divide(self, vs: VectorSet, together: PerRow | None) -> DataSplit | None:
@@ -35,6 +44,14 @@ class HeldOut(Splitter):
     seed: Annotated[int, Field(ge=0)]
     group: Literal["auto", "subject", "none"]
 
+    def used(self, vs: VectorSet) -> VectorSet:
+        """Return the rows of `age_range`."""
+        inside = within(vs, self.age_range)
+        if not len(inside):
+            first, last = self.age_range
+            raise UserError(f"no rows of the ages {first}-{last}: set age_range to ages that the data has")
+        return inside
+
     def divide(self, vs: VectorSet, together: PerRow | None) -> DataSplit:
         """Divide rows with the code that training uses (see `splits.split`)."""
         how = Division(
@@ -50,6 +67,10 @@ class HeldOut(Splitter):
 class NoSplit(Splitter):
     """Leaves all rows in one file, for training to divide."""
 
+    def used(self, vs: VectorSet) -> VectorSet:
+        """Return all rows."""
+        return vs
+
     def divide(self, vs: VectorSet, together: PerRow | None) -> None:
         """Return None."""
 
@@ -64,30 +85,65 @@ class Prepared(Dataset):
     """A divided set from a folder that `vec2uage.prepare` wrote; its parts are taken as they are."""
 
     path: str
-    age_range: AgeRange
+    age_range: AgeRange | None
+    """None: the ages that it was prepared with."""
     label: Literal["exact", "floor"]
 
     def parts(self, split_seed: int) -> DataSplit:
-        """Read the three parts; UserError where one is missing, damaged or has no row of `age_range`."""
-        train, validation, test = (self._read(part) for part in PARTS)
+        """Read the three parts.
+
+        Raises UserError where the folder is not complete, a part is missing, damaged, not the one that was written
+        last, or has no row of `age_range`, or a name is in two parts.
+        """
+        train, validation, test = self._parts()
         return DataSplit(floored(train) if self.label == "floor" else train, validation, test)
 
     def read(self) -> VectorSet:
-        """Read all parts as one set."""
-        return concatenate([self._read(part) for part in PARTS])
+        """Read all parts as one set; raises what `parts` does."""
+        return concatenate(self._parts())
 
     def split_seed(self, run_seed: int) -> int:
         """Return 0: the set was divided before."""
         return 0
 
-    def _read(self, part: str) -> VectorSet:
-        file = part_file(Path(self.path), part)
-        if not file.is_file():
+    def _parts(self) -> list[VectorSet]:
+        folder = Path(self.path)
+        written = _written(folder)
+        parts = [self._part(part_file(folder, part), written.get(part)) for part in PARTS]
+        for (one, a), (other, b) in combinations(zip(PARTS, parts, strict=True), 2):
+            if both := set(a.names) & set(b.names):
+                raise UserError(f"{folder}: {min(both)!r} is in {one} and in {other}: prepare the folder again")
+        return parts
+
+    def _part(self, file: Path, sha256: str | None) -> VectorSet:
+        if sha256 is None:
             raise UserError(
-                f"{self.path}: no {file.name} in this folder (dataset.path): give a folder that "
-                "`python -m vec2uage.prepare` wrote with a split, or a file of vectors with dataset=vectors"
+                f"{self.path}: no {file.name} in this folder (dataset.path), as it was prepared without a split: take "
+                "its vectors.arrow with dataset=vectors, or prepare it with one"
             )
-        vs = within(read(file), self.age_range)
+        if not file.is_file() or _sha256(file) != sha256:
+            raise UserError(f"{file}: missing or not the file that {DESCRIPTION} describes: {AGAIN}")
+        vs = read(file)
+        if self.age_range is None:
+            return vs
+        vs = within(vs, self.age_range)
         if not len(vs):
             raise UserError(f"{file}: no row of the ages {self.age_range[0]}-{self.age_range[1]} (dataset.age_range)")
         return vs
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the parts by their names, as the description in the folder gives them."""
+    file = folder / DESCRIPTION
+    if not file.is_file():
+        raise UserError(f"{folder}: no {DESCRIPTION} in this folder (dataset.path), so it is not complete: {AGAIN}")
+    try:
+        parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
+        return {name: str(part["sha256"]) for name, part in parts.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: damaged ({error}): {AGAIN}") from None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
@@ -21,7 +21,15 @@ Rows = Integer[np.ndarray, "_"]  # some of the VectorSet's rows, by position or 
 PerRow = Integer[np.ndarray, " N"]  # a number for each of its rows
 FREE, VALIDATION, TEST = 0, 1, 2
 
-AgeRange = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=120)]]
+
+def _ordered(ages: tuple[int, int]) -> tuple[int, int]:
+    if ages[0] > ages[1]:
+        raise ValueError("the first age must not be above the last")
+    return ages
+
+
+AgeRange = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=120)]], AfterValidator(_ordered)]
+"""First and last age in whole years, both included: a row belongs when floor(age) lies in it."""
 
 
 @settings
@@ -41,7 +49,6 @@ class Division:
     """Which rows are used, and how they are divided into training, validation and test."""
 
     age_range: AgeRange = (1, 18)
-    """First and last age in whole years, both included: a row belongs when floor(age) lies in it."""
     label: Literal["exact", "floor"] = "exact"
     """`floor`: training ages become whole years, as in the authors' code; held-out ages keep decimals."""
     heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
@@ -49,13 +56,6 @@ class Division:
     missing_ages: Literal["refuse", "allow"] = "refuse"
     """Whether an age of `age_range` may have no rows at all."""
     split: Split = Split()
-
-    @field_validator("age_range")
-    @classmethod
-    def _ordered(cls, value: AgeRange) -> AgeRange:
-        if value[0] > value[1]:
-            raise ValueError("the first age must not be above the last")
-        return value
 
 
 @dataclass(frozen=True)
@@ -124,26 +124,26 @@ def _check_enough(ages: PerRow, how: Division) -> None:
     counts = {age: int((ages == age).sum()) for age in range(first, last + 1)}
     missing = [str(age) for age, count in counts.items() if count == 0]
     if len(missing) == len(counts):
-        raise UserError(f"no rows of the ages {first}-{last}: set dataset.age_range to ages that the data has")
+        raise UserError(f"no rows of the ages {first}-{last}: set age_range to ages that the data has")
     if missing and how.missing_ages == "refuse":
         raise UserError(
-            f"no rows of age {', '.join(missing)}: set dataset.missing_ages=allow to do without, "
-            "or dataset.age_range to ages that the data has"
+            f"no rows of age {', '.join(missing)}: set missing_ages=allow to do without, "
+            "or age_range to ages that the data has"
         )
     needed = how.heldout_per_age + 1
     if few := [f"{count} of age {age}" for age, count in counts.items() if 0 < count < needed]:
         raise UserError(
             f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({how.heldout_per_age} "
-            "held out and 1 or more to train on): lower dataset.heldout_per_age or narrow dataset.age_range"
+            "held out and 1 or more to train on): lower heldout_per_age or narrow age_range"
         )
 
 
 def _by_subject(vs: VectorSet, how: Division) -> bool:
     group = how.split.group
     if group == "subject" and not vs.has_subjects:
-        raise UserError("dataset.split.group=subject, but no subject is known: set dataset.split.group=auto")
+        raise UserError("the split's group is subject, but no subject is known: set it to auto")
     if group == "none" and vs.has_subjects:
-        log.warning("dataset.split.group=none: a person may be in training and in test, which flatters the test error")
+        log.warning("the split's group is none: a person may be in training and in test, which flatters the test error")
     return group != "none" and vs.has_subjects
 
 
@@ -192,7 +192,7 @@ def _too_few_persons(age: int, owners: Rows, half: int) -> UserError:
     return UserError(
         f"too few persons of age {age}: {len(owners)} rows of {len(np.unique(owners))} persons do not give "
         f"{half} rows each for validation and test and leave anybody to train on, as persons are kept whole: "
-        "lower dataset.heldout_per_age, narrow dataset.age_range or set dataset.split.group=none"
+        "lower heldout_per_age, narrow age_range or set the split's group to none"
     )
 
 

@@ -39,12 +39,18 @@ def find(checkpoint: str) -> Path:
 
 
 def open_model(path: Path, foreign: Foreign) -> Model:
-    """Read a model; whatever does not end in .safetensors is taken for a checkpoint of torch.
+    """Read a model; whatever does not end in .safetensors is taken for a torch checkpoint, which `foreign` describes.
 
     A class of the user's own is built as the config.yaml beside the file says, which imports the module it names.
-    Raises UserError for a file that is damaged, of another kind, or cannot be built.
+    Raises UserError for a file that is damaged, of another kind, or cannot be built, and for options of `foreign` that
+    have no effect on it.
     """
-    if path.suffix == ".safetensors":
+    if _is_own(path):
+        if idle := [f"foreign.{name}" for name in ("encoder", "save_as") if getattr(foreign, name) is not None]:
+            raise UserError(
+                f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
+                f"leave out {' and '.join(idle)}"
+            )
         target = checkpoint.target(path)
         return checkpoint.load(path, None if target in checkpoint.OWN else _own_class(path, target))
     imported = foreign_checkpoint.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
@@ -54,8 +60,11 @@ def open_model(path: Path, foreign: Foreign) -> Model:
 
 
 def run_seed(path: Path) -> int | None:
-    """Return the seed of the run whose folder a model lies in, None where no config.yaml lies beside it."""
-    config = _run_config(path)
+    """Return the seed of the run whose folder a model lies in, None where no config.yaml of a run lies beside it.
+
+    A config.yaml beside a foreign checkpoint is of another program.
+    """
+    config = _run_config(path) if _is_own(path) else None
     if config is None:
         return None
     problems: list[str] = []
@@ -89,7 +98,7 @@ def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse
 def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
     """Warn where the rows are of the data that the model's run was trained on, but are not just its test rows."""
     file = RunFolder(path.parent).predictions
-    if not file.is_file():
+    if not _is_own(path) or not file.is_file():
         return
     with file.open(newline="", encoding="utf-8") as stream:
         own = {row.get("name") for row in csv.DictReader(stream)}
@@ -102,6 +111,10 @@ def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
             f"{len(vs):,}",
             path.parent,
         )
+
+
+def _is_own(path: Path) -> bool:
+    return path.suffix == ".safetensors"
 
 
 def _own_class(path: Path, target: str) -> Component:

@@ -55,7 +55,8 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object]) -> Scor
         raise UserError(f"{folder} holds a run of training: set hydra.run.dir to another folder")
     path = models.find(what.checkpoint)
     model = models.open_model(path, what.foreign)
-    vs = rows(what.dataset, what.part, models.run_seed(path))
+    needs_seed = what.part != "all" and _drawn_by_run(what.dataset)
+    vs = rows(what.dataset, what.part, models.run_seed(path) if needs_seed else None)
     models.check_fit(model, vs, path, what.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
     predictions = model.predict(vs.vectors)
@@ -98,13 +99,18 @@ def rows(dataset: Dataset, part: Part, run_seed: int | None) -> VectorSet:
             if not len(vs):
                 raise UserError("no rows of the ages {}-{} (dataset.age_range)".format(*dataset.age_range))
         return vs
-    if run_seed is None and dataset.split_seed(0) != dataset.split_seed(1):
+    if run_seed is None and _drawn_by_run(dataset):
         raise UserError(
-            "dataset.split.seed=run, but no config.yaml beside the checkpoint tells the seed of its run: "
+            "dataset.split.seed=run, but no config.yaml of a run of vec2uage beside the checkpoint tells the seed: "
             "set dataset.split.seed to that seed"
         )
     parts = dataset.parts(dataset.split_seed(run_seed or 0))
     return {"train": parts.train, "validation": parts.validation, "test": parts.test}[part]
+
+
+def _drawn_by_run(dataset: Dataset) -> bool:
+    """Return whether every run divides the rows anew."""
+    return dataset.split_seed(0) != dataset.split_seed(1)
 
 
 def _command() -> str:

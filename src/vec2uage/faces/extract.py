@@ -41,7 +41,7 @@ class Outcome:
     vector: Float32[np.ndarray, " D"] | None = None
 
 
-_CRASHED = Outcome("unreadable", "the process that looked into it was killed (a damaged file, or out of memory)")
+_KILLED = Refused("unreadable", "the process that looked into it was killed (a damaged file, or out of memory)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def extract(
 
     Raises Interrupted when `stop` is set before the work is done.
     """
-    hashed = _hash_all([photograph.path for photograph in photographs], store, workers, stop)
+    hashed = _hash_all(photographs, store, workers, stop)
     first: dict[str, Photograph] = {}
     refused: list[Outcome | None] = []
     for photograph, hashes in zip(photographs, hashed, strict=True):
@@ -84,9 +84,9 @@ def extract(
     pending = [
         (photograph.path, sha256)
         for sha256, photograph in first.items()
-        if outcomes(sha256, how, store) is None or _lacks_crop(sha256, how, store)
+        if _is_missing(outcomes(sha256, how, store), sha256, how)
     ]
-    crashed = _look_into(pending, how, store, workers, device, stop)
+    failed = _look_into(pending, how, store, workers, device, stop)
 
     rows = []
     for photograph, hashes, outcome in zip(photographs, hashed, refused, strict=True):
@@ -95,9 +95,10 @@ def extract(
             rows.append(Row(photograph, outcome, known))
             continue
         assert known is not None
-        found = [_CRASHED] if known.sha256 in crashed else outcomes(known.sha256, how, store)
+        failure = failed.get(known.sha256)
+        found = outcomes(known.sha256, how, store) if failure is None else [Outcome(failure.status, failure.reason)]
         assert found is not None, f"{photograph.name}: not in the store after it was looked into"
-        signature = store.signature(known.sha256)
+        signature = store.signature(known.sha256, worker.PIXELS)
         rows += [Row(photograph, each, known, signature, number) for number, each in enumerate(found, 1)]
     return Extracted(rows, len(pending))
 
@@ -145,68 +146,87 @@ def _before_looking(photograph: Photograph, hashes: Hashes | Refused, first: dic
     return Outcome("duplicate", f"the same file as {earlier.name}{ages}")
 
 
-def _lacks_crop(sha256: str, how: Extraction, store: Store) -> bool:
-    if how.keep_crops is None:
-        return False
-    faces = outcomes(sha256, how, store) or []
-    kept = [worker.crop_file(how.keep_crops, sha256, number).is_file() for number in range(1, len(faces) + 1)]
-    return not all(present for present, face in zip(kept, faces, strict=True) if face.status == "ok")
+def _is_missing(known: list[Outcome] | None, sha256: str, how: Extraction) -> bool:
+    """Tell whether a photograph has to be looked into: something is not in the store, or a crop is not kept."""
+    if known is None:
+        return True
+    kept = [outcome.face for outcome in known if outcome.status == "ok" and how.keep_crops is not None]
+    return any(face is not None and not how.crop_file(sha256, face).is_file() for face in kept)
 
 
-def _hash_all(paths: Sequence[Path], store: Store, workers: int, stop: Event) -> list[Hashes | Refused]:
+def _hash_all(photographs: Sequence[Photograph], store: Store, workers: int, stop: Event) -> list[Hashes | Refused]:
     """Hash every file that has changed since it was hashed last."""
-    known: dict[Path, Hashes | Refused] = {}
-    unknown = []
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError as error:
-            known[path] = Refused("unreadable", f"cannot be opened: {error.strerror or error}")
+    known: dict[int, Hashes | Refused] = {}
+    unknown: list[int] = []
+    for number, photograph in enumerate(photographs):
+        status = _status(photograph)
+        if isinstance(status, Refused):
+            known[number] = status
             continue
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-            known[path] = Refused("unreadable", "not a regular file")
-            continue
-        hashes = store.hashes(os.fsencode(path.absolute()), status.st_size, status.st_mtime_ns)
+        hashes = store.hashes(_key(photograph.path), state_of(status))
         if hashes is None:
-            unknown.append(path)
+            unknown.append(number)
         else:
-            known[path] = hashes
-    with ThreadPoolExecutor(workers) as threads:  # reading and hashing hold no lock
-        for path, result in zip(unknown, threads.map(digest, unknown), strict=True):
+            known[number] = hashes
+    paths = [photographs[number].path for number in unknown]
+    with ThreadPoolExecutor(workers) as threads, Progress(len(unknown), "file", "hashing") as progress:
+        # threads suffice: reading and hashing hold no lock of Python's
+        for number, path, result in zip(unknown, paths, threads.map(digest, paths), strict=True):
             if stop.is_set():
                 threads.shutdown(cancel_futures=True)
                 raise Interrupted
+            progress.advance()
             if isinstance(result, Refused):
-                known[path] = result
+                known[number] = result
                 continue
-            size, modified_ns, hashes = result
-            store.put_hashes(os.fsencode(path.absolute()), size, modified_ns, hashes)
-            known[path] = hashes
-    store.commit()
-    return [known[path] for path in paths]
+            state, hashes = result
+            store.put_hashes(_key(path), state, hashes)
+            known[number] = hashes
+    return [known[number] for number in range(len(photographs))]
 
 
-def digest(path: Path) -> tuple[int, int, Hashes] | Refused:
-    """Return size, time of change (ns) and hashes of a file, read in pieces."""
+def _status(photograph: Photograph) -> os.stat_result | Refused:
+    """Return what the file system says of a file, or why it is not even hashed."""
+    if photograph.outside:
+        return Refused(photograph.problem_status, photograph.problem)
+    try:
+        status = photograph.path.stat()
+    except OSError as error:
+        return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
+    # to open a pipe would wait for ever
+    return status if stat.S_ISREG(status.st_mode) else Refused("unreadable", "not a regular file")
+
+
+def state_of(status: os.stat_result) -> str:
+    """Return what changes when a file does: its number, size, and times of change in nanoseconds."""
+    return f"{status.st_dev}/{status.st_ino}/{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
+
+
+def _key(path: Path) -> bytes:
+    return os.fsencode(path.absolute())
+
+
+def digest(path: Path) -> tuple[str, Hashes] | Refused:
+    """Return a file's state and hashes; it is read in pieces."""
     algorithms = [hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)]
     try:
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
+            state = state_of(os.fstat(file.fileno()))
             while piece := file.read(1 << 20):
                 for algorithm in algorithms:
                     algorithm.update(piece)
     except OSError as error:
         return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
-    return status.st_size, status.st_mtime_ns, Hashes(*(algorithm.hexdigest() for algorithm in algorithms))
+    return state, Hashes(*(algorithm.hexdigest() for algorithm in algorithms))
 
 
 def _look_into(
     pending: Sequence[tuple[Path, str]], how: Extraction, store: Store, workers: int, device: str, stop: Event
-) -> set[str]:
-    """Detect, measure and embed, and put all into the store, batch by batch; return what killed its process."""
-    crashed: set[str] = set()
+) -> dict[str, Refused]:
+    """Detect, measure and embed, and put all into the store; return what failed, which the next run tries again."""
+    failed: dict[str, Refused] = {}
     if not pending:
-        return crashed
+        return failed
     embed = how.embedder.open(device)
     encoder, batch_size = how.embedder.fingerprint(), how.embedder.batch_size
     batch: list[tuple[str, str, np.ndarray]] = []
@@ -217,17 +237,16 @@ def _look_into(
             for (sha256, key, _), vector in zip(batch, vectors, strict=True):
                 store.put_vector(sha256, key, encoder, vector)
             batch.clear()
-        store.commit()
 
     found = [(path, sha256, _faces(store, sha256, how)) for path, sha256 in pending]
     looked_into = pool.run(worker.look, found, workers, worker.start, (how,), 2 * batch_size + workers, stop)
     began = spoke = time.monotonic()
     with Progress(len(pending), "image", "photographs") as progress:
         for done, ((_, sha256, _), looked) in enumerate(looked_into, 1):
-            if looked is None:  # not stored: the next run tries again
-                crashed.add(sha256)
-            else:
+            if isinstance(looked, Looked):
                 batch += _keep(sha256, looked, how, store)
+            else:
+                failed[sha256] = looked or _KILLED
             if len(batch) >= batch_size:
                 flush()
             progress.advance()
@@ -239,7 +258,7 @@ def _look_into(
         flush()
     if stop.is_set():
         raise Interrupted
-    return crashed
+    return failed
 
 
 def _faces(store: Store, sha256: str, how: Extraction) -> list[Face] | None:
@@ -250,7 +269,8 @@ def _faces(store: Store, sha256: str, how: Extraction) -> list[Face] | None:
 def _keep(sha256: str, looked: Looked, how: Extraction, store: Store) -> list[tuple[str, str, np.ndarray]]:
     """Put what a worker found into the store; return the inputs of the vectors that are still missing."""
     store.put_detection(sha256, how.detection_key(), looked.found)
-    store.put_signature(sha256, looked.signature)
+    if looked.signature:
+        store.put_signature(sha256, worker.PIXELS, looked.signature)
     missing = []
     for cut in looked.cuts:
         key = how.face_key(cut.face)

@@ -45,9 +45,7 @@ def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise Refused("unreadable", f"no image, or its header is damaged (read are {known})") from None
-    except MemoryError:
-        raise Refused("unreadable", "not enough memory to decode it") from None
-    except Refused:
+    except (MemoryError, Refused):
         raise
     except Exception as error:  # Pillow raises nearly every type for foreign bytes, struct.error and KeyError included
         reason = (str(error).splitlines() or [""])[0][:150]

@@ -3,11 +3,15 @@
 The folder is complete when `dataset.json` is there; it is written last.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
+import re
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -18,10 +22,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vec2uage.base import cli
-from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
-from vec2uage.data.assemble import assemble, read_description, write_description
+from vec2uage.data.assemble import assemble, clear, draw, is_whole, read_description, write_description
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import Interrupted, Row, extract
 from vec2uage.faces.records import Photograph
@@ -50,7 +53,9 @@ class Gathered:
         """Return 64 hex digits that change with any vector and with what became of any file."""
         digest = hashlib.sha256(self.vectors.fingerprint().encode() if self.vectors else b"")
         for row in self.rows:
-            digest.update(repr((row.photograph.name, row.hashes, row.outcome.status, row.outcome.reason)).encode())
+            outcome = row.outcome
+            told = (row.photograph.name, row.hashes, row.signature, outcome.status, outcome.reason, outcome.face)
+            digest.update(repr(told).encode())
         return digest.hexdigest()
 
 
@@ -58,60 +63,98 @@ def prepare(cfg: DictConfig) -> int:
     """Prepare what `cfg` describes in Hydra's output folder, print a summary, and return the exit code.
 
     0: done; 3: done, but some files were unreadable or had no age; 130: interrupted, the same command continues.
-    Raises UserError for wrong options, a folder of other options, a source without a usable face, or too few faces
-    to divide.
+    Raises UserError for wrong options, a folder of other options or in use, a source without a usable face, or too
+    few faces to divide.
     """
     settings = from_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    before = read_description(folder) or {}
-    if before and before.get("options") != settings.options and not settings.overwrite:
-        raise UserError(_other_options(folder, before.get("options", {}), settings.options))
-    with cli.interruptible() as stop:
+    with _only_user_of(folder), cli.interruptible() as stop:
+        before = read_description(folder) or {}
+        if before and before.get("options") != settings.options and not settings.overwrite:
+            raise UserError(_other_options(folder, before.get("options", {}), settings.options))
         try:
             gathered = gather(settings, folder, stop)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
             return cli.INTERRUPTED
+        done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": settings.options}
+        if not settings.overwrite and all(before.get(k) == v for k, v in done.items()) and is_whole(folder, before):
+            log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
+        else:
+            _write(gathered, settings, folder, done)
+        print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
-    code = WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0
-    done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": settings.options}
-    if all(before.get(key) == value for key, value in done.items()):
-        log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
-    else:
-        _write(gathered, settings, statuses, folder, done)
-    print(_summary(read_description(folder) or {}, folder))
-    return code
+    return WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0
+
+
+@contextmanager
+def _only_user_of(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder; the lock ends with the process, however that ends."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another vec2uage.prepare is writing to it: wait, or set output=...") from None
+        yield
 
 
 def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
     """Read the vectors of all sources and make those of all photographs; Interrupted when `stop` is set."""
     sources = settings.source.sources()
+    sets = []
+    for source in sources:
+        if isinstance(source, Vectors):
+            sets.append(_own_subjects(source.read(), len(sources) > 1))
+        if stop.is_set():
+            raise Interrupted
     of_photographs = [source for source in sources if isinstance(source, Photographs)]
-    sets = [_own_subjects(source.read(), len(sources) > 1) for source in sources if isinstance(source, Vectors)]
-    rows: list[Row] = []
-    looked_into = 0
-    if of_photographs:
-        photographs = [
-            _named(photograph, source, len(sources) > 1) for source in of_photographs for photograph in source.find()
-        ]
-        log.info("%s files found", f"{len(photographs):,}")
-        how = Extraction(
-            detector=settings.detector,
-            faces=settings.faces,
-            crop=settings.crop,
-            quality=settings.quality,
-            embedder=settings.embedder,
-            max_pixels=settings.max_pixels,
-            keep_crops=folder / "crops" if settings.keep_crops else None,
+    if not of_photographs:
+        return Gathered(sets[0] if len(sets) == 1 else merge(sets), [], 0)
+    encoder = settings.embedder.fingerprint()
+    if others := sorted({vs.encoder for vs in sets} - {encoder}):
+        raise UserError(
+            f"the photographs would be embedded by {encoder}, but vectors of the source are of {', '.join(others)}: "
+            "choose the embedder that made them, or name an unknown one with the source's option encoder"
         )
-        workers = len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
-        with open_store(Path(settings.store)) as store:
-            extracted = extract(photographs, how, store, workers, settings.device, stop)
-        rows, looked_into = extracted.rows, extracted.looked_into
-        log.info("%s photographs looked into, all others were known", f"{looked_into:,}")
-        made = to_vectors(rows, settings.embedder.fingerprint())
-        sets += [made] if made is not None else []
-    return Gathered(sets[0] if len(sets) == 1 else merge(sets) if sets else None, rows, looked_into)
+    photographs = [
+        _named(photograph, source, len(sources) > 1) for source in of_photographs for photograph in source.find()
+    ]
+    log.info("%s files found", f"{len(photographs):,}")
+    how = Extraction(
+        detector=settings.detector,
+        faces=settings.faces,
+        crop=settings.crop,
+        quality=settings.quality,
+        embedder=settings.embedder,
+        max_pixels=settings.max_pixels,
+        keep_crops=folder / "crops" if settings.keep_crops else None,
+    )
+    workers = len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
+    with open_store(Path(settings.store)) as store:
+        extracted = extract(photographs, how, store, workers, settings.device, stop)
+    log.info("%s photographs looked into, all others were known", f"{extracted.looked_into:,}")
+    _keep_only_crops_of(extracted.rows, how, folder / "crops")
+    made = to_vectors(extracted.rows, encoder)
+    sets += [made] if made is not None else []
+    # the vectors are in one matrix now: a second copy of each would be half of all memory
+    rows = [replace(row, outcome=replace(row.outcome, vector=None)) for row in extracted.rows]
+    return Gathered(sets[0] if len(sets) == 1 else merge(sets) if sets else None, rows, extracted.looked_into)
+
+
+def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, folder: Path) -> None:
+    """Remove the crops of other options, which nobody asked for any more."""
+    wanted = set()
+    if how.keep_crops is not None:
+        wanted = {
+            how.crop_file(row.hashes.sha256, row.outcome.face).name
+            for row in rows
+            if row.outcome.status == "ok" and row.hashes and row.outcome.face
+        }
+    for path in list(folder.glob("*.png")):
+        if re.fullmatch(r"\.?[0-9a-f]{64}_[0-9a-f]{8}.*\.png", path.name) and path.name not in wanted:
+            path.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _named(photograph: Photograph, source: Photographs, prefixed: bool) -> Photograph:
@@ -132,15 +175,16 @@ def _own_subjects(vs: VectorSet, prefixed: bool) -> VectorSet:
     return replace(vs, subjects=np.array(subjects, dtype=object))
 
 
-def _write(
-    gathered: Gathered, settings: PrepareSettings, statuses: dict[str, int], folder: Path, done: dict[str, Any]
-) -> None:
+def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: dict[str, Any]) -> None:
+    """Write the folder's files; until the last one is there, it is not complete."""
+    clear(folder)
+    statuses = counts(gathered.rows)
     if gathered.rows:
         write_table(gathered.rows, folder / "faces.csv")
     if gathered.vectors is None:
-        found = ", ".join(f"{count:,} {status}" for status, count in statuses.items() if count)
+        found = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
         raise UserError(f"no usable face in {len(gathered.rows):,} files ({found}): {folder / 'faces.csv'} says why")
-    good = [row for row in gathered.rows if row.outcome.vector is not None]
+    good = [row for row in gathered.rows if row.outcome.status == "ok"]
     assembled = assemble(
         gathered.vectors,
         settings.split,
@@ -150,17 +194,15 @@ def _write(
         _signatures(good),
         settings.json,
     )
-    for source in settings.source.sources():
-        for name, figure in source.figures().items():
-            with replacing(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary)
+    figures = {k: figure for source in settings.source.sources() for k, figure in source.figures().items()}
+    draw(figures, folder)
     write_description(assembled, folder, files_by_status=statuses, **done)
 
 
 def _signatures(good: Sequence[Row]) -> dict[str, str]:
     """Return the signatures of the photographs by name; several faces of one photograph are no copies of each other."""
     faces = Counter(row.photograph.name for row in good)
-    return {row.photograph.name: row.signature for row in good if faces[row.photograph.name] == 1}
+    return {face_name(row): row.signature for row in good if faces[row.photograph.name] == 1}
 
 
 def _other_options(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -197,17 +239,16 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
         sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
         for kinds in (("identical_file", "near_duplicate"), ("same_person",))
     )
+    path = str(shown) if divided else f"{shown}/vectors.arrow"
+    if not re.fullmatch(r"[\w./-]+", path):  # Hydra takes = and , in a value for its own
+        path = f"'{path}'"
+    option = f"dataset.path={path}"
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
         f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
         f"leakage  {copies:,} pairs {where} show one picture, {persons:,} more likely one person ({leaks['action']})",
         f"folder   {shown}",
-        "train    python -m vec2uage.train "
-        + (
-            f"dataset=prepared dataset.path={shown}"
-            if divided
-            else f"dataset=vectors dataset.path={shown}/vectors.arrow"
-        ),
+        f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {shlex.quote(option)}",
     ]
     return "\n".join(line for line in lines if line)

@@ -29,6 +29,8 @@ class Photograph:
     """Why the file is not to be opened; "" where it is."""
     problem_status: Status = "no_age"
     """Its status where there is a problem."""
+    outside: bool = False
+    """Whether the path must not be followed, as it is no file's or leaves the source's folder: it is not hashed."""
 
 
 @dataclass(frozen=True)

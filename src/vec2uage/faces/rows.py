@@ -48,7 +48,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
 
 def to_vectors(rows: Sequence[Row], encoder: str) -> VectorSet | None:
     """Return the vectors of all good rows, None if there are none; a photograph's second face is named `<name>#2`."""
-    good = [row for row in rows if row.outcome.vector is not None]
+    good = [row for row in rows if row.outcome.status == "ok"]
     if not good:
         return None
     return make_vector_set(
@@ -69,9 +69,8 @@ def face_name(row: Row) -> str:
 
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
-    """Return how many rows there are of each status, `ok` first, then from the commonest to the rarest."""
-    found = Counter(row.outcome.status for row in rows)
-    return {"ok": found.pop("ok", 0), **dict(found.most_common())}
+    """Return how many rows there are of each status, from the commonest to the rarest."""
+    return dict(Counter(row.outcome.status for row in rows).most_common())
 
 
 def _short(value: object) -> object:

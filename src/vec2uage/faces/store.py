@@ -6,6 +6,7 @@ run finds what the first one did, and a changed detector leaves vectors of uncha
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -18,9 +19,8 @@ from vec2uage.base.errors import UserError
 from vec2uage.faces.records import Face, Refused
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, modified_ns INTEGER,
-                                  sha256 TEXT, sha1 TEXT, md5 TEXT);
-CREATE TABLE IF NOT EXISTS signatures (sha256 TEXT PRIMARY KEY, signature TEXT);
+CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, state TEXT, sha256 TEXT, sha1 TEXT, md5 TEXT);
+CREATE TABLE IF NOT EXISTS signatures (sha256 TEXT, version TEXT, signature TEXT, PRIMARY KEY (sha256, version));
 CREATE TABLE IF NOT EXISTS detections (sha256 TEXT, detector TEXT, found TEXT, PRIMARY KEY (sha256, detector));
 CREATE TABLE IF NOT EXISTS measures (sha256 TEXT, face TEXT, measured TEXT, PRIMARY KEY (sha256, face));
 CREATE TABLE IF NOT EXISTS vectors (sha256 TEXT, face TEXT, encoder TEXT, vector BLOB,
@@ -41,24 +41,18 @@ class Hashes:
 
 
 class Store:
-    """An open store; what was `put` survives the process from the next `commit` on."""
+    """An open store; what was `put` lasts, whatever happens to the process, and other processes can put, too."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def commit(self) -> None:
-        """Make everything put so far last, whatever happens to the process."""
-        self._connection.commit()
-
-    def hashes(self, path: bytes, size: int, modified_ns: int) -> Hashes | None:
-        """Return the hashes of a file that has not changed since they were put."""
-        row = self._one(
-            "SELECT sha256, sha1, md5 FROM files WHERE path=? AND size=? AND modified_ns=?", path, size, modified_ns
-        )
+    def hashes(self, path: bytes, state: str) -> Hashes | None:
+        """Return the hashes of a file whose `state` (see `extract.state_of`) is that in which they were put."""
+        row = self._one("SELECT sha256, sha1, md5 FROM files WHERE path=? AND state=?", path, state)
         return Hashes(*row) if row else None
 
-    def put_hashes(self, path: bytes, size: int, modified_ns: int, hashes: Hashes) -> None:
-        self._put("files", path, size, modified_ns, *astuple(hashes))
+    def put_hashes(self, path: bytes, state: str, hashes: Hashes) -> None:
+        self._put("files", path, state, *astuple(hashes))
 
     def detection(self, sha256: str, detector: str) -> list[Face] | Refused | None:
         """Return the faces a detector found, why the photograph could not be read, or None: not detected yet."""
@@ -72,13 +66,13 @@ class Store:
         text = {"refused": found.args} if isinstance(found, Refused) else {"faces": [astuple(face) for face in found]}
         self._put("detections", sha256, detector, json.dumps(text))
 
-    def signature(self, sha256: str) -> str:
+    def signature(self, sha256: str, version: str) -> str:
         """Return the signature of a photograph (see `faces.signature`), "" where it could not be decoded."""
-        row = self._one("SELECT signature FROM signatures WHERE sha256=?", sha256)
+        row = self._one("SELECT signature FROM signatures WHERE sha256=? AND version=?", sha256, version)
         return str(row[0]) if row else ""
 
-    def put_signature(self, sha256: str, signature: str) -> None:
-        self._put("signatures", sha256, signature)
+    def put_signature(self, sha256: str, version: str, signature: str) -> None:
+        self._put("signatures", sha256, version, signature)
 
     def measures(self, sha256: str, face: str) -> Measures | Refused | None:
         """Return what was measured of a face, why it cannot be cropped, or None: not measured yet."""
@@ -115,13 +109,28 @@ def open_store(path: Path) -> Iterator[Store]:
     connection = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS)
-        connection.execute("PRAGMA journal_mode=WAL")  # a killed process leaves a store that opens
-        connection.executescript(_TABLES)
+        # Every statement is a transaction of its own: nothing is lost to a kill, and no lock is held in between.
+        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+        _use_journal(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")  # waits for the disk at checkpoints only, as a kill needs none
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
         yield Store(connection)
-        connection.commit()
     except sqlite3.Error as error:
         raise UserError(f"{path}: {error} (the store of earlier results; choose another with store=)") from None
     finally:
         if connection is not None:
             connection.close()
+
+
+def _use_journal(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log, which a killed process leaves intact; SQLite does not wait for others here."""
+    last = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.05)

@@ -3,6 +3,7 @@
 Nothing here touches the store or torch's embedder, so that a photograph that kills its process costs nothing else.
 """
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -14,8 +15,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from vec2uage.base.atomic import replacing
+from vec2uage.base.errors import UserError
 from vec2uage.faces.crop import Crop, crop
 from vec2uage.faces.detectors.base import Detector, Faces, choose
 from vec2uage.faces.embedders.base import Embedder
@@ -25,8 +28,8 @@ from vec2uage.faces.records import Face, Refused
 from vec2uage.faces.signature import signature
 from vec2uage.faces.store import Measures
 
-PIXELS = "pixels-1"
-"""Part of every key in the store: to be raised with every change of what decoding or cropping makes of a file."""
+PIXELS = f"pixels-1-pillow-{PIL.__version__}"
+"""Part of every key in the store: to be raised with every change of what becomes of a file's pixels here."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,14 @@ class Extraction:
         box = astuple(face)[:4]
         return f"{box}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
 
+    def crop_file(self, sha256: str, face: Face) -> Path:
+        """Return where the crop of a face is kept; another crop of the same face has another name."""
+        assert self.keep_crops is not None
+        return self.keep_crops / f"{sha256}_{hashlib.sha256(self.face_key(face).encode()).hexdigest()[:8]}.png"
+
     def measures_key(self, face: Face) -> str:
-        """Name in the store what decides what is measured of a face; thresholds do not."""
-        return f"{self.face_key(face)}/{type(self.quality).__name__}"
+        """Name in the store what decides what is measured of a face, or that it is refused; thresholds do not."""
+        return f"{self.face_key(face)}/{type(self.quality).__name__}/{self.embedder.fingerprint()}"
 
 
 @dataclass(frozen=True)
@@ -88,41 +96,56 @@ def start(extraction: Extraction) -> None:
     _extraction = extraction
 
 
-def look(path: Path, sha256: str, known: list[Face] | None) -> Looked:
-    """Find the faces of a photograph (unless they are known), and cut out, measure and prepare the chosen ones."""
+def look(path: Path, sha256: str, known: list[Face] | None) -> Looked | Refused:
+    """Find the faces of a photograph (unless they are known), and cut out, measure and prepare the chosen ones.
+
+    Returns Refused for what another run may find otherwise: a file that is away, or a detector that fails.
+    """
     assert _extraction is not None, "start() comes first"
-    how = _extraction
     try:
         content = path.read_bytes()
-        image = decode(content, how.max_pixels)
+    except OSError as error:
+        return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        return Refused("unreadable", "changed while it was being read")
+    try:
+        return _look(content, sha256, known, _extraction)
     except Refused as refused:
         return Looked(refused)
-    except OSError as error:
-        return Looked(Refused("unreadable", f"cannot be opened: {error.strerror or error}"))
+    except (UserError, OSError):  # the user's to mend, or a full disk: no photograph would fare better
+        raise
+    except Exception as error:
+        return Refused("unreadable", f"looking into it failed: {type(error).__name__}: {error}")
+
+
+def _look(content: bytes, sha256: str, known: list[Face] | None, how: Extraction) -> Looked:
+    image = decode(content, how.max_pixels)
     found = _open_detector()(image) if known is None else known
     try:
         chosen = choose(found, how.faces)
     except Refused:  # the reason is found again from `found`, which stays valid for another choice
-        return Looked(found, signature(image))
-    return Looked(
-        found, signature(image), [_cut(image, face, number, sha256, how) for number, face in enumerate(chosen, 1)]
-    )
+        chosen = []
+    return Looked(found, signature(image), [_cut(image, face, sha256, how) for face in chosen])
 
 
-def _cut(image: np.ndarray, face: Face, number: int, sha256: str, how: Extraction) -> Cut:
+def _cut(image: np.ndarray, face: Face, sha256: str, how: Extraction) -> Cut:
     try:
         pixels = crop(image, face, how.crop)
         prepared = how.embedder.prepare(pixels)
+        measured = how.quality.measure(image, face)
     except Refused as refused:
         return Cut(face, refused)
-    if how.keep_crops is not None:
-        _save(pixels, crop_file(how.keep_crops, sha256, number))
-    return Cut(face, {**how.quality.measure(image, face)}, prepared)
+    if how.keep_crops is not None and _is_good(measured, how.quality):
+        _save(pixels, how.crop_file(sha256, face))
+    return Cut(face, measured, prepared)
 
 
-def crop_file(folder: Path, sha256: str, number: int) -> Path:
-    """Return where the crop of a photograph's face `number` (from 1) is kept."""
-    return folder / f"{sha256}_{number}.png"
+def _is_good(measured: Measures, quality: Quality) -> bool:
+    try:
+        quality.check(measured)
+    except Refused:
+        return False
+    return True
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

@@ -83,8 +83,8 @@ class _View:
         """Raise ValueError where the tensor is not one of whole, positive sizes within its storage."""
         if not isinstance(self.storage, _Storage) or type(self.size) is not tuple or type(self.stride) is not tuple:
             raise ValueError("it is described in an unknown way")
-        if not all(type(number) is int and number >= 0 for number in (self.offset, *self.size, *self.stride)):
-            raise ValueError("offset, sizes and strides must be whole numbers, 0 or more")
+        if not all(type(number) is int and 0 <= number < 2**63 for number in (self.offset, *self.size, *self.stride)):
+            raise ValueError("offset, sizes and strides must be whole numbers from 0 to 2**63 - 1")
         if len(self.size) != len(self.stride) or 0 in self.size:
             raise ValueError(f"sizes {self.size} with strides {self.stride}")
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
@@ -154,11 +154,13 @@ def _unpickle(file: io.BufferedIOBase, path: Path) -> tuple[Any, dict[str, _Stor
 
     def storage(pid: Any) -> Any:
         kind, *rest = pid
+        if kind == "module":  # a class with its source, of the old form: the pickle has the class from `_Names`
+            return rest[0]
         if kind != "storage":
-            return _Placeholder
+            raise ValueError("it refers to something that is no storage")
         dtype, key, _device, length, *view = rest
         if not isinstance(dtype, torch.dtype):
-            return _Placeholder
+            return _Placeholder()
         if type(key) is not str or type(length) is not int or length < 0 or any(view):
             raise ValueError("a storage of unknown form")
         if storages.setdefault(key, made := _Storage(key, dtype, length)) != made:

@@ -45,9 +45,10 @@ def _with_gender(photographs: list[Photograph], table: Path) -> list[Photograph]
         if genders.setdefault(file, gender) != gender:
             raise UserError(f"{table}: gives {file!r} two genders; tell files of one name apart by a column path")
     keys = [p.name if key == "path" else p.name.rpartition("/")[2] for p in photographs]
-    missing = sum(file not in genders for file in keys)
-    if missing == len(keys):
-        raise UserError(f"{table}: lists none of the photographs, such as {keys[0]!r}, in its column {key}")
+    files = [file for p, file in zip(photographs, keys, strict=True) if not p.outside]
+    missing = sum(file not in genders for file in files)
+    if missing == len(files):
+        raise UserError(f"{table}: lists none of the photographs, such as {files[0]!r}, in its column {key}")
     if missing:
-        log.warning("%s: %s of %s photographs are not in it", table, f"{missing:,}", f"{len(keys):,}")
+        log.warning("%s: %s of %s photographs are not in it", table, f"{missing:,}", f"{len(files):,}")
     return [replace(p, gender=genders.get(file, "")) for p, file in zip(photographs, keys, strict=True)]

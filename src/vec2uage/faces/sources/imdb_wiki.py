@@ -69,7 +69,8 @@ class ImdbWiki(Photographs):
     def _photograph(self, row: dict[str, Any], root: Path) -> Scored:
         path = row["full_path"]
         age, problem = _age(row["dob"], row["photo_taken"])
-        if not path or "\0" in path or path.startswith("/") or ".." in path.split("/"):
+        outside = not path or "\0" in path or path.startswith("/") or ".." in path.split("/")
+        if outside:
             age, problem = None, "the metadata gives a path that does not lie below the folder"
         return Scored(
             path=root / path,
@@ -79,6 +80,7 @@ class ImdbWiki(Photographs):
             gender=GENDERS.get(row["gender"], ""),
             source=self.name,
             problem=problem,
+            outside=outside,
             face_score=row["face_score"],
             second_face_score=row["second_face_score"],
         )

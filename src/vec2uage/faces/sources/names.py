@@ -60,7 +60,7 @@ class NamedPhotographs(Photographs):
         return [p if p.problem else self._read(p) for p in walk(Path(self.path), self.name)]
 
     def _read(self, photograph: Photograph) -> Photograph:
-        match = self._regex.fullmatch(photograph.path.name)
+        match = self._regex.fullmatch(photograph.name.rpartition("/")[2])  # as text, unlike the path
         if match is None:
             return replace(photograph, problem=f"the name does not match the pattern of {self.name}")
         said = {group: text or "" for group, text in match.groupdict().items()}

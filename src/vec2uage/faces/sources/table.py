@@ -50,7 +50,7 @@ def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[P
     """
     if not photographs:
         raise UserError(f"{table}: lists no photographs")
-    if not any(photograph.path.is_file() for photograph in photographs):
+    if not any(photograph.path.is_file() for photograph in photographs if not photograph.outside):
         raise UserError(f"{root}: none of the {len(photographs):,} files that {table} lists is there; set source.root")
     names = {photograph.name for photograph in photographs}
     seen: set[str] = set()

@@ -20,7 +20,7 @@ def walk(folder: Path, source: str) -> list[Photograph]:
 
     Links to files and folders are followed; a folder that several paths lead to is entered once, by a path without
     links where there is one. Hidden files, files that the operating system left and what is not a regular file
-    (a pipe, a link to nothing) get a record with a `problem`. Folders that cannot be read are named in the log.
+    (a pipe, a link to nothing) get a record with a `problem`, and so does a folder that cannot be read, as `folder/`.
 
     Raises UserError when `folder` is missing, no folder, or has no file below it.
     """
@@ -30,7 +30,7 @@ def walk(folder: Path, source: str) -> list[Photograph]:
         )
     entered = {_identity(parent) for parent in folder.resolve().parents}  # a link up there would lead back here
     found: list[Photograph] = []
-    closed: list[str] = []
+    closed: list[Photograph] = []
     again: list[str] = []
     folders, linked = [folder], deque[Path]()
     while folders or linked:
@@ -43,7 +43,7 @@ def walk(folder: Path, source: str) -> list[Photograph]:
             with os.scandir(here) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            closed.append(f"{text_name(here, folder)} ({error.strerror})")
+            closed.append(_closed(here, text_name(here, folder), source, error))
             continue
         for entry in entries:
             path = here / entry.name
@@ -60,11 +60,12 @@ def walk(folder: Path, source: str) -> list[Photograph]:
                 found.append(photograph)
     if again:
         log.warning("%s: folders that another path leads to are read once; left out: %s", folder, _some(again))
+    shut = _some([f"{photograph.name} ({photograph.problem})" for photograph in closed])
     if closed:
-        log.warning("%s: %d folders cannot be read and are left out: %s", folder, len(closed), _some(closed))
+        log.warning("%s: %d folders are left out: %s", folder, len(closed), shut)
     if not found:
-        raise UserError(f"{folder}: no file below it" + (f"; cannot be read: {_some(closed)}" if closed else ""))
-    return sorted(found, key=lambda photograph: photograph.name)
+        raise UserError(f"{folder}: no file below it" + (f"; left out: {shut}" if closed else ""))
+    return sorted(found + closed, key=lambda photograph: photograph.name)
 
 
 def text_name(path: Path, folder: Path) -> str:
@@ -76,6 +77,12 @@ def text_name(path: Path, folder: Path) -> str:
     if re.search(r"[\ud800-\udfff]|\\ud", name):
         name = name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode("utf-8")
     return name
+
+
+def _closed(path: Path, name: str, source: str, error: OSError) -> Photograph:
+    """Return the record of a folder that cannot be read."""
+    problem = f"folder cannot be read: {error.strerror or error}"
+    return Photograph(path, f"{name}/", None, source=source, problem=problem, problem_status="unreadable", outside=True)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

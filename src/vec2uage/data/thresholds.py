@@ -1,0 +1,29 @@
+"""From which cosine on two vectors show one picture or one person: another number for every encoder."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Cosines from which two vectors are taken for one picture, and for pictures of one person; None: not searched."""
+
+    near_duplicate: float | None
+    same_person: float | None
+
+    @property
+    def least(self) -> float | None:
+        """The cosine from which pairs are searched at all."""
+        return min((one for one in (self.near_duplicate, self.same_person) if one is not None), default=None)
+
+
+MEASURED = {
+    "facenet-": Thresholds(near_duplicate=0.95, same_person=0.9),
+    "dlib-resnet": Thresholds(near_duplicate=0.995, same_person=None),
+}
+"""By how an encoder's name begins; measured on UTKFace chips (`docs/leakage.md`)."""
+UNKNOWN = Thresholds(near_duplicate=None, same_person=None)
+
+
+def measured(encoder: str) -> Thresholds:
+    """Return the thresholds of an encoder (`VectorSet.encoder`), `UNKNOWN` where it was not measured."""
+    return next((found for prefix, found in MEASURED.items() if encoder.startswith(prefix)), UNKNOWN)
