@@ -45,12 +45,15 @@ def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(entry, list(overrides), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
     own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
-    if entry == "prepare":
-        return prepare_settings(own)
     if entry == "evaluate":
         return evaluation(own)
+    if entry == "prepare":
+        HydraConfig.instance().set_config(cfg)  # conf/prepare.yaml asks it for the source
+        try:
+            return prepare_settings(own)
+        finally:
+            HydraConfig.instance().cfg = None
     choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
     return run_settings(own, choices, overrides)
 
