@@ -78,7 +78,14 @@ def test_99_of_100_copies_of_each_sort_are_found(chips, leakage):
         images[chip.name] = image
         for sort, changes in PLANTED.items():
             images |= {f"{chip.name} {sort} {number}": change(image) for number, change in enumerate(changes)}
-    network = FaceNet()
+    network = FaceNet(
+        weights="frozen_graph",
+        path=None,
+        adapter="resize",
+        normalize="fixed",
+        output="normalized",
+        precision="auto",
+    )
     vectors = network.open("cpu")(np.stack([network.prepare(np.asarray(image)) for image in images.values()]))
     vs = make_vector_set(vectors, [5] * len(images), names=images, encoder=network.fingerprint())
 
