@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
+from vec2uage.base.device import torch_device
 from vec2uage.base.errors import UserError
 from vec2uage.config.register import conf_dir
 from vec2uage.faces.embedders import facenet, weights
-from vec2uage.faces.embedders.base import Embedder, torch_device
+from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.embedders.dlib_resnet import DlibResNet
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1 as Folded

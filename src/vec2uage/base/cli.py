@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -33,6 +34,11 @@ def run(entry: Callable[[], Any]) -> None:
         sys.exit(1)
     except Exception as error:
         end(error)
+
+
+def shown(path: Path) -> Path:
+    """Return a path as one would type it: below the working directory, without that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def end(error: Exception) -> NoReturn:

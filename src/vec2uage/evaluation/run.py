@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = cli.shown(folder)
     print(f"{scores.text()}\n\nscores:      {shown}/evaluation.json")
     print(f"predictions: {shown}/predictions.csv\nfigure:      {shown}/predictions.png")
 

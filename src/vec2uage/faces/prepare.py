@@ -231,7 +231,7 @@ def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
 def _summary(description: dict[str, Any], folder: Path) -> str:
     """Say in a few lines what a folder holds and how to go on."""
     parts, leaks = description["parts"], description["leakage"]
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = cli.shown(folder)
     divided = len(parts) > 1
     sizes = ", ".join(f"{part['rows']:,} {'in one file' if not divided else name}" for name, part in parts.items())
     statuses = ", ".join(f"{count:,} {status}" for status, count in description["files_by_status"].items())

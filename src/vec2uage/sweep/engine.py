@@ -11,6 +11,7 @@ import torch
 
 from vec2uage.base import seeds
 from vec2uage.base.cli import interruptible
+from vec2uage.base.device import torch_device
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
@@ -91,7 +92,7 @@ def train_jobs(jobs: Sequence[Job], command: str) -> Finished:
             if interrupt.is_set():
                 break
             try:
-                device = _device(members[0].settings.trainer.device)
+                device = torch_device(members[0].settings.trainer.device, "trainer.device")
                 data = load(members[0].settings, device)
                 proof = prove(members[0].settings, data.dimension, len(data.train), device)
             except Exception as error:
@@ -154,18 +155,10 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"trainer.device = {name}: torch finds no CUDA device here; set trainer.device=cpu or auto")
-    return torch.device(name)
-
-
 def _kind(job: Job) -> torch.device:
     """The device a plan is made for; a job whose device is missing fails later, with its own reason."""
     name = job.settings.trainer.device
-    return _device("auto") if name == "auto" else torch.device(name)
+    return torch_device(name) if name == "auto" else torch.device(name)
 
 
 def _describe(jobs: Sequence[Job], stacks: Sequence[Sequence[Job]], workers: int, proof: Proof) -> str:

@@ -190,9 +190,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
     def line(side: str, mae: float | None, loss: float | None) -> str:
         return f"{side:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
 
-    shown = Path(folder)
-    if shown.is_relative_to(Path.cwd()):
-        shown = shown.relative_to(Path.cwd())
+    shown = cli.shown(folder)
     lines = [
         f"{result.status}" + (f": {result.reason}" if result.reason else ""),
         f"{'':12}{'MAE (years)':>8}  {'loss':>7}",

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 Embed = Callable[[Float32[np.ndarray, "B ..."]], Float32[np.ndarray, "B D"]]
 """Turns prepared crops into vectors. A row's vector is the same, bit for bit, whatever the other rows and however many
@@ -43,15 +42,3 @@ class Embedder(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Name the vectors' encoder: weights and every setting that changes vectors; UserError without weights."""
-
-
-def torch_device(name: str) -> "torch.device":
-    """Return the device that `cpu`, `cuda`, `cuda:<number>` or `auto` stands for; UserError where it is not there."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device = {name}: torch finds no such CUDA device here; set device=cpu or auto")
-    return device

@@ -8,8 +8,9 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from pydantic import model_validator
 
+from vec2uage.base.device import torch_device
 from vec2uage.config.settings import settings
-from vec2uage.faces.embedders.base import Embed, Embedder, torch_device
+from vec2uage.faces.embedders.base import Embed, Embedder
 from vec2uage.faces.embedders.weights import DOWNLOADS, Origin, label, load, locate, sha256
 from vec2uage.faces.records import Refused
 

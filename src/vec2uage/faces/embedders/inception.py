@@ -72,30 +72,26 @@ def block35() -> Residual:
 
 def block17() -> Residual:
     """Return one of the blocks of the 8x8 pictures."""
-    return Residual(
-        896,
-        Convolution(896, 128, 1),
-        nn.Sequential(
-            Convolution(896, 128, 1),
-            Convolution(128, 128, (1, 7), padding=(0, 3)),
-            Convolution(128, 128, (7, 1), padding=(3, 0)),
-        ),
-        joined=256,
-        scale=0.10,
-    )
+    return _crossed(896, 128, length=7, scale=0.10)
 
 
 def block8(scale: float = 0.20, relu: bool = True) -> Residual:
     """Return one of the blocks of the 3x3 pictures."""
+    return _crossed(1792, 192, length=3, scale=scale, relu=relu)
+
+
+def _crossed(channels: int, width: int, length: int, scale: float, relu: bool = True) -> Residual:
+    """Return a block whose second branch convolves along rows, then along columns."""
+    pad = length // 2
     return Residual(
-        1792,
-        Convolution(1792, 192, 1),
+        channels,
+        Convolution(channels, width, 1),
         nn.Sequential(
-            Convolution(1792, 192, 1),
-            Convolution(192, 192, (1, 3), padding=(0, 1)),
-            Convolution(192, 192, (3, 1), padding=(1, 0)),
+            Convolution(channels, width, 1),
+            Convolution(width, width, (1, length), padding=(0, pad)),
+            Convolution(width, width, (length, 1), padding=(pad, 0)),
         ),
-        joined=384,
+        joined=2 * width,
         scale=scale,
         relu=relu,
     )

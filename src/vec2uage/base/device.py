@@ -1,0 +1,25 @@
+"""Which device a name in the configuration stands for."""
+
+from typing import TYPE_CHECKING
+
+from vec2uage.base.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def torch_device(name: str, option: str = "device") -> "torch.device":
+    """Return the device that `cpu`, `cuda`, `cuda:<number>` or `auto` (the first GPU, else the processor) stands for.
+
+    Raises UserError, which names the `option`, where there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = f"{count}, from cuda:0 on" if count else "no CUDA device here"
+        raise UserError(f"{option} = {name}: no such CUDA device; torch finds {found}; set {option}=cpu or auto")
+    return device
