@@ -17,13 +17,13 @@ def entry(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from vec2uage.faces.prepare import prepare
+    from vec2uage.augmentation.run import prepare_and_augment
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        prepare(cfg)
+        prepare_and_augment(cfg)
         return
     try:
-        code = prepare(cfg)
+        code = prepare_and_augment(cfg)
     except Exception as error:
         cli.end(error)  # here, as Hydra would put a line of its own before the sentence
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,19 @@ if TYPE_CHECKING:
     from tqdm import tqdm as Bar
 
 
+LINE_SECONDS = 15  # between two lines of progress where there is no terminal
+
+
 class Progress:
     """A bar over `total` units of work, on stderr; use it as a context manager.
 
-    Where stderr is no terminal (a log file, CI) there is no bar and only the texts of `line` appear.
+    Where stderr is no terminal (a log file, CI) there is no bar and only the texts of `line` appear; with `spoken`,
+    every 15 seconds also how much is done, how fast it goes and how long the rest takes.
     """
 
-    def __init__(self, total: int, unit: str, label: str) -> None:
+    def __init__(self, total: int, unit: str, label: str, spoken: bool = False) -> None:
+        self._total, self._unit, self._done, self._spoken = total, unit, 0, spoken
+        self._began = self._spoke = time.monotonic()
         self._bar: Bar | None = None
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -29,8 +36,15 @@ class Progress:
 
     def advance(self, n: int = 1) -> None:
         """Report `n` more units of work as done."""
+        self._done += n
+        now = time.monotonic()
         if self._bar is not None:
             self._bar.update(n)
+        elif self._spoken and now - self._spoke > LINE_SECONDS:
+            self._spoke = now
+            rate = self._done / (now - self._began)
+            left = (self._total - self._done) / rate
+            self.line(f"{self._done:,} of {self._total:,} {self._unit}s, {rate:.1f}/s, {left:.0f} s left")
 
     def note(self, **values: object) -> None:
         """Show `values` behind the bar, in place of the earlier ones."""

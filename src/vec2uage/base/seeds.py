@@ -1,6 +1,7 @@
 """Random generators that depend on a seed and on what they are for, and on nothing else."""
 
 import hashlib
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,3 +49,22 @@ def global_torch_rng(seed: int, *names: str) -> Iterator[None]:
         # not torch.manual_seed, which would also reseed (and so not restore) the accelerators
         torch.default_generator.manual_seed(derive(seed, *names))
         yield
+
+
+@contextmanager
+def global_rng(seed: int, *names: str) -> Iterator[None]:
+    """Seed the process-wide generators of `random` and NumPy for the block and restore their states after it.
+
+    For library code that can draw from nowhere else, such as Augmentor's operations. A process-wide lock keeps the
+    blocks of different threads apart.
+    """
+    derived = derive(seed, *names)
+    with _GLOBAL_RNG:
+        before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002 - to be restored
+        random.seed(derived)
+        np.random.seed(derived % 2**32)  # noqa: NPY002 - what the library draws from
+        try:
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(numpy_before)  # noqa: NPY002

@@ -4,11 +4,17 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Integer
 from pydantic import Field
 
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet
+
+
+def in_turn(floors: Integer[np.ndarray, " N"], age: int, seed: int) -> Integer[np.ndarray, " M"]:
+    """Return the rows of a whole age in the order in which they are used to fill it, each once."""
+    return numpy_generator(seed, "balance", str(age)).permutation(np.flatnonzero(floors == age))
 
 
 @settings
@@ -39,8 +45,7 @@ class Balance:
         floors = np.floor(train.ages).astype(np.int64)
         drawn, copies = [], []
         for age in np.unique(floors):
-            generator = numpy_generator(self.seed, "balance", str(age))
-            rows = generator.permutation(np.flatnonzero(floors == age))
+            rows = in_turn(floors, age, self.seed)
             drawn.append(np.resize(rows, self.train_per_age))  # cycles through rows
             copies.append(np.arange(self.train_per_age) // len(rows))
         row, copy = np.concatenate(drawn), np.concatenate(copies)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import VectorSet, drop_exact_duplicates
+from vec2uage.data.vectorset import VectorSet, concatenate, drop_exact_duplicates
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,20 @@ def split(vs: VectorSet, how: Division, seed: int, together: PerRow | None = Non
     Validation and test hold `heldout_per_age / 2` rows each of every whole age, drawn with `seed`; the rest
     is training. Grouped by subject, nobody is in two parts, and the surplus pictures of held-out persons are
     left out. `together` numbers rows that must not be parted: rows of one number are kept whole like the pictures
-    of one person. Raises UserError when an age has too few rows, or grouping is asked for and no subject is known.
+    of one person. Augmented faces are never held out: those whose parent is a training row follow it, the others are
+    left out. Raises UserError when an age has too few rows, or grouping is asked for and no subject is known.
     """
+    children = vs.parents != ""
+    if not children.any():
+        return _split(vs, how, seed, together)
+    parts = _split(vs.take(~children), how, seed, None if together is None else together[~children])
+    followers = vs.take(children & np.isin(vs.parents, parts.train.names))
+    log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{children.sum():,}")
+    followers = floored(followers) if how.label == "floor" else followers
+    return replace(parts, train=concatenate([parts.train, followers]))
+
+
+def _split(vs: VectorSet, how: Division, seed: int, together: PerRow | None) -> DataSplit:
     number = {name: row for row, name in enumerate(vs.names)}
     vs = drop_exact_duplicates(within(vs, how.age_range))
     if together is not None:

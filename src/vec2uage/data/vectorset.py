@@ -36,6 +36,8 @@ class VectorSet:
     """Where the row comes from, such as the file's name."""
     gender: Text
     """"male", "female" or "" where unknown."""
+    parents: Text
+    """The name of the row whose face was augmented to this one; "" for a face as it was photographed."""
     encoder: str
     """Names the network that made the vectors, or "unknown": vectors of two encoders cannot be mixed."""
 
@@ -65,7 +67,7 @@ class VectorSet:
         digest = hashlib.sha256(repr((self.vectors.shape, self.encoder)).encode())
         digest.update(np.ascontiguousarray(self.vectors).data)
         digest.update(np.ascontiguousarray(self.ages).data)
-        for column in (self.names, self.subjects, self.source, self.gender):
+        for column in (self.names, self.subjects, self.source, self.gender, self.parents):
             digest.update(repr(column.tolist()).encode())
         return digest.hexdigest()[:16]
 
@@ -80,6 +82,7 @@ def make_vector_set(
     subjects: Iterable[str] | None = None,
     source: str | Iterable[str] = "",
     gender: Iterable[str] | None = None,
+    parents: Iterable[str] | None = None,
     encoder: str = "unknown",
     bad_rows: BadRows = "refuse",
     where: str = "the vectors",
@@ -100,6 +103,7 @@ def make_vector_set(
         "names": _text((f"{one}:{row}" for row, one in enumerate(sources)) if names is None else names),
         "subjects": _text([""] * count if subjects is None else subjects),
         "gender": _text([""] * count if gender is None else gender),
+        "parents": _text([""] * count if parents is None else parents),
     }
     years = _numbers(ages, f"{where}: ages")
     for column, values in {"ages": years, **columns}.items():

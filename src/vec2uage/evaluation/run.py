@@ -3,12 +3,14 @@
 import hashlib
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from jaxtyping import Float32
 from omegaconf import DictConfig
 
 from vec2uage.base import cli
@@ -23,15 +25,19 @@ from vec2uage.evaluation.scores import Scores, score
 from vec2uage.evaluation.spec import Evaluation, Part, from_config
 from vec2uage.runs.folder import RunFolder
 
+Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
+"""Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.views`)."""
 
-def run(cfg: DictConfig) -> None:
+
+def run(cfg: DictConfig, views: Views) -> None:
     """Do the evaluation that `cfg` describes in Hydra's output folder; print its scores and where its files are.
 
-    A mistake of the user's ends the program with a sentence; in a job of a sweep it raises UserError.
+    `views` makes the augmented faces of `tta`. A mistake of the user's ends the program with a sentence; in a job of a
+    sweep it raises UserError.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        scores = evaluate(from_config(cfg), folder, {"config": to_container(cfg), "command": _command()})
+        scores = evaluate(from_config(cfg), folder, {"config": to_container(cfg), "command": _command()}, views)
     except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
@@ -41,9 +47,10 @@ def run(cfg: DictConfig) -> None:
     print(f"predictions: {shown}/predictions.csv\nfigure:      {shown}/predictions.png")
 
 
-def evaluate(what: Evaluation, folder: Path, account: dict[str, object]) -> Scores:
+def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: Views) -> Scores:
     """Predict the rows that `what` names, and write predictions, figure and scores into `folder`, the scores last.
 
+    With `tta`, a prediction is the mean of those of the face and of its augmented selves, which `views` makes.
     `account` goes into evaluation.json. Raises UserError for a model or rows that cannot be read or do not fit each
     other, and for a model that gives no number.
     """
@@ -60,6 +67,9 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object]) -> Scor
     models.check_fit(model, vs, path, what.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
     predictions = model.predict(vs.vectors)
+    if what.tta:
+        augmented = model.predict(views(what, vs).reshape(-1, vs.dimension)).reshape(len(vs), what.tta)
+        predictions = np.column_stack([predictions, augmented]).mean(axis=1, dtype=np.float64).astype(np.float32)
     if count := int((~np.isfinite(predictions)).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
     scores = score(vs.ages, predictions, what.cs)
@@ -73,6 +83,7 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object]) -> Scor
             "checkpoint": str(path),
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "part": what.part,
+            "tta": what.tta,
             **asdict(scores),
             "cs": {f"{k:g}": share for k, share in scores.cs},
             "model_encoder": model.encoder,

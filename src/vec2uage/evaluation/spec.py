@@ -16,6 +16,7 @@ from vec2uage.config.validate import (
     unknown_option,
 )
 from vec2uage.data.dataset import Dataset
+from vec2uage.data.loading import Augmentation
 
 Part = Literal["all", "train", "validation", "test"]
 
@@ -37,8 +38,13 @@ class Evaluation:
     part: Part
     cs: tuple[float, ...]
     encoder_mismatch: Literal["refuse", "allow"]
+    tta: int
+    store: str
+    workers: int | Literal["auto"]
+    device: str
     foreign: Foreign
     dataset: Dataset
+    augmentation: Augmentation
 
 
 # The options with a plain value, and what each may be.
@@ -47,6 +53,10 @@ _VALUES: dict[str, Any] = {
     "part": Part,
     "cs": tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
     "encoder_mismatch": Literal["refuse", "allow"],
+    "tta": Annotated[int, Field(ge=0)],
+    "store": str,
+    "workers": Annotated[int, Field(ge=1)] | Literal["auto"],
+    "device": Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")],
 }
 
 
@@ -56,12 +66,13 @@ def from_config(cfg: DictConfig) -> Evaluation:
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
     plain = to_container(cfg)
-    known = {*_VALUES, "foreign", "dataset"}
+    known = {*_VALUES, "foreign", "dataset", "augmentation"}
     problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
     problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
     refuse(problems)
     values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
     foreign = check_settings(Foreign, plain["foreign"], "foreign", problems)
     dataset = check_group(plain["dataset"], "dataset", Dataset, problems)
+    augmentation = check_group(plain["augmentation"], "augmentation", Augmentation, problems)
     refuse(problems)
-    return Evaluation(**values, foreign=foreign, dataset=dataset)
+    return Evaluation(**values, foreign=foreign, dataset=dataset, augmentation=augmentation)

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import os
 import stat
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ from vec2uage.faces.store import Hashes, Measures, Store
 from vec2uage.faces.worker import Extraction, Looked
 
 log = logging.getLogger(__name__)
-
-_LINE_SECONDS = 15  # between two lines of progress where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -240,9 +237,8 @@ def _look_into(
 
     found = [(path, sha256, _faces(store, sha256, how)) for path, sha256 in pending]
     looked_into = pool.run(worker.look, found, workers, worker.start, (how,), 2 * batch_size + workers, stop)
-    began = spoke = time.monotonic()
-    with Progress(len(pending), "image", "photographs") as progress:
-        for done, ((_, sha256, _), looked) in enumerate(looked_into, 1):
+    with Progress(len(pending), "photograph", "photographs", spoken=True) as progress:
+        for (_, sha256, _), looked in looked_into:
             if isinstance(looked, Looked):
                 batch += _keep(sha256, looked, how, store)
             else:
@@ -250,11 +246,6 @@ def _look_into(
             if len(batch) >= batch_size:
                 flush()
             progress.advance()
-            if not progress.is_terminal and time.monotonic() - spoke > _LINE_SECONDS:
-                spoke = time.monotonic()
-                rate = done / (spoke - began)
-                left = (len(pending) - done) / rate
-                progress.line(f"{done:,} of {len(pending):,} photographs, {rate:.1f}/s, {left:.0f} s left")
         flush()
     if stop.is_set():
         raise Interrupted

@@ -6,7 +6,6 @@ The folder is complete when `dataset.json` is there; it is written last.
 import fcntl
 import hashlib
 import logging
-import os
 import re
 import shlex
 from collections import Counter
@@ -27,6 +26,7 @@ from vec2uage.base.provenance import code_fingerprint
 from vec2uage.data.assemble import assemble, clear, draw, is_whole, read_description, write_description
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import Interrupted, Row, extract
+from vec2uage.faces.pool import processes
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.rows import counts, face_name, to_vectors, write_table
 from vec2uage.faces.sources.base import Photographs
@@ -68,7 +68,7 @@ def prepare(cfg: DictConfig) -> int:
     """
     settings = from_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with _only_user_of(folder), cli.interruptible() as stop:
+    with only_user_of(folder), cli.interruptible() as stop:
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:
             raise UserError(_other_options(folder, before.get("options", {}), settings.options))
@@ -88,13 +88,16 @@ def prepare(cfg: DictConfig) -> int:
 
 
 @contextmanager
-def _only_user_of(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing to a folder; the lock ends with the process, however that ends."""
+def only_user_of(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder; the lock ends with the process, however that ends.
+
+    Raises UserError where another one does already.
+    """
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another vec2uage.prepare is writing to it: wait, or set output=...") from None
+            raise UserError(f"{folder}: another command is writing to it: wait, or name another folder") from None
         yield
 
 
@@ -120,16 +123,8 @@ def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
         _named(photograph, source, len(sources) > 1) for source in of_photographs for photograph in source.find()
     ]
     log.info("%s files found", f"{len(photographs):,}")
-    how = Extraction(
-        detector=settings.detector,
-        faces=settings.faces,
-        crop=settings.crop,
-        quality=settings.quality,
-        embedder=settings.embedder,
-        max_pixels=settings.max_pixels,
-        keep_crops=folder / "crops" if settings.keep_crops else None,
-    )
-    workers = len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
+    how = settings.extraction(folder / "crops" if settings.keep_crops else None)
+    workers = processes(settings.workers)
     with open_store(Path(settings.store)) as store:
         extracted = extract(photographs, how, store, workers, settings.device, stop)
     log.info("%s photographs looked into, all others were known", f"{extracted.looked_into:,}")

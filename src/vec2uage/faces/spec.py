@@ -1,6 +1,7 @@
 """The settings of `vec2uage.prepare`, read from a composed configuration."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
@@ -14,6 +15,7 @@ from vec2uage.faces.detectors.base import Detector, Faces
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.sources.base import Source
+from vec2uage.faces.worker import Extraction
 
 Count = Annotated[int, Field(ge=1)]
 MOST_PIXELS = 178_956_970  # Pillow refuses larger images itself
@@ -39,6 +41,18 @@ class PrepareSettings:
     device: str
     overwrite: bool
     options: dict[str, Any]
+
+    def extraction(self, keep_crops: Path | None) -> Extraction:
+        """Return how photographs become vectors; crops go to the folder `keep_crops`, if any."""
+        return Extraction(
+            detector=self.detector,
+            faces=self.faces,
+            crop=self.crop,
+            quality=self.quality,
+            embedder=self.embedder,
+            max_pixels=self.max_pixels,
+            keep_crops=keep_crops,
+        )
 
 
 _GROUPS: dict[str, Any] = {

@@ -52,11 +52,10 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
 @lru_cache(maxsize=2)
 def _load(dataset: object, augmentation: object, split_seed: int, kind: Kind, device: torch.device) -> TrainingData:
     split = load_split(dataset, augmentation, split_seed)  # type: ignore[arg-type]
-    normalization = fit(kind, torch.from_numpy(split.train.vectors))
+    normalization = fit(kind, _tensor(split.train.vectors))
 
     def rows(side: VectorSet) -> Rows:
-        x = normalization(torch.from_numpy(side.vectors))
-        return Rows(x.to(device), torch.from_numpy(side.ages).to(device))
+        return Rows(normalization(_tensor(side.vectors)).to(device), _tensor(side.ages).to(device))
 
     return TrainingData(
         rows(split.train),
@@ -68,3 +67,8 @@ def _load(dataset: object, augmentation: object, split_seed: int, kind: Kind, de
         split.fingerprint(),
         split.train.encoder,
     )
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    """Return values as a tensor, which shares their memory unless they lie in a mapped file: torch warns of these."""
+    return torch.from_numpy(np.require(values, requirements="W"))

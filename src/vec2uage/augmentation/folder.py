@@ -1,0 +1,96 @@
+"""Where augmented faces lie in a prepared set, and how training reads them.
+
+`<set>/augmented/<name>/` holds `train.arrow` (the photographed training faces, then the augmented ones),
+`children.csv` (what was done to which face), `images/` where they are kept, and, written last, `augmented.json`.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.assemble import read_description
+from vec2uage.data.prepared import DESCRIPTION
+from vec2uage.data.readers import read
+from vec2uage.data.vectorset import VectorSet
+
+if TYPE_CHECKING:
+    from vec2uage.augmentation.settings import ImageAugmentation
+
+AUGMENTED = "augmented.json"
+
+
+def folder_of(prepared: Path, name: str) -> Path:
+    """Return the folder that holds the augmented faces of one name."""
+    return prepared / "augmented" / name
+
+
+def read_augmented(folder: Path) -> dict[str, Any] | None:
+    """Return what augmented.json says, None where there is nothing readable."""
+    try:
+        found = json.loads((folder / AUGMENTED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def refuse_other_options(folder: Path, how: "ImageAugmentation") -> None:
+    """Raise UserError where the faces in a folder were made with other options."""
+    augmented = read_augmented(folder)
+    if augmented is not None and (changed := _changed(augmented, how)):
+        raise UserError(
+            f"{folder} was made with other options ({changed}): choose another folder with augmentation.name=..., or "
+            "replace it with overwrite=true"
+        )
+
+
+def _changed(augmented: dict[str, Any], how: "ImageAugmentation") -> str:
+    """Name the options that differ, those of single operations by their own keys."""
+    before, now = (dict(options, **options["op"]) for options in (augmented["options"], how.options()))
+    names = [key for key in now if key != "op" and before.get(key) != now[key]]
+    names += [key for key in before if key not in now]
+    return ", ".join(f"augmentation.{'op.' if name in {**before['op'], **now['op']} else ''}{name}" for name in names)
+
+
+def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) -> VectorSet:
+    """Return the augmented faces of the rows in `train`, in the order in which they fill their ages.
+
+    A face has its parent's age as `train` gives it. Raises UserError where the folder is no prepared set, or holds no
+    faces made with these options for the set as it is now.
+    """
+    description = read_description(prepared)
+    if description is None:
+        raise UserError(
+            f"{prepared}: no {DESCRIPTION} in this folder: augmentation={how.name} needs dataset=prepared with "
+            "dataset.path=<a folder of vec2uage.prepare>"
+        )
+    folder = folder_of(prepared, how.name)
+    command = f"python -m vec2uage.augment task=generate path={prepared} augmentation={how.name}"
+    augmented = read_augmented(folder)
+    if augmented is None:
+        raise UserError(f"{folder}: no augmented faces here; make them with: {command}")
+    if augmented["set"] != description["fingerprint"]:
+        raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {command}")
+    if changed := _changed(augmented, how):
+        raise UserError(
+            f"{folder}: made with other options than these ({changed}): run vec2uage.augment with the same ones, "
+            "under an augmentation.name of their own"
+        )
+    file = folder / "train.arrow"
+    if not file.is_file() or sha256(file) != augmented["sha256"]:
+        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {command}")
+    vs = read(file)
+    row = {name: number for number, name in enumerate(train.names)}
+    children = vs.take(np.array([parent in row for parent in vs.parents], dtype=bool))
+    ages = train.ages[np.array([row[parent] for parent in children.parents], dtype=np.int64)]
+    return replace(children, ages=ages)

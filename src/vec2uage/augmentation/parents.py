@@ -1,0 +1,117 @@
+"""The photographed faces that are augmented: those of a prepared set, or of photographs as they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from vec2uage.augmentation.children import Parent
+from vec2uage.base.errors import UserError
+from vec2uage.base.seeds import numpy_generator
+from vec2uage.data.assemble import read_description
+from vec2uage.data.balance import in_turn
+from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
+from vec2uage.data.readers import read
+from vec2uage.data.vectorset import VectorSet
+from vec2uage.faces.extract import Row, extract
+from vec2uage.faces.pool import processes
+from vec2uage.faces.prepare import gather
+from vec2uage.faces.records import Photograph
+from vec2uage.faces.rows import counts, face_name
+from vec2uage.faces.sources.walk import walk
+from vec2uage.faces.spec import PrepareSettings, from_config
+from vec2uage.faces.store import open_store
+from vec2uage.faces.worker import Extraction
+
+
+def is_prepared(path: Path) -> bool:
+    """Tell whether a path is a folder that `vec2uage.prepare` wrote."""
+    return (path / DESCRIPTION).is_file()
+
+
+def settings_of(prepared: Path, **how: Any) -> PrepareSettings:
+    """Return the settings that a set was prepared with; `how` are the store, workers and device to use now."""
+    description = read_description(prepared)
+    if description is None or "options" not in description:
+        raise UserError(f"{prepared}: no readable {DESCRIPTION} in this folder, so it is not complete: {AGAIN}")
+    options = description["options"] | how | {"overwrite": False, "output": ""}
+    try:
+        return from_config(OmegaConf.create(options))
+    except UserError as error:
+        raise UserError(f"{prepared / DESCRIPTION}: {error}; {AGAIN}") from None
+
+
+def rows_of(prepared: Path, part: Literal["train", "validation", "test"] | None) -> VectorSet:
+    """Return the rows of a part of a set; None: of a set that is not divided."""
+    if part is None:
+        return read(part_file(prepared, "vectors"))
+    parts = Prepared(path=str(prepared), age_range=None, label="exact").parts(0)
+    return {"train": parts.train, "validation": parts.validation, "test": parts.test}[part]
+
+
+def is_divided(prepared: Path) -> bool:
+    """Tell whether a set has training, validation and test parts."""
+    return "train" in (read_description(prepared) or {}).get("parts", {})
+
+
+def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: Event) -> dict[str, Parent]:
+    """Find the photographs that rows of a set come from, by the row's name; rows read from files of vectors have none.
+
+    Raises UserError where the photographs are not those that the set was prepared from, and Interrupted.
+    """
+    gathered = gather(settings, prepared, stop)
+    if gathered.fingerprint() != (read_description(prepared) or {}).get("gathered"):
+        raise UserError(f"{prepared}: its photographs, or what is made of them, have changed since: {AGAIN}")
+    number = {name: row for row, name in enumerate(vs.names)}
+    return {
+        face_name(row): _parent(row, vs.vectors[number[face_name(row)]])
+        for row in gathered.rows
+        if row.outcome.status == "ok" and face_name(row) in number
+    }
+
+
+def parents_of_photographs(
+    path: Path, how: Extraction, store: str, workers: int | Literal["auto"], device: str, stop: Event
+) -> list[Parent]:
+    """Find the largest face in a photograph, or in every photograph below a folder; their ages stay unknown.
+
+    Raises UserError where there is none, and Interrupted.
+    """
+    photographs = walk(path, "photographs") if path.is_dir() else [Photograph(path, path.name, None)]
+    with open_store(Path(store)) as opened:
+        rows = extract(photographs, how, opened, processes(workers), device, stop).rows
+    good = [row for row in rows if row.outcome.status == "ok"]
+    if not good:
+        found = ", ".join(f"{count:,} {status}" for status, count in counts(rows).items())
+        raise UserError(f"{path}: no face in {len(rows):,} files ({found}; {rows[0].outcome.reason})")
+    return [_parent(row, row.outcome.vector) for row in good]
+
+
+def spread(parents: Sequence[Parent], draws: int, seed: int) -> list[tuple[Parent, int]]:
+    """Spread `draws` augmentations over parents: as many different ones as possible, all ages as evenly as possible."""
+    floors = np.array([-1 if np.isnan(parent.age) else int(parent.age) for parent in parents])
+    rank = np.empty(len(parents), dtype=np.int64)
+    for age in np.unique(floors).tolist():
+        rows = in_turn(floors, age, seed)
+        rank[rows] = np.arange(len(rows))
+    among_equals = numpy_generator(seed, "order of ages").permutation(len(parents))
+    order = np.lexsort((among_equals, rank))[:draws].tolist()
+    return [(parents[order[turn % len(order)]], turn // len(order)) for turn in range(draws)]
+
+
+def _parent(row: Row, vector: np.ndarray | None) -> Parent:
+    assert row.outcome.face is not None
+    assert row.hashes is not None
+    assert vector is not None
+    age = row.photograph.age
+    return Parent(
+        name=face_name(row),
+        age=float("nan") if age is None else float(age),
+        path=row.photograph.path,
+        sha256=row.hashes.sha256,
+        face=row.outcome.face,
+        vector=vector,
+    )

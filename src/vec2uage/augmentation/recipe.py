@@ -1,0 +1,76 @@
+"""How one face becomes another: operations, how they are combined, and the seed that decides everything else."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vec2uage.augmentation.ops import Op
+from vec2uage.base.errors import UserError
+from vec2uage.base.seeds import global_rng, numpy_generator
+
+Combine = Literal["all", "one"]
+Ops = tuple[tuple[str, Op], ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Operations by name, and how they are combined.
+
+    `all`: each happens with its probability, one after the other, as in Augmentor's pipeline; `one`: exactly one of
+    them happens, with its probability as its weight, as in the paper's Table 1.
+    """
+
+    ops: Ops
+    combine: Combine
+    seed: int
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with whatever changes an augmented face, the versions of the libraries included."""
+        described = [described_ops(self.ops), list(dict(self.ops)), self.combine, self.seed]
+        libraries = [version("Augmentor"), version("pillow"), version("numpy")]
+        return hashlib.sha256(json.dumps([described, libraries]).encode()).hexdigest()[:16]
+
+    def happening(self, face: str, number: int) -> list[str]:
+        """Return the names of the operations that happen to the `number`-th augmentation of a face, in order."""
+        generator = numpy_generator(self.seed, "which operations", face, str(number))
+        weights = np.array([op.probability for _, op in self.ops])
+        if self.combine == "all":
+            drawn = generator.random(len(weights))
+            return [name for (name, op), value in zip(self.ops, drawn, strict=True) if value < op.probability]
+        return [self.ops[generator.choice(len(weights), p=weights / weights.sum())][0]]
+
+    def draw(self, image: UInt8[np.ndarray, "h w 3"], face: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Return the `number`-th augmentation of a face, named by `face`; it depends on nothing else.
+
+        Raises UserError where an operation cannot be done with its options.
+        """
+        from PIL import Image
+
+        picture = Image.fromarray(image)
+        with global_rng(self.seed, "augmentation", face, str(number)):
+            for name in self.happening(face, number):
+                try:
+                    picture = self._operations[name].perform_operation([picture])[0].convert("RGB")
+                except Exception as error:
+                    raise UserError(
+                        f"augmentation.op.{name} fails on a face of {image.shape[1]}x{image.shape[0]} pixels "
+                        f"({type(error).__name__}: {error}): change its options"
+                    ) from error
+        return np.asarray(picture)
+
+    @cached_property
+    def _operations(self) -> Mapping[str, Any]:
+        return {name: op.operation() for name, op in self.ops}
+
+
+def described_ops(ops: Ops) -> dict[str, dict[str, Any]]:
+    """Return operations and their options as JSON holds them."""
+    return {name: {"op": type(op).__name__, **asdict(op)} for name, op in ops}

@@ -1,0 +1,189 @@
+"""`vec2uage.augment` from configuration to files, and the same generation at the end of `vec2uage.prepare`."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vec2uage.augmentation.analysis import analyse, summarise
+from vec2uage.augmentation.children import Pictures, Studio
+from vec2uage.augmentation.folder import folder_of, refuse_other_options
+from vec2uage.augmentation.generate import generate
+from vec2uage.augmentation.parents import (
+    is_divided,
+    is_prepared,
+    parents_in,
+    parents_of_photographs,
+    rows_of,
+    settings_of,
+)
+from vec2uage.augmentation.report import table, write, write_sweep
+from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.spec import OF_PHOTOGRAPHS, AugmentSettings, check_augmentation, from_config, is_none
+from vec2uage.augmentation.written import is_complete, summary, write_generated
+from vec2uage.base import cli
+from vec2uage.base.errors import UserError
+from vec2uage.config.validate import refuse, to_container
+from vec2uage.data.prepared import NoSplit
+from vec2uage.faces import spec
+from vec2uage.faces.extract import Interrupted
+from vec2uage.faces.pool import processes
+from vec2uage.faces.prepare import only_user_of, prepare
+from vec2uage.faces.quality import NoQuality
+from vec2uage.faces.spec import PrepareSettings
+from vec2uage.faces.store import open_store
+from vec2uage.faces.worker import Extraction
+
+log = logging.getLogger(__name__)
+
+INCOMPLETE = 3  # exit code: all was written, but the keep rule left ages without as many faces as were asked for
+
+
+def run(cfg: DictConfig) -> int:
+    """Do what `cfg` describes, print what came of it, and return the exit code: 0, 3 (see INCOMPLETE), or 130.
+
+    Raises UserError for wrong options, photographs without a face, and a folder that is not a prepared set.
+    """
+    settings = from_config(cfg)
+    _refuse_own_options(settings)
+    with cli.interruptible() as stop:
+        try:
+            if settings.task == "generate":
+                how = settings_of(
+                    Path(settings.path), store=settings.store, workers=settings.workers, device=settings.device
+                )
+                return generate_in(Path(settings.path), settings.augmentation, how, settings.overwrite, stop)
+            return _analyse(settings, stop)
+        except Interrupted:
+            log.warning("what was computed is kept in %s: the same command continues", settings.store)
+            return cli.INTERRUPTED
+
+
+def prepare_and_augment(cfg: DictConfig) -> int:
+    """Do what `vec2uage.prepare` is asked for; return 0, 3 (all was written, but see the messages), or 130.
+
+    Raises UserError as `faces.prepare.prepare` and `generate_in` do; wrong options of either before any work.
+    """
+    problems: list[str] = []
+    values = to_container(cfg).get("augmentation")
+    augmentation = None if is_none(values) else check_augmentation(values, problems)
+    refuse(problems)
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"])
+    settings = spec.from_config(own)
+    if augmentation is not None and isinstance(settings.split, NoSplit):
+        raise UserError("split=none leaves no training part to augment: take split=paper, or augmentation=none")
+    code = prepare(own)
+    if augmentation is None or code == cli.INTERRUPTED:
+        return code
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with cli.interruptible() as stop:
+        try:
+            return generate_in(folder, augmentation, settings, settings.overwrite, stop) or code
+        except Interrupted:
+            log.warning("what was computed is kept in %s: the same command continues", settings.store)
+            return cli.INTERRUPTED
+
+
+def generate_in(
+    prepared: Path, augmentation: ImageAugmentation, how: PrepareSettings, overwrite: bool, stop: Event
+) -> int:
+    """Fill the training part of a prepared set in `augmented/<name>` below it; return 0, or 3 (see INCOMPLETE).
+
+    Raises UserError where the set is not divided, or the faces there were made with other options, and Interrupted.
+    """
+    if not is_divided(prepared):
+        raise UserError(f"{prepared}: not divided, so it has no training part to augment: prepare it with split=paper")
+    folder = folder_of(prepared, augmentation.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_user_of(prepared):
+        if not overwrite:
+            refuse_other_options(folder, augmentation)
+        if not overwrite and is_complete(folder, prepared, augmentation):
+            log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
+        else:
+            train = rows_of(prepared, "train")
+            parents = parents_in(train, prepared, how, stop)
+            images = folder / "images"
+            pictures = Pictures(images, augmentation.jpeg_quality) if augmentation.images == "jpeg" else None
+            with studio(how.extraction(None), how, stop) as made:
+                generated = generate(augmentation, train, parents, made, folder, pictures)
+                write_generated(generated, augmentation, train, made, folder, prepared, pictures)
+        text, short = summary(folder, prepared, _chosen())
+    print(text)
+    return INCOMPLETE if short else 0
+
+
+@contextmanager
+def studio(how: Extraction, where: PrepareSettings | AugmentSettings, stop: Event) -> Iterator[Studio]:
+    """Open the store and keep at hand what it takes to make augmented faces."""
+    with open_store(Path(where.store)) as store:
+        yield Studio(how, store, Path(where.store), processes(where.workers), where.device, stop)
+
+
+def _analyse(settings: AugmentSettings, stop: Event) -> int:
+    """Write the analysis to Hydra's output folder and print its table."""
+    hydra = HydraConfig.get()
+    folder, path = Path(hydra.runtime.output_dir), Path(settings.path)
+    if not path.exists():
+        raise UserError(f"{path}: no such photograph or folder (path)")
+    if is_prepared(path):
+        how = settings_of(path, store=settings.store, workers=settings.workers, device=settings.device)
+        vs = rows_of(path, "train" if is_divided(path) else None)
+        parents = list(parents_in(vs, path, how, stop).values())
+        extraction = how.extraction(None)
+        if not parents:
+            raise UserError(f"{path}: made of files of vectors, so it has no photographs to augment")
+    else:
+        extraction = _extraction(settings)
+        parents = parents_of_photographs(path, extraction, settings.store, settings.workers, settings.device, stop)
+    with studio(extraction, settings, stop) as made:
+        draws = analyse(settings.augmentation, parents, settings.draws, made)
+        rows = summarise(draws, settings.augmentation.keep, settings.age_bands)
+        write(draws, rows, settings.augmentation.keep, made, folder)
+    faces = min(len(parents), settings.draws)
+    print(f"{settings.draws:,} draws of each operation, from {faces:,} face{'s' * (faces > 1)}; {made.encoder}")
+    print(table(rows, settings.augmentation.keep))
+    shown = cli.shown(folder)
+    print(f"\ntables:   {shown}/analysis.csv, cosines.csv\nfigures:  {shown}/violin.png, grid.png")
+    if hydra.mode == RunMode.MULTIRUN:
+        print(f"sweep:    {cli.shown(write_sweep(folder.parent))}")
+    return 0
+
+
+def _extraction(settings: AugmentSettings) -> Extraction:
+    """Return how the faces of photographs are found, cut out and embedded."""
+    return Extraction(
+        detector=settings.detector,
+        faces="largest",
+        crop=settings.crop,
+        quality=NoQuality(),
+        embedder=settings.embedder,
+        max_pixels=settings.max_pixels,
+        keep_crops=None,
+    )
+
+
+def _chosen() -> list[str]:
+    """Return the options of the config group `augmentation` as the user set them, the choice first."""
+    hydra = HydraConfig.get()
+    options = [o for o in hydra.overrides.task if o.lstrip("+").startswith("augmentation.")]
+    return [f"augmentation={hydra.runtime.choices['augmentation']}", *options]
+
+
+def _refuse_own_options(settings: AugmentSettings) -> None:
+    """Refuse options that a prepared set answers for itself, rather than leave them without effect."""
+    if settings.task == "analyse" and not is_prepared(Path(settings.path)):
+        return
+    overrides = HydraConfig.get().overrides.task
+    given = [o for o in overrides if re.split(r"[.=@]", o.lstrip("+~"))[0] in OF_PHOTOGRAPHS]
+    if given:
+        raise UserError(
+            f"{given[0]}: the faces of {settings.path} are found, cut out and embedded as when it was prepared: "
+            "leave this option out"
+        )
