@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from vec2uage.augmentation.spec import from_config as augment_settings
+from vec2uage.augmentation.spec import prepare_settings
 from vec2uage.base import seeds
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.evaluation.spec import from_config as evaluation
-from vec2uage.faces.spec import from_config as prepare_settings
 from vec2uage.training import models
 from vec2uage.training.spec import from_config as run_settings
 
@@ -26,10 +28,11 @@ CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = [p for p in FILES if p.parent != CONF]
 PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug")]
-COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|evaluate)( .*)?$")
+COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|augment|evaluate)( .*)?$")
 NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
     "train": {},
     "prepare": {"source": ["source=utkface", "source.path=photos"]},
+    "augment": {"path": ["path=face.jpg"]},
     "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
 }
 PATHS = {"experiment/utkface": ["dataset.path=faces.npz"], "experiment/visage": ["dataset.path=faces.npz"]}
@@ -48,10 +51,12 @@ def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
     own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
     if entry == "evaluate":
         return evaluation(own)
+    if entry == "augment":
+        return augment_settings(own)
     if entry == "prepare":
         HydraConfig.instance().set_config(cfg)  # conf/prepare.yaml asks it for the source
         try:
-            return prepare_settings(own)
+            return prepare_settings(own)[0]
         finally:
             HydraConfig.instance().cfg = None
     choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
@@ -104,9 +109,21 @@ def test_every_part_is_what_its_file_says(path: Path) -> None:
     wanted = yaml.safe_load(path.read_text())
     target = part.target if group == "model" else f"{type(part).__module__}.{type(part).__qualname__}"
     assert target == wanted.get("_target_", {"trainer": "vec2uage.training.spec.Trainer"}.get(group, target))
-    for option in wanted.keys() - {"_target_", "path", "split", "defaults", "parts"}:
+    for option in wanted.keys() - {"_target_", "path", "split", "defaults", "parts", "folder"}:
         value = dict(part.options)[option] if group == "model" else getattr(part, option)
-        expected = wanted[option]  # PyYAML reads 1e-4 as a text, OmegaConf as a number
+        assert_agrees(value, wanted[option])
+
+
+def assert_agrees(value: Any, expected: Any) -> None:
+    """Compare a setting, or one within it, with what a file says of it."""
+    if is_dataclass(value) and isinstance(expected, dict):
+        for name in expected.keys() - {"_target_"}:
+            assert_agrees(getattr(value, name), expected[name])
+    elif isinstance(value, tuple) and isinstance(expected, dict) and any(is_dataclass(item) for _, item in value):
+        assert [name for name, _ in value] == list(expected)
+        for name, item in value:
+            assert_agrees(item, expected[name])
+    else:  # PyYAML reads 1e-4 as a text, OmegaConf as a number
         assert plain(value) == (type(value)(expected) if isinstance(value, float) else expected)
 
 

@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "data": {"base", "config.settings"},
     "runs": {"base", "config.settings"},
     "faces": {"base", "config", "data"},
+    "augmentation": {"base", "config", "data", "faces"},
     "training": {"base", "config", "data", "runs"},
     "evaluation": {"base", "config", "data", "runs", "training"},
     "sweep": {"base", "config", "data", "runs", "training"},
 }
-ENTRIES = ("train", "prepare", "evaluate")
+ENTRIES = ("train", "prepare", "augment", "evaluate")
 # Reads a configuration error as `config` words it; the import is made when there is one.
 LATE = {("base/cli.py", "config.validate")}
 

@@ -40,7 +40,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         ([FACES], "checkpoint is missing: set checkpoint="),
         ([MODEL], r"dataset\.path is missing"),
-        ([MODEL, FACES, "+seed=1"], "seed = 1: no such option; allowed are: checkpoint, cs, dataset"),
+        ([MODEL, FACES, "+seed=1"], "seed = 1: no such option; allowed are: augmentation, checkpoint, cs, dataset"),
         ([MODEL, FACES, "+foreign.encodr=x"], r"foreign\.encodr = 'x': no such option; did you mean encoder\?"),
         ([MODEL, FACES, "foreign.save_as=model.ckpt"], r"foreign\.save_as = 'model\.ckpt'"),
         ([MODEL, FACES, "dataset._target_=builtins.dict"], r"dataset\._target_ = builtins\.dict: must be a subclass"),

@@ -25,13 +25,10 @@ from vec2uage.augmentation.parents import (
 )
 from vec2uage.augmentation.report import table, write, write_sweep
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.spec import OF_PHOTOGRAPHS, AugmentSettings, check_augmentation, from_config, is_none
+from vec2uage.augmentation.spec import OF_PHOTOGRAPHS, AugmentSettings, from_config, prepare_settings
 from vec2uage.augmentation.written import is_complete, summary, write_generated
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
-from vec2uage.config.validate import refuse, to_container
-from vec2uage.data.prepared import NoSplit
-from vec2uage.faces import spec
 from vec2uage.faces.extract import Interrupted
 from vec2uage.faces.pool import processes
 from vec2uage.faces.prepare import only_user_of, prepare
@@ -70,15 +67,8 @@ def prepare_and_augment(cfg: DictConfig) -> int:
 
     Raises UserError as `faces.prepare.prepare` and `generate_in` do; wrong options of either before any work.
     """
-    problems: list[str] = []
-    values = to_container(cfg).get("augmentation")
-    augmentation = None if is_none(values) else check_augmentation(values, problems)
-    refuse(problems)
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"])
-    settings = spec.from_config(own)
-    if augmentation is not None and isinstance(settings.split, NoSplit):
-        raise UserError("split=none leaves no training part to augment: take split=paper, or augmentation=none")
-    code = prepare(own)
+    settings, augmentation = prepare_settings(cfg)
+    code = prepare(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]))
     if augmentation is None or code == cli.INTERRUPTED:
         return code
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, Field
 
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.base.errors import UserError
 from vec2uage.config.validate import (
     check_group,
     check_settings,
@@ -18,11 +19,13 @@ from vec2uage.config.validate import (
     to_container,
     unknown_option,
 )
+from vec2uage.data.prepared import NoSplit
 from vec2uage.data.splits import AgeRange
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector
 from vec2uage.faces.embedders.base import Embedder
-from vec2uage.faces.spec import MOST_PIXELS, Count
+from vec2uage.faces.spec import MOST_PIXELS, Count, PrepareSettings
+from vec2uage.faces.spec import from_config as prepare_from_config
 
 
 def _apart(bands: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
@@ -61,6 +64,7 @@ _VALUES: dict[str, Any] = {
     "device": Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")],
     "overwrite": bool,
 }
+NO_AUGMENTATION = "vec2uage.data.balance.NoAugmentation"
 OF_PHOTOGRAPHS = ("detector", "crop", "embedder", "max_pixels")
 """Options that a prepared set answers for itself."""
 
@@ -101,6 +105,17 @@ def check_augmentation(values: Any, problems: list[str]) -> Any:
     return check_settings(target, values, "augmentation", problems)
 
 
-def is_none(values: Any) -> bool:
-    """Tell whether a config group says that nothing is to be augmented."""
-    return isinstance(values, Mapping) and values.get("_target_") == "vec2uage.data.balance.NoAugmentation"
+def prepare_settings(cfg: DictConfig) -> tuple[PrepareSettings, ImageAugmentation | None]:
+    """Check the composed configuration of `vec2uage.prepare`; return what it says of augmentation apart from the rest.
+
+    Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
+    """
+    values = to_container(cfg).get("augmentation")
+    problems: list[str] = [] if values is not None else ["augmentation is missing"]
+    is_none = isinstance(values, Mapping) and values.get("_target_") == NO_AUGMENTATION
+    augmentation = None if is_none else check_augmentation(values, problems)
+    refuse(problems)
+    settings = prepare_from_config(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]))
+    if augmentation is not None and isinstance(settings.split, NoSplit):
+        raise UserError("split=none leaves no training part to augment: take split=paper, or augmentation=none")
+    return settings, augmentation

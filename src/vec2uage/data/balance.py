@@ -44,7 +44,7 @@ class Balance:
         """
         floors = np.floor(train.ages).astype(np.int64)
         drawn, copies = [], []
-        for age in np.unique(floors):
+        for age in np.unique(floors).tolist():
             rows = in_turn(floors, age, self.seed)
             drawn.append(np.resize(rows, self.train_per_age))  # cycles through rows
             copies.append(np.arange(self.train_per_age) // len(rows))
