@@ -2,10 +2,12 @@
 
 import os
 import pty
+import re
 import termios
 
 import pytest
 
+from vec2uage.base import progress
 from vec2uage.base.progress import Progress
 
 
@@ -38,3 +40,22 @@ def test_a_terminal_shows_bar_notes_and_lines(monkeypatch: pytest.MonkeyPatch) -
     assert "samples" in shown
     assert "best=2.31" in shown
     assert "seed=3 failed\r\n" in shown
+
+
+def test_spoken_progress_says_how_much_is_done_and_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(spoken: bool) -> str:
+        with Progress(total=4000, unit="face", label="augmented faces", spoken=spoken) as shown:
+            shown.advance(1000)
+            shown.advance(500)
+        return capsys.readouterr().err
+
+    assert told(spoken=True) == ""  # 15 seconds have not passed
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    assert told(spoken=False) == ""
+    lines = told(spoken=True).splitlines()
+    assert [re.sub(r"[\d.]+/s, \d+ s", "R/s, L s", line) for line in lines] == [
+        "1,000 of 4,000 faces, R/s, L s left",
+        "1,500 of 4,000 faces, R/s, L s left",
+    ]

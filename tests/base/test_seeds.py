@@ -1,14 +1,16 @@
 """Generators depend on the seed and the purpose, and on nothing else."""
 
 import hashlib
+import random
 import threading
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.base.seeds import derive, global_torch_rng, numpy_generator, torch_generator
+from vec2uage.base.seeds import derive, global_rng, global_torch_rng, numpy_generator, torch_generator
 
 seeds = st.integers(min_value=-(2**70), max_value=2**70)
 purposes = st.lists(st.text(), max_size=3)
@@ -67,3 +69,28 @@ def test_threads_do_not_draw_from_each_other() -> None:
     for thread in threads:
         thread.join()
     assert all(torch.equal(drawn[seed], expected[seed]) for seed in range(8))
+
+
+def test_the_generators_of_random_and_numpy_are_lent_and_given_back() -> None:
+    def draw() -> tuple[float, float]:
+        return random.random(), float(np.random.random())  # noqa: NPY002 - what libraries draw from
+
+    random.seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    undisturbed = draw()
+    random.seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    with global_rng(1, "augmentation"):
+        first = draw()
+    with pytest.raises(ZeroDivisionError), global_rng(1, "augmentation"):
+        1 / (draw() != first)  # fails in the block, where the draws are equal
+    with global_rng(2, "augmentation"):
+        assert draw() != first
+    with global_rng(1, "other"):
+        outer = draw()
+        with global_rng(1, "augmentation"):
+            assert draw() == first
+        following = draw()
+    with global_rng(1, "other"):
+        assert (draw(), draw()) == (outer, following)
+    assert draw() == undisturbed

@@ -1,6 +1,7 @@
 """Splits: disjoint, exactly balanced, decided by the seed alone, nobody on two sides."""
 
 import logging
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -178,3 +179,40 @@ def test_too_few_persons_say_how_many_there_are(faces, persons):
     with pytest.raises(UserError, match=f"age 1: {10 * persons} rows of {persons} persons") as refusal:
         split(faces(ages, subjects), options(4, (1, 1)), 0)
     assert "the split's group to none" in str(refusal.value)
+
+
+@given(
+    counts=st.lists(st.integers(5, 12), min_size=3, max_size=3),
+    draw=st.integers(0, 2**32),
+    children=st.integers(1, 30),
+    label=st.sampled_from(["exact", "floor"]),
+    seed=st.integers(0, 2**63),
+    grouped=st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_augmented_faces_follow_training_parents_and_are_never_held_out(
+    faces, counts, draw, children, label, seed, grouped
+):
+    generator = np.random.default_rng(draw)
+    ages = [age + 0.5 for age, count in zip((1, 2, 3), counts, strict=True) for _ in range(count)]
+    parent = generator.integers(len(ages), size=children)
+    bare = faces([*ages, *(ages[row] for row in parent)])
+    order = generator.permutation(len(bare))  # files may hold them in any order
+    parents = np.array([""] * len(ages) + bare.names[parent].tolist(), dtype=object)
+    vs = replace(bare, parents=parents).take(order)
+    together = np.arange(len(vs)) if grouped else None
+    division = split(vs, options(4, label=label), seed, together)
+
+    assert set(division.validation.parents) == set(division.test.parents) == {""}
+    assert per_age(division.validation) == per_age(division.test) == {1: 2, 2: 2, 3: 2}
+    photographed = vs.parents == ""
+    alone = split(
+        vs.take(photographed), options(4, label=label), seed, None if together is None else together[photographed]
+    )
+    mine = division.train.take(division.train.parents == "")
+    assert mine.fingerprint() == alone.train.fingerprint()
+    assert division.test.fingerprint() == alone.test.fingerprint()
+    followers = division.train.take(division.train.parents != "")
+    expected = [name for name, of in zip(vs.names, vs.parents, strict=True) if of in set(mine.names)]
+    assert followers.names.tolist() == expected
+    assert {age % 1 for age in division.train.ages.tolist()} == {0.5 if label == "exact" else 0}

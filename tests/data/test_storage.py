@@ -1,5 +1,7 @@
 """The vector file: everything comes back, mapped and not copied; other files are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
@@ -93,3 +95,15 @@ def test_foreign_tables_are_refused(vs, tmp_path):
     pyarrow.feather.write_feather(table.set_column(0, "vectors", nulls), path)
     with pytest.raises(UserError, match="columns of this vector file are damaged"):
         storage.load(path)
+
+
+def test_parents_come_back_and_older_files_have_none(vs, tmp_path):
+    path = tmp_path / "vectors.arrow"
+    augmented = replace(vs, parents=np.array(["", "a", "ü"], dtype=object))
+    storage.save(augmented, path)
+    assert storage.load(path).parents.tolist() == ["", "a", "ü"]
+    assert storage.load(path).fingerprint() == augmented.fingerprint()
+    table = pyarrow.feather.read_table(path, memory_map=False)
+    pyarrow.feather.write_feather(table.drop_columns(["parents"]), path)
+    assert storage.load(path).parents.tolist() == ["", "", ""]
+    assert storage.load(path).fingerprint() == vs.fingerprint()

@@ -155,3 +155,18 @@ def test_dropped_duplicates_are_counted_in_the_log(caplog):
     with caplog.at_level(logging.WARNING):
         drop_exact_duplicates(vs)
     assert "kept 2 of 3 rows (dropped c)" in caplog.text
+
+
+def test_fingerprint_and_rows_know_the_parents(faces):
+    vs = faces([1, 2, 3])
+    parents = ["", "faces:0", ""]
+    augmented = replace(vs, parents=np.array(parents, dtype=object))
+    other = replace(vs, parents=np.array(["", "faces:2", ""], dtype=object))
+    assert vs.parents.tolist() == ["", "", ""]
+    assert len({one.fingerprint() for one in (vs, augmented, other)}) == 3
+    assert augmented.take(np.array([1, 0])).parents.tolist() == ["faces:0", ""]
+    made = make_vector_set(vs.vectors, vs.ages, names=vs.names, source=vs.source, parents=parents, encoder=vs.encoder)
+    assert made.fingerprint() == augmented.fingerprint()
+    assert merge([made, replace(faces([4]), names=np.array(["z"], dtype=object))]).parents.tolist() == [*parents, ""]
+    with pytest.raises(UserError, match="3 vectors but parents of shape"):
+        make_vector_set(vs.vectors, vs.ages, parents=["", ""])

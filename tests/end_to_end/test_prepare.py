@@ -1,13 +1,10 @@
 """From photographs to a trained model, as a user types it, with files of every kind and a process that is killed."""
 
-import csv
 import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,47 +13,11 @@ import numpy as np
 import pytest
 from drawn_face import draw_face, save
 from PIL import Image
+from terminal import SPLIT, Terminal, draw_people, table
 
 from vec2uage.data import storage
 
-AGES = (1, 2, 3)
-SPLIT = ["split.age_range=[1,3]", "split.heldout_per_age=2"]
 SOURCE = ["source=visage", "source.path=photos", *SPLIT]
-
-
-class Terminal:
-    """A folder to type commands in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"vec2uage.{command}", *arguments],
-            cwd=self.folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(command, *arguments)
-        out, err = process.communicate(timeout=240)
-        assert "Traceback" not in out + err, err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def prepared(self, name: str = "visage") -> Path:
-        return self.folder / "outputs" / "prepared" / name
-
-    def rows(self, name: str = "visage") -> list[dict[str, str]]:
-        return table(self.prepared(name) / "faces.csv")
-
-
-def draw_people(folder: Path, per_age: int = 5) -> None:
-    """Draw `per_age` persons of each age, no two alike."""
-    for seed in range(per_age * len(AGES)):
-        age = AGES[seed % len(AGES)]
-        save(folder / str(age) / f"person_{seed}.png", draw_face(120, seed + 1))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +109,7 @@ def test_two_commands_do_not_write_to_one_folder(terminal: Terminal) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         refused = terminal.run("prepare", *SOURCE)
     assert refused.returncode == 1
-    assert "another vec2uage.prepare is writing to it" in refused.stderr
+    assert "another command is writing to it" in refused.stderr
 
 
 def test_no_pixels_are_kept_unless_asked_for(terminal: Terminal) -> None:
@@ -291,11 +252,6 @@ def test_ctrl_c_ends_cleanly_and_the_command_continues(terminal: Terminal) -> No
     assert process.returncode in (0, 130)
     assert terminal.run(*command).returncode == 0
     assert results(terminal.prepared("stopped")) == results(terminal.prepared())
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def snapshot(folder: Path) -> dict[str, int]:

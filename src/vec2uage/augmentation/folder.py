@@ -55,11 +55,21 @@ def refuse_other_options(folder: Path, how: "ImageAugmentation") -> None:
 
 
 def _changed(augmented: dict[str, Any], how: "ImageAugmentation") -> str:
-    """Name the options that differ, those of single operations by their own keys."""
-    before, now = (dict(options, **options["op"]) for options in (augmented["options"], how.options()))
-    names = [key for key in now if key != "op" and before.get(key) != now[key]]
-    names += [key for key in before if key not in now]
-    return ", ".join(f"augmentation.{'op.' if name in {**before['op'], **now['op']} else ''}{name}" for name in names)
+    """Say which options differ: what they were when the faces were made, and what they are now."""
+    before, now = (_flat(options) for options in (augmented["options"], how.options()))
+    changed = [
+        f"augmentation.{key}: {before.get(key)!r} there, {now.get(key)!r} now"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+    ]
+    return "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+
+
+def _flat(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options by the keys that a user types, and under `op` the order of the operations."""
+    flat = {"combine": options["combine"], "seed": options["seed"], "op": [op["name"] for op in options["op"]]}
+    flat |= {f"keep.{name}": value for name, value in options["keep"].items()}
+    return flat | {f"op.{op['name']}.{name}": value for op in options["op"] for name, value in op.items()}
 
 
 def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) -> VectorSet:
@@ -75,7 +85,7 @@ def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) ->
             "dataset.path=<a folder of vec2uage.prepare>"
         )
     folder = folder_of(prepared, how.name)
-    command = f"python -m vec2uage.augment task=generate path={prepared} augmentation={how.name}"
+    command = how.command(prepared)
     augmented = read_augmented(folder)
     if augmented is None:
         raise UserError(f"{folder}: no augmented faces here; make them with: {command}")

@@ -159,7 +159,10 @@ class RandomContrast(_Enhancement):
 
 @settings
 class RandomErasing(Op):
-    """Puts noise over a rectangle at a random place (Zhong et al. 2017, arXiv:1708.04896)."""
+    """Puts noise over a rectangle at a random place (Zhong et al. 2017, arXiv:1708.04896).
+
+    Augmentor takes its width for its height, so that in a face that is not square it can be cut by the border.
+    """
 
     rectangle_area: Annotated[float, Field(gt=0.1, le=1)]
     """Longest side of the rectangle as a share of the face's side; the shortest is 0.1."""

@@ -36,7 +36,9 @@ def settings_of(prepared: Path, **how: Any) -> PrepareSettings:
     """Return the settings that a set was prepared with; `how` are the store, workers and device to use now."""
     description = read_description(prepared)
     if description is None or "options" not in description:
-        raise UserError(f"{prepared}: no readable {DESCRIPTION} in this folder, so it is not complete: {AGAIN}")
+        raise UserError(
+            f"{prepared}: no folder that vec2uage.prepare wrote, or not a complete one: no readable {DESCRIPTION} in it"
+        )
     options = description["options"] | how | {"overwrite": False, "output": ""}
     try:
         return from_config(OmegaConf.create(options))

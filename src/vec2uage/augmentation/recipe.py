@@ -34,7 +34,7 @@ class Recipe:
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that change with whatever changes an augmented face, the versions of the libraries included."""
-        described = [described_ops(self.ops), list(dict(self.ops)), self.combine, self.seed]
+        described = [described_ops(self.ops), self.combine, self.seed]
         libraries = [version("Augmentor"), version("pillow"), version("numpy")]
         return hashlib.sha256(json.dumps([described, libraries]).encode()).hexdigest()[:16]
 
@@ -54,11 +54,11 @@ class Recipe:
         """
         from PIL import Image
 
-        picture = Image.fromarray(image)
+        picture, names, operations = Image.fromarray(image), self.happening(face, number), self._operations
         with global_rng(self.seed, "augmentation", face, str(number)):
-            for name in self.happening(face, number):
+            for name in names:
                 try:
-                    picture = self._operations[name].perform_operation([picture])[0].convert("RGB")
+                    picture = operations[name].perform_operation([picture])[0].convert("RGB")
                 except Exception as error:
                     raise UserError(
                         f"augmentation.op.{name} fails on a face of {image.shape[1]}x{image.shape[0]} pixels "
@@ -71,6 +71,6 @@ class Recipe:
         return {name: op.operation() for name, op in self.ops}
 
 
-def described_ops(ops: Ops) -> dict[str, dict[str, Any]]:
-    """Return operations and their options as JSON holds them."""
-    return {name: {"op": type(op).__name__, **asdict(op)} for name, op in ops}
+def described_ops(ops: Ops) -> list[dict[str, Any]]:
+    """Return operations with their names and options, in order, as JSON holds them."""
+    return [{"name": name, "op": type(op).__name__, **asdict(op)} for name, op in ops]

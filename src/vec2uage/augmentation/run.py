@@ -68,10 +68,12 @@ def prepare_and_augment(cfg: DictConfig) -> int:
     Raises UserError as `faces.prepare.prepare` and `generate_in` do; wrong options of either before any work.
     """
     settings, augmentation = prepare_settings(cfg)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if augmentation is not None and not settings.overwrite:
+        refuse_other_options(folder_of(folder, augmentation.name), augmentation)
     code = prepare(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]))
     if augmentation is None or code == cli.INTERRUPTED:
         return code
-    folder = Path(HydraConfig.get().runtime.output_dir)
     with cli.interruptible() as stop:
         try:
             return generate_in(folder, augmentation, settings, settings.overwrite, stop) or code

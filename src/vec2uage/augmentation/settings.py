@@ -41,7 +41,15 @@ class ImageAugmentation:
     @field_validator("op", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        return tuple(value.items()) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        if unknown := [name for name, op in value.items() if not isinstance(op, Op)]:
+            known = ", ".join(name for name in value if name not in unknown)
+            raise ValueError(
+                f"{unknown[0]} is no operation of this augmentation ({known}), and a new one needs a _target_, such as "
+                "vec2uage.augmentation.ops.Rotation"
+            )
+        return tuple(value.items())
 
     @model_validator(mode="after")
     def _something_happens(self) -> "ImageAugmentation":
@@ -59,6 +67,13 @@ class ImageAugmentation:
         made = {"op": described_ops(self.op), "combine": self.combine, "keep": asdict(self.keep), "seed": self.seed}
         plain: dict[str, Any] = json.loads(json.dumps(made))  # tuples become lists, as in a file
         return plain
+
+    def command(self, prepared: Path) -> str:
+        """Return the command that makes the faces; options of `augmentation` that were set belong to it, too."""
+        return (
+            f"python -m vec2uage.augment task=generate path={prepared} augmentation={self.name} "
+            f"augmentation.train_per_age={self.train_per_age}"
+        )
 
     def apply(self, train: VectorSet) -> VectorSet:
         """Return exactly `train_per_age` rows of every whole age: its photographed faces, then augmented ones.
@@ -86,7 +101,7 @@ class ImageAugmentation:
         if short:
             raise UserError(
                 f"augmentation.train_per_age = {self.train_per_age}: too few faces were made in {self.folder} "
-                f"({', '.join(short[:3])}): lower it, or run vec2uage.augment again with the same value"
+                f"({', '.join(short[:3])}): lower it, or make more with: {self.command(Path(self.folder))}"
             )
         originals = train.take(np.sort(np.concatenate(chosen)))
         return concatenate([originals, children.take(np.concatenate(chosen_children))])

@@ -80,15 +80,14 @@ def from_config(cfg: DictConfig) -> AugmentSettings:
     problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
     refuse(problems)
     values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
-    settings = AugmentSettings(
-        **values,
-        augmentation=check_augmentation(plain["augmentation"], problems),
-        detector=check_group(plain["detector"], "detector", Detector, problems),
-        crop=check_settings(Crop, plain["crop"], "crop", problems),
-        embedder=check_group(plain["embedder"], "embedder", Embedder, problems),
-    )
+    values |= {
+        "augmentation": check_augmentation(plain["augmentation"], problems),
+        "detector": check_group(plain["detector"], "detector", Detector, problems),
+        "crop": check_settings(Crop, plain["crop"], "crop", problems),
+        "embedder": check_group(plain["embedder"], "embedder", Embedder, problems),
+    }
     refuse(problems)
-    return settings
+    return AugmentSettings(**values)
 
 
 def check_augmentation(values: Any, problems: list[str]) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,10 +38,16 @@ def job_name(number: int, swept: str) -> str:
     return f"{number:03d}_{_short(swept)}" if swept else f"{number:03d}"
 
 
+def sweep_name() -> str:
+    """Name a sweep's folder after the command line: the same for all jobs, whose own options differ."""
+    return folder_name([argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")])
+
+
 def register_resolvers() -> None:
-    """Make `${run_name:...}` and `${job_name:...}` available to conf/."""
+    """Make `${run_name:...}`, `${job_name:...}` and `${sweep_name:}` available to conf/."""
     OmegaConf.register_new_resolver("run_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,111 @@
+"""Drawn faces of several ages, embedded as their mean colour, so that every cosine can be foreseen."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_face import draw_face, save
+from hydra import compose, initialize_config_dir
+from toys import Halves, MeanColour
+
+from vec2uage.augmentation.children import Parent, Studio
+from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.spec import from_config
+from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.data.vectorset import VectorSet, make_vector_set
+from vec2uage.faces.crop import Crop
+from vec2uage.faces.quality import NoQuality
+from vec2uage.faces.records import Face
+from vec2uage.faces.store import open_store
+from vec2uage.faces.worker import Extraction
+
+SIDE = 40
+HOW = Extraction(
+    detector=Halves(),
+    faces="largest",
+    crop=Crop(size=SIDE, margin=0.0),
+    quality=NoQuality(),
+    embedder=MeanColour(),
+    max_pixels=10_000,
+    keep_crops=None,
+)
+
+
+@pytest.fixture(scope="session")
+def face() -> np.ndarray:
+    """A drawn face, read-only, as those of a worker may be."""
+    drawn = draw_face(100)
+    drawn.flags.writeable = False
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., ImageAugmentation]:
+    """Compose the config group `augmentation` as the command line does, and check it."""
+
+    def make(choice: str, *overrides: str) -> ImageAugmentation:
+        register_resolvers()
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            cfg = compose("augment", ["path=faces", f"augmentation={choice}", *overrides])
+        return from_config(cfg).augmentation
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def family() -> Callable[..., dict[str, Parent]]:
+    """Save a drawn face for each age in a folder and return them by name, as if they had been prepared."""
+
+    def make(folder: Path, ages: Sequence[float]) -> dict[str, Parent]:
+        parents = {}
+        for seed, age in enumerate(ages):
+            # of warm light, so that grey is another direction than their mean colour
+            pixels = (draw_face(SIDE, seed) * np.array([1, 0.6, 0.1 + 0.03 * (seed % 10)])).astype(np.uint8)
+            path = save(folder / f"{seed}.png", pixels)
+            parents[path.name] = Parent(
+                name=path.name,
+                age=age,
+                path=path,
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                face=Face(0, 0, SIDE, SIDE, 1.0, "hog"),
+                vector=2 * pixels.reshape(-1, 3).mean(0, dtype=np.float32),
+            )
+        return parents
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[..., VectorSet]:
+    """Return photographed faces as the training rows that they are."""
+
+    def make(parents: Sequence[Parent]) -> VectorSet:
+        return make_vector_set(
+            np.stack([parent.vector for parent in parents]),
+            [parent.age for parent in parents],
+            names=[parent.name for parent in parents],
+            subjects=[f"person {parent.name}" for parent in parents],
+            source="drawn",
+            gender=["female"] * len(parents),
+            encoder=HOW.embedder.fingerprint(),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def studio_in() -> Callable[..., Any]:
+    """Open a studio whose store lies in a folder."""
+
+    @contextmanager
+    def make(folder: Path, workers: int = 1, stop: Event | None = None) -> Iterator[Studio]:
+        path = folder / "store.sqlite"
+        with open_store(path) as store:
+            yield Studio(HOW, store, path, workers, "cpu", stop or Event())
+
+    return make

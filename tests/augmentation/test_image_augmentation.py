@@ -1,0 +1,185 @@
+"""Training takes exactly what it asks for from the faces that were made, and refuses faces of anything else."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vec2uage.augmentation.folder import folder_of, refuse_other_options
+from vec2uage.augmentation.generate import generate
+from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.written import write_generated
+from vec2uage.base.atomic import write_json
+from vec2uage.base.errors import UserError
+from vec2uage.data import storage
+from vec2uage.data.balance import Balance
+from vec2uage.data.prepared import DESCRIPTION
+from vec2uage.data.vectorset import VectorSet
+
+AGES = [1.0, 1.5, 1.9, 2.0, *[3.25] * 14]
+MOST = 9
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, family: Any, rows_of: Any, studio_in: Any, composed: Any
+) -> tuple[ImageAugmentation, VectorSet]:
+    """A set whose ages were filled, and its training rows."""
+    folder = tmp_path_factory.mktemp("set")
+    parents = family(folder / "photos", AGES)
+    train = rows_of(list(parents.values()))
+    augmentation = replace(composed("published", f"augmentation.train_per_age={MOST}"), folder=str(folder))
+    write_json(folder / DESCRIPTION, {"fingerprint": train.fingerprint()})
+    output = folder_of(folder, augmentation.name)
+    output.mkdir(parents=True)
+    with studio_in(folder) as studio:
+        generated = generate(augmentation, train, parents, studio, output, None)
+        write_generated(generated, augmentation, train, studio, output, folder, None)
+    return augmentation, train
+
+
+@pytest.fixture
+def copied(made: tuple[ImageAugmentation, VectorSet], tmp_path: Path) -> tuple[ImageAugmentation, VectorSet, Path]:
+    """The same in a folder that a test may damage."""
+    augmentation, train = made
+    shutil.copytree(str(augmentation.folder), tmp_path / "set")
+    return replace(augmentation, folder=str(tmp_path / "set")), train, tmp_path / "set"
+
+
+def children_of(vs: VectorSet, age: int) -> list[str]:
+    return vs.names[(vs.parents != "") & (np.floor(vs.ages) == age)].tolist()
+
+
+@given(wanted=st.integers(1, MOST))
+def test_every_age_gets_exactly_its_rows_photographed_ones_first(
+    made: tuple[ImageAugmentation, VectorSet], wanted: int
+) -> None:
+    augmentation, train = made
+    applied = replace(augmentation, train_per_age=wanted).apply(train)
+    assert Counter(np.floor(applied.ages).tolist()) == {1: wanted, 2: wanted, 3: wanted}
+    assert len(set(applied.names)) == len(applied)
+    balanced = Balance(train_per_age=wanted, seed=augmentation.seed).apply(train)
+    photographed = applied.names[applied.parents == ""].tolist()
+    assert photographed == [name for name in balanced.names if "#" not in name]
+    assert applied.names[: len(photographed)].tolist() == photographed
+    every = augmentation.apply(train)
+    for age in (1, 2, 3):
+        some = children_of(applied, age)
+        assert some == children_of(every, age)[: len(some)]
+
+
+def test_an_augmented_face_has_the_age_and_person_of_its_parent(made: tuple[ImageAugmentation, VectorSet]) -> None:
+    augmentation, train = made
+    applied = augmentation.apply(train)
+    row = {name: number for number, name in enumerate(train.names)}
+    children = applied.take(applied.parents != "")
+    of_parents = train.take(np.array([row[parent] for parent in children.parents]))
+    for column in ("ages", "subjects", "source", "gender"):
+        assert getattr(children, column).tolist() == getattr(of_parents, column).tolist()
+    assert applied.encoder == train.encoder
+    whole = augmentation.apply(replace(train, ages=np.floor(train.ages)))
+    assert set(whole.ages.tolist()) == {1, 2, 3}
+    assert whole.names.tolist() == applied.names.tolist()
+
+
+@given(rows=st.sets(st.integers(0, len(AGES) - 1), min_size=1))
+@settings(max_examples=30)
+def test_faces_of_left_out_parents_are_never_used(made: tuple[ImageAugmentation, VectorSet], rows: set[int]) -> None:
+    augmentation, train = made
+    some = train.take(np.array(sorted(rows)))
+    four = replace(augmentation, train_per_age=4)
+    every = storage.load(folder_of(Path(str(augmentation.folder)), augmentation.name) / "train.arrow")
+    usable = every.take(np.isin(every.names, some.names) | np.isin(every.parents, some.names))
+    if min(Counter(np.floor(usable.ages).tolist()).values()) < 4:
+        with pytest.raises(UserError, match="too few faces were made"):
+            four.apply(some)
+        return
+    applied = four.apply(some)
+    assert {*applied.parents.tolist()} - {""} <= {*some.names.tolist()}
+    assert set(Counter(np.floor(applied.ages).tolist()).values()) == {4}
+
+
+def test_more_than_was_made_is_refused(made: tuple[ImageAugmentation, VectorSet]) -> None:
+    augmentation, train = made
+    with pytest.raises(UserError, match=r"train_per_age = 10: too few faces .*\(age 1 has 9, age 2 has 9\): lower it"):
+        replace(augmentation, train_per_age=10).apply(train)
+
+
+def test_without_a_prepared_set_or_its_faces_the_sentence_says_what_to_do(
+    made: tuple[ImageAugmentation, VectorSet], tmp_path: Path
+) -> None:
+    augmentation, train = made
+    with pytest.raises(UserError, match="augmentation=published needs the faces of photographs: take dataset=prepared"):
+        replace(augmentation, folder=None).apply(train)
+    with pytest.raises(UserError, match=r"no dataset\.json in this folder"):
+        replace(augmentation, folder=str(tmp_path)).apply(train)
+    with pytest.raises(UserError, match=r"no augmented faces here; make them with: .*augmentation=mine"):
+        replace(augmentation, name="mine").apply(train)
+
+
+def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[ImageAugmentation, VectorSet, Path]) -> None:
+    augmentation, train, folder = copied
+    write_json(folder / DESCRIPTION, {"fingerprint": "other"})
+    with pytest.raises(UserError, match=r"before it was prepared anew; run: python -m vec2uage.augment task=generate"):
+        augmentation.apply(train)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["augmentation.op.rotation.angle=6"], r"\(augmentation\.op\.rotation\.angle: 5 there, 6 now\)"),
+        (["augmentation.seed=1"], r"\(augmentation\.seed: 0 there, 1 now\)"),
+        (["augmentation.combine=one"], r"\(augmentation\.combine: 'all' there, 'one' now\)"),
+        (["augmentation.keep.threshold=0.5"], r"\(augmentation\.keep\.threshold: 0\.6 there, 0\.5 now\)"),
+        (["~augmentation.op.flip"], r"\(augmentation\.op: \['flip', "),
+    ],
+)
+def test_faces_of_other_options_are_refused_with_the_options(
+    made: tuple[ImageAugmentation, VectorSet], composed: Any, overrides: list[str], named: str
+) -> None:
+    augmentation, train = made
+    other = replace(composed("published", *overrides), folder=augmentation.folder)
+    with pytest.raises(UserError, match=f"made with other options than these {named}"):
+        other.apply(train)
+
+
+def test_faces_of_another_order_of_operations_are_refused(made: tuple[ImageAugmentation, VectorSet]) -> None:
+    augmentation, train = made
+    other = replace(augmentation, op=augmentation.op[::-1])
+    assert other.recipe.fingerprint != augmentation.recipe.fingerprint
+    with pytest.raises(UserError, match="made with other options"):
+        other.apply(train)
+
+
+def test_an_operation_may_be_named_like_an_option(made: tuple[ImageAugmentation, VectorSet], tmp_path: Path) -> None:
+    augmentation, _ = made
+    named = replace(augmentation, op=(("seed", augmentation.op[0][1]),))
+    write_json(tmp_path / "augmented.json", {"options": named.options()})
+    refuse_other_options(tmp_path, named)
+    with pytest.raises(UserError, match=r"\(augmentation\.seed: 0 there, 1 now\)"):
+        refuse_other_options(tmp_path, replace(named, seed=1))
+
+
+def test_damaged_files_are_refused(copied: tuple[ImageAugmentation, VectorSet, Path]) -> None:
+    augmentation, train, folder = copied
+    file = folder_of(folder, augmentation.name) / "train.arrow"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"train\.arrow: missing or not the file that augmented\.json describes"):
+        augmentation.apply(train)
+    file.unlink()
+    with pytest.raises(UserError, match=r"train\.arrow: missing or not the file"):
+        augmentation.apply(train)
+
+
+def test_an_augmentation_in_which_nothing_happens_is_refused(composed: Any) -> None:
+    never = [f"augmentation.op.{name}.probability=0" for name, _ in composed("published").op]
+    with pytest.raises(UserError, match="augmentation: no operation has a probability above 0"):
+        composed("published", *never)
