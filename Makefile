@@ -27,6 +27,7 @@ bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle m
 	$(BIN)/python -m benchmarks.overheads
 	$(BIN)/python -m benchmarks.embedding $(FACES)
 	$(BIN)/python -m benchmarks.preparing $(FACES)
+	$(BIN)/python -m benchmarks.augmenting $(FACES)
 
 clean:  ## remove .venv, caches and builds; outputs/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

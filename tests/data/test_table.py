@@ -14,6 +14,7 @@ from vec2uage.data.readers import read
 
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 7
 TEXTS = {"name": ["a", "b", "ü"], "subject": ["p", "p", ""], "gender": ["M", "female", ""], "source": ["x", "x", "y"]}
+TEXTS["parent"] = ["", "a", ""]
 ELEMENTS = {"v0": VECTORS[:, 0], "v1": VECTORS[:, 1]}
 
 
@@ -47,6 +48,7 @@ def test_every_column_is_read(file):
     assert vs.subjects.tolist() == ["p", "p", ""]
     assert vs.gender.tolist() == ["male", "female", ""]
     assert vs.source.tolist() == ["x", "x", "y"]
+    assert vs.parents.tolist() == ["", "a", ""]
     assert vs.encoder == "facenet"
 
 

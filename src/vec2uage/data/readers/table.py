@@ -17,13 +17,13 @@ from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
 log = logging.getLogger(__name__)
 
 LISTS = ("vector", "embedding")
-TEXTS = {"name": "names", "subject": "subjects", "gender": "gender", "source": "source"}
+TEXTS = {"name": "names", "subject": "subjects", "gender": "gender", "source": "source", "parent": "parents"}
 GENDERS = {"": "", "m": "male", "male": "male", "f": "female", "female": "female"}
 ELEMENT = re.compile(r"v\d+")
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
-    """Read a table with the column `age` (years), optionally `name`, `subject`, `gender` and `source`, and vectors.
+    """Read a table with the column `age` (years), optionally `name`, `subject`, `gender`, `source`, `parent`, and vectors.
 
     A vector is one list in the column `vector` or `embedding` (Parquet), or it lies in columns `v0`, `v1`, ...
     Genders are male, female, m, f or empty, in any case. The encoder is `encoder` or, in Parquet, the schema's
