@@ -20,7 +20,8 @@ def entry(cfg: DictConfig) -> None:
     from vec2uage.augmentation.run import run
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        run(cfg)
+        if run(cfg) == cli.INTERRUPTED:
+            raise KeyboardInterrupt  # ends the sweep, not this job alone
         return
     try:
         code = run(cfg)

@@ -20,7 +20,8 @@ def entry(cfg: DictConfig) -> None:
     from vec2uage.augmentation.run import prepare_and_augment
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        prepare_and_augment(cfg)
+        if prepare_and_augment(cfg) == cli.INTERRUPTED:
+            raise KeyboardInterrupt  # ends the sweep, not this job alone
         return
     try:
         code = prepare_and_augment(cfg)

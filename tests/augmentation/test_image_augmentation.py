@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vec2uage.augmentation.folder import folder_of, refuse_other_options
+from vec2uage.augmentation.folder import KEYS, folder_of, read_augmented, read_children, refuse_other_options
 from vec2uage.augmentation.generate import generate
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.written import write_generated
@@ -119,7 +119,9 @@ def test_without_a_prepared_set_or_its_faces_the_sentence_says_what_to_do(
         replace(augmentation, folder=None).apply(train)
     with pytest.raises(UserError, match=r"no dataset\.json in this folder"):
         replace(augmentation, folder=str(tmp_path)).apply(train)
-    with pytest.raises(UserError, match=r"no augmented faces here; make them with: .*augmentation=mine"):
+    with pytest.raises(
+        UserError, match=r"no augmented faces here; make them with: python -m vec2uage.augment task=generate path="
+    ):
         replace(augmentation, name="mine").apply(train)
 
 
@@ -160,7 +162,7 @@ def test_faces_of_another_order_of_operations_are_refused(made: tuple[ImageAugme
 def test_an_operation_may_be_named_like_an_option(made: tuple[ImageAugmentation, VectorSet], tmp_path: Path) -> None:
     augmentation, _ = made
     named = replace(augmentation, op=(("seed", augmentation.op[0][1]),))
-    write_json(tmp_path / "augmented.json", {"options": named.options()})
+    write_json(tmp_path / "augmented.json", dict.fromkeys(KEYS) | {"options": named.options()})
     refuse_other_options(tmp_path, named)
     with pytest.raises(UserError, match=r"\(augmentation\.seed: 0 there, 1 now\)"):
         refuse_other_options(tmp_path, replace(named, seed=1))
@@ -183,3 +185,21 @@ def test_an_augmentation_in_which_nothing_happens_is_refused(composed: Any) -> N
     never = [f"augmentation.op.{name}.probability=0" for name, _ in composed("published").op]
     with pytest.raises(UserError, match="augmentation: no operation has a probability above 0"):
         composed("published", *never)
+
+
+def test_faces_that_are_training_rows_already_are_not_taken_twice(
+    copied: tuple[ImageAugmentation, VectorSet, Path],
+) -> None:
+    augmentation, train, folder = copied
+    file = folder_of(folder, augmentation.name) / "train.arrow"
+    whole = storage.load(file)
+    merged = whole.take(np.arange(len(train) + 2))  # a set that holds two augmented faces among its own rows
+    names = replace(augmentation, train_per_age=1).apply(merged).names
+    assert len(set(names)) == len(names)
+    children = read_children(folder, augmentation, merged)
+    assert set(children.names).isdisjoint(merged.names)
+
+
+def test_what_says_too_little_is_no_description(tmp_path: Path) -> None:
+    write_json(tmp_path / "augmented.json", {})
+    assert read_augmented(tmp_path) is None

@@ -147,3 +147,12 @@ def test_an_operation_that_fails_is_named(face: np.ndarray) -> None:
 def test_every_seed_draws_a_face(real: Recipe, face: np.ndarray, seed: int, number: int) -> None:
     made = replace(real, seed=seed)
     assert made.draw(face, "a", number).shape == face.shape
+
+
+def test_a_class_of_ones_own_with_the_same_name_is_another_operation() -> None:
+    class Rotation(ops.Rotation):
+        pass
+
+    own = Recipe((("rotation", Rotation(probability=1.0, angle=5)),), "all", 0)
+    ours = Recipe((("rotation", ops.Rotation(probability=1.0, angle=5)),), "all", 0)
+    assert own.fingerprint != ours.fingerprint

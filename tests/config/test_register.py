@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vec2uage.config.register import conf_dir, folder_name, job_name
+from vec2uage.config.register import conf_dir, folder_name, job_name, sweep_name
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 KEYS = st.builds(
@@ -59,3 +60,8 @@ def test_how_to_run_takes_no_part_in_the_name() -> None:
 
 def test_conf_lies_where_the_entry_looks_for_it() -> None:
     assert (Path(conf_dir()) / "train.yaml").is_file()
+
+
+def test_a_sweep_is_named_after_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["augment", "-m", "--config-dir", "mine", "path=some/face.jpg", "draws=1,2"])
+    assert sweep_name().startswith("path=face,draws=1,2")

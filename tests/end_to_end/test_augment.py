@@ -209,6 +209,7 @@ def test_the_same_analysis_without_any_earlier_result_is_the_same_to_the_byte(
         assert (terminal.folder / "again" / name).read_bytes() == (terminal.folder / "analysis" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_operation_of_ones_own_is_analysed_with_the_others(terminal: Terminal) -> None:
     done = terminal.run("augment", *KNOWN, SHEAR, "hydra.run.dir=shear")
     assert done.returncode == 0, done.stderr
@@ -243,6 +244,7 @@ def test_a_preset_of_ones_own_is_analysed_on_the_training_faces_of_a_set(termina
     assert float(bands["1-2"]["mean"]) == pytest.approx(young, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_folder_for_each_job_and_one_table_above_them(terminal: Terminal) -> None:
     done = terminal.run("augment", "-m", *KNOWN, "augmentation.op.rotation.angle=5,25")
     assert done.returncode == 0, done.stderr
@@ -333,6 +335,7 @@ def test_the_same_prepare_again_finds_nothing_new_and_writes_nothing(terminal: T
     assert stamps(terminal.prepared()) == before
 
 
+@pytest.mark.slow
 def test_faces_depend_on_no_process_and_no_command(terminal: Terminal, copy: Path) -> None:
     shutil.rmtree(copy / "augmented")
     done = terminal.run(
@@ -345,6 +348,7 @@ def test_faces_depend_on_no_process_and_no_command(terminal: Terminal, copy: Pat
     assert len(made) == 2 + 15  # train.arrow, children.csv and a picture of every child
 
 
+@pytest.mark.slow
 def test_other_options_need_another_name_or_overwrite(terminal: Terminal, copy: Path) -> None:
     before = stamps(copy)
     command = ["prepare", *SOURCE, *PICTURED, "augmentation.seed=1", "output=outputs/prepared/copy"]
@@ -367,6 +371,7 @@ def test_other_options_need_another_name_or_overwrite(terminal: Terminal, copy: 
     assert len(pictures(augmented(copy)) - then.keys()) == 15
 
 
+@pytest.mark.slow
 def test_pictures_that_are_no_longer_wanted_do_not_stay_behind(terminal: Terminal, copy: Path) -> None:
     done = terminal.run("augment", "task=generate", "path=outputs/prepared/copy", *PUBLISHED)
     assert done.returncode == 0, done.stderr
@@ -416,7 +421,7 @@ LACKING = {
     ),
     "none made": (
         [*SET, "augmentation=table1"],
-        ["python -m vec2uage.augment task=generate path=outputs/prepared/visage augmentation=table1"],
+        ["python -m vec2uage.augment task=generate path=outputs/prepared/visage with these options of augmentation"],
     ),
     "too few": (
         [*SET, "augmentation=published", f"augmentation.train_per_age={PER_AGE + 1}"],
@@ -443,6 +448,7 @@ def test_training_says_which_command_makes_the_faces_it_lacks(lacking: dict[str,
         assert message in lacking[name]
 
 
+@pytest.mark.slow
 def test_children_stay_on_the_side_of_their_parents_when_their_file_is_divided(terminal: Terminal) -> None:
     path = augmented(terminal.prepared()) / "train.arrow"
     done = terminal.run(
@@ -477,6 +483,7 @@ def views(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count}
     return how.embedder.open("cpu")(np.stack(drawn))
 
 
+@pytest.mark.slow
 def test_a_prediction_is_the_mean_over_a_face_and_its_augmented_selves(terminal: Terminal, run: str) -> None:
     from vec2uage.training.checkpoint import load
 

@@ -17,16 +17,16 @@ from vec2uage.augmentation.recipe import Ops, Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.data.similarity import cosine
 
-# Table 1 of the paper: FaceNet's cosine between FG-NET's 082A21 and one augmentation of it, by operation.
+# Table 1 of the paper: FaceNet's cosine between FG-NET's 082A21 and one augmentation of it, by operation and options.
 TABLE_1 = {
-    "flip": 0.8599,
-    "brightness": 0.6845,
-    "rotation": 0.6656,
-    "random_zoom": 0.7856,
-    "random_distortion": 0.8728,
-    "random_colour": 0.5609,
-    "random_contrast": 0.3341,
-    "random_erasing": 0.9837,
+    ("flip", "direction=horizontal"): 0.8599,
+    ("brightness", "min_factor=2 max_factor=2"): 0.6845,
+    ("rotation", "angle=25"): 0.6656,
+    ("random_zoom", "min_factor=1 max_factor=2"): 0.7856,
+    ("random_distortion", "grid_width=10 grid_height=10 magnitude=8"): 0.8728,
+    ("random_colour", "min_factor=2 max_factor=2"): 0.5609,
+    ("random_contrast", "min_factor=5 max_factor=5"): 0.3341,
+    ("random_erasing", "rectangle_area=0.2"): 0.9837,
 }
 TOGETHER = {"all": "all in order", "one": "one of them"}
 ALL_AGES = "all"

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,8 +22,9 @@ from vec2uage.faces.crop import crop
 from vec2uage.faces.embedders.base import Embed
 from vec2uage.faces.extract import Interrupted
 from vec2uage.faces.image import decode
-from vec2uage.faces.records import Face
-from vec2uage.faces.store import Store
+from vec2uage.faces.pool import processes
+from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.store import Store, open_store
 from vec2uage.faces.worker import Extraction
 
 _TOGETHER = 8  # children of one parent that are drawn in one task: the photograph is decoded once for them
@@ -99,6 +102,16 @@ class Studio:
         return pictures.folder / age / f"{child.parent.sha256[:32]}_{made}_{child.number}.jpg"
 
 
+@contextmanager
+def open_studio(
+    how: Extraction, store: str, workers: int | Literal["auto"], device: str, stop: Event
+) -> Iterator[Studio]:
+    """Open the store and keep at hand what it takes to make augmented faces."""
+    path = Path(store)
+    with open_store(path) as opened:
+        yield Studio(how, opened, path, processes(workers), device, stop)
+
+
 @dataclass(frozen=True)
 class _Task:
     """Children of one parent and one recipe: their numbers, and the files that their pictures go to, if any."""
@@ -143,6 +156,8 @@ def is_missing(child: Child, studio: Studio, pictures: Pictures | None) -> bool:
 def _make(missing: Sequence[Child], studio: Studio, pictures: Pictures | None) -> None:
     """Draw and embed children; each vector goes to the store as soon as it is made."""
     tasks, of_task = _tasks(missing, studio, pictures)
+    # where only the picture is missing, the vector stays the one that others may have read
+    embedded = {id(child) for child in missing if pictures is not None and studio.vector(child) is not None}
     batch: list[tuple[Child, np.ndarray]] = []
 
     def flush(least: int) -> None:
@@ -161,7 +176,7 @@ def _make(missing: Sequence[Child], studio: Studio, pictures: Pictures | None) -
             wanted = of_task[task.identity, task.recipe.fingerprint, task.numbers]
             if prepared is None:
                 raise UserError(f"{task.path}: the process that augmented it was killed (out of memory?)")
-            batch += zip(wanted, prepared, strict=True)
+            batch += [pair for pair in zip(wanted, prepared, strict=True) if id(pair[0]) not in embedded]
             flush(size)
             progress.advance(len(wanted))
         flush(1)
@@ -223,7 +238,11 @@ def draw(task: _Task) -> list[np.ndarray]:
     prepared = []
     for position, number in enumerate(task.numbers):
         drawn = task.recipe.draw(face, task.identity, number)
-        prepared.append(_how.embedder.prepare(drawn))
+        try:
+            prepared.append(_how.embedder.prepare(drawn))
+        except Refused as refused:
+            names = ", ".join(task.recipe.happening(task.identity, number))
+            raise UserError(f"{task.path} cannot be embedded after {names}: {refused.reason}: change them") from None
         if task.files:
             with replacing(task.files[position]) as temporary:
                 Image.fromarray(drawn).save(temporary, quality=task.quality)

@@ -4,7 +4,6 @@
 `children.csv` (what was done to which face), `images/` where they are kept, and, written last, `augmented.json`.
 """
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vec2uage.base import cli
 from vec2uage.base.errors import UserError
+from vec2uage.base.provenance import file_sha256
+from vec2uage.config.differences import differences
 from vec2uage.data.assemble import read_description
 from vec2uage.data.prepared import DESCRIPTION
 from vec2uage.data.readers import read
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from vec2uage.augmentation.settings import ImageAugmentation
 
 AUGMENTED = "augmented.json"
+KEYS = {
+    *("name", "set", "options", "train_per_age", "images", "operations", "photographed", "augmented"),
+    *("dropped_by_rule", "missing", "mean_cosine", "sha256", "children_sha256", "recipe", "code"),
+}
+"""What augmented.json says at least; a file that lacks any is of another version, or damaged."""
 
 
 def folder_of(prepared: Path, name: str) -> Path:
@@ -35,13 +42,7 @@ def read_augmented(folder: Path) -> dict[str, Any] | None:
         found = json.loads((folder / AUGMENTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return found if isinstance(found, dict) and found.keys() >= KEYS else None
 
 
 def refuse_other_options(folder: Path, how: "ImageAugmentation") -> None:
@@ -57,12 +58,7 @@ def refuse_other_options(folder: Path, how: "ImageAugmentation") -> None:
 def _changed(augmented: dict[str, Any], how: "ImageAugmentation") -> str:
     """Say which options differ: what they were when the faces were made, and what they are now."""
     before, now = (_flat(options) for options in (augmented["options"], how.options()))
-    changed = [
-        f"augmentation.{key}: {before.get(key)!r} there, {now.get(key)!r} now"
-        for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key)
-    ]
-    return "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return differences(before, now, "augmentation.")
 
 
 def _flat(options: dict[str, Any]) -> dict[str, Any]:
@@ -85,22 +81,26 @@ def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) ->
             "dataset.path=<a folder of vec2uage.prepare>"
         )
     folder = folder_of(prepared, how.name)
-    command = how.command(prepared)
+    again = (
+        f"python -m vec2uage.augment task=generate {cli.option('path', prepared)} with these options of augmentation"
+    )
     augmented = read_augmented(folder)
     if augmented is None:
-        raise UserError(f"{folder}: no augmented faces here; make them with: {command}")
+        raise UserError(f"{folder}: no augmented faces here; make them with: {again}")
     if augmented["set"] != description["fingerprint"]:
-        raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {command}")
+        raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {again}")
     if changed := _changed(augmented, how):
         raise UserError(
             f"{folder}: made with other options than these ({changed}): run vec2uage.augment with the same ones, "
             "under an augmentation.name of their own"
         )
     file = folder / "train.arrow"
-    if not file.is_file() or sha256(file) != augmented["sha256"]:
-        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {command}")
+    if not file.is_file() or file_sha256(file) != augmented["sha256"]:
+        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {again}")
     vs = read(file)
     row = {name: number for number, name in enumerate(train.names)}
-    children = vs.take(np.array([parent in row for parent in vs.parents], dtype=bool))
+    # a set may be made of the faces of another one: those are rows of `train` already
+    new = [parent in row and name not in row for name, parent in zip(vs.names, vs.parents, strict=True)]
+    children = vs.take(np.array(new, dtype=bool))
     ages = train.ages[np.array([row[parent] for parent in children.parents], dtype=np.int64)]
     return replace(children, ages=ages)

@@ -23,7 +23,7 @@ from vec2uage.augmentation.recipe import Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
 from vec2uage.data.balance import in_turn
-from vec2uage.data.similarity import cosine
+from vec2uage.data.similarity import cosine_of
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.crop import crop
 from vec2uage.faces.image import decode
@@ -75,9 +75,9 @@ def generate(
     `output` is the folder that their vectors will be written to. Raises UserError where an age has no photograph to
     augment, all operations are dropped, or the disk is too small, and Interrupted.
     """
-    recipe, analysis = _chosen(augmentation, train, parents, studio)
     fillings = _fillings(augmentation, train, parents)
-    checked = False
+    recipe, analysis = _chosen(augmentation, train, parents, studio) if fillings else (augmentation.recipe, [])
+    row = {name: number for number, name in enumerate(train.names)}
     by_sample = augmentation.keep.level == "sample" and augmentation.keep.rule != "all"
     while any(filling.missing and filling.left for filling in fillings):
         drawn = [
@@ -85,12 +85,12 @@ def generate(
             for filling in fillings
             for parent, number in islice(filling.turns, min(filling.missing, filling.left))
         ]
-        if not checked:
-            wanted = [child for _, child in drawn if is_missing(child, studio, pictures)]
-            check_disk(wanted, len(train) + len(drawn), studio, output, pictures)
-            checked = True
-        vectors = vectors_of([child for _, child in drawn], studio, pictures)
-        cosines = cosine(np.stack([child.parent.vector for _, child in drawn]), vectors)
+        children = [child for _, child in drawn]
+        check_disk(children, len(train) + len(drawn), studio, output, pictures)
+        # what may be dropped gets its picture when it is known to be kept
+        vectors = vectors_of(children, studio, None if by_sample else pictures)
+        before = np.array([row[child.parent.name] for child in children], dtype=np.int64)
+        cosines = cosine_of(train.vectors, vectors, before, np.arange(len(children)))
         good = augmentation.keep.kept(cosines) if by_sample else np.ones(len(drawn), dtype=bool)
         for (filling, child), similarity, kept in zip(drawn, cosines.tolist(), good.tolist(), strict=True):
             filling.left -= 1
@@ -100,9 +100,12 @@ def generate(
             filling.missing -= 1
             filling.children.append(child)
             filling.cosines.append(similarity)
+    kept_children = [child for filling in fillings for child in filling.children]
+    if by_sample and pictures is not None:
+        vectors_of(kept_children, studio, pictures)
     return Generated(
         recipe=recipe,
-        children=[child for filling in fillings for child in filling.children],
+        children=kept_children,
         cosines=np.array([value for filling in fillings for value in filling.cosines]),
         analysis=analysis,
         dropped={filling.age: filling.dropped for filling in fillings if filling.dropped},
@@ -111,16 +114,17 @@ def generate(
 
 
 def check_disk(children: Sequence[Child], rows: int, studio: Studio, output: Path, pictures: Pictures | None) -> None:
-    """Estimate what children, in the store and as pictures, and a file of all rows take; UserError if too much.
+    """Estimate what children that are still to be made, and a file of all rows, take; UserError if it is too much.
 
     A picture is taken to be as large as that of a face before it is augmented, at the same quality.
     """
+    children = [child for child in children if is_missing(child, studio, pictures)]
     vector = 4 * studio.how.embedder.dimension
     needs: Counter[Path] = Counter()
     if pictures is not None and children:
         bytes_each = _picture_bytes([child.parent for child in children], studio, pictures.quality)
         needs[_existing(pictures.folder)] += len(children) * bytes_each
-    needs[_existing(studio.store_path)] += len(children) * (vector + 300)
+    needs[_existing(studio.store_path)] += len(children) * _stored_bytes(vector)
     needs[_existing(output)] += rows * (vector + 300)
     log.info("%s faces to make, which take about %.2f GB of disk", f"{len(children):,}", sum(needs.values()) / 1e9)
     devices: Counter[int] = Counter()
@@ -136,9 +140,15 @@ def check_disk(children: Sequence[Child], rows: int, studio: Studio, output: Pat
             )
 
 
+def _stored_bytes(vector: int) -> int:
+    """Return what a vector takes in the store: its row and the index; SQLite fills pages of 4,096 bytes."""
+    row = vector + 200
+    return 300 + (row if row < 2048 else -(-row // 4096) * 4096)
+
+
 def _existing(path: Path) -> Path:
-    """Return the nearest folder above a path that exists."""
-    return next(folder for folder in path.absolute().parents if folder.is_dir())
+    """Return a folder, or the nearest one above it that exists."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
 def _picture_bytes(parents: Sequence[Parent], studio: Studio, quality: int, sample: int = 16) -> int:

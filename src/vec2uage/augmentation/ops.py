@@ -67,9 +67,9 @@ class Rotation(Op):
     """Largest angle to either side, in degrees; Augmentor allows no more than 25."""
 
     def operation(self) -> Any:
-        from Augmentor.Operations import RotateRange
+        from vec2uage.augmentation.rotation import KeptRotation  # Augmentor's RotateRange to the pixel, but faster
 
-        return RotateRange(1, self.angle, self.angle)
+        return KeptRotation(self.angle)
 
 
 @settings
@@ -205,6 +205,10 @@ class AugmentorOperation(Op):
                 f"options of {self.operation_class} are {', '.join(n for n in parameters if n != 'probability')}; "
                 f"given are: {', '.join(sorted(given)) or 'none'}"
             )
+        try:
+            self.operation()
+        except Exception as error:
+            raise ValueError(f"{self.operation_class} does not take these options: {error}") from None
         return self
 
     def operation(self) -> Any:

@@ -1,6 +1,7 @@
 """The photographed faces that are augmented: those of a prepared set, or of photographs as they are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -64,7 +65,13 @@ def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: E
 
     Raises UserError where the photographs are not those that the set was prepared from, and Interrupted.
     """
-    gathered = gather(settings, prepared, stop)
+    try:
+        gathered = gather(replace(settings, keep_crops=False), prepared, stop)  # only vec2uage.prepare keeps crops
+    except UserError as error:
+        raise UserError(
+            f"{prepared}: its photographs cannot be read again ({error}); run this command in the folder where the set "
+            "was prepared, as paths may be relative to it"
+        ) from None
     if gathered.fingerprint() != (read_description(prepared) or {}).get("gathered"):
         raise UserError(f"{prepared}: its photographs, or what is made of them, have changed since: {AGAIN}")
     number = {name: row for row, name in enumerate(vs.names)}

@@ -1,10 +1,11 @@
 """How one face becomes another: operations, how they are combined, and the seed that decides everything else."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from vec2uage.base.seeds import global_rng, numpy_generator
 
 Combine = Literal["all", "one"]
 Ops = tuple[tuple[str, Op], ...]
+OPERATIONS = "operations-1"
+"""Part of every recipe's fingerprint: to be raised with every change of what the operations of vec2uage do."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Recipe:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change with whatever changes an augmented face, the versions of the libraries included."""
-        described = [described_ops(self.ops), self.combine, self.seed]
-        libraries = [version("Augmentor"), version("pillow"), version("numpy")]
-        return hashlib.sha256(json.dumps([described, libraries]).encode()).hexdigest()[:16]
+        """16 hex digits that change with what changes an augmented face: options, libraries, a user's own classes."""
+        described = [OPERATIONS, described_ops(self.ops), self.combine, self.seed]
+        foreign = [inspect.getsource(type(op)) for _, op in self.ops if not type(op).__module__.startswith("vec2uage.")]
+        return hashlib.sha256(json.dumps([described, _libraries(), foreign]).encode()).hexdigest()[:16]
 
     def happening(self, face: str, number: int) -> list[str]:
         """Return the names of the operations that happen to the `number`-th augmentation of a face, in order."""
@@ -58,7 +61,8 @@ class Recipe:
         with global_rng(self.seed, "augmentation", face, str(number)):
             for name in names:
                 try:
-                    picture = operations[name].perform_operation([picture])[0].convert("RGB")
+                    picture = operations[name].perform_operation([picture])[0]
+                    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
                 except Exception as error:
                     raise UserError(
                         f"augmentation.op.{name} fails on a face of {image.shape[1]}x{image.shape[0]} pixels "
@@ -73,4 +77,9 @@ class Recipe:
 
 def described_ops(ops: Ops) -> list[dict[str, Any]]:
     """Return operations with their names and options, in order, as JSON holds them."""
-    return [{"name": name, "op": type(op).__name__, **asdict(op)} for name, op in ops]
+    return [{"name": name, "op": f"{type(op).__module__}.{type(op).__qualname__}", **asdict(op)} for name, op in ops]
+
+
+@cache
+def _libraries() -> list[str]:
+    return [version("Augmentor"), version("pillow"), version("numpy")]

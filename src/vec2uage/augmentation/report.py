@@ -64,7 +64,8 @@ def table(rows: Sequence[Similarity], keep: Keep) -> str:
     head += f"  {'above':>5}  {'below':>5}  {'band':>5}  {'kept':>4}  {'paper':>6}"
     lines = ["cosine of the embeddings before and after, and which share of them each rule would keep", head]
     for row in everyone:
-        paper = f"{TABLE_1[row.operation]:6.4f}" if row.operation in TABLE_1 else ""
+        number = TABLE_1.get((row.operation, row.options))
+        paper = "" if number is None else f"{number:6.4f}"
         kept = "" if keep.rule == "all" else "yes" if row.kept else "no"
         lines.append(
             f"{row.operation:<{wide}}  {row.options:<{long}}  {row.n:>5}  {row.mean:6.3f}  {row.std:5.3f}  "
@@ -100,7 +101,8 @@ def plot_violins(draws: Sequence[Draws], keep: Keep) -> "Figure":
         for body in cast("list[PolyCollection]", bodies["bodies"]):
             body.set(facecolor=COLOURS[0], alpha=0.5)
     axes.plot(places, [each.cosines.mean() for each in draws], "o", color=COLOURS[0], label="mean")
-    paper = [(k, TABLE_1[each.operation]) for k, each in enumerate(draws) if each.operation in TABLE_1]
+    known = [(k, TABLE_1.get((each.operation, each.options))) for k, each in enumerate(draws)]
+    paper = [(k, number) for k, number in known if number is not None]
     if paper:
         axes.plot(*zip(*paper, strict=True), "D", color=COLOURS[5], markersize=5, label="paper, Table 1")
     limits = {"all": (), "above": (keep.threshold,), "below": (keep.threshold,), "band": keep.band}[keep.rule]

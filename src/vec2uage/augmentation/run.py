@@ -2,8 +2,6 @@
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.augmentation.analysis import analyse, summarise
-from vec2uage.augmentation.children import Pictures, Studio
+from vec2uage.augmentation.children import Pictures, open_studio
 from vec2uage.augmentation.folder import folder_of, refuse_other_options
 from vec2uage.augmentation.generate import generate
 from vec2uage.augmentation.parents import (
@@ -30,11 +28,9 @@ from vec2uage.augmentation.written import is_complete, summary, write_generated
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.faces.extract import Interrupted
-from vec2uage.faces.pool import processes
 from vec2uage.faces.prepare import only_user_of, prepare
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.spec import PrepareSettings
-from vec2uage.faces.store import open_store
 from vec2uage.faces.worker import Extraction
 
 log = logging.getLogger(__name__)
@@ -71,10 +67,10 @@ def prepare_and_augment(cfg: DictConfig) -> int:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if augmentation is not None and not settings.overwrite:
         refuse_other_options(folder_of(folder, augmentation.name), augmentation)
-    code = prepare(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]))
-    if augmentation is None or code == cli.INTERRUPTED:
-        return code
     with cli.interruptible() as stop:
+        code = prepare(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]), stop)
+        if augmentation is None or code == cli.INTERRUPTED:
+            return code
         try:
             return generate_in(folder, augmentation, settings, settings.overwrite, stop) or code
         except Interrupted:
@@ -100,22 +96,17 @@ def generate_in(
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
             train = rows_of(prepared, "train")
+            if stop.is_set():
+                raise Interrupted
             parents = parents_in(train, prepared, how, stop)
             images = folder / "images"
             pictures = Pictures(images, augmentation.jpeg_quality) if augmentation.images == "jpeg" else None
-            with studio(how.extraction(None), how, stop) as made:
+            with open_studio(how.extraction(None), how.store, how.workers, how.device, stop) as made:
                 generated = generate(augmentation, train, parents, made, folder, pictures)
                 write_generated(generated, augmentation, train, made, folder, prepared, pictures)
         text, short = summary(folder, prepared, _chosen())
     print(text)
     return INCOMPLETE if short else 0
-
-
-@contextmanager
-def studio(how: Extraction, where: PrepareSettings | AugmentSettings, stop: Event) -> Iterator[Studio]:
-    """Open the store and keep at hand what it takes to make augmented faces."""
-    with open_store(Path(where.store)) as store:
-        yield Studio(how, store, Path(where.store), processes(where.workers), where.device, stop)
 
 
 def _analyse(settings: AugmentSettings, stop: Event) -> int:
@@ -134,7 +125,7 @@ def _analyse(settings: AugmentSettings, stop: Event) -> int:
     else:
         extraction = _extraction(settings)
         parents = parents_of_photographs(path, extraction, settings.store, settings.workers, settings.device, stop)
-    with studio(extraction, settings, stop) as made:
+    with open_studio(extraction, settings.store, settings.workers, settings.device, stop) as made:
         draws = analyse(settings.augmentation, parents, settings.draws, made)
         rows = summarise(draws, settings.augmentation.keep, settings.age_bands)
         write(draws, rows, settings.augmentation.keep, made, folder)
@@ -164,7 +155,7 @@ def _extraction(settings: AugmentSettings) -> Extraction:
 def _chosen() -> list[str]:
     """Return the options of the config group `augmentation` as the user set them, the choice first."""
     hydra = HydraConfig.get()
-    options = [o for o in hydra.overrides.task if o.lstrip("+").startswith("augmentation.")]
+    options = [o for o in hydra.overrides.task if o.lstrip("+~").startswith("augmentation.")]
     return [f"augmentation={hydra.runtime.choices['augmentation']}", *options]
 
 

@@ -68,13 +68,6 @@ class ImageAugmentation:
         plain: dict[str, Any] = json.loads(json.dumps(made))  # tuples become lists, as in a file
         return plain
 
-    def command(self, prepared: Path) -> str:
-        """Return the command that makes the faces; options of `augmentation` that were set belong to it, too."""
-        return (
-            f"python -m vec2uage.augment task=generate path={prepared} augmentation={self.name} "
-            f"augmentation.train_per_age={self.train_per_age}"
-        )
-
     def apply(self, train: VectorSet) -> VectorSet:
         """Return exactly `train_per_age` rows of every whole age: its photographed faces, then augmented ones.
 
@@ -101,7 +94,7 @@ class ImageAugmentation:
         if short:
             raise UserError(
                 f"augmentation.train_per_age = {self.train_per_age}: too few faces were made in {self.folder} "
-                f"({', '.join(short[:3])}): lower it, or make more with: {self.command(Path(self.folder))}"
+                f"({', '.join(short[:3])}): lower it, or make more with the same value and vec2uage.augment"
             )
         originals = train.take(np.sort(np.concatenate(chosen)))
         return concatenate([originals, children.take(np.concatenate(chosen_children))])

@@ -107,7 +107,7 @@ def check_augmentation(values: Any, problems: list[str]) -> Any:
 def prepare_settings(cfg: DictConfig) -> tuple[PrepareSettings, ImageAugmentation | None]:
     """Check the composed configuration of `vec2uage.prepare`; return what it says of augmentation apart from the rest.
 
-    Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
+    Raises UserError naming every wrong key of augmentation, and else every other one, before any work starts.
     """
     values = to_container(cfg).get("augmentation")
     problems: list[str] = [] if values is not None else ["augmentation is missing"]

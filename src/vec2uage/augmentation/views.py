@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.augmentation.children import Child, Studio, vectors_of
+from vec2uage.augmentation.children import Child, open_studio, vectors_of
+from vec2uage.augmentation.folder import folder_of, read_augmented, refuse_other_options
 from vec2uage.augmentation.parents import parents_in, settings_of
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base import cli
@@ -17,8 +18,6 @@ from vec2uage.data.loading import Augmentation
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.extract import Interrupted
-from vec2uage.faces.pool import processes
-from vec2uage.faces.store import open_store
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +59,31 @@ def views_of(wanted: Wanted, vs: VectorSet) -> Float32[np.ndarray, "N K D"]:
                     f"{prepared}: {len(bare):,} of {len(vs):,} faces, such as {bare[0]}, were read from files of "
                     "vectors, so they have no photographs to augment: set tta=0"
                 )
+            recipe = _kept(augmentation, prepared).recipe
             children = [
-                Child(parents[name], augmentation.recipe, number)
-                for name in vs.names.tolist()
-                for number in range(wanted.tta)
+                Child(parents[name], recipe, number) for name in vs.names.tolist() for number in range(wanted.tta)
             ]
-            with open_store(Path(how.store)) as store:
-                made = Studio(how.extraction(None), store, Path(how.store), processes(how.workers), how.device, stop)
+            with open_studio(how.extraction(None), how.store, how.workers, how.device, stop) as made:
                 return vectors_of(children, made).reshape(len(vs), wanted.tta, vs.dimension)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", wanted.store)
             raise KeyboardInterrupt from None
+
+
+def _kept(augmentation: ImageAugmentation, prepared: Path) -> ImageAugmentation:
+    """Return the augmentation without the operations that were dropped when the set's new faces were made."""
+    keep = augmentation.keep
+    if keep.rule == "all":
+        return augmentation
+    if keep.level == "sample":
+        raise UserError(
+            "tta takes every face that is drawn: set augmentation.keep.rule=all, or augmentation.keep.level=op"
+        )
+    augmented = read_augmented(folder_of(prepared, augmentation.name))
+    if augmented is None:
+        raise UserError(
+            f"tta with augmentation={augmentation.name} needs to know which operations are kept, which is decided when "
+            f"its faces are made: run vec2uage.augment task=generate {cli.option('path', prepared)} first"
+        )
+    refuse_other_options(folder_of(prepared, augmentation.name), augmentation)
+    return augmentation.with_ops(set(augmented["operations"]))

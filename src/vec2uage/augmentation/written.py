@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from vec2uage.augmentation.children import Child, Pictures, Studio, vectors_of
-from vec2uage.augmentation.folder import AUGMENTED, read_augmented, sha256
+from vec2uage.augmentation.folder import AUGMENTED, read_augmented
 from vec2uage.augmentation.generate import Generated
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base import cli
 from vec2uage.base.atomic import write_json, write_text
-from vec2uage.base.provenance import code_fingerprint, provenance
+from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 from vec2uage.data import storage
 from vec2uage.data.assemble import read_description
 from vec2uage.data.figures import counts_per_age
@@ -49,12 +49,14 @@ def write_generated(
             "images": f"jpeg, quality {pictures.quality}" if pictures else "none",
             "operations": {name: op.text() for name, op in generated.recipe.ops},
             "analysis": [asdict(row) for row in generated.analysis],
-            "photographed": {str(age): n for age, n in counts_per_age(train).items()},
+            "photographed": {str(age): n for age, n in counts_per_age(train.take(train.parents == "")).items()},
             "augmented": {str(age): n for age, n in counts_per_age(children).items()},
             "dropped_by_rule": {str(age): n for age, n in generated.dropped.items()},
             "missing": {str(age): n for age, n in generated.short.items()},
             "mean_cosine": float(generated.cosines.mean()) if len(generated.cosines) else None,
-            "sha256": sha256(folder / "train.arrow"),
+            "sha256": file_sha256(folder / "train.arrow"),
+            "children_sha256": file_sha256(folder / "children.csv"),
+            "recipe": augmentation.recipe.fingerprint,
             "code": code_fingerprint(),
             "provenance": provenance(),
         },
@@ -88,12 +90,14 @@ def is_complete(folder: Path, prepared: Path, augmentation: ImageAugmentation) -
         "options": augmentation.options(),
         "train_per_age": augmentation.train_per_age,
         "images": f"jpeg, quality {augmentation.jpeg_quality}" if augmentation.images == "jpeg" else "none",
+        "recipe": augmentation.recipe.fingerprint,
         "code": code_fingerprint(),
     }
     if any(found.get(key) != value for key, value in wanted.items()):
         return False
-    file = folder / "train.arrow"
-    return file.is_file() and sha256(file) == found["sha256"] and _has_pictures(folder)
+    files = {"train.arrow": found["sha256"], "children.csv": found["children_sha256"]}
+    whole = all((folder / name).is_file() and file_sha256(folder / name) == sha256 for name, sha256 in files.items())
+    return whole and _has_pictures(folder)
 
 
 def summary(folder: Path, prepared: Path, chosen: Sequence[str]) -> tuple[str, dict[str, int]]:
@@ -105,7 +109,7 @@ def summary(folder: Path, prepared: Path, chosen: Sequence[str]) -> tuple[str, d
     photographed, augmented = sum(found["photographed"].values()), sum(found["augmented"].values())
     dropped, missing = sum(found["dropped_by_rule"].values()), found["missing"]
     operations = ", ".join(found["operations"])
-    train = ["python", "-m", "vec2uage.train", "dataset=prepared", f"dataset.path={cli.shown(prepared)}", *chosen]
+    options = " ".join(["dataset=prepared", cli.option("dataset.path", cli.shown(prepared)), *map(shlex.quote, chosen)])
     lines = [
         f"augmented {augmented:,} faces beside {photographed:,} photographed ones, by {operations}",
         f"cosine   {found['mean_cosine']:.3f} on average to the face before" if augmented else "",
@@ -115,7 +119,7 @@ def summary(folder: Path, prepared: Path, chosen: Sequence[str]) -> tuple[str, d
         if missing
         else "",
         f"folder   {cli.shown(folder)}",
-        f"train    {shlex.join(train)}",
+        f"train    python -m vec2uage.train {options}",
     ]
     return "\n".join(line for line in lines if line), missing
 

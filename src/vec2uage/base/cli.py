@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
@@ -39,6 +41,12 @@ def run(entry: Callable[[], Any]) -> None:
 def shown(path: Path) -> Path:
     """Return a path as one would type it: below the working directory, without that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def option(key: str, value: object) -> str:
+    """Return `key=value` as one types it in a shell; Hydra takes = and , in a bare value for its own."""
+    text = str(value)
+    return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
 
 
 def end(error: Exception) -> NoReturn:

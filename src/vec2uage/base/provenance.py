@@ -34,6 +34,12 @@ def provenance() -> dict[str, Any]:
     return dict(_provenance())
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @cache
 def code_fingerprint() -> str:
     """Return 16 hexadecimal digits that change with any of the package's own Python files."""

@@ -1,6 +1,5 @@
 """From vectors to a folder that training reads: audited for leaks, divided, written, counted and drawn."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vec2uage.base.atomic import replacing, write_json
-from vec2uage.base.provenance import provenance
+from vec2uage.base.provenance import file_sha256, provenance
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
 from vec2uage.data.leakage import Leakage, audit, summary, treat, write_csv
@@ -79,7 +78,7 @@ def clear(folder: Path) -> None:
 def is_whole(folder: Path, description: Mapping[str, Any]) -> bool:
     """Tell whether the vectors in `folder` are those that `description` speaks of."""
     parts = {part_file(folder, name): part["sha256"] for name, part in description["parts"].items()}
-    return all(path.is_file() and _sha256(path) == sha256 for path, sha256 in parts.items())
+    return all(path.is_file() and file_sha256(path) == sha256 for path, sha256 in parts.items())
 
 
 def write_description(assembled: Assembled, folder: Path, **also: Any) -> None:
@@ -114,13 +113,8 @@ def _counts(rows: VectorSet, file: Path) -> dict[str, Any]:
         "per_gender": {gender or "unknown": count for gender, count in sorted(Counter(rows.gender.tolist()).items())},
         "per_source": dict(sorted(Counter(rows.source.tolist()).items())),
         "subjects": len(set(rows.subjects) - {""}),
-        "sha256": _sha256(file),
+        "sha256": file_sha256(file),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(files: Mapping[str, VectorSet], folder: Path) -> None:

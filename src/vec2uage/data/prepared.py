@@ -1,6 +1,5 @@
 """A folder that holds a divided set: written once, the same three parts for every run that reads it."""
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from itertools import combinations
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.provenance import file_sha256
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.readers import read
@@ -121,7 +121,7 @@ class Prepared(Dataset):
                 f"{self.path}: no {file.name} in this folder (dataset.path), as it was prepared without a split: take "
                 "its vectors.arrow with dataset=vectors, or prepare it with one"
             )
-        if not file.is_file() or _sha256(file) != sha256:
+        if not file.is_file() or file_sha256(file) != sha256:
             raise UserError(f"{file}: missing or not the file that {DESCRIPTION} describes: {AGAIN}")
         vs = read(file)
         if self.age_range is None:
@@ -142,8 +142,3 @@ def _written(folder: Path) -> dict[str, str]:
         return {name: str(part["sha256"]) for name, part in parts.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: damaged ({error}): {AGAIN}") from None
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

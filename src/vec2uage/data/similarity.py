@@ -90,7 +90,7 @@ def pairs_above(
 
 def cosine_of(
     left: Float32[np.ndarray, "N D"],
-    right: Float32[np.ndarray, "N D"],
+    right: Float32[np.ndarray, "M D"],
     first: Int64[np.ndarray, " P"],
     second: Int64[np.ndarray, " P"],
 ) -> Float64[np.ndarray, " P"]:

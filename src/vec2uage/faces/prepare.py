@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import logging
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from omegaconf import DictConfig
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
+from vec2uage.config.differences import differences
 from vec2uage.data.assemble import assemble, clear, draw, is_whole, read_description, write_description
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import Interrupted, Row, extract
@@ -59,16 +59,16 @@ class Gathered:
         return digest.hexdigest()
 
 
-def prepare(cfg: DictConfig) -> int:
+def prepare(cfg: DictConfig, stop: Event) -> int:
     """Prepare what `cfg` describes in Hydra's output folder, print a summary, and return the exit code.
 
     0: done; 3: done, but some files were unreadable or had no age; 130: interrupted, the same command continues.
-    Raises UserError for wrong options, a folder of other options or in use, a source without a usable face, or too
-    few faces to divide.
+    `stop` asks to end early. Raises UserError for wrong options, a folder of other options or in use, a source without
+    a usable face, or too few faces to divide.
     """
     settings = from_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with only_user_of(folder), cli.interruptible() as stop:
+    with only_user_of(folder):
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:
             raise UserError(_other_options(folder, before.get("options", {}), settings.options))
@@ -77,6 +77,9 @@ def prepare(cfg: DictConfig) -> int:
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
             return cli.INTERRUPTED
+        _keep_only_crops_of(
+            gathered.rows, settings.extraction(folder / "crops" if settings.keep_crops else None), folder
+        )
         done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": settings.options}
         if not settings.overwrite and all(before.get(k) == v for k, v in done.items()) and is_whole(folder, before):
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
@@ -128,7 +131,6 @@ def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
     with open_store(Path(settings.store)) as store:
         extracted = extract(photographs, how, store, workers, settings.device, stop)
     log.info("%s photographs looked into, all others were known", f"{extracted.looked_into:,}")
-    _keep_only_crops_of(extracted.rows, how, folder / "crops")
     made = to_vectors(extracted.rows, encoder)
     sets += [made] if made is not None else []
     # the vectors are in one matrix now: a second copy of each would be half of all memory
@@ -136,7 +138,7 @@ def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
     return Gathered(sets[0] if len(sets) == 1 else merge(sets) if sets else None, rows, extracted.looked_into)
 
 
-def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, folder: Path) -> None:
+def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, output: Path) -> None:
     """Remove the crops of other options, which nobody asked for any more."""
     wanted = set()
     if how.keep_crops is not None:
@@ -145,6 +147,7 @@ def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, folder: Path) -> N
             for row in rows
             if row.outcome.status == "ok" and row.hashes and row.outcome.face
         }
+    folder = output / "crops"
     for path in list(folder.glob("*.png")):
         if re.fullmatch(r"\.?[0-9a-f]{64}_[0-9a-f]{8}.*\.png", path.name) and path.name not in wanted:
             path.unlink()
@@ -201,15 +204,8 @@ def _signatures(good: Sequence[Row]) -> dict[str, str]:
 
 
 def _other_options(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
-    before, now = _flat(old), _flat(new)
-    changed = [
-        f"{key}: {before.get(key)!r} there, {now.get(key)!r} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return (
-        f"{folder} was made with other options ({'; '.join(changed[:3])}{more}): choose another folder with "
+        f"{folder} was made with other options ({differences(_flat(old), _flat(new))}): choose another folder with "
         "output=..., or replace it with overwrite=true"
     )
 
@@ -234,16 +230,13 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
         sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
         for kinds in (("identical_file", "near_duplicate"), ("same_person",))
     )
-    path = str(shown) if divided else f"{shown}/vectors.arrow"
-    if not re.fullmatch(r"[\w./-]+", path):  # Hydra takes = and , in a value for its own
-        path = f"'{path}'"
-    option = f"dataset.path={path}"
+    option = cli.option("dataset.path", shown if divided else shown / "vectors.arrow")
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
         f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
         f"leakage  {copies:,} pairs {where} show one picture, {persons:,} more likely one person ({leaks['action']})",
         f"folder   {shown}",
-        f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {shlex.quote(option)}",
+        f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {option}",
     ]
     return "\n".join(line for line in lines if line)

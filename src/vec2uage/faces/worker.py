@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Extraction:
 
     def face_key(self, face: Face) -> str:
         """Name in the store what decides how a face is cut out."""
-        box = astuple(face)[:4]
+        box = face.left, face.top, face.right, face.bottom
         return f"{box}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
 
     def crop_file(self, sha256: str, face: Face) -> Path:

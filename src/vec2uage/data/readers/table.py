@@ -23,7 +23,7 @@ ELEMENT = re.compile(r"v\d+")
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
-    """Read a table with the column `age` (years), optionally `name`, `subject`, `gender`, `source`, `parent`, and vectors.
+    """Read a table of vectors, `age` (years), and optionally `name`, `subject`, `gender`, `source` and `parent`.
 
     A vector is one list in the column `vector` or `embedding` (Parquet), or it lies in columns `v0`, `v1`, ...
     Genders are male, female, m, f or empty, in any case. The encoder is `encoder` or, in Parquet, the schema's
