@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.base.atomic import json_text, replacing, write_json, write_text
+from vec2uage.base.atomic import json_text, remove_unfinished, replacing, write_json, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -58,3 +58,15 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans()))
 def test_finite_values_come_back_exactly(values: dict[str, object]) -> None:
     assert json.loads(json_text(values)) == values
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "faces[1].png"
+    with replacing(target) as temporary:
+        name = temporary.name
+    target.rename(tmp_path / name)  # as a kill leaves it
+    others = [target, tmp_path / ".faces[1].png", tmp_path / ".faces[1].notes.png", tmp_path / ".other.abcdefgh.png"]
+    for other in others:
+        other.write_bytes(b"kept")
+    remove_unfinished(target)
+    assert sorted(tmp_path.iterdir()) == sorted(others)

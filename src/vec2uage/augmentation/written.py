@@ -15,7 +15,7 @@ from vec2uage.augmentation.folder import AUGMENTED, read_augmented
 from vec2uage.augmentation.generate import Generated
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base import cli
-from vec2uage.base.atomic import write_json, write_text
+from vec2uage.base.atomic import remove_unfinished, write_json, write_text
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 from vec2uage.data import storage
 from vec2uage.data.assemble import read_description
@@ -34,6 +34,8 @@ def write_generated(
 ) -> None:
     """Write train.arrow and children.csv, remove pictures of other children, and write augmented.json."""
     (folder / AUGMENTED).unlink(missing_ok=True)
+    for name in ("train.arrow", "children.csv", AUGMENTED):
+        remove_unfinished(folder / name)
     children = to_vectors(generated, augmentation, train, studio)
     storage.save(concatenate([train, children]), folder / "train.arrow")
     write_text(folder / "children.csv", _children_csv(generated, children, studio, folder, pictures))

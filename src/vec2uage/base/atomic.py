@@ -1,8 +1,10 @@
 """Files that appear whole or not at all, however the process ends."""
 
+import glob
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: Path | str) -> None:
+    """Remove what killed processes left of their work on `path` (see `replacing`); nobody may be writing to it."""
+    target = Path(path)
+    unfinished = re.compile(rf"\.{re.escape(target.stem)}\.[a-z0-9_]{{8}}{re.escape(target.suffix)}")
+    for beside in list(target.parent.glob(f".{glob.escape(target.stem)}.*")):
+        if unfinished.fullmatch(beside.name):
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

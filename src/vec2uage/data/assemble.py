@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vec2uage.base.atomic import replacing, write_json
+from vec2uage.base.atomic import remove_unfinished, replacing, write_json
 from vec2uage.base.provenance import file_sha256, provenance
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
@@ -71,8 +71,13 @@ def clear(folder: Path) -> None:
     (folder / DESCRIPTION).unlink(missing_ok=True)
     arrows = [part_file(folder, part) for part in ("vectors", *PARTS)]
     others = [folder / name for name in ("faces.csv", "leakage.csv", "vectors.json", "train.json", "heldout.json")]
-    for path in [*arrows, *others, *folder.glob("faces_per_age*.png"), *folder.glob("*_spans.png")]:
+    figures = [*folder.glob("faces_per_age*.png"), *folder.glob("*_spans.png")]
+    for path in [*arrows, *others, *figures]:
         path.unlink(missing_ok=True)
+        remove_unfinished(path)
+    for name in ("faces_per_age", "faces_per_age_and_gender"):
+        remove_unfinished(folder / f"{name}.png")
+    remove_unfinished(folder / DESCRIPTION)
 
 
 def is_whole(folder: Path, description: Mapping[str, Any]) -> bool:
