@@ -231,6 +231,7 @@ def killed_and_continued(terminal: Terminal, reference: Path, kills: int, number
     assert results(terminal.prepared(f"killed{number}")) == results(reference)
 
 
+@pytest.mark.slow
 def test_a_killed_command_continues_to_the_same_bytes(terminal: Terminal) -> None:
     killed_and_continued(terminal, terminal.prepared(), kills=2, number=1)
 
