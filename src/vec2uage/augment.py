@@ -1,7 +1,5 @@
 """Augment faces: `python -m vec2uage.augment path=face.jpg`, or `task=generate path=<folder of vec2uage.prepare>`."""
 
-import sys
-
 import hydra
 from omegaconf import DictConfig
 
@@ -14,20 +12,9 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="augment")
 def entry(cfg: DictConfig) -> None:
     """Analyse operations, or fill a prepared set with augmented faces, as `cfg` says."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
     from vec2uage.augmentation.run import run
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        if run(cfg) == cli.INTERRUPTED:
-            raise KeyboardInterrupt  # ends the sweep, not this job alone
-        return
-    try:
-        code = run(cfg)
-    except Exception as error:
-        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    sys.exit(code)
+    cli.run_job(run, cfg)
 
 
 def main() -> None:

@@ -1,7 +1,5 @@
 """Make face vectors of photographs: `python -m vec2uage.prepare source=utkface source.path=<folder>`."""
 
-import sys
-
 import hydra
 from omegaconf import DictConfig
 
@@ -14,20 +12,9 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="prepare")
 def entry(cfg: DictConfig) -> None:
     """Prepare what `cfg` describes in Hydra's output folder."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
     from vec2uage.augmentation.run import prepare_and_augment
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        if prepare_and_augment(cfg) == cli.INTERRUPTED:
-            raise KeyboardInterrupt  # ends the sweep, not this job alone
-        return
-    try:
-        code = prepare_and_augment(cfg)
-    except Exception as error:
-        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    sys.exit(code)
+    cli.run_job(prepare_and_augment, cfg)
 
 
 def main() -> None:

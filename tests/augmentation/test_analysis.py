@@ -121,7 +121,7 @@ def analysed(
     augmentation: ImageAugmentation, parents: Sequence[Parent], draws: int, folder: Path, studio_in: Any, workers: int
 ) -> list[Draws]:
     with studio_in(folder, workers) as studio:
-        return analyse(augmentation, parents, draws, studio)
+        return analyse(augmentation, parents, draws, studio, together=True)
 
 
 def test_cosines_are_those_of_the_faces_before_and_after(

@@ -66,8 +66,10 @@ class Similarity:
     """Whether the rule that was chosen keeps the mean, and so the operation as a whole."""
 
 
-def analyse(augmentation: ImageAugmentation, parents: Sequence[Parent], draws: int, studio: Studio) -> list[Draws]:
-    """Draw `draws` augmentations by each operation alone, whatever its probability, and by the whole recipe.
+def analyse(
+    augmentation: ImageAugmentation, parents: Sequence[Parent], draws: int, studio: Studio, together: bool
+) -> list[Draws]:
+    """Draw `draws` augmentations by each operation alone, whatever its probability; `together`: and by all of them.
 
     Raises Interrupted and UserError as `vectors_of` does.
     """
@@ -75,7 +77,7 @@ def analyse(augmentation: ImageAugmentation, parents: Sequence[Parent], draws: i
     recipes: list[tuple[str, str, Recipe]] = [
         (name, op.text(), alone(name, op, augmentation.seed)) for name, op in augmentation.op
     ]
-    if len(augmentation.op) > 1:
+    if together and len(augmentation.op) > 1:
         recipes.append((TOGETHER[augmentation.combine], "", augmentation.recipe))
     children = [[Child(parent, recipe, number) for parent, number in chosen] for _, _, recipe in recipes]
     vectors = vectors_of([child for of_recipe in children for child in of_recipe], studio)

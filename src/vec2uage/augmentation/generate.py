@@ -171,7 +171,7 @@ def _chosen(
     if keep.level != "op" or keep.rule == "all":
         return augmentation.recipe, []
     of_train = [parents[name] for name in train.names.tolist() if name in parents]
-    rows = summarise(analyse(augmentation, of_train, keep.draws, studio), keep, [])
+    rows = summarise(analyse(augmentation, of_train, keep.draws, studio, together=False), keep, [])
     kept = kept_ops(augmentation.op, rows) & {name for name, op in augmentation.op if op.probability}
     told = ", ".join(f"{row.operation} {row.mean:.3f}" for row in rows if row.operation in dict(augmentation.op))
     if not kept:

@@ -126,7 +126,7 @@ def _analyse(settings: AugmentSettings, stop: Event) -> int:
         extraction = _extraction(settings)
         parents = parents_of_photographs(path, extraction, settings.store, settings.workers, settings.device, stop)
     with open_studio(extraction, settings.store, settings.workers, settings.device, stop) as made:
-        draws = analyse(settings.augmentation, parents, settings.draws, made)
+        draws = analyse(settings.augmentation, parents, settings.draws, made, together=True)
         rows = summarise(draws, settings.augmentation.keep, settings.age_bands)
         write(draws, rows, settings.augmentation.keep, made, folder)
     faces = min(len(parents), settings.draws)

@@ -38,6 +38,25 @@ def run(entry: Callable[[], Any]) -> None:
         end(error)
 
 
+def run_job(command: Callable[[Any], int], cfg: Any) -> None:
+    """Run a command on its composed configuration and end the program with the exit code that it returns.
+
+    In a job of a sweep nothing ends but by Ctrl-C, which ends the sweep and not this job alone.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if command(cfg) == INTERRUPTED:
+            raise KeyboardInterrupt
+        return
+    try:
+        code = command(cfg)
+    except Exception as error:
+        end(error)  # here, as Hydra would put a line of its own before the sentence
+    sys.exit(code)
+
+
 def shown(path: Path) -> Path:
     """Return a path as one would type it: below the working directory, without that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
