@@ -51,7 +51,7 @@ def run(
                     for future in [future for future in under_way if future.cancel()]:
                         del under_way[future]
                 while queue and len(under_way) < most:
-                    under_way[pool.submit(function, *queue[0])] = queue[0]
+                    under_way[_submit(pool, function, queue[0])] = queue[0]
                     queue.popleft()
                 for future in wait(under_way, _STOP_SECONDS, FIRST_COMPLETED).done:
                     result = future.result()
@@ -78,6 +78,15 @@ def _new_pool(size: int, initializer: Callable[..., None], initargs: tuple[Any, 
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ProcessPoolExecutor(size, context, initializer, initargs)
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[..., R], task: tuple[Any, ...]) -> "Future[R]":
+    try:
+        return pool.submit(function, *task)
+    except OSError:
+        # A pool that breaks at this moment has closed the pipes that its next process was to get, and says so if asked
+        # once more.
+        return pool.submit(function, *task)
 
 
 def _check(pool: ProcessPoolExecutor) -> None:
