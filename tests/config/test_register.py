@@ -23,7 +23,8 @@ OVERRIDES = st.lists(st.builds("{}={}".format, KEYS, VALUES), max_size=8)
 @example(["model.hidden=[1,2]"], ["model.hidden=[12]"])
 @example(["path=" + "x" * 200], ["path=" + "x" * 201])
 def test_different_options_never_share_a_folder(one: list[str], other: list[str]) -> None:
-    named = [[o for o in options if not o.lstrip("+").startswith(("overwrite", "hydra."))] for options in (one, other)]
+    how = ("overwrite", "resume", "plan", "hydra.", "hydra/")
+    named = [[o for o in options if not o.lstrip("+").startswith(how)] for options in (one, other)]
     if named[0] != named[1]:
         assert folder_name(one) != folder_name(other)
     else:
@@ -54,7 +55,8 @@ def test_keys_that_would_be_alike_keep_their_group() -> None:
 
 
 def test_how_to_run_takes_no_part_in_the_name() -> None:
-    how = ["overwrite=true", "hydra.verbose=true", "trainer.threads=2", "trainer.stack_size=8"]
+    how = ["overwrite=true", "resume=changed", "plan=true", "hydra.verbose=true", "hydra/launcher=joblib"]
+    how += ["trainer.threads=2", "trainer.stack_size=8", "trainer.checkpoint_every=5"]
     assert folder_name(["seed=1", *how]) == "seed=1"
 
 

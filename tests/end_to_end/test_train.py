@@ -111,16 +111,16 @@ def test_the_same_command_does_no_work_twice(terminal: Terminal, first: subproce
     assert (terminal.folder / "run/result.json").read_bytes() == before
 
 
-def test_another_configuration_does_not_overwrite_a_run_unasked(
+def test_a_run_of_another_configuration_is_not_replaced_unasked(
     terminal: Terminal, first: subprocess.CompletedProcess[str]
 ) -> None:
     changed = [*SMALL, "hydra.run.dir=run", "seed=2"]
     refused = terminal.train(*changed)
     assert refused.returncode == 1
-    assert "different config" in refused.stderr
-    assert "overwrite=true" in refused.stderr
+    assert "another configuration (seed: 1 there, 2 now)" in refused.stderr
+    assert "resume=false trains anew" in refused.stderr
     assert terminal.result("run").seed == 1
-    assert terminal.train(*changed, "overwrite=true").returncode == 0
+    assert terminal.train(*changed, "resume=false").returncode == 0
     assert terminal.result("run").seed == 2
 
 
@@ -210,7 +210,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
     before = [file.stat().st_mtime_ns for file in files]
     again = terminal.train(*SWEEP, "hydra.sweep.dir=fused")
     assert again.returncode == 1
-    assert again.stderr.count("finished before, kept") == 4
+    assert "4 of 8 runs have ended before and are kept" in again.stderr
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
@@ -226,7 +226,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         (["seed=[1"], "error: seed=[1: no viable alternative"),
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["optimizer.lr=fast"], "error: optimizer.lr = 'fast': should be a valid number"),
-        (["overwrite=perhaps"], "error: overwrite = 'perhaps': should be a valid boolean"),
+        (["resume=perhaps"], "error: resume = 'perhaps': should be True, False or 'changed'"),
         (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file"),
         (["hydra.run.dir=/proc/nowhere"], "'/proc/nowhere'"),
         (["-m", "seed=1,two"], "error: seed = 'two': should be a valid integer"),

@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
-from vec2uage.runs.folder import MetricsLog, RunFolder, claim
-from vec2uage.runs.result import RunResult, Status
+from vec2uage.base.lock import Busy
+from vec2uage.runs.folder import MetricsLog, RunFolder
 
 WRITTEN = (
     "result.json",
@@ -19,15 +18,12 @@ WRITTEN = (
     "best.safetensors",
     "predictions.csv",
     "config.yaml",
+    "overrides.yaml",
+    "state.safetensors",
     "lr_range_test.csv",
     "lr_range_test.png",
     "events.out.tfevents.1.host.2.3",
 )
-
-
-def _result(status: Status, **values: Any) -> RunResult:
-    labels = {"name": "0", "seed": 0, "optimizer": "sgd", "model": "vec2uage", "dataset": "synthetic"}
-    return RunResult(status=status, **(labels | {"config_hash": "c1", "code": "k1"} | values))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -48,59 +44,39 @@ def _left(folder: RunFolder) -> set[str]:
     return {path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file()}
 
 
-def test_a_new_folder_is_made(tmp_path: Path) -> None:
-    assert claim(tmp_path / "a" / "b", "c1", "k1", overwrite=False) is None
-    assert (tmp_path / "a" / "b").is_dir()
-
-
-@pytest.mark.parametrize("status", ["completed", "diverged"])
-def test_a_finished_run_is_returned_and_kept(used: RunFolder, status: Status) -> None:
-    used.write_result(_result(status, val_mae=2.5))
-    assert claim(used.path, "c1", "k1", overwrite=False) == _result(status, val_mae=2.5)
-    assert _left(used) == {*WRITTEN, "notes.txt", ".hydra/config.yaml"}
-
-
-@pytest.mark.parametrize("status", ["failed", "interrupted", None])
-def test_an_unfinished_run_gives_way_but_other_files_stay(used: RunFolder, status: Status | None) -> None:
-    if status is None:
-        used.result.unlink()
-    else:
-        used.write_result(_result(status))
-    assert claim(used.path, "c1", "k1", overwrite=False) is None
+def test_clearing_deletes_what_a_run_writes_and_nothing_else(used: RunFolder) -> None:
+    used.clear()
     assert _left(used) == {"notes.txt", ".hydra/config.yaml"}
 
 
-@pytest.mark.parametrize(
-    ("config_hash", "code", "complaint"),
-    [
-        ("c2", "k1", "different config; overwrite=true"),
-        ("c1", "k2", "different code; overwrite=true"),
-        ("c2", "k2", "different config and code; overwrite=true"),
-    ],
-)
-def test_a_finished_run_of_something_else_is_protected(
-    used: RunFolder, config_hash: str, code: str, complaint: str
-) -> None:
-    used.write_result(_result("completed"))
-    with pytest.raises(UserError, match=complaint):
-        claim(used.path, config_hash, code, overwrite=False)
-    assert _left(used) == {*WRITTEN, "notes.txt", ".hydra/config.yaml"}
-    assert claim(used.path, config_hash, code, overwrite=True) is None
-    assert _left(used) == {"notes.txt", ".hydra/config.yaml"}
+def test_clearing_the_end_leaves_what_a_run_goes_on_from(used: RunFolder) -> None:
+    used.clear_end()
+    gone = {"result.json", "best.safetensors", "predictions.csv", "lr_range_test.csv", "lr_range_test.png"}
+    assert _left(used) == {*WRITTEN, "notes.txt", ".hydra/config.yaml"} - gone
 
 
-def test_a_damaged_result_is_not_thrown_away_unasked(used: RunFolder) -> None:
-    with pytest.raises(UserError, match=r"result\.json.*no valid result.*overwrite=true"):
-        claim(used.path, "c1", "k1", overwrite=False)
-    assert used.result.read_text() == "of the first run"
-    assert claim(used.path, "c1", "k1", overwrite=True) is None
+def test_a_folder_in_use_is_left_alone(used: RunFolder) -> None:
+    used.check_free()
+    with MetricsLog(used.metrics):
+        with pytest.raises(Busy, match="another command is writing to it"):
+            used.check_free()
+        with pytest.raises(Busy, match="another command"):
+            MetricsLog(used.metrics)
+    used.check_free()
 
 
-@pytest.mark.parametrize("below", ["", "run"])
-def test_a_file_in_the_way_is_the_users_mistake(tmp_path: Path, below: str) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="a file is in the way"):
-        claim(tmp_path / "file" / below, "c1", "k1", overwrite=False)
+@pytest.mark.parametrize("end", ["", "3,0.1,9.0,8", "3,0.1,9.0,8.0,7.0,6.0\n4,0.1,"])
+def test_a_log_goes_on_after_the_rows_that_count(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "metrics.csv"
+    numbers = {"lr": 0.1, "train_loss": 1.0, "val_loss": 2.0, "train_mae": 3.0, "val_mae": 4.0}
+    with MetricsLog(path) as log:
+        for epoch in range(3):
+            log.append(epoch=epoch, **numbers)
+    whole = path.read_text()
+    path.write_text(whole + end)
+    with MetricsLog(path, rows=2) as log:
+        log.append(epoch=2, **numbers)
+    assert path.read_text() == whole
 
 
 def test_a_folder_without_result_says_so(tmp_path: Path) -> None:
@@ -116,7 +92,7 @@ def test_metrics_read_back_exactly(tmp_path_factory: pytest.TempPathFactory, row
     path = RunFolder(tmp_path_factory.mktemp("run")).metrics
     columns = ("lr", "train_loss", "val_loss", "train_mae", "val_mae")
     for epoch, row in enumerate(rows):  # a new log each time, as after a resumption
-        with MetricsLog(path) as log:
+        with MetricsLog(path, rows=epoch) as log:
             log.append(epoch=epoch, **dict(zip(columns, map(np.float64, row), strict=True)))
     if rows:
         assert path.read_text().count("epoch") == 1

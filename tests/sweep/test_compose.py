@@ -25,7 +25,7 @@ JOBS = [
     ["~optimizer.beta1"],
     ["experiment=utkface", "dataset.path=u.npz", "augmentation.train_per_age=7"],
     ["debug=overfit", "seed=2"],
-    ["trainer.device=cpu", "trainer.max_epochs=2", "normalization=none", "overwrite=true"],
+    ["trainer.device=cpu", "trainer.max_epochs=2", "normalization=none", "resume=false"],
     ["seed=9", "seed=10"],
 ]
 

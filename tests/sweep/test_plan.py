@@ -1,9 +1,11 @@
 """Laying runs over the machine: nothing lost, nothing twice, no stack too large, no worker idle for long."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.plan import cut, make_plan
 from vec2uage.training.spec import Trainer
 
@@ -18,6 +20,7 @@ def trainer(threads: str | int = "auto", stack_size: str | int = "auto") -> Trai
         precision="float32",
         threads=threads,  # type: ignore[arg-type]
         stack_size=stack_size,  # type: ignore[arg-type]
+        checkpoint_every=1,
         overfit=False,
         profile=False,
     )
@@ -36,7 +39,7 @@ def test_a_cut_keeps_every_item_once_and_is_balanced(count: int, size: int, work
 
 @given(st.integers(2, 200), st.sampled_from(["auto", 1, 2, 4]), st.sampled_from(["auto", 1, 7, 50]))
 def test_a_plan_uses_no_more_than_there_is(runs: int, threads: str | int, stack_size: str | int) -> None:
-    plan = make_plan(runs, trainer(threads, stack_size), CPU)
+    plan = make_plan(runs, trainer(threads, stack_size), (CPU,))
     assert 1 <= plan.workers <= runs
     assert plan.threads >= 1
     assert plan.stack_size >= 1
@@ -47,11 +50,31 @@ def test_a_plan_uses_no_more_than_there_is(runs: int, threads: str | int, stack_
 
 
 def test_one_run_gets_the_whole_machine() -> None:
-    assert make_plan(1, trainer(), CPU).workers == 1
-    assert make_plan(1, trainer(threads=3), CPU).threads == 3
+    assert make_plan(1, trainer(), (CPU,)).workers == 1
+    assert make_plan(1, trainer(threads=3), (CPU,)).threads == 3
 
 
 def test_an_accelerator_trains_all_runs_as_one_stack() -> None:
-    plan = make_plan(20, trainer(), torch.device("cuda"))
+    plan = make_plan(20, trainer(), (torch.device("cuda"),))
     assert (plan.workers, plan.stack_size) == (1, 20)
-    assert make_plan(20, trainer(stack_size=5), torch.device("cuda")).stack_size == 5
+    assert make_plan(20, trainer(stack_size=5), (torch.device("cuda"),)).stack_size == 5
+
+
+def test_several_accelerators_share_the_runs() -> None:
+    four = tuple(torch.device("cuda", index) for index in range(4))
+    plan = make_plan(80, trainer(), four)
+    assert (plan.devices, plan.stack_size) == (four, 20)
+    assert make_plan(3, trainer(), four).workers == 3
+
+
+def test_a_stack_is_no_larger_than_the_memory_of_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "free_bytes", lambda devices: 10_000)
+    gpu = (torch.device("cuda", 0),)
+    assert make_plan(80, trainer(), gpu, run_bytes=1_000).stack_size == 8
+    assert make_plan(80, trainer(), gpu, run_bytes=100).stack_size == 80
+    assert make_plan(80, trainer(), gpu, run_bytes=100_000).stack_size == 1
+
+
+def test_fewer_cores_are_asked_for_than_there_are() -> None:
+    assert make_plan(8, trainer(), (CPU,), available=1).workers == 1
+    assert make_plan(1, trainer(), (CPU,), available=1).threads == 1

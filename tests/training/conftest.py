@@ -15,8 +15,10 @@ from vec2uage.config.register import conf_dir
 from vec2uage.training.batches import Rows
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import Normalization
+from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.spec import RunSettings, from_config
-from vec2uage.training.trainer import Epoch, Outcome, train_stack
+from vec2uage.training.state import RunState
+from vec2uage.training.trainer import train_stack
 
 CPU = torch.device("cpu")
 SMALL = ("trainer.batch_size=32", "trainer.max_epochs=4")
@@ -38,6 +40,9 @@ class Recording:
     def epoch(self, run: int, epoch: Epoch) -> None:
         assert run not in self.outcomes, "an epoch of a run that has ended"
         self.epochs.setdefault(run, []).append(epoch)
+
+    def checkpoint(self, run: int, state: RunState) -> None:
+        assert run not in self.outcomes, "a state of a run that has ended"
 
     def end(self, run: int, outcome: Outcome) -> None:
         assert run not in self.outcomes, "a run ended twice"
@@ -117,6 +122,12 @@ def train() -> Callable[..., Recording]:
 def observer() -> Recording:
     """Someone to watch training without ever interrupting it."""
     return Recording()
+
+
+@pytest.fixture
+def recording() -> type[Recording]:
+    """The class of such observers, to be extended."""
+    return Recording
 
 
 @pytest.fixture(autouse=True)

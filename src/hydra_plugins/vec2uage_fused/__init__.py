@@ -5,6 +5,7 @@ Hydra imports this file at every start, so all work and every heavy import is in
 
 import inspect
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,22 +39,21 @@ class GridSweeper(BasicSweeper):
     first = 0  # number of the next batch's first job
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        from vec2uage.sweep.launch import check_jobs
+        from vec2uage.sweep.launch import check_jobs, sweeping
 
         assert self.hydra_context is not None
         assert self.config is not None
         checked = check_jobs(self.hydra_context, self.config, batch, self.first)
         self.first += len(batch)
+        self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir), checked))
         if isinstance(self.launcher, FusedLauncher):
             self.launcher.checked = checked
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.launch import name_jobs, summarize
+        from vec2uage.sweep.launch import name_jobs
 
         assert self.hydra_context is not None
         assert self.config is not None
         name_jobs(self.hydra_context, self.config, [*self._parse_config(), *arguments])
-        try:
+        with ExitStack() as self.ends:
             return super().sweep(arguments)
-        finally:
-            summarize(Path(self.config.hydra.sweep.dir))

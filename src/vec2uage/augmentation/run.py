@@ -27,8 +27,9 @@ from vec2uage.augmentation.spec import OF_PHOTOGRAPHS, AugmentSettings, from_con
 from vec2uage.augmentation.written import is_complete, summary, write_generated
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
+from vec2uage.base.lock import only_user_of
 from vec2uage.faces.extract import Interrupted
-from vec2uage.faces.prepare import only_user_of, prepare
+from vec2uage.faces.prepare import prepare
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.spec import PrepareSettings
 from vec2uage.faces.worker import Extraction

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-# Options that say how to run, not what: they take no part in the name of a folder.
-_UNNAMED = ("overwrite", "hydra.", "trainer.threads", "trainer.stack_size")
+# Options that say how to run, not what: they change no number, and so belong neither to the name of a folder nor to the
+# hash of a run's configuration.
+HOW = ("overwrite", "resume", "plan", "trainer.threads", "trainer.stack_size", "trainer.checkpoint_every")
 _LONGEST = 100
 
 
@@ -26,7 +27,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     Keys lose their group where they stay distinct, paths their folder, and odd characters are left out; a short hash
     at the end tells apart what was shortened, so that different options never share a folder.
     """
-    full = ",".join(o for o in overrides if not o.lstrip("+").startswith(_UNNAMED))
+    full = ",".join(o for o in overrides if not o.lstrip("+").startswith((*HOW, "hydra.", "hydra/")))
     short = _short(full)
     if short == full:
         return full or "default"

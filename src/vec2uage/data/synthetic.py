@@ -1,14 +1,13 @@
 """Makes face-like vectors by formula, so that vec2uage trains without any data; its numbers say nothing about faces."""
 
 import logging
-import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from pydantic import Field
 
+from vec2uage.base.cache import cache_folder
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
@@ -72,7 +71,7 @@ class Synthetic(UnsplitDataset):
 
         The cache is the folder VEC2UAGE_CACHE, by default ~/.cache/vec2uage; it may be deleted at any time.
         """
-        folder = Path(os.environ.get("VEC2UAGE_CACHE") or "~/.cache/vec2uage").expanduser()
+        folder = cache_folder()
         path = folder / f"{ENCODER}-{self.size}-seed{self.seed}.arrow"
         if path.is_file():
             try:

@@ -3,13 +3,11 @@
 The folder is complete when `dataset.json` is there; it is written last.
 """
 
-import fcntl
 import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -21,6 +19,7 @@ from omegaconf import DictConfig
 
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
+from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
 from vec2uage.data.assemble import assemble, clear, draw, is_whole, read_description, write_description
@@ -88,20 +87,6 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
         print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
     return WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0
-
-
-@contextmanager
-def only_user_of(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing to a folder; the lock ends with the process, however that ends.
-
-    Raises UserError where another one does already.
-    """
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another command is writing to it: wait, or name another folder") from None
-        yield
 
 
 def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:

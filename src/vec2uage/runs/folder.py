@@ -9,8 +9,9 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Real
 
-from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base.atomic import remove_unfinished, replacing, write_text
 from vec2uage.base.errors import UserError
+from vec2uage.base.lock import Busy, lock
 from vec2uage.runs.result import RunResult
 
 
@@ -29,6 +30,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """One row an epoch (`MetricsLog`)."""
         return self.path / "metrics.csv"
+
+    @property
+    def state(self) -> Path:
+        """What a run that has not ended goes on from (`training.state`); deleted with its end."""
+        return self.path / "state.safetensors"
 
     @property
     def checkpoint(self) -> Path:
@@ -96,30 +102,58 @@ class RunFolder:
             writer.writerow(("name", "subject", "age", "prediction"))
             writer.writerows(zip(names, subjects, map(str, ages), map(str, predictions), strict=True))
 
-    def clear(self) -> None:
-        """Delete the files a run writes, and no others; the result first, as it vouches for the rest."""
-        known = (
+    def check_free(self) -> None:
+        """Raise Busy if another process is training the run of this folder."""
+        if self.metrics.exists():
+            with self.metrics.open("ab") as file:
+                lock(file, self.path)
+
+    def clear_end(self) -> None:
+        """Delete what a run writes at its end; the result first, as it vouches for the rest."""
+        for path in (
             self.result,
-            self.metrics,
             self.checkpoint,
             self.predictions,
-            self.config,
-            self.overrides,
             self.lr_range_test_csv,
             self.lr_range_test_png,
-        )
-        for path in (*known, *self.path.glob("events.out.tfevents.*")):
+        ):
             path.unlink(missing_ok=True)
+            remove_unfinished(path)
+
+    def clear(self) -> None:
+        """Delete all files a run writes, and no others."""
+        self.clear_end()
+        self.clear_events()
+        for path in (self.state, self.metrics, self.config, self.overrides):
+            path.unlink(missing_ok=True)
+        remove_unfinished(self.state)
+
+    def clear_events(self) -> None:
+        """Delete all of TensorBoard's files."""
+        for path in self.path.glob("events.out.tfevents.*"):
+            path.unlink()
 
 
 class MetricsLog:
-    """Appends rows to a `metrics.csv`: header once, every row on disk at once, numbers in full precision."""
+    """Appends rows to a `metrics.csv`: header once, every row on disk at once, numbers in full precision.
+
+    The first `rows` rows that are there are kept, later ones are of epochs that will be trained again. While the log is
+    open, no other process can open it: Busy.
+    """
 
     COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "train_mae", "val_mae")
 
-    def __init__(self, path: Path) -> None:
-        self._stream = path.open("a", newline="", encoding="utf-8")
-        if self._stream.tell() == 0:
+    def __init__(self, path: Path, rows: int = 0) -> None:
+        self._stream = path.open("a+b")
+        try:
+            lock(self._stream, path.parent)
+        except Busy:
+            self._stream.close()
+            raise
+        self._stream.seek(0)
+        kept = b"".join(self._stream.readlines()[: rows + 1]) if rows else b""
+        self._stream.truncate(len(kept))
+        if not kept:
             self._write(*self.COLUMNS)
 
     def append(
@@ -134,7 +168,7 @@ class MetricsLog:
         self._stream.close()
 
     def _write(self, *fields: str) -> None:
-        self._stream.write(",".join(fields) + "\n")
+        self._stream.write((",".join(fields) + "\n").encode())
         self._stream.flush()
 
     def __enter__(self) -> "MetricsLog":
@@ -144,42 +178,3 @@ class MetricsLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def claim(path: Path, config_hash: str, code: str, overwrite: bool) -> RunResult | None:
-    """Make the folder `path` ready for the run of `config_hash` by the code `code`, or say it is done.
-
-    Returns None if the folder is free now: new, or cleared of a run that failed, was interrupted or never
-    ended, or of any run if `overwrite`. Returns the result if the same config and code have completed or
-    diverged here: nothing is left to do. Files that no run writes are never touched.
-
-    Raises UserError if another config or code has completed or diverged here, if the result cannot be read,
-    or if `path` is not a folder.
-    """
-    folder = RunFolder(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{path} cannot be a run folder because a file is in the way") from None
-    if folder.result.exists() and not overwrite:
-        try:
-            result = folder.read_result()
-        except UserError as error:
-            raise UserError(f"{error}; overwrite=true trains anew") from None
-        if result.status in ("completed", "diverged"):
-            changed = [
-                what
-                for what, old, new in (
-                    ("config", result.config_hash, config_hash),
-                    ("code", result.code, code),
-                )
-                if old != new
-            ]
-            if changed:
-                raise UserError(
-                    f"{path} holds a {result.status} run of a different {' and '.join(changed)}; "
-                    "overwrite=true trains anew"
-                )
-            return result
-    folder.clear()
-    return None

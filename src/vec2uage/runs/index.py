@@ -3,33 +3,58 @@
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from vec2uage.base.atomic import replacing
+from pydantic import TypeAdapter, ValidationError
+
+from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 
+
+@dataclass
+class _Runs:
+    runs: list[RunResult]
+
+
+_RUNS = TypeAdapter(_Runs)
 _SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("overrides", "provenance"))
 
 
 def collect(root: Path) -> tuple[list[RunResult], dict[Path, str]]:
-    """Read every run folder (one with a `result.json`) at or below `root`.
+    """Read every run folder (one with a `result.json`) at or below `root`, and what `sweep.json` knows of others.
 
     Returns the results in the order of their folders (numbers in names count as numbers: 2 before 10), and
     for each folder whose result cannot be read the reason. Raises UserError if `root` is not a folder.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder, so there are no runs to read")
-    results: list[RunResult] = []
+    results = {root / result.name: result for result in _pending(root)}
     rejects: dict[Path, str] = {}
     for file in sorted(root.rglob("result.json"), key=_natural):
         try:
-            results.append(RunFolder(file.parent).read_result())
+            results[file.parent] = RunFolder(file.parent).read_result()
         except UserError as error:
             rejects[file.parent] = str(error)
-    return results, rejects
+            results.pop(file.parent, None)
+    return [results[path] for path in sorted(results, key=_natural)], rejects
+
+
+def read_sweep(folder: Path) -> list[RunResult]:
+    """Read the results of all runs of a sweep from its one `sweep.json`; UserError if that is missing or damaged."""
+    path = folder / "sweep.json"
+    try:
+        return _RUNS.validate_json(path.read_bytes()).runs
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
+    """Write all results of a sweep as `sweep.json` and as `sweep.csv`."""
+    write_json(folder / "sweep.json", {"runs": [asdict(result) for result in results]})
+    write_table(results, folder / "sweep.csv")
 
 
 def swept(results: Sequence[RunResult]) -> list[str]:
@@ -57,6 +82,13 @@ def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
 
 def _options(result: RunResult) -> dict[str, str]:
     return dict(override.lstrip("+~").partition("=")[::2] for override in result.overrides)
+
+
+def _pending(folder: Path) -> list[RunResult]:
+    try:
+        return [result for result in read_sweep(folder) if result.status == "pending"]
+    except UserError:  # no sweep, or the one that is just beginning will write it anew
+        return []
 
 
 def _natural(path: Path) -> list[str | int]:

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from vec2uage.base.atomic import json_text
 from vec2uage.base.errors import UserError
 
-Status = Literal["completed", "diverged", "failed", "interrupted"]
+# "pending" is only of runs in sweep.json that have no result.json: they have not ended.
+Status = Literal["completed", "diverged", "failed", "interrupted", "pending"]
 
 
 @dataclass(kw_only=True)

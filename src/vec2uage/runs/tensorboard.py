@@ -29,9 +29,10 @@ class EventLog:
     declare the same hyperparameters and metrics, whatever their values. It shows the last value of a metric.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+        """Open a new file; a run `resumed_at` a step has it in other files, whose later steps are not shown."""
         # TensorBoard's modules take 0.2 s to import; nobody should pay for them who writes no events
-        from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._event = Event
@@ -39,7 +40,7 @@ class EventLog:
         name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_SERIAL)}"
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = RecordWriter((folder / f"events.out.tfevents.{name}").open("xb"))
-        self._has_session = False
+        self._has_session = resumed_at is not None
         self._write(
             Event(
                 wall_time=time.time(),
@@ -47,6 +48,9 @@ class EventLog:
                 source_metadata=SourceMetadata(writer="vec2uage.runs.tensorboard"),
             )
         )
+        if resumed_at is not None:
+            restart = SessionLog(status=SessionLog.START)
+            self._write(Event(wall_time=time.time(), step=resumed_at, session_log=restart))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Record `values` (tag -> value, kept as float32) at `step`."""
@@ -83,8 +87,8 @@ class EventLog:
         self._has_session = True
 
     def close(self, status: Status) -> None:
-        """Record how the run ended and close the file."""
-        if self._has_session:
+        """Record how the run ended and close the file; one that was interrupted may go on, in another file."""
+        if self._has_session and status != "interrupted":
             from tensorboard.plugins.hparams import api_pb2, metadata
             from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 

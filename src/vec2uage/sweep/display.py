@@ -8,7 +8,7 @@ from types import TracebackType
 from vec2uage.base.progress import Progress
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.grouping import Job
-from vec2uage.training.trainer import Epoch
+from vec2uage.training.outcome import Epoch
 
 
 class Display:

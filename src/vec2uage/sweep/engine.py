@@ -1,119 +1,89 @@
 """Trains jobs: groups them, lays them over the machine, and keeps one job's failure from the others."""
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 import torch
 
-from vec2uage.base import seeds
 from vec2uage.base.cli import interruptible
-from vec2uage.base.device import torch_device
-from vec2uage.base.errors import UserError
-from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.result import RunResult
 from vec2uage.sweep.display import Display
-from vec2uage.sweep.grouping import Job, Proof, group, prove, threads
-from vec2uage.sweep.plan import cut, make_plan, workers
-from vec2uage.training.data import TrainingData, load
-from vec2uage.training.record import Recorder
-from vec2uage.training.trainer import Epoch, Outcome, train_stack
+from vec2uage.sweep.grouping import Job, Proof, group
+from vec2uage.sweep.layout import lay_out, sweep_plan
+from vec2uage.sweep.plan import Plan, workers
+from vec2uage.sweep.work import Finished, Work
+from vec2uage.sweep.worker import end_untrained, fail, headers, train
+from vec2uage.training.data import TrainingData
 
 log = logging.getLogger(__name__)
 
-
-@dataclass
-class Finished:
-    """How the jobs ended: a result each, and the exception where one was raised."""
-
-    results: dict[Job, RunResult] = field(default_factory=dict)
-    errors: dict[Job, Exception] = field(default_factory=dict)
-    interrupted: bool = False
+Free = SimpleQueue[torch.device]
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What all stacks of a sweep share: who is told of their news, and whether to stop."""
+def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> Finished:
+    """Train all jobs, each into its own folder, on so many CPU cores (None: on all); a job that fails stops no other.
 
-    finished: Finished
-    display: Display
-    interrupt: threading.Event
-    command: str
-
-    def end(self, job: Job, result: RunResult, error: Exception | None = None) -> None:
-        self.finished.results[job] = result
-        if error is not None:
-            self.finished.errors[job] = error
-        self.display.end(job, result)
-
-
-@dataclass(frozen=True)
-class _Observer:
-    """Passes the news of one stack on to its run folders and to the display."""
-
-    work: _Work
-    jobs: Sequence[Job]
-    recorders: Sequence[Recorder]
-    data: TrainingData
-
-    def interrupted(self) -> bool:
-        return self.work.interrupt.is_set()
-
-    def epoch(self, run: int, epoch: Epoch) -> None:
-        self.recorders[run].epoch(epoch)
-        self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
-
-    def end(self, run: int, outcome: Outcome) -> None:
-        self.work.end(self.jobs[run], self.recorders[run].end(outcome, self.data))
-
-
-def train_jobs(jobs: Sequence[Job], command: str) -> Finished:
-    """Train all jobs, each into its own folder (claimed before); a failed job does not stop the others.
-
-    The first Ctrl-C or SIGTERM ends all runs with what they have.
+    A job whose folder holds a state goes on from there. The first Ctrl-C or SIGTERM ends all runs with what they have.
+    Raises UserError if the disk is full, once all runs have stopped.
     """
-    finished = Finished()
     if not jobs:
-        return finished
-    plan = make_plan(len(jobs), jobs[0].settings.trainer, _kind(jobs[0]))
+        return Finished()
+    begun = headers(jobs)
+    groups = group(jobs, begun)
+    plan = sweep_plan(groups, cores)
     with (
         interruptible() as interrupt,
         Display(jobs) as display,
         workers(plan) as pool,
     ):
-        work = _Work(finished, display, interrupt, command)
+        work = Work(display, interrupt, command, begun)
+        free: dict[tuple[torch.device, ...], Free] = {}
         pending: set[Future[None]] = set()
-        for members in group(jobs):
+        for members in groups:
             # The next group's data is loaded while the last one's stacks still train, but not all data at once.
             pending = _wait_below(plan.workers, pending)
             if interrupt.is_set():
                 break
             try:
-                device = torch_device(members[0].settings.trainer.device, "trainer.device")
-                data = load(members[0].settings, device)
-                proof = prove(members[0].settings, data.dimension, len(data.train), device)
+                layout = lay_out(members, plan, cores)
             except Exception as error:
-                _fail(members, error, work)
+                fail(members, error, work)
                 continue
-            size = make_plan(len(members), members[0].settings.trainer, device).stack_size if proof.stackable else 1
-            stacks = cut(members, size, plan.workers)
             if len(jobs) > 1:
-                log.info("%s", _describe(members, stacks, plan.workers, proof))
-            if proof.draws:  # these hold torch's global random state, so nothing else may run
+                log.info("%s", layout.describe(plan.workers))
+            if layout.proof.draws:  # these hold torch's global random state, so nothing else may run
                 pending = _wait_below(1, pending)
-            pending |= {pool.submit(_train_stack, stack, data, device, proof, work) for stack in stacks}
-            if proof.draws:
+            data = {device: layout.data.to(device) for device in layout.devices}
+            of_group = free.setdefault(layout.devices, _all_free(layout.devices, plan))
+            pending |= {pool.submit(_train, stack, data, of_group, layout.proof, work) for stack in layout.stacks}
+            if layout.proof.draws:
                 pending = _wait_below(1, pending)
         _wait_below(1, pending)
-        finished.interrupted = interrupt.is_set()
+        work.refuse_full_disk()
+        work.finished.interrupted = interrupt.is_set()
         for job in jobs:
-            if job not in finished.results:
-                recorder = Recorder(RunFolder(job.folder), job.settings, command)
-                work.end(job, recorder.fail("interrupted before it began", "interrupted"))
-    return finished
+            if job not in work.finished.results:
+                end_untrained(job, "interrupted", "interrupted before it began", work)
+    return work.finished
+
+
+def _all_free(devices: Sequence[torch.device], plan: Plan) -> Free:
+    """Return the places where stacks can train: each GPU once, a CPU as often as the plan has workers."""
+    free: Free = SimpleQueue()
+    for device in devices if devices[0].type != "cpu" else [devices[0]] * plan.workers:
+        free.put(device)
+    return free
+
+
+def _train(
+    jobs: Sequence[Job], data: Mapping[torch.device, TrainingData], free: Free, proof: Proof, work: Work
+) -> None:
+    device = free.get()
+    try:
+        train(jobs, data[device], device, proof, work)
+    finally:
+        free.put(device)
 
 
 def _wait_below(limit: int, pending: set[Future[None]]) -> set[Future[None]]:
@@ -123,48 +93,3 @@ def _wait_below(limit: int, pending: set[Future[None]]) -> set[Future[None]]:
         for future in done:
             future.result()
     return pending
-
-
-def _train_stack(jobs: list[Job], data: TrainingData, device: torch.device, proof: Proof, work: _Work) -> None:
-    if work.interrupt.is_set():
-        return
-    settings = [job.settings for job in jobs]
-    recorders: list[Recorder] = []
-    try:
-        recorders.extend(Recorder(RunFolder(job.folder), job.settings, work.command) for job in jobs)
-        observer = _Observer(work, jobs, recorders, data)
-        with ExitStack() as conditions:
-            if proof.one_thread:
-                conditions.enter_context(threads(1))
-            if proof.draws:
-                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward"))
-            train_stack(settings, data, device, observer)
-    except Exception as error:
-        log.debug("a stack of %d runs failed", len(jobs), exc_info=error)
-        left = [job for job in jobs if job not in work.finished.results]
-        _fail(left, error, work, dict(zip(jobs, recorders, strict=False)))
-
-
-def _fail(jobs: Sequence[Job], error: Exception, work: _Work, begun: Mapping[Job, Recorder] | None = None) -> None:
-    for job in jobs:
-        recorder = (begun or {}).get(job) or Recorder(RunFolder(job.folder), job.settings, work.command)
-        work.end(job, recorder.fail(_reason(error)), error)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-def _kind(job: Job) -> torch.device:
-    """The device a plan is made for; a job whose device is missing fails later, with its own reason."""
-    name = job.settings.trainer.device
-    return torch_device(name) if name == "auto" else torch.device(name)
-
-
-def _describe(jobs: Sequence[Job], stacks: Sequence[Sequence[Job]], workers: int, proof: Proof) -> str:
-    settings = jobs[0].settings
-    what = " ".join(settings.choice(group) for group in ("dataset", "model", "optimizer"))
-    sizes = sorted({len(stack) for stack in stacks})
-    how = f"stacks of {'-'.join(str(size) for size in sizes)}, {workers} at a time"
-    why = "" if proof.stackable else f" (one by one: {proof.reason})"
-    return f"{len(jobs)} runs of {what}: {how}{why}"

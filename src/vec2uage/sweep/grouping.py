@@ -1,6 +1,6 @@
 """Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,9 @@ from vec2uage.config.component import Component
 from vec2uage.sweep.plan import cores
 from vec2uage.training import models
 from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.precision import Precision, products
 from vec2uage.training.spec import RunSettings
+from vec2uage.training.state import Header
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,15 @@ class Job:
     folder: Path
 
 
-def group(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options)."""
+def group(jobs: Sequence[Job], begun: Mapping[Job, Header] | None = None) -> list[list[Job]]:
+    """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options).
+
+    A stack has one clock: jobs that have `begun` share a group if they have had the same number of epochs.
+    """
+    epochs = {job: header.epochs for job, header in (begun or {}).items()}
     groups: dict[Hashable, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(job.settings.stack_key(), []).append(job)
+        groups.setdefault((job.settings.stack_key(), epochs.get(job, 0)), []).append(job)
     return list(groups.values())
 
 
@@ -71,7 +77,7 @@ def threads(count: int) -> Iterator[None]:
 
 @lru_cache(maxsize=64)
 def _prove(
-    model: Component, precision: models.Precision, dimension: int, batches: tuple[int, ...], device: torch.device
+    model: Component, precision: Precision, dimension: int, batches: tuple[int, ...], device: torch.device
 ) -> Proof:
     modules = [models.build(model, dimension, seed).to(device) for seed in range(3)]
     generator = torch.Generator().manual_seed(0)
@@ -97,11 +103,17 @@ def _prove(
     return Proof(not reason, one_thread=one_thread, reason=reason)
 
 
-def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: models.Precision) -> Tensors:
+def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: Precision) -> Tensors:
     forward, params, buffers = models.stack(modules, precision)
-    predicted = forward(params | {name: b.clone() for name, b in buffers.items()}, x)
-    grads = torch.autograd.grad((predicted - 9.0).square().mean(1).sum(), list(params.values()))
-    return {"predicted": predicted.detach()} | dict(zip(params, grads, strict=True))
+    predicted, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
+    found = {"predicted": predicted}
+    rates = torch.full((len(modules),), -0.1, device=x.device)
+    with torch.no_grad(), products(precision):
+        for name, gradient in backward((predicted - 9.0) * (2 / x.shape[1])):
+            found[name] = gradient.dense()
+            found[f"{name} after a step"] = stepped = params[name].detach().clone()
+            gradient.add_to(stepped, rates)
+    return found
 
 
 def _equal(alone: Tensors, stacked: Tensors, position: int) -> bool:

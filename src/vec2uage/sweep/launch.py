@@ -3,7 +3,8 @@
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 from vec2uage.base import cli
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
-from vec2uage.base.provenance import code_fingerprint
+from vec2uage.base.lock import only_user_of
 from vec2uage.config.validate import check_value, refuse, to_container
-from vec2uage.runs.folder import RunFolder, claim
-from vec2uage.runs.index import collect, write_table
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.preview import preview
+from vec2uage.sweep.resume import Refused, Resume, settle
 from vec2uage.sweep.summary import report
+from vec2uage.training.record import describe
 from vec2uage.training.spec import from_config
 
 log = logging.getLogger(__name__)
@@ -96,30 +100,27 @@ def launch_fused(
     """Train all jobs of a sweep as stacks; return Hydra's account of each."""
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    configs = {item.job: item.cfg for item in checked}
+    resume = _resume(checked[0].cfg)
+    if _wants_plan(checked[0].cfg):
+        print(preview(list(configs), resume))
+        sys.exit(0)
+    ended = settle(configs, resume)
+    if ended:
+        log.info("%d of %d runs have ended before and are kept", len(ended), len(checked))
     returns = []
-    to_train: dict[Job, JobReturn] = {}
     for item in checked:
-        job, cfg = item.job, item.cfg
-        plain = to_container(cfg)
-        task = OmegaConf.create(plain)
-        job_return = JobReturn(overrides=list(item.overrides), cfg=task, hydra_cfg=cfg, working_dir=str(Path.cwd()))
-        job_return.task_name = str(cfg.hydra.job.name)
+        plain = to_container(item.cfg)
+        job_return = JobReturn(list(item.overrides), OmegaConf.create(plain), item.cfg, working_dir=str(Path.cwd()))
+        job_return.task_name = str(item.cfg.hydra.job.name)
         returns.append(job_return)
-        context.callbacks.on_job_start(config=cfg, task_function=task_function)
-        try:
-            done = claim(job.folder, job.settings.config_hash, code_fingerprint(), _overwrite(cfg))
-        except UserError as error:
-            _account(job_return, error)
-            continue
-        if done is not None:
-            log.info("%s: finished before, kept", job.folder.name)
-            _account(job_return, done)
-            continue
-        _write_config(job.folder, plain, item.overrides)
-        to_train[job] = job_return
-    finished = train_jobs(list(to_train), command())
-    for job, job_return in to_train.items():
-        _account(job_return, finished.errors.get(job) or finished.results[job])
+        context.callbacks.on_job_start(config=item.cfg, task_function=task_function)
+        if item.job not in ended:
+            _write_config(item.job.folder, plain, item.overrides)
+    _write_pending(Path(master.hydra.sweep.dir), checked, ended)
+    finished = train_jobs([job for job in configs if job not in ended], command())
+    for item, job_return in zip(checked, returns, strict=True):
+        _account(job_return, finished.errors.get(item.job) or (ended | finished.results)[item.job])
     for job_return, item in zip(returns, checked, strict=True):
         context.callbacks.on_job_end(config=item.cfg, job_return=job_return)
     if finished.interrupted:
@@ -127,17 +128,36 @@ def launch_fused(
     return returns
 
 
-def summarize(sweep_dir: Path) -> None:
-    """Write sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
-    if not sweep_dir.is_dir():  # the sweep was refused before it began
+@contextmanager
+def sweeping(folder: Path, checked: Sequence[Checked]) -> Iterator[None]:
+    """Keep other sweeps out of a sweep's folder while its jobs are trained, and sum them up however that ends."""
+    if _wants_plan(checked[0].cfg):
+        yield
         return
-    results, rejects = collect(sweep_dir)
-    if not results:
-        return
-    write_table(results, sweep_dir / "sweep.csv")
+    with only_user_of(folder):
+        refused = False
+        try:
+            yield
+        except Refused:
+            refused = True
+            raise
+        finally:
+            if not refused:
+                summarize(folder)
+
+
+def summarize(folder: Path) -> None:
+    """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
+    results, rejects = collect(folder)
     for path, reason in rejects.items():
         log.warning("%s left out: %s", path, reason)
-    print(report(results, str(sweep_dir)))
+    if not results:
+        return
+    try:
+        write_sweep(results, folder)
+    except OSError as error:
+        log.warning("%s and sweep.csv could not be written: %s", folder / "sweep.json", error)
+    print(report(results, str(folder)))
 
 
 def command() -> str:
@@ -145,11 +165,27 @@ def command() -> str:
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
 
 
-def _overwrite(cfg: DictConfig) -> bool:
+def _resume(cfg: DictConfig) -> Resume:
     problems: list[str] = []
-    wanted = check_value(bool, cfg.overwrite, "overwrite", problems)
+    resume: Resume = check_value(Resume, cfg.resume, "resume", problems)
+    refuse(problems)
+    return resume
+
+
+def _wants_plan(cfg: DictConfig) -> bool:
+    problems: list[str] = []
+    wanted = check_value(bool, cfg.plan, "plan", problems)
     refuse(problems)
     return bool(wanted)
+
+
+def _write_pending(folder: Path, checked: Sequence[Checked], ended: Mapping[Job, RunResult]) -> None:
+    """Name all jobs of a sweep in sweep.json before they are trained, so that a kill leaves none out."""
+    jobs = [item.job for item in checked]
+    given = command()
+    pending = (describe(job.folder, job.settings, given, status="pending") for job in jobs if job not in ended)
+    known = {result.name: result for result in [*collect(folder)[0], *pending, *ended.values()]}
+    write_sweep(list(known.values()), folder)
 
 
 def _train(cfg: DictConfig, folder: Path) -> RunResult:
@@ -157,12 +193,15 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
     hydra = HydraConfig.get()
     fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
     settings = from_config(cfg, dict(hydra.runtime.choices), list(hydra.overrides.task), fixed)
-    done = claim(folder, settings.config_hash, code_fingerprint(), _overwrite(cfg))
-    if done is not None:
-        log.info("finished before, nothing to do (overwrite=true trains anew)")
-        return done
+    job, resume = Job(settings, folder), _resume(cfg)
+    if _wants_plan(cfg):
+        print(preview([job], resume))
+        sys.exit(0)
+    ended = settle({job: cfg}, resume)
+    if ended:
+        log.info("finished before, nothing to do (resume=false trains anew)")
+        return ended[job]
     _write_config(folder, to_container(cfg), hydra.overrides.task)
-    job = Job(settings, folder)
     with _profiled(folder, settings.trainer.profile):
         finished = train_jobs([job], command())
     if job in finished.errors:

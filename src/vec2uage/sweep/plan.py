@@ -1,4 +1,4 @@
-"""How runs are laid over the machine: stacks, threads and workers. A plan changes the time, never a number."""
+"""How runs are laid over the machine: stacks, threads and devices. A plan changes the time, never a number."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,21 +8,28 @@ from typing import Any, TypeVar
 
 import torch
 
+from vec2uage.base.device import torch_device
 from vec2uage.training.spec import Trainer
 
 T = TypeVar("T")
-# Runs per stack on a CPU. One core does best with the weights and gradients of a few runs in its cache: measured
-# at the paper's size, 4 is best; 1 costs 14%, 20 costs a fifth more (docs/performance.md).
+# Runs per stack on a CPU unless it was measured. One core does best with the weights and gradients of a few runs in its
+# cache: at the paper's size, 4 is best; 1 costs 14%, 20 costs a fifth more (docs/performance.md).
 _CPU_STACK = 4
+_GPU_SHARE = 0.8  # of a GPU's free memory that stacks are planned to fill
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`workers` stacks train at the same time, each of at most `stack_size` runs with `threads` CPU threads."""
+    """One stack at a time on each of `devices`, each of at most `stack_size` runs with `threads` CPU threads."""
 
-    workers: int
+    devices: tuple[torch.device, ...]
     threads: int
     stack_size: int
+
+    @property
+    def workers(self) -> int:
+        """How many stacks train at the same time."""
+        return len(self.devices)
 
 
 def cores() -> int:
@@ -30,16 +37,43 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_plan(runs: int, trainer: Trainer, device: torch.device) -> Plan:
-    """Plan the training of `runs` runs."""
+def devices_of(trainer: Trainer) -> tuple[torch.device, ...]:
+    """Return the devices that a sweep may use: all GPUs for `auto` (where there is one) and `cuda`, else the one named.
+
+    Raises UserError where there is no such device.
+    """
+    device = torch_device(trainer.device, "trainer.device")
+    if device.type == "cuda" and device.index is None:
+        return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    return (device,)
+
+
+def make_plan(
+    runs: int, trainer: Trainer, devices: Sequence[torch.device], available: int | None = None, run_bytes: int = 0
+) -> Plan:
+    """Plan the training of `runs` runs on so many CPU cores (None: on all), or on GPUs if `devices` are.
+
+    On a GPU, stacks are cut so that runs of `run_bytes` each fit into what is free of its memory.
+    """
+    available = available or cores()
     if runs == 1:
-        return Plan(1, cores() if trainer.threads == "auto" else trainer.threads, 1)
-    if device.type != "cpu":
-        return Plan(1, 1, runs if trainer.stack_size == "auto" else trainer.stack_size)
+        return Plan((devices[0],), available if trainer.threads == "auto" else trainer.threads, 1)
+    if devices[0].type != "cpu":
+        used = tuple(devices[:runs])
+        fair = -(-runs // len(used))
+        if run_bytes:
+            fair = max(1, min(fair, int(_GPU_SHARE * free_bytes(used)) // run_bytes))
+        return Plan(used, 1, fair if trainer.stack_size == "auto" else trainer.stack_size)
     threads = 1 if trainer.threads == "auto" else trainer.threads
-    workers = max(1, min(runs, cores() // threads))
+    workers = max(1, min(runs, available // threads))
     fair = -(-runs // workers)
-    return Plan(workers, threads, min(fair, _CPU_STACK) if trainer.stack_size == "auto" else trainer.stack_size)
+    size = min(fair, _CPU_STACK) if trainer.stack_size == "auto" else trainer.stack_size
+    return Plan(tuple(devices[:1]) * workers, threads, size)
+
+
+def free_bytes(devices: Sequence[torch.device]) -> int:
+    """Return how much memory is free on the fullest of these GPUs."""
+    return min(torch.cuda.mem_get_info(device)[0] for device in devices)
 
 
 class _CallingThread(Executor):

@@ -18,9 +18,10 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.validate import check_call, refuse
-from vec2uage.training.models import MLP, Precision, stack
+from vec2uage.training.models import MLP, stack
 from vec2uage.training.normalization import Kind, Normalization
 from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.precision import Precision
 from vec2uage.training.step import EVALUATION_ROWS
 
 _FORMAT = "vec2uage-model-1"

@@ -1,6 +1,6 @@
 """Training data as tensors: a split, normalised, resident on the device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +29,14 @@ class TrainingData:
     @property
     def dimension(self) -> int:
         return self.train.x.shape[1]
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """Return the same data on another device, or these where they are there."""
+        if self.train.x.device == device:
+            return self
+        sides = (self.train, self.validation, self.test)
+        train, validation, test = (Rows(side.x.to(device), side.age.to(device)) for side in sides)
+        return replace(self, train=train, validation=validation, test=test)
 
 
 def load(run: RunSettings, device: torch.device) -> TrainingData:

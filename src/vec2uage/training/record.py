@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from vec2uage.base.atomic import replacing, write_text
@@ -11,9 +12,11 @@ from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
 from vec2uage.training import checkpoint
 from vec2uage.training.data import TrainingData
+from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import Curve
 from vec2uage.training.spec import RunSettings
-from vec2uage.training.trainer import Epoch, Outcome
+from vec2uage.training.state import Header, RunState
+from vec2uage.training.state import save as save_state
 
 # Chosen files that TensorBoard shows as hyperparameters.
 _GROUPS = (
@@ -36,10 +39,17 @@ class Recorder:
     folder: RunFolder
     settings: RunSettings
     command: str
+    begun: Header | None = None  # of the state that the run goes on from
 
     def __post_init__(self) -> None:
+        if self.begun is not None:
+            epochs, self._started = self.begun.epochs, self.begun.started
+            self._metrics = MetricsLog(self.folder.metrics, epochs)
+            self._events = EventLog(self.folder.path, resumed_at=epochs)
+            return
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._metrics = MetricsLog(self.folder.metrics)
+        self.folder.clear_events()
         self._events = EventLog(self.folder.path)
         self._events.hparams(_hparams(self.settings), _METRICS, shown=self.settings.swept or ("optimizer", "seed"))
 
@@ -56,6 +66,17 @@ class Recorder:
                 "lr": epoch.lr,
             },
         )
+
+    def checkpoint(self, state: RunState, data: TrainingData) -> None:
+        """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
+        header = Header(
+            config_hash=self.settings.config_hash,
+            code=code_fingerprint(),
+            data_fingerprint=data.fingerprint,
+            started=self._started,
+            epochs=state.outcome.epochs,
+        )
+        save_state(self.folder.state, state, header)
 
     def end(self, outcome: Outcome, data: TrainingData) -> RunResult:
         """Write all that is known at the end of the run, result.json last: a folder that has it is complete."""
@@ -98,6 +119,8 @@ class Recorder:
             encoder=data.encoder,
         )
         self.folder.write_result(result)
+        if outcome.status != "interrupted":
+            self.folder.state.unlink(missing_ok=True)
         return result
 
     def fail(self, reason: str, status: Status = "failed") -> RunResult:
@@ -107,26 +130,34 @@ class Recorder:
         self.folder.write_result(result)
         return result
 
+    def close(self) -> None:
+        """Let go of the folder of a run that will be taken up again."""
+        self._metrics.close()
+        self._events.close("interrupted")
+
     def _close(self, status: Status) -> None:
         self._metrics.close()
         self._events.close(status)
 
     def _result(self, **known: Any) -> RunResult:
-        settings = self.settings
-        return RunResult(
-            name=self.folder.path.name,
-            seed=settings.seed,
-            optimizer=settings.choice("optimizer"),
-            model=settings.choice("model"),
-            dataset=settings.choice("dataset"),
-            config_hash=settings.config_hash,
-            code=code_fingerprint(),
-            command=self.command,
-            overrides=list(settings.overrides),
-            started=self._started,
-            provenance=provenance(),
-            **known,
-        )
+        return describe(self.folder.path, self.settings, self.command, started=self._started, **known)
+
+
+def describe(folder: Path, settings: RunSettings, command: str, **known: Any) -> RunResult:
+    """Return a result with all that is known of a run before it is trained, and `known`."""
+    return RunResult(
+        name=folder.name,
+        seed=settings.seed,
+        optimizer=settings.choice("optimizer"),
+        model=settings.choice("model"),
+        dataset=settings.choice("dataset"),
+        config_hash=settings.config_hash,
+        code=code_fingerprint(),
+        command=command,
+        overrides=list(settings.overrides),
+        provenance=provenance(),
+        **known,
+    )
 
 
 def _hparams(settings: RunSettings) -> dict[str, str | float]:

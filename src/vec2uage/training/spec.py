@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from vec2uage.config.component import Component
+from vec2uage.config.register import HOW
 from vec2uage.config.settings import settings
 from vec2uage.config.validate import (
     check_call,
@@ -26,10 +27,10 @@ from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
 from vec2uage.training.early_stopping import NoEarlyStopping
 from vec2uage.training.losses import Loss
-from vec2uage.training.models import Precision
 from vec2uage.training.normalization import Kind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.optimizers.torch_optim import TorchOptim
+from vec2uage.training.precision import Precision
 from vec2uage.training.range_test import NoRangeTest
 from vec2uage.training.schedules import Schedule
 
@@ -38,7 +39,7 @@ Count = Annotated[int, Field(ge=1)]
 
 @settings
 class Trainer:
-    """How long, in what pieces and where to train; `threads` and `stack_size` never change a number."""
+    """How long, in what pieces and where to train; `threads`, `stack_size` and `checkpoint_every` change no number."""
 
     max_epochs: Count
     batch_size: Count
@@ -46,6 +47,7 @@ class Trainer:
     precision: Precision
     threads: Count | Literal["auto"]
     stack_size: Count | Literal["auto"]
+    checkpoint_every: Annotated[int, Field(ge=0)]
     overfit: bool
     profile: bool
 
@@ -84,6 +86,7 @@ class RunSettings:
         common: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
         for name in ("optimizer", "lr_schedule", "early_stopping"):
             common[name] = _without_per_run(common[name])
+        common["variant"] = self.optimizer.variant()
         common["split_seed"] = self.split_seed
         return tuple(common.items())
 
@@ -107,7 +110,7 @@ def from_config(
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
     plain = to_container(cfg)
-    known = {"seed", "normalization", "trainer", "model", "optimizer", "overwrite", *_GROUPS}
+    known = {"seed", "normalization", "trainer", "model", "optimizer", "resume", "plan", *_GROUPS}
     problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
     problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
     refuse(problems)
@@ -126,7 +129,7 @@ def from_config(
         choices=tuple(sorted(choices.items())),
         overrides=tuple(overrides),
         swept=() if fixed is None else tuple(key for key in map(_key, overrides) if key not in fixed),
-        config_hash=_hash({k: v for k, v in plain.items() if k != "overwrite"}),
+        config_hash=_hash(plain),
     )
 
 
@@ -179,4 +182,6 @@ def _key(override: str) -> str:
 
 
 def _hash(plain: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    what = {key: value for key, value in plain.items() if key not in HOW}
+    what["trainer"] = {key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in HOW}
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]

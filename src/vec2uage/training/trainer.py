@@ -6,57 +6,20 @@ Read top to bottom: `train_stack` is the loop, and what it calls follows in the 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vec2uage.base import seeds
-from vec2uage.base.errors import UserError
-from vec2uage.runs.result import Status
-from vec2uage.training import models
 from vec2uage.training.batches import batches, epoch_order
 from vec2uage.training.data import TrainingData
-from vec2uage.training.optimizers.base import Clock, Tensors
-from vec2uage.training.range_test import Curve, RangeTest, read_curve, stacked_losses
-from vec2uage.training.spec import RunSettings, per_run_options
-from vec2uage.training.step import Network, predict_rows, score, train_step
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of one run; train figures are running means over the epoch's own steps, sample-weighted."""
-
-    number: int
-    lr: float
-    train_loss: float
-    val_loss: float
-    train_mae: float
-    val_mae: float
-
-
-@dataclass
-class Outcome:
-    """What became of one run; losses, errors (years) and weights are those of the epoch with the best val_loss."""
-
-    status: Status = "interrupted"
-    reason: str | None = None
-    lr: float | None = None
-    curve: Curve | None = None
-    epochs: int = 0
-    best_epoch: int | None = None
-    train_loss: float | None = None
-    val_loss: float | None = None
-    test_loss: float | None = None
-    train_mae: float | None = None
-    val_mae: float | None = None
-    test_mae: float | None = None
-    predictions: Float[np.ndarray, " N"] | None = None
-    weights: Tensors = field(default_factory=dict)
-    seconds: float = 0.0
+from vec2uage.training.optimizers.base import Clock
+from vec2uage.training.outcome import Epoch, Outcome
+from vec2uage.training.spec import RunSettings
+from vec2uage.training.stack import Stack, assemble
+from vec2uage.training.state import RunState, restore, snapshot
+from vec2uage.training.step import predict_rows, score, train_step
 
 
 @runtime_checkable
@@ -69,44 +32,33 @@ class Observer(Protocol):
     def epoch(self, run: int, epoch: Epoch) -> None:
         """Told of every epoch of every run."""
 
+    def checkpoint(self, run: int, state: RunState) -> None:
+        """Given what the run can go on from; valid until the next step."""
+
     def end(self, run: int, outcome: Outcome) -> None:
         """Told once per run, as soon as it has ended."""
 
 
-@dataclass
-class Stack:
-    """The runs still training. Every tensor has the run axis first, so that `select` is one indexing."""
+def train_stack(
+    runs: Sequence[RunSettings],
+    data: TrainingData,
+    device: torch.device,
+    observer: Observer,
+    states: Sequence[RunState] = (),
+) -> None:
+    """Train runs that share one `stack_key`, each with the numbers it would have alone.
 
-    runs: list[int]
-    orders: list[torch.Generator]
-    network: Network
-    lr: Tensors  # "base": before any schedule; "scheduled": what the schedule made of it
-    schedule_options: Tensors
-    schedule_state: Tensors
-    stopping_options: Tensors
-    stopping_state: Tensors
-
-    def select(self, positions: list[int]) -> None:
-        """Keep only the runs at these positions."""
-        self.runs = [self.runs[p] for p in positions]
-        self.orders = [self.orders[p] for p in positions]
-        if not self.runs:
-            return
-        keep = torch.tensor(positions, device=self.lr["base"].device)
-        self.network.select(keep)
-        for name in ("lr", "schedule_options", "schedule_state", "stopping_options", "stopping_state"):
-            setattr(self, name, {key: tensor[keep] for key, tensor in getattr(self, name).items()})
-
-
-def train_stack(runs: Sequence[RunSettings], data: TrainingData, device: torch.device, observer: Observer) -> None:
-    """Train runs that share one `stack_key`, each with the numbers it would have alone."""
+    With `states`, one a run and all after the same number of epochs, they go on from there.
+    """
     began = time.perf_counter()
-    outcomes = [Outcome() for _ in runs]
-    stack = assemble(runs, data, device, outcomes)
+    outcomes = [state.outcome for state in states] or [Outcome() for _ in runs]
+    stack = assemble(runs, data, device, outcomes, begun=bool(states))
+    if states:
+        restore(stack, states, runs)
     share_time(stack, outcomes, began)
     leave(stack, data, outcomes, observer)
-    max_epochs = runs[0].trainer.max_epochs
-    for number in range(max_epochs):
+    max_epochs, checkpoint_every = runs[0].trainer.max_epochs, runs[0].trainer.checkpoint_every
+    for number in range(outcomes[0].epochs, max_epochs):
         if not stack.runs:
             return
         began = time.perf_counter()
@@ -121,62 +73,12 @@ def train_stack(runs: Sequence[RunSettings], data: TrainingData, device: torch.d
             if outcomes[run].status == "interrupted" and (stops[position] or number + 1 == max_epochs):
                 outcomes[run].status = "completed"
         leave(stack, data, outcomes, observer)
+        if stack.runs and checkpoint_every and (number + 1) % checkpoint_every == 0:
+            began = time.perf_counter()
+            for run, state in zip(stack.runs, snapshot(stack, outcomes), strict=True):
+                observer.checkpoint(run, state)
+            share_time(stack, outcomes, began)
     leave(stack, data, outcomes, observer, everyone=True)
-
-
-def assemble(runs: Sequence[RunSettings], data: TrainingData, device: torch.device, outcomes: list[Outcome]) -> Stack:
-    """Draw every run's first weights from its own seed, find its first learning rate, and stack it all."""
-    modules = [models.build(run.model, data.dimension, run.seed).to(device) for run in runs]
-    forward, params, buffers = models.stack(modules, runs[0].trainer.precision)
-    if buffers and runs[0].optimizer.averages:
-        raise UserError(
-            f"{runs[0].model.target} has buffers ({', '.join(buffers)}), whose statistics would not belong to "
-            f"averaged weights: choose another optimizer than {runs[0].choice('optimizer')}"
-        )
-    network = Network(
-        forward=forward,
-        loss=runs[0].loss,
-        optimizer=runs[0].optimizer,
-        set_training=modules[0].train,
-        params=params,
-        buffers=buffers,
-        options=per_run_options([run.optimizer for run in runs], device),
-    )
-    network.reset()
-    base_lr = first_rates(runs, network, data, outcomes)
-    schedule_options = per_run_options([run.lr_schedule for run in runs], device)
-    stopping_options = per_run_options([run.early_stopping for run in runs], device)
-    return Stack(
-        runs=list(range(len(runs))),
-        orders=[seeds.torch_generator(run.seed, "batches") for run in runs],
-        network=network,
-        lr={"base": base_lr, "scheduled": base_lr},
-        schedule_options=schedule_options,
-        schedule_state=runs[0].lr_schedule.init(schedule_options, base_lr),
-        stopping_options=stopping_options,
-        stopping_state=runs[0].early_stopping.init(stopping_options, base_lr),
-    )
-
-
-def first_rates(
-    runs: Sequence[RunSettings], network: Network, data: TrainingData, outcomes: list[Outcome]
-) -> Float[Tensor, " K"]:
-    """Return the learning rates that training starts with: configured, or found by the range test."""
-    rates = network.options["lr"].clone()
-    test = runs[0].lr_finder
-    if isinstance(test, RangeTest):
-        generators = [seeds.torch_generator(run.seed, "range_test") for run in runs]
-        losses = stacked_losses(test, network, data.train, generators, runs[0].trainer.batch_size)
-        for run, outcome in enumerate(outcomes):
-            outcome.curve = read_curve(test, losses[run])
-            if outcome.curve.suggestion is None:
-                outcome.status = "failed"
-                outcome.reason = "the learning-rate range test found no falling loss: change lr_finder.min_lr"
-            else:
-                rates[run] = outcome.curve.suggestion
-    for outcome, rate in zip(outcomes, rates.tolist(), strict=True):
-        outcome.lr = rate
-    return rates
 
 
 def train_epoch(
@@ -196,10 +98,8 @@ def train_epoch(
                 stack.schedule_options, stack.schedule_state, stack.lr["base"], clock
             )
         lr = network.optimizer.learning_rate(network.options, stack.lr["scheduled"], clock)
-        loss, error = train_step(network, *data.train.gather(index), lr)
+        sums[:2] += train_step(network, data.train, index, lr)
         network.optimizer.after_step(network.params, network.state, clock)
-        sums[0] += loss
-        sums[1] += error
     sums[:2] /= rows
     sums[2] = lr
     return sums

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import logging
-import os
 import shutil
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base.cache import cache_folder
 from vec2uage.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def downloaded(file: str) -> Path:
     No checksums are published for these files. The SHA-256 of the first download is therefore written beside it
     (`<file>.sha256`) and every later use compares: this finds damage and exchange after the first use, not before.
     """
-    cached = Path(os.environ.get("VEC2UAGE_CACHE") or Path.home() / ".cache" / "vec2uage") / file
+    cached = cache_folder() / file
     record = cached.with_name(f"{file}.sha256")
     if not cached.is_file():
         _fetch(RELEASE + file, cached)

@@ -1,5 +1,6 @@
 """What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
 
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -8,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
+from vec2uage.training.gradients import Gradient
 
 Tensors = dict[str, Tensor]
 
@@ -48,6 +50,10 @@ class StackedOptimizer:
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
     averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
 
+    def variant(self) -> Hashable:
+        """Return what, beside all that is not in `per_run`, runs must have in common to be one stack."""
+        return None
+
     def init(self, options: Tensors, params: Tensors) -> Any:
         """Return the state before the first step."""
         return {}
@@ -56,9 +62,27 @@ class StackedOptimizer:
         """Update `params` in place from `grads`, both `[K, ...]`, with learning rates `lr` `[K]`."""
         raise TypeError(f"{type(self).__name__} must define step()")
 
+    def descend(
+        self, options: Tensors, params: Tensors, gradients: Iterable[tuple[str, Gradient]], state: Any, lr: Tensor
+    ) -> None:
+        """Update `params` in place as their gradients come; for optimisers that need not have them as numbers."""
+        self.step(options, params, {name: gradient.dense() for name, gradient in gradients}, state, lr)
+
     def select(self, state: Any, keep: Tensor, params: Tensors) -> Any:
         """Return the state of the runs `keep` (indices); `params` are already reduced to them."""
         return {name: tensor[keep] for name, tensor in state.items()}
+
+    def unstack_state(self, state: Any, runs: int) -> list[Tensors]:
+        """Return each run's part of the state as named tensors on the CPU, to be written to a file."""
+        whole = {name: tensor.cpu() for name, tensor in state.items()}
+        return [{name: tensor[run] for name, tensor in whole.items()} for run in range(runs)]
+
+    def stack_state(self, options: Tensors, params: Tensors, saved: Sequence[Tensors]) -> Any:
+        """Return the state that `unstack_state` took apart; what a run's stack did not need begins as in `init`."""
+        return {
+            name: torch.stack([own.get(name, first).to(first) for own, first in zip(saved, tensor, strict=True)])
+            for name, tensor in self.init(options, params).items()
+        }
 
     def learning_rate(self, options: Tensors, scheduled: Tensor, clock: Clock) -> Tensor:
         """Return the learning rates `[K]` of this step, given those of the schedule."""
@@ -81,6 +105,13 @@ def zeros_like(params: Tensors, prefix: str) -> Tensors:
     return {f"{prefix}/{name}": torch.zeros_like(p, requires_grad=False) for name, p in params.items()}
 
 
-def any_set(option: Tensor) -> bool:
-    """Tell whether any run of the stack uses this option (is not zero)."""
-    return bool((option != 0).any())
+def steps_taken(params: Tensors) -> Tensor:
+    """Return each run's count of steps, `[K] float32` as torch's fused optimisers have it."""
+    first = next(iter(params.values()))
+    return torch.zeros(len(first), device=first.device)
+
+
+def each_run(params: Tensors, tensors: Tensors | None = None, prefix: str = "") -> list[list[Tensor]]:
+    """Return for each run a list of its own tensors, views in the order of `params`: what fused optimisers take."""
+    tensors = params if tensors is None else tensors
+    return [list(own) for own in zip(*(tensors[prefix + name].unbind() for name in params), strict=True)]

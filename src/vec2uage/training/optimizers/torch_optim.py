@@ -1,8 +1,11 @@
 """Any `torch.optim.Optimizer` class over per-run views of the stacked parameters."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.settings import settings
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
@@ -47,6 +50,47 @@ class TorchOptim(StackedOptimizer):
                     optimizer.state[new] = optimizer.state.pop(old)
             group["params"] = views
         return kept
+
+    def unstack_state(self, state: list[torch.optim.Optimizer], runs: int) -> list[Tensors]:
+        """Names: `tensor/PARAMETER/QUANTITY` and `number/PARAMETER/QUANTITY`; some count in their options, too."""
+        return [self._saved(optimizer) for optimizer in state]
+
+    def stack_state(self, options: Tensors, params: Tensors, saved: Sequence[Tensors]) -> list[torch.optim.Optimizer]:
+        optimizers = self.init(options, params)
+        for optimizer, own in zip(optimizers, saved, strict=True):
+            group = optimizer.param_groups[0]
+            for name, tensor in own.items():
+                kind, where, quantity = name.split("/", 2)
+                known = group if where == "options" else optimizer.state[group["params"][int(where)]]
+                if kind == "number":
+                    known[quantity] = tensor.item()
+                else:  # counters of no dimension stay on the CPU, as torch has them
+                    known[quantity] = tensor.to(group["params"][0].device) if tensor.ndim else tensor
+        return optimizers
+
+    def _saved(self, optimizer: torch.optim.Optimizer) -> Tensors:
+        group = optimizer.param_groups[0]
+        saved = {
+            f"number/options/{name}": _number(value)
+            for name, value in group.items()
+            if isinstance(value, bool | int | float)
+        }
+        for number, parameter in enumerate(group["params"]):
+            for name, value in optimizer.state[parameter].items():
+                if isinstance(value, Tensor):
+                    saved[f"tensor/{number}/{name}"] = value.detach().cpu()
+                elif isinstance(value, bool | int | float):
+                    saved[f"number/{number}/{name}"] = _number(value)
+                elif value is not None:
+                    raise UserError(
+                        f"{self.component.target} keeps a {type(value).__name__} as {name}, which cannot be saved: "
+                        "set trainer.checkpoint_every=0"
+                    )
+        return saved
+
+
+def _number(value: float | int) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
 
 
 def _views(params: Tensors) -> list[list[Tensor]]:

@@ -1,0 +1,110 @@
+"""Which layout of stacks over CPU cores is fastest here, from short real training, measured once per machine."""
+
+import hashlib
+import json
+import logging
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from vec2uage.base.atomic import write_json
+from vec2uage.base.cache import cache_folder
+from vec2uage.base.provenance import provenance
+from vec2uage.sweep.plan import Plan, cut, workers
+from vec2uage.training.data import TrainingData
+from vec2uage.training.outcome import Epoch, Outcome
+from vec2uage.training.range_test import NoRangeTest
+from vec2uage.training.spec import RunSettings
+from vec2uage.training.stack import assemble
+from vec2uage.training.state import RunState
+from vec2uage.training.trainer import train_epoch
+
+log = logging.getLogger(__name__)
+
+_CPU = torch.device("cpu")
+_SECONDS = 0.25  # that each layout is measured for
+_STEPS = 4  # between two looks at the clock
+_STACK_SIZES = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds per run and step, over all workers, of `workers` stacks of `stack_size` at a time on `threads` each."""
+
+    workers: int
+    threads: int
+    stack_size: int
+    seconds: float
+
+    def estimate(self, runs: int, steps: int) -> float:
+        """Return the seconds that `runs` runs of `steps` steps take at this speed, the last stacks waited for."""
+        stacks = cut(range(runs), self.stack_size, self.workers)
+        loads = [sum(map(len, stacks[first :: self.workers])) for first in range(min(self.workers, len(stacks)))]
+        return max(loads) * self.workers * self.seconds * steps
+
+
+def measured(settings: RunSettings, data: TrainingData, cores: int) -> list[Speed]:
+    """Return the speed of every layout for runs like `settings`, from the cache if it was measured on this machine."""
+    path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores)}.json"
+    with suppress(OSError, ValueError, TypeError):  # not there, or damaged
+        return [Speed(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    log.info("measuring once which stacks are fastest on this machine: a few seconds")
+    counts = [cores >> halvings for halvings in range(cores.bit_length())]
+    layouts = [Plan((_CPU,) * count, cores // count, size) for count in counts for size in _STACK_SIZES]
+    speeds = [_measure(plan, settings, data) for plan in layouts]
+    with suppress(OSError):  # then it is measured again next time
+        write_json(path, [asdict(speed) for speed in speeds])
+    return speeds
+
+
+def fastest(speeds: list[Speed], runs: int) -> Speed:
+    """Return the layout that trains `runs` runs first."""
+    return min(speeds, key=lambda speed: speed.estimate(runs, 1))
+
+
+class _Silent:
+    """An observer that writes nothing."""
+
+    def interrupted(self) -> bool:
+        return False
+
+    def epoch(self, run: int, epoch: Epoch) -> None: ...
+
+    def checkpoint(self, run: int, state: RunState) -> None: ...
+
+    def end(self, run: int, outcome: Outcome) -> None: ...
+
+
+def _measure(plan: Plan, settings: RunSettings, data: TrainingData) -> Speed:
+    few = replace(data, train=data.train.head(_STEPS * settings.trainer.batch_size))
+    steps = -(-len(few.train) // settings.trainer.batch_size)
+    runs = [replace(settings, seed=seed, lr_finder=NoRangeTest()) for seed in range(plan.stack_size)]
+
+    def train() -> float:
+        stack = assemble(runs, few, _CPU, [Outcome() for _ in runs])
+        train_epoch(stack, settings, few, 0, _Silent())  # fills caches
+        began, epochs = time.perf_counter(), 0
+        while time.perf_counter() - began < _SECONDS:
+            train_epoch(stack, settings, few, 0, _Silent())
+            epochs += 1
+        return (time.perf_counter() - began) / (epochs * steps * len(runs))
+
+    before = torch.get_num_threads()
+    with workers(plan) as pool:
+        futures: list[Future[float]] = [pool.submit(train) for _ in range(plan.workers)]
+        seconds = [future.result() for future in futures]
+    torch.set_num_threads(before)
+    return Speed(plan.workers, plan.threads, plan.stack_size, sum(seconds) / len(seconds) / plan.workers)
+
+
+def _key(settings: RunSettings, dimension: int, cores: int) -> str:
+    """Name what the speed depends on: the machine, torch, and the shape of a step."""
+    known = provenance()
+    trainer = settings.trainer
+    optimizer = type(settings.optimizer).__name__ + str(getattr(settings.optimizer, "component", ""))
+    what = (known["cpu"], cores, known["torch"], known["vec2uage"], settings.model, optimizer, settings.loss)
+    text = repr((what, dimension, trainer.batch_size, trainer.precision))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,109 @@
+"""How the groups of a sweep are cut into stacks and laid over the machine; asked by the engine and by `plan=true`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vec2uage.base.errors import UserError
+from vec2uage.sweep import calibration, memory
+from vec2uage.sweep.grouping import Job, Proof, prove
+from vec2uage.sweep.plan import Plan, cores, cut, devices_of, make_plan
+from vec2uage.training.data import TrainingData, load
+from vec2uage.training.spec import RunSettings
+
+# Work on CPUs that is longer than this is worth measuring first, judged by the operations of its matrix products.
+_WORTH_SECONDS = 60
+_OPERATIONS_PER_SECOND = 5e10
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A group of jobs, its data on the first of the devices, and the stacks that it is trained in.
+
+    `epochs` are still to be trained at most; `seconds` is the estimated time of all stacks if every run trains to its
+    last epoch, None where none was measured.
+    """
+
+    jobs: list[Job]
+    epochs: int
+    data: TrainingData
+    devices: tuple[torch.device, ...]
+    proof: Proof
+    stacks: list[list[Job]]
+    seconds: float | None
+
+    @property
+    def settings(self) -> RunSettings:
+        return self.jobs[0].settings
+
+    @property
+    def steps(self) -> int:
+        """Steps of each run, at most."""
+        return -(-len(self.data.train) // self.settings.trainer.batch_size) * self.epochs
+
+    @property
+    def run_bytes(self) -> int:
+        return memory.run_bytes(self.settings, self.data.dimension, len(self.data.train))
+
+    def describe(self, workers: int) -> str:
+        """Say in one line what is trained, and how."""
+        what = " ".join(self.settings.choice(group) for group in ("dataset", "model", "optimizer"))
+        sizes = sorted({len(stack) for stack in self.stacks})
+        how = f"stacks of {'-'.join(str(size) for size in sizes)}, {min(workers, len(self.stacks))} at a time"
+        why = "" if self.proof.stackable else f" (one by one: {self.proof.reason})"
+        return f"{len(self.jobs)} runs of {what}: {how}{why}"
+
+
+def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: bool | None = None) -> Plan:
+    """Plan a whole sweep after its first group: how many stacks at a time, and with how many threads each.
+
+    `measure` says whether to base it on measurements (None: where the work is long enough to be worth it).
+    """
+    settings, runs = groups[0][0].settings, sum(len(members) for members in groups)
+    try:
+        devices = devices_of(settings.trainer)
+        plan = make_plan(runs, settings.trainer, devices, available)
+        if not _measurable(settings, devices, runs):
+            return plan
+        data = load(settings, devices[0])
+        if measure or (measure is None and _is_long(settings, data, runs)):
+            speeds = calibration.measured(settings, data, available or cores())
+            best = calibration.fastest(speeds, runs)
+            return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
+        return plan
+    except (UserError, OSError):  # the group fails by itself, with its reason
+        return make_plan(runs, settings.trainer, (torch.device("cpu"),), available)
+
+
+def lay_out(
+    members: Sequence[Job], plan: Plan, available: int | None, begun: int = 0, measure: bool | None = None
+) -> Layout:
+    """Load the data of a group and cut it into stacks; UserError if there is no such device or data."""
+    settings, runs = members[0].settings, len(members)
+    devices = devices_of(settings.trainer)
+    data = load(settings, devices[0])
+    proof = prove(settings, data.dimension, len(data.train), devices[0])
+    own = make_plan(
+        runs, settings.trainer, devices, available, memory.run_bytes(settings, data.dimension, len(data.train))
+    )
+    size, seconds = own.stack_size if proof.stackable else 1, None
+    epochs = settings.trainer.max_epochs - begun
+    if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
+        speeds = calibration.measured(settings, data, available or cores())
+        same = [s for s in speeds if s.workers == plan.workers and (proof.stackable or s.stack_size == 1)]
+        best = calibration.fastest(same or speeds, runs)
+        steps = -(-len(data.train) // settings.trainer.batch_size) * epochs
+        size, seconds = best.stack_size, best.estimate(runs, steps)
+    stacks = cut(list(members), size, plan.workers)
+    return Layout(list(members), epochs, data, devices, proof, stacks, seconds)
+
+
+def _measurable(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:
+    trainer = settings.trainer
+    return runs > 1 and devices[0].type == "cpu" and (trainer.threads, trainer.stack_size) == ("auto", "auto")
+
+
+def _is_long(settings: RunSettings, data: TrainingData, runs: int) -> bool:
+    rows = len(data.train) * settings.trainer.max_epochs * runs
+    return 6 * memory.weights(settings, data.dimension) * rows / _OPERATIONS_PER_SECOND > _WORTH_SECONDS

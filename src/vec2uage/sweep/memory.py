@@ -1,0 +1,52 @@
+"""How much memory a run needs while it trains, counted on a network of its own before the stack is built."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from vec2uage.training import models
+from vec2uage.training.spec import RunSettings, per_run_options
+
+_CPU = torch.device("cpu")
+
+
+@lru_cache(maxsize=64)
+def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
+    """Return the bytes that one run of a stack needs: weights, what the optimiser keeps, activations, data order.
+
+    Weights count five times: themselves, their gradients, the best of the run so far, and two tensors of their size
+    that pass by in an update.
+    """
+    module = models.build(settings.model, dimension, settings.seed)
+    forward, params, buffers = models.stack([module], settings.trainer.precision)
+    weights = params | buffers
+    own = {tensor.data_ptr() for tensor in weights.values()}
+    activations = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal activations
+        if tensor.data_ptr() not in own:
+            activations += tensor.nbytes
+        return tensor
+
+    batch = min(settings.trainer.batch_size, rows)
+    with saved_tensors_hooks(count, lambda tensor: tensor):
+        forward(weights, torch.zeros(1, batch, dimension))
+    state = settings.optimizer.init(per_run_options([settings.optimizer], _CPU), params)
+    of_weights = _total(weights)
+    # What a torch.optim class keeps is made in its first step; two tensors per weight, as ADAM's, are usual.
+    of_optimizer = _total(state) if isinstance(state, dict) else 2 * of_weights
+    return 5 * of_weights + of_optimizer + activations + 8 * rows
+
+
+@lru_cache(maxsize=64)
+def weights(settings: RunSettings, dimension: int) -> int:
+    """Return how many weights the network of a run has."""
+    return sum(p.numel() for p in models.build(settings.model, dimension, settings.seed).parameters())
+
+
+def _total(tensors: dict[str, Any]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())

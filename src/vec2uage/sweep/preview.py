@@ -1,0 +1,85 @@
+"""What `plan=true` prints: what would be trained, in which stacks, in how much memory and time."""
+
+from collections.abc import Sequence
+
+from vec2uage.base.errors import UserError
+from vec2uage.runs.folder import RunFolder
+from vec2uage.sweep.grouping import Job, group
+from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
+from vec2uage.sweep.plan import Plan
+from vec2uage.sweep.resume import ENDED, Resume
+from vec2uage.sweep.worker import headers
+
+
+def preview(jobs: Sequence[Job], resume: Resume) -> str:
+    """Return the plan of a sweep; writes nothing. Raises UserError if a group's device or data are not there."""
+    ended = [job for job in jobs if resume is not False and _has_ended(job)]
+    to_train = [job for job in jobs if job not in ended]
+    if not to_train:
+        return f"all {len(jobs)} runs have ended: nothing to train"
+    begun = {} if resume is False else headers(to_train)
+    groups = group(to_train, begun)
+    plan = sweep_plan(groups, None, measure=True)
+    epochs = {job: header.epochs for job, header in begun.items()}
+    layouts = [lay_out(members, plan, None, epochs.get(members[0], 0), measure=True) for members in groups]
+    kept = [f"{len(ended)} have ended"] * bool(ended) + [f"{len(begun)} go on from a state"] * bool(begun)
+    lines = [
+        f"{len(to_train)} of {len(jobs)} runs to train" + (f" ({', '.join(kept)})" if kept else ""),
+        f"{plan.workers} {'stack' if plan.workers == 1 else 'stacks'} at a time on {_devices(plan)}, "
+        f"{plan.threads} CPU {'thread' if plan.threads == 1 else 'threads'} each",
+        "",
+        f"{'runs':>5}  {'stacks':>12}  {'steps':>9}  {'memory':>9}  {'at most':>9}",
+        *(_line(layout, plan) for layout in layouts),
+        "",
+        f"memory: about {_size(max(_bytes(layout, plan) for layout in layouts))} at a time, data included",
+        f"time:   {_total(layouts)}",
+    ]
+    return "\n".join(lines)
+
+
+def _line(layout: Layout, plan: Plan) -> str:
+    largest = max(len(stack) for stack in layout.stacks)
+    what = " ".join(layout.settings.choice(name) for name in ("dataset", "model", "optimizer"))
+    why = "" if layout.proof.stackable else f" (one by one: {layout.proof.reason})"
+    return (
+        f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "
+        f"{_size(_bytes(layout, plan)):>9}  {_time(layout.seconds):>9}  {what}{why}"
+    )
+
+
+def _bytes(layout: Layout, plan: Plan) -> int:
+    largest = max(len(stack) for stack in layout.stacks)
+    sides = (layout.data.train, layout.data.validation, layout.data.test)
+    return min(plan.workers, len(layout.stacks)) * largest * layout.run_bytes + sum(side.x.nbytes for side in sides)
+
+
+def _total(layouts: Sequence[Layout]) -> str:
+    seconds = [layout.seconds for layout in layouts if layout.seconds is not None]
+    if len(seconds) < len(layouts):
+        return "not estimated (it is measured for two or more runs on CPUs with threads and stack_size auto)"
+    return f"about {_time(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
+
+
+def _has_ended(job: Job) -> bool:
+    try:
+        return RunFolder(job.folder).read_result().status in ENDED
+    except UserError:
+        return False
+
+
+def _devices(plan: Plan) -> str:
+    names = dict.fromkeys(str(device) for device in plan.devices)
+    return ", ".join(names)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

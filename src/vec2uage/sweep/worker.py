@@ -1,0 +1,147 @@
+"""Trains one stack into its run folders; what goes wrong with it ends its own runs and no others."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+import torch
+
+from vec2uage.base import seeds
+from vec2uage.base.errors import UserError
+from vec2uage.base.lock import Busy
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.result import Status
+from vec2uage.sweep.grouping import Job, Proof, group, threads
+from vec2uage.sweep.plan import cut
+from vec2uage.sweep.work import Work, is_disk_full
+from vec2uage.training import state
+from vec2uage.training.data import TrainingData
+from vec2uage.training.outcome import Epoch, Outcome
+from vec2uage.training.record import Recorder, describe
+from vec2uage.training.state import RunState
+from vec2uage.training.trainer import train_stack
+
+log = logging.getLogger(__name__)
+
+_FORWARD = "forward"  # state of the generator that a network which draws random numbers draws from
+
+
+def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: Proof, work: Work) -> None:
+    """Train jobs as one stack, or, where the device's memory does not hold it, as two halves one after the other."""
+    parts = [list(jobs)]
+    while parts and not work.interrupt.is_set():
+        part = parts.pop(0)
+        recorders: dict[Job, Recorder] = {}
+        error = _attempt(part, data, device, proof, work, recorders)
+        if error is None:
+            continue
+        left = [job for job in part if job not in work.finished.results]
+        if is_disk_full(error) or work.full_disk:
+            work.stop_for_full_disk(part[0].folder)
+            _let_go(recorders)
+        elif _is_out_of_memory(error) and len(left) > 1:
+            log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
+            _let_go(recorders)
+            error.__traceback__ = None  # its frames hold the stack's tensors
+            torch.cuda.empty_cache()
+            work.begun.update(headers(left))
+            parts[:0] = [half for same in group(left, work.begun) for half in cut(same, -(-len(left) // 2), 1)]
+        else:
+            log.debug("a stack of %d runs failed", len(part), exc_info=error)
+            fail(left, error, work, recorders)
+
+
+def fail(jobs: Sequence[Job], error: Exception, work: Work, recorders: Mapping[Job, Recorder] | None = None) -> None:
+    """End jobs that could not be trained."""
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    for job in jobs:
+        if job in (recorders or {}):
+            assert recorders is not None
+            work.end(job, recorders[job].fail(reason), error)
+        else:
+            end_untrained(job, "failed", reason, work, error)
+
+
+def end_untrained(job: Job, status: Status, reason: str, work: Work, error: Exception | None = None) -> None:
+    """End a job whose training never began; the folder of a run that another process trains is left alone."""
+    result = describe(job.folder, job.settings, work.command, status=status, reason=reason)
+    if not isinstance(error, Busy):
+        RunFolder(job.folder).write_result(result)
+    work.end(job, result, error)
+
+
+def headers(jobs: Sequence[Job]) -> dict[Job, state.Header]:
+    """Return the headers of the states that jobs go on from; a state that cannot be read counts as none."""
+    found = {}
+    for job in jobs:
+        path = RunFolder(job.folder).state
+        if path.exists():
+            with suppress(UserError):
+                found[job] = state.read_header(path)
+    return found
+
+
+@dataclass(frozen=True)
+class _Observer:
+    """Passes the news of one stack on to its run folders and to the display."""
+
+    work: Work
+    jobs: Sequence[Job]
+    recorders: Mapping[Job, Recorder]
+    data: TrainingData
+    draws: bool
+
+    def interrupted(self) -> bool:
+        return self.work.interrupt.is_set()
+
+    def epoch(self, run: int, epoch: Epoch) -> None:
+        self.recorders[self.jobs[run]].epoch(epoch)
+        self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
+
+    def checkpoint(self, run: int, state: RunState) -> None:
+        if self.draws:
+            state.tensors[_FORWARD] = torch.get_rng_state()
+        self.recorders[self.jobs[run]].checkpoint(state, self.data)
+
+    def end(self, run: int, outcome: Outcome) -> None:
+        if self.work.full_disk is None:
+            self.work.end(self.jobs[run], self.recorders[self.jobs[run]].end(outcome, self.data))
+
+
+def _attempt(
+    jobs: Sequence[Job],
+    data: TrainingData,
+    device: torch.device,
+    proof: Proof,
+    work: Work,
+    recorders: dict[Job, Recorder],
+) -> Exception | None:
+    """Train jobs as one stack; return what was raised. `recorders` gets a Recorder for each job that has begun."""
+    try:
+        states = [state.load(RunFolder(job.folder).state) for job in jobs if job in work.begun]
+        for job in jobs:
+            recorders[job] = Recorder(RunFolder(job.folder), job.settings, work.command, work.begun.get(job))
+        observer = _Observer(work, jobs, recorders, data, proof.draws)
+        settings = [job.settings for job in jobs]
+        with ExitStack() as conditions:
+            if proof.one_thread:
+                conditions.enter_context(threads(1))
+            if proof.draws:
+                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward"))
+                if states:
+                    torch.set_rng_state(states[0].tensors[_FORWARD])
+            train_stack(settings, data, device, observer, states)
+    except Exception as error:
+        return error
+    return None
+
+
+def _let_go(recorders: Mapping[Job, Recorder]) -> None:
+    for recorder in recorders.values():
+        with suppress(OSError, ValueError):  # on a full disk; ValueError: the run has ended, its files are closed
+            recorder.close()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,47 @@
+"""Gradients of stacked parameters, multiplied out or not yet."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Gradients that are numbers already."""
+
+    value: Float[Tensor, "K ..."]
+
+    def dense(self) -> Float[Tensor, "K ..."]:
+        """Return them as numbers, in C order: torch's fused optimisers take that for granted."""
+        return self.value.contiguous()
+
+    def add_to(self, target: Float[Tensor, "K ..."], scale: Float[Tensor, " K"]) -> None:
+        """Add each run's gradient times its `scale` to `target`, in place."""
+        target.addcmul_(self.value, scale.view(-1, *[1] * (target.ndim - 1)))
+
+
+@dataclass(frozen=True)
+class Product:
+    """A layer's weight gradients `[K, O, I]`: the layer's output gradients times its inputs, summed over the batch.
+
+    Added to the weights as they are multiplied out, they never pass through memory: one step of SGD for the price of
+    its matrix product.
+    """
+
+    outputs: Float[Tensor, "K O B"]
+    inputs: Float[Tensor, "K I B"]
+
+    def dense(self) -> Float[Tensor, "K O I"]:
+        return torch.bmm(self.outputs, self.inputs.mT)
+
+    def add_to(self, target: Float[Tensor, "K O I"], scale: Float[Tensor, " K"]) -> None:
+        target.baddbmm_(self.outputs * scale[:, None, None], self.inputs.mT)
+
+
+Gradient = Dense | Product
+# What a forward pass leaves behind: from the losses' gradients by the predictions it makes those of all parameters, one
+# at a time. A parameter may be changed as soon as its gradient is there.
+Backward = Callable[[Float[Tensor, "K B"]], Iterator[tuple[str, Gradient]]]

@@ -1,0 +1,241 @@
+"""Nothing is lost: sweeps killed at any moment, again and again, end with the bits of one that was left in peace."""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.index import read_sweep
+from vec2uage.runs.result import RunResult
+from vec2uage.training import state
+
+SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=60", "model.hidden=[32,16]"]
+# Range test, plateau, averages and early stopping all have a state of their own.
+SWEEP = ["-m", *SMALL, "optimizer=sgd,swa,adam", "seed=range(3)", "lr_finder=range_test", "lr_schedule.patience=1"]
+SWEEP += ["trainer.max_epochs=16", "early_stopping.patience=4"]
+
+
+def command_line(arguments: Sequence[str], folder: Path) -> None:
+    """Be `python -m vec2uage.train ARGUMENTS`, started in `folder`."""
+    os.chdir(folder)
+    with (folder / "output").open("a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ["VEC2UAGE_CACHE"] = str(folder / "cache")
+    from vec2uage.train import main
+
+    sys.argv = ["train.py", *arguments]
+    main()
+
+
+class Machine:
+    """Starts commands in milliseconds: every process is forked from one that has imported all there is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["vec2uage.sweep.launch", "tensorboard.summary.writer.record_writer"])
+
+    def start(self, *arguments: str) -> BaseProcess:
+        process = self.context.Process(target=command_line, args=(arguments, self.folder), daemon=True)
+        process.start()
+        return process
+
+    def run(self, *arguments: str) -> int:
+        process = self.start(*arguments)
+        process.join(120)
+        assert process.exitcode is not None, self.output()
+        return process.exitcode
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return Machine(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(machine: Machine) -> tuple[Path, float]:
+    """A sweep that is left in peace, and how long it took."""
+    machine.run("-m", *SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=warm")
+    began = time.monotonic()
+    assert machine.run(*SWEEP, "hydra.sweep.dir=undisturbed") == 0, machine.output()
+    folder = machine.folder / "undisturbed"
+    assert len({result.epochs for result in read_sweep(folder)}) > 1, "no run stopped early: the test shows less"
+    return folder, time.monotonic() - began
+
+
+def everything(folder: Path) -> dict[str, object]:
+    """All that a run leaves behind, bit for bit, except when and how long it was trained, and with which command."""
+    result = RunFolder(folder).read_result()
+    apart = ("seconds", "started", "command")
+    files = ("best.safetensors", "predictions.csv", "metrics.csv", "lr_range_test.csv")
+    left = {path.name for path in folder.iterdir() if not path.name.startswith("events.")}
+    return {
+        **{f.name: getattr(result, f.name) for f in fields(RunResult) if f.name not in apart},
+        **{name: (folder / name).read_bytes() for name in files},
+        "files": left,
+    }
+
+
+def kill_until_done(machine: Machine, name: str, seconds: float, dice: random.Random, most: int) -> int:
+    """Give the same command again and again, each time killed at a random moment; return how often that was."""
+    folder = machine.folder / name
+    command = (*SWEEP, f"hydra.sweep.dir={name}")
+    for kills in range(most):
+        process = machine.start(*command)
+        process.join(dice.uniform(0, seconds))
+        if process.exitcode is not None:
+            assert process.exitcode == 0, machine.output()
+            return kills
+        ended = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
+        number = dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        os.kill(process.pid or 0, number)
+        process.join(30)
+        assert process.exitcode == (-9 if number == signal.SIGKILL else 130), machine.output()
+        for path, before in ended.items():
+            if RunFolder(path.parent).read_result().status == "completed":
+                assert path.stat().st_mtime_ns == before, "a run that had ended was touched"
+        for run in folder.glob("*/metrics.csv"):
+            path = RunFolder(run.parent).state
+            if not (run.parent / "result.json").exists() and (rows := run.read_text().count("\n") - 1) > 1:
+                assert state.read_header(path).epochs >= rows - 1, "more than one epoch is lost"
+    assert machine.run(*command) == 0, machine.output()
+    return most
+
+
+def check_killed_sweeps(machine: Machine, undisturbed: tuple[Path, float], kills: int, seed: int) -> None:
+    whole, seconds = undisturbed
+    dice, sweeps = random.Random(seed), 0
+    while kills > 0:
+        sweeps += 1
+        name = f"killed{seed}_{sweeps}"
+        kills -= kill_until_done(machine, name, seconds, dice, min(kills, 6))
+        for run in whole.glob("*/"):
+            assert everything(machine.folder / name / run.name) == everything(run), f"{name}/{run.name}"
+        assert [r.status for r in read_sweep(machine.folder / name)] == ["completed"] * 9
+
+
+def test_killed_sweeps_end_with_the_same_bits(machine: Machine, undisturbed: tuple[Path, float]) -> None:
+    check_killed_sweeps(machine, undisturbed, kills=4, seed=1)
+
+
+@pytest.mark.slow
+def test_sweeps_killed_fifty_times_end_with_the_same_bits(machine: Machine, undisturbed: tuple[Path, float]) -> None:
+    check_killed_sweeps(machine, undisturbed, kills=50, seed=2)
+
+
+def wait_for_epochs(machine: Machine, folder: str, epochs: int) -> Path:
+    """Wait until a run of the sweep has trained so many epochs; return its folder."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for metrics in (machine.folder / folder).glob("*/metrics.csv"):
+            if metrics.read_text().count("\n") > epochs:
+                return metrics.parent
+        time.sleep(0.01)
+    raise AssertionError(machine.output())
+
+
+@contextlib.contextmanager
+def killed_after(machine: Machine, epochs: int, *arguments: str, folder: str) -> Iterator[Path]:
+    """Kill a sweep once one of its runs has trained so many epochs; gives that run's folder."""
+    process = machine.start(*arguments, f"hydra.sweep.dir={folder}")
+    run = wait_for_epochs(machine, folder, epochs)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join(30)
+    yield run
+
+
+ENDLESS = ["-m", *SMALL, "trainer.max_epochs=100000", "early_stopping=none", "seed=range(2)"]
+
+
+def test_a_resumed_run_has_one_curve_in_tensorboard(machine: Machine) -> None:
+    finite = [*ENDLESS[:-3], "trainer.max_epochs=40", "early_stopping=none", "seed=range(2)"]
+    with killed_after(machine, 5, *finite, folder="curves") as run:
+        assert machine.run(*finite, "hydra.sweep.dir=curves") == 0
+        events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+        assert [event.step for event in events.Scalars("loss/val")] == list(range(40))
+        assert not RunFolder(run).state.exists()
+
+
+def test_what_a_kill_left_over_is_in_the_table(machine: Machine) -> None:
+    with killed_after(machine, 2, *ENDLESS, folder="left") as run:
+        left = {result.name: result for result in read_sweep(run.parent)}
+        assert {result.status for result in left.values()} == {"pending"}
+        assert left.keys() == {"000_seed=0", "001_seed=1"}
+
+
+def test_another_code_or_configuration_is_refused_unless_told_otherwise(machine: Machine) -> None:
+    with killed_after(machine, 2, *ENDLESS, folder="changed") as run:
+        before = {path: path.read_bytes() for path in run.iterdir()}
+        fewer = [o.replace("100000", "3") for o in ENDLESS]
+        changed = [*fewer, "optimizer.lr=0.01", "hydra.sweep.dir=changed"]
+        assert machine.run(*changed) == 1
+        last = machine.output().splitlines()[-1]
+        assert "made with another configuration" in last
+        assert "optimizer.lr: 0.0001 there, 0.01 now" in last
+        assert "resume=changed goes on all the same, resume=false trains anew" in last
+        assert {path: path.read_bytes() for path in run.iterdir()} == before
+        assert machine.run(*changed, "resume=changed") == 0
+        assert RunFolder(run).read_result().lr == 0.01
+
+
+def test_two_sweeps_in_one_folder_exclude_each_other(machine: Machine) -> None:
+    first = machine.start(*ENDLESS, "hydra.sweep.dir=shared")
+    run = wait_for_epochs(machine, "shared", 1)
+    assert machine.run(*ENDLESS, "hydra.sweep.dir=shared") == 1
+    assert machine.output().splitlines()[-1].startswith("error: shared: another command is writing to it")
+    # a single run in the folder of one of its jobs
+    assert machine.run(*ENDLESS[1:-1], f"hydra.run.dir='shared/{run.name}'") == 1
+    assert f"{run.name}: another command is writing to it" in machine.output().splitlines()[-1]
+    os.kill(first.pid or 0, signal.SIGKILL)
+    first.join(30)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_ends_a_sweep_with_one_sentence_and_intact_files(
+    machine: Machine, undisturbed: tuple[Path, float], small_disk: Path
+) -> None:
+    whole, _ = undisturbed
+    command = (*SWEEP, f"hydra.sweep.dir={small_disk}/sweep")
+    ballast = small_disk / "ballast"
+    for room in (100_000, 300_000):  # full at the beginning, full in the middle
+        ballast.write_bytes(bytes(1_000_000 - room))
+        written = len(machine.output())
+        assert machine.run(*command) == 1, machine.output()
+        said = machine.output()[written:]
+        assert [line for line in said.splitlines() if line.startswith("error: ")] == [said.splitlines()[-1]]
+        assert "no space left on" in said.lower()
+        assert "Traceback" not in said
+        for path in (small_disk / "sweep").glob("*/result.json"):
+            assert RunFolder(path.parent).read_result().status == "completed"
+        for path in (small_disk / "sweep").glob("*/state.safetensors"):
+            state.load(path)
+        ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert machine.run(*command) == 0, machine.output()
+    for run in whole.glob("*/"):
+        assert everything(small_disk / "sweep" / run.name) == everything(run)

@@ -1,0 +1,142 @@
+"""What is kept, what goes on and what is refused when jobs find something in their folders."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from sweeps import SMALL, Sweep
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.validate import to_container
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.result import RunResult, Status
+from vec2uage.sweep import resume
+from vec2uage.sweep.compose import Composer
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.resume import settle
+
+QUICK = ["trainer.max_epochs=2", "model.hidden=[8]", "trainer.device=cpu"]
+
+
+def jobs_of(sweep: Sweep, folder: Path, *own: str, seeds: int = 2) -> dict[Job, object]:
+    """Jobs with their configurations, which lie in their folders as a launcher would have left them."""
+    composer = Composer(sweep.loader, sweep.master)
+    lines = [[*QUICK, *own, f"seed={seed}"] for seed in range(seeds)]
+    found = {}
+    for number, job in enumerate(sweep.jobs(folder, lines)):
+        found[job] = composer.job([*SMALL, *lines[number]], number)
+        RunFolder(job.folder).config.write_text(yaml.dump(to_container(found[job])))
+    return found
+
+
+def in_folders_of(jobs: dict[Job, object], others: dict[Job, object]) -> dict[Job, object]:
+    """The jobs `others` in the folders of `jobs`."""
+    pairs = zip(jobs, others.items(), strict=True)
+    return {dataclasses.replace(other, folder=job.folder): cfg for job, (other, cfg) in pairs}
+
+
+def end(job: Job, status: Status, **changes: str) -> RunResult:
+    result = resume_result(job, status, **changes)
+    RunFolder(job.folder).write_result(result)
+    return result
+
+
+def resume_result(job: Job, status: Status, **changes: str) -> RunResult:
+    known = {"config_hash": job.settings.config_hash, "code": resume.code_fingerprint()}
+    names = {"name": job.folder.name, "seed": 0, "optimizer": "adam", "model": "m", "dataset": "d"}
+    return RunResult(status=status, **(names | known | changes))
+
+
+@pytest.fixture
+def trained(sweep: Sweep, tmp_path: Path) -> dict[Job, object]:
+    jobs = jobs_of(sweep, tmp_path)
+    train_jobs(list(jobs), "")
+    return jobs
+
+
+def test_what_has_ended_is_kept(trained: dict[Job, object]) -> None:
+    before = {path: path.read_bytes() for job in trained for path in job.folder.iterdir()}
+    ended = settle(trained, True)
+    assert ended.keys() == trained.keys()
+    assert [result.status for result in ended.values()] == ["completed"] * 2
+    assert {path: path.read_bytes() for job in trained for path in job.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_what_failed_or_was_interrupted_before_its_first_epoch_begins_anew(
+    sweep: Sweep, tmp_path: Path, status: Status
+) -> None:
+    jobs = jobs_of(sweep, tmp_path)
+    for job in jobs:
+        end(job, status)
+    assert settle(jobs, True) == {}
+    assert not any(RunFolder(job.folder).result.exists() for job in jobs)
+
+
+@pytest.mark.parametrize("resume_", [True, "changed"])
+def test_other_options_are_refused_by_name_unless_told_otherwise(
+    sweep: Sweep, tmp_path: Path, trained: dict[Job, object], resume_: object
+) -> None:
+    other = in_folders_of(trained, jobs_of(sweep, tmp_path / "other", "optimizer.lr=0.5"))
+    if resume_ == "changed":
+        assert len(settle(other, "changed")) == 2
+        return
+    with pytest.raises(
+        UserError, match=r"\(optimizer\.lr: 0\.0001 there, 0\.5 now\), and so do 1 "
+    ):
+        settle(other, True)
+
+
+def test_another_version_of_the_code_is_refused(trained: dict[Job, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "code_fingerprint", lambda: "new")
+    with pytest.raises(UserError, match=r"by another version of vec2uage \(code \w{16}, now new\)"):
+        settle(trained, True)
+
+
+def test_other_data_are_refused(sweep: Sweep, tmp_path: Path, trained: dict[Job, object]) -> None:
+    for job in trained:
+        result = RunFolder(job.folder).read_result()
+        RunFolder(job.folder).write_result(dataclasses.replace(result, data_fingerprint="of yesterday"))
+    with pytest.raises(UserError, match="holds a run made on other data, and so do 1 other"):
+        settle(trained, True)
+    assert len(settle(trained, "changed")) == 2
+
+
+def test_all_are_trained_anew_when_asked(trained: dict[Job, object]) -> None:
+    (next(iter(trained)).folder / "notes.txt").write_text("mine")
+    assert settle(trained, False) == {}
+    left = {path.name for job in trained for path in job.folder.iterdir()}
+    assert left == {"notes.txt"}
+
+
+def test_a_damaged_result_is_not_thrown_away_unasked(trained: dict[Job, object]) -> None:
+    job = next(iter(trained))
+    RunFolder(job.folder).result.write_text("{")
+    with pytest.raises(UserError, match=r"result\.json.*no valid result.*resume=false"):
+        settle(trained, True)
+    assert RunFolder(job.folder).result.read_text() == "{"
+    assert settle(trained, False) == {}
+
+
+def test_a_damaged_state_is_reported_and_the_run_begins_anew(
+    sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = jobs_of(sweep, tmp_path)
+    for job in jobs:
+        RunFolder(job.folder).state.write_bytes(b"")
+    assert settle(jobs, True) == {}
+    assert caplog.text.count("the run begins anew") == 2
+    assert not any(RunFolder(job.folder).state.exists() for job in jobs)
+    train_jobs(list(jobs), "")
+    assert {RunFolder(job.folder).read_result().status for job in jobs} == {"completed"}
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_the_way_is_the_users_mistake(sweep: Sweep, tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    jobs = jobs_of(sweep, tmp_path / "jobs", seeds=1)
+    (job, cfg) = next(iter(jobs.items()))
+    with pytest.raises(UserError, match="a file is in the way"):
+        settle({dataclasses.replace(job, folder=tmp_path / "file" / below): cfg}, True)
