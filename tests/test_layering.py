@@ -62,7 +62,7 @@ def test_every_package_has_a_place_in_the_order() -> None:
 
 
 def test_entry_and_plugin_import_what_is_heavy_late() -> None:
-    assert len(PLUGIN.read_text().splitlines()) <= 60
+    assert len(PLUGIN.read_text().splitlines()) <= 65
     assert {m for m, early in imports(PLUGIN) if early} == set()
     for entry in ENTRIES:
         assert {m for m, early in imports(SOURCE / f"{entry}.py") if early} == {"base.cli", "config.register"}

@@ -160,7 +160,7 @@ def killed_after(machine: Machine, epochs: int, *arguments: str, folder: str) ->
     yield run
 
 
-ENDLESS = ["-m", *SMALL, "trainer.max_epochs=100000", "early_stopping=none", "seed=range(2)"]
+ENDLESS = ["-m", *SMALL, "trainer.threads=1", "trainer.max_epochs=100000", "early_stopping=none", "seed=range(2)"]
 
 
 def test_a_resumed_run_has_one_curve_in_tensorboard(machine: Machine) -> None:

@@ -247,7 +247,7 @@ def test_a_mistake_is_told_in_one_sentence(terminal: Terminal, arguments: list[s
 
 
 def test_ctrl_c_keeps_what_there_is(terminal: Terminal) -> None:
-    endless = [*SMALL[:3], "trainer.max_epochs=1000000", "early_stopping=none", "model.hidden=[]"]
+    endless = [*SMALL[:3], "trainer.threads=1", "trainer.max_epochs=1000000", "early_stopping=none", "model.hidden=[]"]
     single = terminal.start(*endless, "hydra.run.dir=stopped")
     several = terminal.start("-m", *endless, "seed=range(3)", "hydra.sweep.dir=stopped_grid")
     # With two workers one run of the grid has not begun yet or shares a stack: what has begun is kept.

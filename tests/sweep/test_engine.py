@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from torch import nn
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.sweep import engine
-from vec2uage.sweep.engine import Finished, train_jobs
+from vec2uage.sweep import engine, layout
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.plan import Plan
+from vec2uage.sweep.work import Finished
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
 FIGURES = ("status", "lr", "epochs", "best_epoch", "train_mae", "val_mae", "test_mae", "train_loss", "val_loss")
@@ -108,7 +111,7 @@ def test_why_a_job_trains_alone_is_logged(sweep: Sweep, tmp_path: Path, caplog: 
 
 
 def test_an_interrupt_ends_all_runs_with_what_they_have(sweep: Sweep, tmp_path: Path) -> None:
-    jobs = [["trainer.max_epochs=100000", "early_stopping=none", f"seed={s}"] for s in range(6)]
+    jobs = [["trainer.max_epochs=100000", "trainer.threads=1", "early_stopping=none", f"seed={s}"] for s in range(6)]
     begun = tmp_path / "0" / "metrics.csv"
     ended = threading.Event()
 
@@ -135,3 +138,64 @@ def test_an_interrupt_ends_all_runs_with_what_they_have(sweep: Sweep, tmp_path: 
 
 def test_nothing_to_train_is_nothing_done() -> None:
     assert train_jobs([], "") == Finished()
+
+
+class Large(nn.Module):
+    """Says that memory is full when more than `most` runs of it train as one stack, as a GPU would."""
+
+    most = 100
+    stacks: ClassVar[list[int]] = []
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(in_features, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x).squeeze(-1)
+
+    def stacked_forward(self, state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            Large.stacks.append(len(x))
+        if len(x) > Large.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return (x * state["out.weight"]).sum(-1) + state["out.bias"]
+
+
+def test_a_stack_that_does_not_fit_is_halved_and_changes_no_number(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [["trainer.max_epochs=2", *own_model(Large), "trainer.stack_size=8", f"seed={s}"] for s in range(8)]
+    train(sweep, tmp_path / "whole", runs)
+    Large.stacks.clear()
+    monkeypatch.setattr(Large, "most", 3)
+    finished = train(sweep, tmp_path / "halved", runs)
+    assert {result.status for result in finished.results.values()} == {"completed"}
+    assert "do not fit into memory" in caplog.text
+    assert max(Large.stacks) > 3
+    for number in range(8):
+        assert figures(tmp_path / "halved" / str(number)) == figures(tmp_path / "whole" / str(number))
+
+
+def test_a_run_that_does_not_fit_alone_fails(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = sweep.jobs(tmp_path, [["trainer.max_epochs=1", *own_model(Large), f"seed={s}"] for s in range(2)])
+    train_jobs(jobs, "")  # the trial step of the model passes
+    for job in jobs:
+        RunFolder(job.folder).clear()
+    monkeypatch.setattr(Large, "most", 0)
+    finished = train_jobs(jobs, "")
+    assert {result.status for result in finished.results.values()} == {"failed"}
+    assert all("out of memory" in (result.reason or "") for result in finished.results.values())
+
+
+def test_every_device_trains_one_stack_at_a_time(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several accelerators share a sweep: here they are the processor under two names."""
+    two = (torch.device("cpu", 0), torch.device("cpu"))
+    monkeypatch.setattr(layout, "devices_of", lambda trainer: two)
+    monkeypatch.setattr(layout, "make_plan", lambda *_: Plan(two, 1, 2))
+    monkeypatch.setattr(layout, "_measurable", lambda *_: False)
+    runs = [[*QUICK, f"seed={s}"] for s in range(6)]
+    train(sweep, tmp_path / "two", runs)
+    monkeypatch.undo()
+    train(sweep, tmp_path / "one", runs)
+    for number in range(6):
+        assert figures(tmp_path / "two" / str(number)) == figures(tmp_path / "one" / str(number))

@@ -83,9 +83,7 @@ def test_other_options_are_refused_by_name_unless_told_otherwise(
     if resume_ == "changed":
         assert len(settle(other, "changed")) == 2
         return
-    with pytest.raises(
-        UserError, match=r"\(optimizer\.lr: 0\.0001 there, 0\.5 now\), and so do 1 "
-    ):
+    with pytest.raises(UserError, match=r"\(optimizer\.lr: 0\.0001 there, 0\.5 now\), and so do 1 "):
         settle(other, True)
 
 

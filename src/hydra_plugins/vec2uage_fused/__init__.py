@@ -16,9 +16,12 @@ from hydra.core.utils import JobReturn
 
 
 class FusedLauncher(BasicLauncher):
-    """Trains all jobs of a sweep in this process, as stacks; jobs of any program but `vec2uage.train` one by one."""
+    """Trains all jobs of a sweep as stacks, where `executor` says; jobs of other programs than ours one by one."""
 
     checked: Sequence[Any] = ()  # the jobs as GridSweeper has checked them, so that nothing is composed twice
+
+    def __init__(self, executor: Any) -> None:  # launch_fused reads it from the configuration
+        super().__init__()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.hydra_context is not None
@@ -44,8 +47,9 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         checked = check_jobs(self.hydra_context, self.config, batch, self.first)
+        if self.first == 0:
+            self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir), checked))
         self.first += len(batch)
-        self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir), checked))
         if isinstance(self.launcher, FusedLauncher):
             self.launcher.checked = checked
 

@@ -20,12 +20,13 @@ from vec2uage.base import cli
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
-from vec2uage.config.validate import check_value, refuse, to_container
+from vec2uage.config.validate import check_group, check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.executors import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import Refused, Resume, settle
@@ -100,6 +101,7 @@ def launch_fused(
     """Train all jobs of a sweep as stacks; return Hydra's account of each."""
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    executor = _executor(master)
     configs = {item.job: item.cfg for item in checked}
     resume = _resume(checked[0].cfg)
     if _wants_plan(checked[0].cfg):
@@ -118,7 +120,7 @@ def launch_fused(
         if item.job not in ended:
             _write_config(item.job.folder, plain, item.overrides)
     _write_pending(Path(master.hydra.sweep.dir), checked, ended)
-    finished = train_jobs([job for job in configs if job not in ended], command())
+    finished = executor.train([job for job in configs if job not in ended], command())
     for item, job_return in zip(checked, returns, strict=True):
         _account(job_return, finished.errors.get(item.job) or (ended | finished.results)[item.job])
     for job_return, item in zip(returns, checked, strict=True):
@@ -163,6 +165,14 @@ def summarize(folder: Path) -> None:
 def command() -> str:
     """Return the command line that is running, as one could type it again."""
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
+
+
+def _executor(master: DictConfig) -> Executor:
+    problems: list[str] = []
+    options = OmegaConf.to_container(master.hydra.launcher.executor, resolve=True)
+    executor: Executor = check_group(options, "hydra.launcher.executor", Executor, problems)
+    refuse(problems)
+    return executor
 
 
 def _resume(cfg: DictConfig) -> Resume:

@@ -1,0 +1,92 @@
+"""Layouts that are measured: what is chosen, what is remembered, and what a plan says before anything starts."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweeps import Sweep
+
+from vec2uage.sweep import calibration, layout, memory
+from vec2uage.sweep.calibration import Speed, fastest, measured
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.preview import preview
+from vec2uage.training.data import load
+
+QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure less, and less exactly."""
+    for name, value in {"_SECONDS": 0.01, "_ROUNDS": 1, "_STACK_SIZES": (1, 2)}.items():
+        monkeypatch.setattr(calibration, name, value)
+
+
+@given(st.integers(1, 300), st.integers(1, 8), st.integers(1, 9), st.integers(1, 1000))
+def test_an_estimate_counts_every_run_and_the_last_stacks_waited_for(
+    runs: int, workers: int, size: int, steps: int
+) -> None:
+    seconds = Speed(workers, 1, size, 0.001).estimate(runs, steps)
+    assert seconds >= runs * steps * 0.001 * (1 - 1e-9)
+    assert seconds <= (runs + workers * size) * steps * 0.001 * (1 + 1e-9)
+
+
+def test_few_runs_are_not_given_to_many_workers() -> None:
+    speeds = [Speed(8, 1, 1, 0.001), Speed(1, 8, 2, 0.002)]
+    assert fastest(speeds, 80).workers == 8
+    assert fastest(speeds, 2).workers == 1
+
+
+def test_speeds_are_measured_once(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEC2UAGE_CACHE", str(tmp_path))
+    hasten(monkeypatch)
+    settings = sweep.jobs(tmp_path, [QUICK])[0].settings
+    import torch
+
+    data = load(settings, torch.device("cpu"))
+    first = measured(settings, data, 2)
+    assert {(s.workers, s.threads) for s in first} == {(2, 1), (1, 2)}
+    assert {s.stack_size for s in first} == {1, 2}
+    assert all(s.seconds > 0 for s in first)
+    assert measured(settings, data, 2) == first
+    next(tmp_path.glob("speed/*.json")).write_text("[{")
+    assert len(measured(settings, data, 2)) == len(first), "a damaged file is measured again"
+
+
+def test_a_measured_layout_changes_no_number(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [[*QUICK, f"seed={seed}"] for seed in range(5)]
+    train_jobs(sweep.jobs(tmp_path / "plain", runs), "")
+    monkeypatch.setattr(layout, "_WORTH_SECONDS", 0)
+    monkeypatch.setattr(calibration, "measured", lambda *_: [Speed(1, 2, 5, 1.0), Speed(2, 1, 1, 9.0)])
+    train_jobs(sweep.jobs(tmp_path / "measured", runs), "")
+    for number in range(5):
+        one, other = (tmp_path / name / str(number) / "best.safetensors" for name in ("plain", "measured"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_plan_tells_all_and_touches_nothing(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasten(monkeypatch)
+    lines = [[*QUICK, f"optimizer={name}", f"seed={seed}"] for name in ("sgd", "adam") for seed in range(3)]
+    jobs = sweep.jobs(tmp_path, lines)
+    train_jobs(jobs[:1], "")
+    before = sorted(tmp_path.rglob("*"))
+    text = preview(jobs, True)
+    assert "5 of 6 runs to train (1 have ended)" in text
+    assert "synthetic vec2uage sgd" in text
+    assert "synthetic vec2uage adam" in text
+    assert "if every run trains to its last epoch" in text
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "6 of 6 runs to train" in preview(jobs, False)
+
+
+def test_the_memory_of_a_run_counts_all_it_holds(sweep: Sweep, tmp_path: Path) -> None:
+    wide = ["trainer.device=cpu", "optimizer=adam"]
+    adam, sgd = (sweep.jobs(tmp_path / o, [[*wide, f"optimizer={o}"]])[0].settings for o in ("adam", "sgd"))
+    weights = 4 * memory.weights(adam, 512)
+    assert weights == 4 * 427_009
+    rows = 90_000
+    held = memory.run_bytes(adam, 512, rows) - memory.run_bytes(sgd, 512, rows)
+    assert 2 * weights <= held <= 2 * weights + 100
+    activations = memory.run_bytes(sgd, 512, rows) - 5 * weights - 8 * rows
+    # the inputs of four layers, and what ReLU and the loss keep: more than the layers' outputs, less than four times
+    assert 64 * 4 * (512 + 512 + 256 + 128) <= activations <= 4 * 64 * 4 * (512 + 512 + 256 + 128)
