@@ -14,9 +14,11 @@ from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training.data import TrainingData, load
+from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder
 from vec2uage.training.spec import RunSettings
-from vec2uage.training.trainer import Epoch, Outcome, assemble, train_stack
+from vec2uage.training.stack import assemble
+from vec2uage.training.trainer import train_stack
 
 EPOCHS = 10
 FEW, MANY = 20, 200  # jobs of the two sweeps whose difference is the cost of a job

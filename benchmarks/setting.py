@@ -18,8 +18,9 @@ from vec2uage.sweep.plan import cut, make_plan, workers
 from vec2uage.training.batches import Rows
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import fit
+from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.spec import RunSettings, from_config
-from vec2uage.training.trainer import Epoch, Outcome
+from vec2uage.training.state import RunState
 
 ROWS, HELDOUT, DIMENSION, BATCH = 90_000, 4_500, 512, 64
 CPU = torch.device("cpu")
@@ -34,6 +35,9 @@ class Silent:
         return False
 
     def epoch(self, run: int, epoch: Epoch) -> None:
+        pass
+
+    def checkpoint(self, run: int, state: RunState) -> None:
         pass
 
     def end(self, run: int, outcome: Outcome) -> None:
@@ -75,7 +79,7 @@ def wall_time(
 
     `prepare` makes of each stack what `work` is called with; its time does not count.
     """
-    plan = make_plan(len(settings), settings[0].trainer, CPU)
+    plan = make_plan(len(settings), settings[0].trainer, (CPU,))
     stacks = [prepare(stack) for stack in cut(settings, plan.stack_size, plan.workers)]
     with workers(plan) as pool:
         began = time.perf_counter()

@@ -20,7 +20,7 @@ LOSSES = st.lists(st.sampled_from([math.nan, math.inf, *[x / 4 for x in range(24
 
 def stops(rule, losses):
     """For each run and epoch: does it stop?"""
-    options = per_run_options(RUNS, torch.device("cpu"))
+    options = per_run_options(RUNS)
     state = rule.init(options, torch.ones(len(RUNS), dtype=torch.float64))
     return [rule.observe(options, state, torch.tensor(row, dtype=torch.float64)).tolist() for row in losses]
 

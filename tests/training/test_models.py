@@ -120,10 +120,52 @@ def test_buffers_train_and_are_kept_but_cannot_be_averaged(make_run, make_data, 
         train([make_run(*normed, "optimizer=swa")], make_data())
 
 
-def test_bf16_computes_products_in_bfloat16_and_answers_in_float32():
+@pytest.mark.parametrize("hidden", [(), (16,), (512, 256, 128)])
+def test_the_gradients_by_hand_are_those_of_autograd(hidden):
+    networks = [MLP(24, hidden) for _ in range(3)]
+    forward, params, _ = models.stack(networks, "float32")
+    x = rows(3, 10, 24)
+    predicted, backward = forward.backward(params, {}, x)
+    expected = forward(params, x)
+    assert torch.equal(predicted, expected)
+    grad = torch.cos(torch.arange(30.0)).view(3, 10)
+    wanted = dict(zip(params, torch.autograd.grad(expected, list(params.values()), grad), strict=True))
+    found = dict(backward(grad))
+    assert set(found) == set(wanted)
+    with torch.no_grad():
+        for name, gradient in found.items():
+            torch.testing.assert_close(gradient.dense(), wanted[name], rtol=1e-4, atol=1e-5)
+            stepped = params[name].detach().clone()
+            gradient.add_to(stepped)
+            torch.testing.assert_close(stepped, params[name] + wanted[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_parameter_may_change_as_soon_as_its_gradient_is_there():
+    networks = [MLP(24, (32, 16)) for _ in range(2)]
+    forward, params, _ = models.stack(networks, "float32")
+    grad = torch.ones(2, 10)
+
+    def gradients(change):
+        own = {name: p.detach().clone() for name, p in params.items()}
+        for name, gradient in forward.backward(own, {}, rows(2, 10, 24))[1](grad):
+            yield gradient.dense()
+            own[name] += change
+
+    assert all(torch.equal(*pair) for pair in zip(gradients(0.0), gradients(7.0), strict=True))
+
+
+def test_where_products_of_float32_know_no_bfloat16_autocast_casts():
     networks = [MLP(128, (64,)) for _ in range(2)]
-    x = rows(2, 16, 128)
-    exact, rounded = (models.stack(networks, p)[0](models.stack(networks, p)[1], x) for p in ("float32", "bf16"))
-    assert rounded.dtype == torch.float32
-    assert not torch.equal(exact, rounded)
-    torch.testing.assert_close(exact, rounded, rtol=0.05, atol=0.02)
+    _, params, _ = models.stack(networks, "float32")
+    casting = models.Stacked(networks[0], "bf16", torch.device("cuda"))
+    exact = models.Stacked(networks[0], "float32", torch.device("cuda"))
+    x, answers = rows(2, 16, 128), []
+    for forward in (exact, casting):
+        predicted, backward = forward.backward(params, {}, x)
+        assert torch.equal(predicted, forward(params, x))
+        found = {name: gradient.dense() for name, gradient in backward(torch.ones(2, 16))}
+        answers.append([predicted, *(found[name] for name in params)])
+    for wanted, rounded in zip(*answers, strict=True):
+        assert rounded.dtype == torch.float32
+        torch.testing.assert_close(wanted, rounded, rtol=0.1, atol=0.5)
+    assert not torch.equal(answers[0][0], answers[1][0])

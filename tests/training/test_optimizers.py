@@ -10,8 +10,10 @@ from vec2uage.config.register import conf_dir
 from vec2uage.training.optimizers.adagrad import Adagrad
 from vec2uage.training.optimizers.adam import Adam
 from vec2uage.training.optimizers.sgd import SGD
+from vec2uage.training.outcome import Outcome
 from vec2uage.training.spec import per_run_options
-from vec2uage.training.trainer import Outcome, assemble, train_epoch
+from vec2uage.training.stack import assemble
+from vec2uage.training.trainer import train_epoch
 
 CPU = torch.device("cpu")
 # Odd sizes too: a kernel that treats the end of a tensor in another way than its middle would show here.
@@ -65,7 +67,7 @@ def gradient(name, weight, step):
 
 def train_stacked(parts, weights, steps, lr_factor=lambda step: 1.0):
     params = {name: w.clone() for name, w in weights.items()}
-    options = per_run_options(parts, CPU)
+    options = per_run_options(parts)
     state = parts[0].init(options, params)
     for step in range(steps):
         grads = {name: gradient(name, p, step) for name, p in params.items()}
@@ -92,6 +94,17 @@ def test_each_run_of_a_stack_steps_like_its_torch_twin(cls, twin, differing):
             optimizer.step()
         for name, p in own.items():
             torch.testing.assert_close(stacked[name][run], p.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_only_runs_whose_step_is_the_same_arithmetic_are_one_stack(make_run):
+    def key(**options):
+        return make_run(
+            "optimizer=sgd", optimizer={"lr": 0.1, "momentum": 0.0, "weight_decay": 0.0} | options
+        ).stack_key()
+
+    assert key() == key(lr=0.2)
+    assert key(momentum=0.9) == key(momentum=0.5) == key(weight_decay=0.1)
+    assert key() != key(momentum=0.9)
 
 
 @pytest.mark.parametrize(("cls", "twin", "differing"), TWINS)

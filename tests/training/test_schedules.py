@@ -11,7 +11,6 @@ from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.schedules import Constant, Cosine, Cyclic, OneCycle, Plateau
 from vec2uage.training.spec import per_run_options
 
-CPU = torch.device("cpu")
 RATES = (0.1, 0.02, 0.5)
 EPOCHS, STEPS_PER_EPOCH = 8, 5
 
@@ -21,7 +20,7 @@ def twin_optimizer(lr):
 
 
 def rates_per_step(parts, epochs=EPOCHS, steps_per_epoch=STEPS_PER_EPOCH):
-    options, base = per_run_options(parts, CPU), torch.tensor(RATES[: len(parts)], dtype=torch.float64)
+    options, base = per_run_options(parts), torch.tensor(RATES[: len(parts)], dtype=torch.float64)
     state = parts[0].init(options, base)
     return np.array(
         [
@@ -111,7 +110,7 @@ def test_plateau_is_that_of_torch(losses):
         {"patience": 1, "factor": 0.9, "threshold": 0.0, "min_lr": 0.45},
     )
     parts = [Plateau(**o) for o in options]
-    given_, base = per_run_options(parts, CPU), torch.tensor(RATES, dtype=torch.float64)
+    given_, base = per_run_options(parts), torch.tensor(RATES, dtype=torch.float64)
     state = parts[0].init(given_, base)
     optimizers = [twin_optimizer(lr) for lr in RATES]
     twins = [lr_scheduler.ReduceLROnPlateau(o, eps=0, **kw) for o, kw in zip(optimizers, options, strict=True)]

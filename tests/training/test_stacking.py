@@ -15,6 +15,7 @@ RMSPROP = (
 )
 KINDS = {
     "sgd": ("optimizer=sgd",),
+    "momentum": ("optimizer=sgd",),
     "adam": ("optimizer=adam",),
     "adagrad": ("optimizer=adagrad",),
     "swa": ("optimizer=swa", "optimizer.unit=step", "optimizer.start=3", "optimizer.anneal=2"),
@@ -23,10 +24,11 @@ KINDS = {
 }
 # Options that differ between the runs of one stack, beside seed and learning rate.
 DIFFERING = {
-    "sgd": {"momentum": st.sampled_from([0.0, 0.9]), "weight_decay": st.sampled_from([0.0, 0.01])},
+    "sgd": {},
+    "momentum": {"momentum": st.sampled_from([0.5, 0.9]), "weight_decay": st.sampled_from([0.0, 0.01])},
     "adam": {"beta1": st.sampled_from([0.9, 0.5]), "weight_decay": st.sampled_from([0.0, 0.01])},
     "adagrad": {"lr_decay": st.sampled_from([0.0, 0.1])},
-    "swa": {"momentum": st.sampled_from([0.0, 0.9]), "swa_lr": st.sampled_from([0.02, 0.001])},
+    "swa": {"swa_lr": st.sampled_from([0.02, 0.001])},
     "swa_published": {"swa_lr": st.sampled_from([0.05, 0.01])},
     "rmsprop": {},
 }

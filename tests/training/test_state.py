@@ -68,7 +68,7 @@ def test_going_on_from_any_epoch_changes_no_bit(overrides, make_run, make_data, 
 
 
 def test_a_run_may_go_on_alone_or_beside_others(make_run, make_data, save, recording, tmp_path):
-    runs = [make_run("optimizer=sgd", optimizer={"momentum": m, "lr": 0.02}) for m in (0.0, 0.9)]
+    runs = [make_run("optimizer=sgd", optimizer={"momentum": m, "lr": 0.02}) for m in (0.5, 0.9)]
     whole = save(runs, make_data())
     for k in range(2):
         rest = recording()

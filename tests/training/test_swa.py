@@ -16,7 +16,6 @@ from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.optimizers.swa import SWA
 from vec2uage.training.spec import per_run_options
 
-CPU = torch.device("cpu")
 DEFAULTS = {
     "lr": 0.05,
     "start": 1,
@@ -47,7 +46,7 @@ def test_the_average_is_the_mean_of_the_weights_at_the_chosen_moments(unit, star
     optimizer = SWA(**DEFAULTS | {"start": start, "freq": freq, "unit": unit, "momentum": momentum})
     generator = torch.Generator().manual_seed(0)
     params = {"w": torch.randn(2, 3, 4, generator=generator), "b": torch.randn(2, 3, generator=generator)}
-    options = per_run_options([optimizer, optimizer], CPU)
+    options = per_run_options([optimizer, optimizer])
     state = optimizer.init(options, params)
     seen = []  # independent of `elapsed`: moments are counted in whole units that have ended
     for clock in clocks(6, steps_per_epoch):
@@ -73,7 +72,7 @@ def test_the_rate_goes_to_swa_lr_as_with_swalr_of_torch(strategy, anneal, unit):
     rates = ((0.1, 0.5), (0.2, 0.01), (0.001, 0.05))  # lr before, swa_lr
     common = DEFAULTS | {"start": 3, "anneal": anneal, "anneal_strategy": strategy, "unit": unit}
     parts = [SWA(**common | {"lr": lr, "swa_lr": swa_lr}) for lr, swa_lr in rates]
-    options = per_run_options(parts, CPU)
+    options = per_run_options(parts)
     twins = [torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr) for lr, _ in rates]
     schedules = [
         SWALR(twin, swa_lr, anneal_epochs=anneal, anneal_strategy="cos" if strategy == "cosine" else "linear")
@@ -174,7 +173,7 @@ def test_the_published_swa_overrides_the_range_test(make_run, make_data, train):
     assert first.outcomes[0].lr != 0.05
 
 
-def test_the_published_swa_is_a_plain_loop_bit_for_bit(make_run, make_data, train):
+def test_the_published_swa_is_a_plain_loop(make_run, make_data, train):
     data = make_data()
     run = make_run("optimizer=swa_published", "lr_schedule=constant", trainer={"max_epochs": 6})
     assert (run.optimizer.start, run.optimizer.swa_lr) == (10, 0.05)
@@ -182,4 +181,5 @@ def test_the_published_swa_is_a_plain_loop_bit_for_bit(make_run, make_data, trai
     loop = by_hand(run, data, 6, lambda step: run.optimizer.lr if step < 10 else 0.05)
     states = [copy.deepcopy(network) for network in loop]
     best = states[int(np.argmin([val_loss(network, data) for network in states]))]
-    assert all(torch.equal(weight, best.get_parameter(name)) for name, weight in seen.outcomes[0].weights.items())
+    for name, weight in seen.outcomes[0].weights.items():
+        torch.testing.assert_close(weight, best.get_parameter(name), rtol=1e-4, atol=1e-6)

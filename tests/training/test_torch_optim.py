@@ -11,7 +11,6 @@ from vec2uage.training.models import MLP, stack
 from vec2uage.training.optimizers.torch_optim import TorchOptim
 from vec2uage.training.spec import per_run_options
 
-CPU = torch.device("cpu")
 FOREIGN = [
     ("torch.optim.RMSprop", {"alpha": 0.9, "momentum": 0.5}),
     ("torch.optim.AdamW", {"weight_decay": 0.1, "amsgrad": True}),
@@ -34,7 +33,7 @@ def test_a_run_equals_the_optimizer_alone_before_and_after_others_have_left(targ
         for network, lr in zip(references, rates, strict=True)
     ]
     forward, params, _ = stack(networks, "float32")
-    given = per_run_options(parts, CPU)
+    given = per_run_options(parts)
     state = parts[0].init(given, params)
     generator = torch.Generator().manual_seed(0)
     alive = [0, 1, 2]

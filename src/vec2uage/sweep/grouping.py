@@ -107,12 +107,11 @@ def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: Precisi
     forward, params, buffers = models.stack(modules, precision)
     predicted, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
     found = {"predicted": predicted}
-    rates = torch.full((len(modules),), -0.1, device=x.device)
     with torch.no_grad(), products(precision):
         for name, gradient in backward((predicted - 9.0) * (2 / x.shape[1])):
             found[name] = gradient.dense()
             found[f"{name} after a step"] = stepped = params[name].detach().clone()
-            gradient.add_to(stepped, rates)
+            gradient.add_to(stepped)
     return found
 
 

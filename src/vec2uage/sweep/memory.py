@@ -10,8 +10,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from vec2uage.training import models
 from vec2uage.training.spec import RunSettings, per_run_options
 
-_CPU = torch.device("cpu")
-
 
 @lru_cache(maxsize=64)
 def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
@@ -35,7 +33,7 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     batch = min(settings.trainer.batch_size, rows)
     with saved_tensors_hooks(count, lambda tensor: tensor):
         forward(weights, torch.zeros(1, batch, dimension))
-    state = settings.optimizer.init(per_run_options([settings.optimizer], _CPU), params)
+    state = settings.optimizer.init(per_run_options([settings.optimizer]), params)
     of_weights = _total(weights)
     # What a torch.optim class keeps is made in its first step; two tensors per weight, as ADAM's, are usual.
     of_optimizer = _total(state) if isinstance(state, dict) else 2 * of_weights

@@ -18,9 +18,9 @@ class Dense:
         """Return them as numbers, in C order: torch's fused optimisers take that for granted."""
         return self.value.contiguous()
 
-    def add_to(self, target: Float[Tensor, "K ..."], scale: Float[Tensor, " K"]) -> None:
-        """Add each run's gradient times its `scale` to `target`, in place."""
-        target.addcmul_(self.value, scale.view(-1, *[1] * (target.ndim - 1)))
+    def add_to(self, target: Float[Tensor, "K ..."]) -> None:
+        """Add them to `target`, in place."""
+        target.add_(self.value)
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Product:
     def dense(self) -> Float[Tensor, "K O I"]:
         return torch.bmm(self.outputs, self.inputs.mT)
 
-    def add_to(self, target: Float[Tensor, "K O I"], scale: Float[Tensor, " K"]) -> None:
-        target.baddbmm_(self.outputs * scale[:, None, None], self.inputs.mT)
+    def add_to(self, target: Float[Tensor, "K O I"]) -> None:
+        target.baddbmm_(self.outputs, self.inputs.mT)
 
 
 Gradient = Dense | Product
-# What a forward pass leaves behind: from the losses' gradients by the predictions it makes those of all parameters, one
-# at a time. A parameter may be changed as soon as its gradient is there.
+# What a forward pass leaves behind: from the gradients by the predictions it makes those of all parameters, one at a
+# time. A parameter may be changed as soon as its gradient is there. Twice the one gives twice the others.
 Backward = Callable[[Float[Tensor, "K B"]], Iterator[tuple[str, Gradient]]]

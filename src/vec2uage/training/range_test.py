@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vec2uage.config.settings import settings
 from vec2uage.training.batches import Rows, batches, epoch_order
-from vec2uage.training.step import Network, train_step
+from vec2uage.training.cuda_graph import take_step
+from vec2uage.training.step import Network
 
 Rule = Literal["steepest", "valley", "minimum_over_10"]
 
@@ -138,12 +139,11 @@ def stacked_losses(
     copies = network.copy()
     device = train.age.device
     losses: list[Tensor] = []
-    rates = torch.from_numpy(test.rates()).to(device)
+    rates = torch.from_numpy(test.rates())
     while len(losses) < test.steps:
         for index in batches(epoch_order(generators, len(train)).to(device), batch_size):
-            x, age = train.gather(index)
             lr = rates[len(losses)].expand(len(index))
-            losses.append(train_step(copies, x, age, lr)[0] / index.shape[1])
+            losses.append(take_step(copies, train, index, lr)[0] / index.shape[1])
             if len(losses) == test.steps:
                 break
     return torch.stack(losses, dim=1).cpu().numpy()

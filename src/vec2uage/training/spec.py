@@ -91,11 +91,10 @@ class RunSettings:
         return tuple(common.items())
 
 
-def per_run_options(parts: Sequence[Any], device: torch.device) -> Tensors:
+def per_run_options(parts: Sequence[Any]) -> Tensors:
     """Stack the options of K settings objects that `per_run` names into `[K] float64` tensors."""
     return {
-        name: torch.tensor([float(getattr(p, name)) for p in parts], dtype=torch.float64, device=device)
-        for name in parts[0].per_run
+        name: torch.tensor([float(getattr(p, name)) for p in parts], dtype=torch.float64) for name in parts[0].per_run
     }
 
 

@@ -13,6 +13,7 @@ from vec2uage.training import models
 from vec2uage.training.data import TrainingData
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.outcome import Outcome
+from vec2uage.training.precision import check
 from vec2uage.training.range_test import RangeTest, read_curve, stacked_losses
 from vec2uage.training.spec import RunSettings, per_run_options
 from vec2uage.training.step import Network
@@ -20,7 +21,10 @@ from vec2uage.training.step import Network
 
 @dataclass
 class Stack:
-    """The runs still training. Every tensor has the run axis first, so that `select` is one indexing."""
+    """The runs still training. Every tensor has the run axis first, so that `select` is one indexing.
+
+    What is one number a run stays on the CPU, whatever the device: nothing waits for a device to know its rate.
+    """
 
     runs: list[int]
     orders: list[torch.Generator]
@@ -37,7 +41,7 @@ class Stack:
         self.orders = [self.orders[p] for p in positions]
         if not self.runs:
             return
-        keep = torch.tensor(positions, device=self.lr["base"].device)
+        keep = torch.tensor(positions)
         self.network.select(keep)
         for name in ("lr", "schedule_options", "schedule_state", "stopping_options", "stopping_state"):
             setattr(self, name, {key: tensor[keep] for key, tensor in getattr(self, name).items()})
@@ -50,6 +54,7 @@ def assemble(
 
     Runs that have `begun` need no first rate: theirs stand in their states.
     """
+    check(runs[0].trainer.precision, device)
     modules = [models.build(run.model, data.dimension, run.seed).to(device) for run in runs]
     forward, params, buffers = models.stack(modules, runs[0].trainer.precision)
     if buffers and runs[0].optimizer.averages:
@@ -64,12 +69,12 @@ def assemble(
         set_training=modules[0].train,
         params=params,
         buffers=buffers,
-        options=per_run_options([run.optimizer for run in runs], device),
+        options=per_run_options([run.optimizer for run in runs]),
     )
     network.reset()
     base_lr = network.options["lr"].clone() if begun else first_rates(runs, network, data, outcomes)
-    schedule_options = per_run_options([run.lr_schedule for run in runs], device)
-    stopping_options = per_run_options([run.early_stopping for run in runs], device)
+    schedule_options = per_run_options([run.lr_schedule for run in runs])
+    stopping_options = per_run_options([run.early_stopping for run in runs])
     return Stack(
         runs=list(range(len(runs))),
         orders=[seeds.torch_generator(run.seed, "batches") for run in runs],

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.training.batches import Rows
-from vec2uage.training.models import Forward
+from vec2uage.training.models import Stacked
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
+from vec2uage.training.precision import products
 
 EVALUATION_ROWS = 4096  # rows per forward pass without gradients: memory stays small, sums stay in one thread
 
@@ -19,7 +20,7 @@ EVALUATION_ROWS = 4096  # rows per forward pass without gradients: memory stays 
 class Network:
     """K networks being trained: the fixed parts, and the `[K, ...]` tensors that training changes."""
 
-    forward: Forward
+    forward: Stacked
     loss: Callable[[Tensor, Tensor], Tensor]
     optimizer: StackedOptimizer
     set_training: Callable[[bool], Any]
@@ -27,10 +28,12 @@ class Network:
     buffers: Tensors
     options: Tensors
     state: Any = field(default_factory=dict)
+    recordings: dict[int, Any] = field(default_factory=dict)  # of steps by batch size, kept by `cuda_graph`
 
     def reset(self) -> None:
         """Forget the optimiser's state."""
         self.state = self.optimizer.init(self.options, self.params)
+        self.recordings = {}
 
     def select(self, keep: Int[Tensor, " k"]) -> None:
         """Keep only these runs of the stack."""
@@ -38,6 +41,7 @@ class Network:
         self.buffers = {name: b[keep] for name, b in self.buffers.items()}
         self.options = {name: o[keep] for name, o in self.options.items()}
         self.state = self.optimizer.select(self.state, keep, self.params)
+        self.recordings = {}
 
     def copy(self) -> "Network":
         """Return networks with the same weights that can be trained without touching these."""
@@ -48,20 +52,33 @@ class Network:
         return copied
 
 
+@torch.no_grad()
 def train_step(
-    network: Network,
-    x: Float[Tensor, "K B D"],
-    age: Float[Tensor, "K B"],
-    lr: Float[Tensor, " K"],
-) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"]]:
-    """Take one step; return the summed losses and the summed absolute errors of each run's batch, in float64."""
-    predicted = network.forward(network.params | network.buffers, x)
-    losses = network.loss(predicted, age)
-    names, params = zip(*network.params.items(), strict=True)
-    # The runs share no weights, so the gradient of the sum is each run's own gradient, whatever its neighbours do.
-    grads = torch.autograd.grad(losses.mean(1).sum(), params)
-    network.optimizer.step(network.options, network.params, dict(zip(names, grads, strict=True)), network.state, lr)
-    return losses.detach().double().sum(1), (predicted.detach() - age).abs().double().sum(1)
+    network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]
+) -> Float[Tensor, "2 K"]:
+    """Take one step on each run's own `rows[index]` with the learning rates `lr` (float64).
+
+    Return the summed losses and the summed absolute errors (years) of each run's batch, in float64. Nothing here waits
+    for a number from the device, so that `cuda_graph` can record all of it.
+    """
+    x, age = rows.gather(index)
+    with products(network.forward.precision):
+        predicted, backward = network.forward.backward(network.params, network.buffers, x)
+        losses, grad = _losses(network.loss, predicted, age)
+        network.optimizer.descend(network.options, network.params, backward, grad, network.state, lr)
+    return torch.stack([losses, (predicted - age).abs()]).double().sum(2)
+
+
+def _losses(
+    loss: Callable[[Tensor, Tensor], Tensor], predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]
+) -> tuple[Float[Tensor, "K B"], Float[Tensor, "K B"]]:
+    """Return every sample's loss, and the gradient of each run's mean loss by its predictions."""
+    with torch.enable_grad():
+        predicted = predicted.detach().requires_grad_()
+        losses = loss(predicted, age)
+        # The runs share nothing, so the gradient of the sum is each run's own gradient, whatever its neighbours do.
+        (grad,) = torch.autograd.grad(losses.mean(1).sum(), predicted)
+    return losses.detach(), grad
 
 
 @torch.no_grad()

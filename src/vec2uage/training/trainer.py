@@ -13,13 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vec2uage.training.batches import batches, epoch_order
+from vec2uage.training.cuda_graph import take_step
 from vec2uage.training.data import TrainingData
 from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.spec import RunSettings
 from vec2uage.training.stack import Stack, assemble
 from vec2uage.training.state import RunState, restore, snapshot
-from vec2uage.training.step import predict_rows, score, train_step
+from vec2uage.training.step import predict_rows, score
 
 
 @runtime_checkable
@@ -86,7 +87,7 @@ def train_epoch(
 ) -> Float[Tensor, "3 K"] | None:
     """Train one pass over the data; return each run's mean loss, MAE and last rate, or None if interrupted."""
     network, rows = stack.network, len(data.train)
-    order = epoch_order(stack.orders, rows).to(stack.lr["base"].device)
+    order = epoch_order(stack.orders, rows).to(data.train.age.device)
     steps = math.ceil(rows / settings.trainer.batch_size)
     sums = torch.zeros(3, len(stack.runs), dtype=torch.float64, device=order.device)
     for batch, index in enumerate(batches(order, settings.trainer.batch_size)):
@@ -98,7 +99,7 @@ def train_epoch(
                 stack.schedule_options, stack.schedule_state, stack.lr["base"], clock
             )
         lr = network.optimizer.learning_rate(network.options, stack.lr["scheduled"], clock)
-        sums[:2] += train_step(network, data.train, index, lr)
+        sums[:2] += take_step(network, data.train, index, lr)
         network.optimizer.after_step(network.params, network.state, clock)
     sums[:2] /= rows
     sums[2] = lr

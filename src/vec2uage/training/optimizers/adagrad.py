@@ -7,12 +7,20 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, single, spread, zeros_like
+from vec2uage.training.optimizers.base import (
+    StackedOptimizer,
+    Tensors,
+    each_run,
+    rates,
+    spread,
+    steps_taken,
+    zeros_like,
+)
 
 
 @settings
 class Adagrad(StackedOptimizer):
-    """Twin of `torch.optim.Adagrad`."""
+    """`torch.optim.Adagrad(fused=True)`: one pass over the weights of each run."""
 
     lr_decay: Annotated[float, Field(ge=0)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -23,18 +31,29 @@ class Adagrad(StackedOptimizer):
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         sums = zeros_like(params, "sum")
         for tensor in sums.values():
-            tensor.add_(spread(single(options["initial_accumulator"]), tensor))
-        return {"steps": torch.zeros_like(options["lr"])} | sums
+            tensor.add_(spread(rates(options["initial_accumulator"], params), tensor))
+        return {"steps": steps_taken(params)} | sums
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        decayed = single(lr / (1 + state["steps"] * options["lr_decay"]))
-        eps, weight_decay = single(options["eps"]), single(options["weight_decay"])
-        state["steps"].add_(1)
-        decays = any_set(options["weight_decay"])
-        for name, p in params.items():
-            g = grads[name]
-            if decays:
-                g = g.addcmul(p, spread(weight_decay, p))
-            total = state[f"sum/{name}"].addcmul_(g, g)
-            p.addcdiv_(g * spread(decayed, p), total.sqrt().add_(spread(eps, p)), value=-1)
+        runs = zip(
+            each_run(params),
+            each_run(params, grads),
+            each_run(params, state, "sum/"),
+            state["steps"].add_(1),
+            rates(lr, params),
+            *(options[name].tolist() for name in ("lr_decay", "weight_decay", "eps")),
+            strict=True,
+        )
+        for p, g, sums, steps, own_lr, lr_decay, weight_decay, eps in runs:
+            torch._fused_adagrad_(
+                p,
+                g,
+                sums,
+                [steps] * len(p),
+                lr=own_lr,
+                lr_decay=lr_decay,
+                weight_decay=weight_decay,
+                eps=eps,
+                maximize=False,
+            )

@@ -1,15 +1,16 @@
 """What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.gradients import Gradient
+from vec2uage.training.gradients import Backward
 
 Tensors = dict[str, Tensor]
 
@@ -42,12 +43,13 @@ def spread(per_run: Tensor, like: Tensor) -> Tensor:
 class StackedOptimizer:
     """Base of all optimisers. `per_run` names the options that may differ between the runs of one stack.
 
-    The trainer hands these options back as `options`, a dict of `[K]` float64 tensors. State is a dict of
+    The trainer hands these options back as `options`, a dict of `[K]` float64 tensors on the CPU. State is a dict of
     `[K, ...]` tensors, so that removing finished runs is one indexing for every optimiser.
     """
 
     lr: Annotated[float, Field(gt=0)]
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
+    recordable: ClassVar[bool] = True  # whether `descend` never waits for the device: what a CUDA graph can hold
     averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
 
     def variant(self) -> Hashable:
@@ -63,10 +65,13 @@ class StackedOptimizer:
         raise TypeError(f"{type(self).__name__} must define step()")
 
     def descend(
-        self, options: Tensors, params: Tensors, gradients: Iterable[tuple[str, Gradient]], state: Any, lr: Tensor
+        self, options: Tensors, params: Tensors, backward: Backward, grad: Float[Tensor, "K B"], state: Any, lr: Tensor
     ) -> None:
-        """Update `params` in place as their gradients come; for optimisers that need not have them as numbers."""
-        self.step(options, params, {name: gradient.dense() for name, gradient in gradients}, state, lr)
+        """Update `params` in place, given the gradients by the predictions and how to get those of `params` from them.
+
+        For optimisers that need not have them as numbers; all others define `step`.
+        """
+        self.step(options, params, {name: gradient.dense() for name, gradient in backward(grad)}, state, lr)
 
     def select(self, state: Any, keep: Tensor, params: Tensors) -> Any:
         """Return the state of the runs `keep` (indices); `params` are already reduced to them."""
@@ -103,6 +108,11 @@ class StackedOptimizer:
 def zeros_like(params: Tensors, prefix: str) -> Tensors:
     """Return a zero tensor per parameter under the key `prefix/name`."""
     return {f"{prefix}/{name}": torch.zeros_like(p, requires_grad=False) for name, p in params.items()}
+
+
+def rates(lr: Tensor, params: Tensors) -> Tensor:
+    """Return learning rates `[K]` as the weights have it: float32, and on their device."""
+    return lr.to(next(iter(params.values())).device, torch.float32)
 
 
 def steps_taken(params: Tensors) -> Tensor:

@@ -1,13 +1,16 @@
 """Stochastic gradient descent, with momentum and weight decay (Robbins and Monro 1951; Polyak 1964)."""
 
+from collections.abc import Hashable
 from typing import Annotated, ClassVar
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, any_set, single, spread, zeros_like
+from vec2uage.training.gradients import Backward
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, each_run, rates, zeros_like
 
 
 @settings
@@ -18,17 +21,50 @@ class SGD(StackedOptimizer):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     per_run: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay")
 
+    def variant(self) -> Hashable:
+        return self._plain
+
     def init(self, options: Tensors, params: Tensors) -> Tensors:
-        return zeros_like(params, "momentum") if any_set(options["momentum"]) else {}
+        return zeros_like(params, "momentum") if options["momentum"].any() else {}
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        decays = any_set(options["weight_decay"])
-        lr, momentum, weight_decay = (single(o) for o in (lr, options["momentum"], options["weight_decay"]))
-        for name, p in params.items():
-            update = grads[name]
-            if decays:
-                update = update.addcmul(p, spread(weight_decay, p))
-            if state:
-                update = state[f"momentum/{name}"].mul_(spread(momentum, p)).add_(update)
-            p.addcmul_(update, spread(lr, p), value=-1)
+        momentum, decay = (options[name].tolist() for name in ("momentum", "weight_decay"))
+        velocities = each_run(params, state, "momentum/") if state else [[]] * len(lr)
+        runs = zip(
+            each_run(params), each_run(params, grads), velocities, momentum, decay, rates(lr, params), strict=True
+        )
+        for p, g, v, own_momentum, own_decay, own_lr in runs:
+            torch._fused_sgd_(
+                p,
+                g,
+                v if own_momentum else [],
+                momentum=own_momentum,
+                weight_decay=own_decay,
+                lr=own_lr,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+                is_first_step=False,
+            )
+
+    @torch.no_grad()
+    def descend(
+        self,
+        options: Tensors,
+        params: Tensors,
+        backward: Backward,
+        grad: Float[Tensor, "K B"],
+        state: Tensors,
+        lr: Tensor,
+    ) -> None:
+        if not self._plain:
+            super().descend(options, params, backward, grad, state, lr)
+            return
+        for name, step in backward(grad * -rates(lr, params)[:, None]):
+            step.add_to(params[name])
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a step only adds the gradient, and can do so while that is being multiplied out."""
+        return not (self.momentum or self.weight_decay)

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import Clock, Tensors, single, spread, zeros_like
+from vec2uage.training.optimizers.base import Clock, Tensors, spread, steps_taken, zeros_like
 from vec2uage.training.optimizers.sgd import SGD
 
 
@@ -30,8 +30,7 @@ class SWA(SGD):
     averages: ClassVar[bool] = True
 
     def init(self, options: Tensors, params: Tensors) -> Tensors:
-        count = {"count": torch.zeros_like(options["lr"])}
-        return count | super().init(options, params) | zeros_like(params, "average")
+        return {"count": steps_taken(params)} | super().init(options, params) | zeros_like(params, "average")
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
@@ -58,8 +57,7 @@ class SWA(SGD):
             return
         count = state["count"].add_(1)
         for name, p in params.items():
-            average = state[f"average/{name}"]
-            average.add_((p - average).div_(spread(single(count), p)))
+            state[f"average/{name}"].lerp_(p, spread(1 / count, p))
 
     def evaluated(self, params: Tensors, state: Tensors) -> Tensors:
         if not bool((state["count"] > 0).all()):
