@@ -6,33 +6,44 @@ the states lie that a part which is given out once more goes on from. No executo
 
 import importlib
 import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
 from vec2uage.base.cli import interruptible
-from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.display import Display
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.plan import cores, cut
-from vec2uage.sweep.resume import ENDED
+from vec2uage.sweep.resume import ENDED, Refused
 from vec2uage.sweep.work import Finished, Work
 from vec2uage.sweep.worker import end_untrained, headers
 
 Count = Annotated[int, Field(ge=1)]
 _POLL_SECONDS = 0.5  # between two looks for runs that have ended elsewhere
+_ASK_SECONDS = 10  # between two questions to Slurm whether a job is still there
+_END_SECONDS = 60  # that workers have to end after Ctrl-C; Slurm kills after 30 by default
 
 
 @settings
 class Executor:
     """Trains jobs in this process."""
+
+    def check(self) -> None:
+        """Raise Refused where this executor cannot work here."""
 
     def train(self, jobs: Sequence[Job], command: str) -> Finished:
         """Train all jobs, each into its own folder; one that fails stops no other."""
@@ -48,23 +59,35 @@ class Joblib(Executor):
     def train(self, jobs: Sequence[Job], command: str) -> Finished:
         from joblib.externals.loky import ProcessPoolExecutor
 
+        if not jobs:
+            return Finished()
         count = cores() if self.processes == "auto" else self.processes
-        pools = [ProcessPoolExecutor(count)]
+        log = jobs[0].folder.parent / ".joblib.log"
+
+        def pool(size: int) -> Any:
+            return ProcessPoolExecutor(size, initializer=into_file, initargs=(log,))
+
+        pools = [pool(count)]
+        told: set[int] = set()  # a second signal would end a process at once
+
+        def stop() -> None:
+            for process in [process for used in pools for process in list(used._processes) if process not in told]:
+                told.add(process)
+                os.kill(process, signal.SIGTERM)
 
         def submit(part: Sequence[Job]) -> Handle:
-            handle: Handle = pools[-1].submit(train_part, list(part), command, 1)
-            return handle
+            return Stoppable(pools[-1].submit(train_part, list(part), command, 1), stop)
 
         def once_more(part: Sequence[Job]) -> Handle:
             # A process that is killed takes all others of its pool with it: alone, the part that did it shows itself.
-            pools.append(ProcessPoolExecutor(1))
+            pools.append(pool(1))
             return submit(part)
 
         try:
             return _follow(jobs, command, parts(jobs, -(-len(jobs) // count)), submit, once_more)
         finally:
-            for pool in pools:
-                pool.shutdown(wait=False, kill_workers=True)
+            for used in pools:
+                used.shutdown(wait=True, kill_workers=True)
 
 
 @settings
@@ -81,10 +104,17 @@ class SubmititLocal(Executor):
             return Finished()
         executor = self.executor(jobs[0].folder.parent / ".submitit")
         pieces = parts(jobs, self.runs_per_job)
-        with executor.batch():  # one array on a cluster
+        with beyond_ctrl_c(), executor.batch():  # one array on a cluster
             submitted = [executor.submit(Part(piece, command, self.cpus_per_task)) for piece in pieces]
         handles = dict(zip(map(id, pieces), submitted, strict=True))
-        return _follow(jobs, command, pieces, lambda piece: handles[id(piece)])
+        return _follow(jobs, command, pieces, lambda piece: self.handle(handles[id(piece)]))
+
+    def check(self) -> None:
+        _library("submitit")
+
+    def handle(self, job: Any) -> "Handle":
+        """Return how to look at a job of submitit."""
+        return LocalJob(job)
 
     def executor(self, folder: Path) -> Any:
         """Return submitit's executor, which keeps its own files in `folder`."""
@@ -106,12 +136,16 @@ class SubmititSlurm(SubmititLocal):
     setup: tuple[str, ...]
     additional_parameters: dict[str, str | int | float | bool]
 
+    def check(self) -> None:
+        super().check()
+        if shutil.which("srun") is None:
+            raise Refused("hydra/launcher = submitit_slurm: there is no srun here: type this on a cluster")
+
+    def handle(self, job: Any) -> "Handle":
+        return SlurmJob(job)
+
     def executor(self, folder: Path) -> Any:
-        submitit = _library("submitit")
-        try:
-            executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=self.max_timeouts)
-        except RuntimeError:
-            raise UserError("hydra/launcher = submitit_slurm: there is no srun here: type this on a cluster") from None
+        executor = _library("submitit").AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=self.max_timeouts)
         options = {
             "name": "vec2uage",
             "timeout_min": self.timeout_min,
@@ -137,14 +171,20 @@ class Ray(Executor):
     cpus_per_task: Count
     gpus_per_task: Annotated[float, Field(ge=0)]
 
+    def check(self) -> None:
+        _library("ray")
+
     def train(self, jobs: Sequence[Job], command: str) -> Finished:
+        if not jobs:
+            return Finished()
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # or it writes a token into the user's home
         ray = _library("ray")
-        ray.init(address=self.address, log_to_driver=False, ignore_reinit_error=True)
+        ray.init(address=self.address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(train_part)
 
         def submit(part: Sequence[Job]) -> Handle:
-            handle: Handle = task.remote(list(part), command, self.cpus_per_task).future()
-            return handle
+            reference = task.remote(list(part), command, self.cpus_per_task)
+            return Stoppable(reference.future(), lambda: ray.cancel(reference))
 
         try:
             return _follow(jobs, command, parts(jobs, self.runs_per_job), submit)
@@ -160,6 +200,82 @@ class Handle(Protocol):
     def exception(self) -> BaseException | None: ...
 
     def cancel(self) -> object: ...
+
+
+@dataclass
+class Stoppable:
+    """A future whose task can be told to end, with what its runs have, once it has begun."""
+
+    future: Any
+    stop: Callable[[], object]
+
+    def done(self) -> bool:
+        return bool(self.future.done())
+
+    def exception(self) -> BaseException | None:
+        error: BaseException | None = self.future.exception()
+        return error
+
+    def cancel(self) -> None:
+        if not self.future.cancel():
+            self.stop()
+
+
+@dataclass
+class LocalJob:
+    """A job of submitit on this machine."""
+
+    job: Any
+
+    def done(self) -> bool:
+        return bool(self.job.done())
+
+    def exception(self) -> BaseException | None:
+        if self.job.paths.result_pickle.exists():
+            error: BaseException | None = self.job.exception()
+            return error
+        return RuntimeError(f"job {self.job.job_id} was killed, perhaps for want of memory")
+
+    def cancel(self) -> None:
+        os.kill(int(self.job.job_id), signal.SIGTERM)  # its id is that of the process, which passes this on
+
+
+@dataclass
+class SlurmJob(LocalJob):
+    """A job in Slurm's queue, whose end is seen without the accounting that not every cluster keeps."""
+
+    state: str = "PENDING"
+    asked: float = float("-inf")
+
+    def done(self) -> bool:
+        if self.job.paths.result_pickle.exists():
+            return True
+        if time.monotonic() - self.asked > _ASK_SECONDS:
+            self.asked = time.monotonic()
+            self.state = self._ask()
+        return self.state in _OVER
+
+    def exception(self) -> BaseException | None:
+        if self.job.paths.result_pickle.exists():
+            return super().exception()
+        return RuntimeError(f"Slurm's job {self.job.job_id} is {self.state}")
+
+    def cancel(self) -> None:
+        self.job.cancel(check=False)
+        self.asked = float("-inf")
+
+    def _ask(self) -> str:
+        command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={self.job.job_id}", "--format=%T"]
+        asked = subprocess.run(command, capture_output=True, text=True)
+        if asked.returncode == 0:
+            return asked.stdout.strip() or "GONE"
+        return "GONE" if "Invalid job id" in asked.stderr else self.state  # else Slurm does not answer: ask later
+
+
+_OVER = (
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "GONE", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+    "REVOKED", "TIMEOUT",
+)  # fmt: skip
 
 
 class Part:
@@ -179,9 +295,17 @@ class Part:
                 errors.append(error)
 
         thread = threading.Thread(target=work, daemon=True)
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":  # on a cluster it comes before a job is handed in again
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         thread.start()
-        while thread.is_alive():
-            thread.join(0.2)
+        try:
+            while thread.is_alive():
+                thread.join(0.2)
+        except SystemExit as end:
+            # It is handed in again. Python would wait for the threads that train; run folders are whole at any moment.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
         if errors:
             raise errors[0]
 
@@ -196,8 +320,27 @@ def train_part(jobs: Sequence[Job], command: str, cores: int) -> None:
 
 
 def parts(jobs: Sequence[Job], most: int) -> list[list[Job]]:
-    """Cut the groups of a sweep into parts of at most `most` jobs that train as stacks."""
-    return [part for members in group(jobs, headers(jobs)) for part in cut(members, most, 1)]
+    """Cut a sweep, its groups one after the other, into parts of at most `most` jobs; small groups share a part."""
+    ordered = [job for members in group(jobs, headers(jobs)) for job in members]
+    return cut(ordered, most, 1) if ordered else []
+
+
+def into_file(log: Path) -> None:
+    """Let all that this process prints go to a file; Ctrl-C is for its parent to pass on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+@contextmanager
+def beyond_ctrl_c() -> Iterator[None]:
+    """Start processes in the block that the terminal's Ctrl-C does not reach: they have its signal blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow(
@@ -214,36 +357,49 @@ def _follow(
     """
     with interruptible() as interrupt, Display(jobs) as display:
         work = Work(display, interrupt, command, {})
-        under_way = [(submit(piece), piece, once_more) for piece in pieces]
-        while under_way and not interrupt.is_set():
-            _look(jobs, work)
+        under_way = []
+        try:
+            with beyond_ctrl_c():
+                under_way = [(submit(piece), piece, once_more) for piece in pieces]
+            while under_way and not interrupt.is_set():
+                _look(jobs, work)
+                time.sleep(_POLL_SECONDS)
+                for entry in [entry for entry in under_way if entry[0].done()]:
+                    under_way.remove(entry)
+                    handle, piece, again = entry
+                    error = handle.exception()
+                    _look(piece, work, last=True)
+                    left = [job for job in piece if job not in work.finished.results]
+                    if left and again is not None:
+                        under_way.append((again(left), left, None))
+                        continue
+                    for job in left:
+                        end_untrained(job, "failed", f"its worker broke off: {_reason(error)}", work)
+        finally:
+            for handle, _, _ in under_way:
+                handle.cancel()
+        # What is written below would be written over by a worker that still ends a run.
+        deadline = time.monotonic() + _END_SECONDS
+        while not all(handle.done() for handle, _, _ in under_way) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-            for entry in [entry for entry in under_way if entry[0].done()]:
-                under_way.remove(entry)
-                handle, piece, again = entry
-                _look(piece, work)
-                error = handle.exception()
-                left = [job for job in piece if job not in work.finished.results]
-                if left and again is not None:
-                    under_way.append((again(left), left, None))
-                    continue
-                for job in left:
-                    end_untrained(job, "failed", f"its worker broke off: {_reason(error)}", work)
-        for handle, _, _ in under_way:
-            handle.cancel()
         work.finished.interrupted = interrupt.is_set()
-        _look(jobs, work)
+        _look(jobs, work, last=True)
         for job in jobs:
             if job not in work.finished.results:
                 end_untrained(job, "interrupted", "interrupted with the sweep", work)
     return work.finished
 
 
-def _look(jobs: Sequence[Job], work: Work) -> None:
-    """Take down which runs have ended elsewhere."""
+def _look(jobs: Sequence[Job], work: Work, last: bool = False) -> None:
+    """Take down which runs have ended elsewhere; an interrupted one goes on if its part is handed out again."""
     for job in jobs:
-        if job not in work.finished.results and RunFolder(job.folder).result.exists():
-            work.end(job, RunFolder(job.folder).read_result())
+        folder = RunFolder(job.folder)
+        if last:
+            list(job.folder.iterdir())  # a disk of the network shows a new file only to those who list its folder
+        if job not in work.finished.results and folder.result.exists():
+            result = folder.read_result()
+            if last or result.status != "interrupted":
+                work.end(job, result)
 
 
 def _has_ended(job: Job) -> bool:
@@ -263,4 +419,4 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UserError(f"this launcher needs {name}, which is not installed: pip install 'vec2uage[{name}]'") from None
+        raise Refused(f"this launcher needs {name}, which is not installed: pip install 'vec2uage[{name}]'") from None

@@ -102,6 +102,7 @@ def launch_fused(
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
     executor = _executor(master)
+    executor.check()
     configs = {item.job: item.cfg for item in checked}
     resume = _resume(checked[0].cfg)
     if _wants_plan(checked[0].cfg):
