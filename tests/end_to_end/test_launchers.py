@@ -81,6 +81,7 @@ def check_equal(one: Path, other: Path) -> None:
             assert (one / run / file).read_bytes() == (other / run / file).read_bytes(), f"{run}/{file}"
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bits(home: Home, fused: Path) -> None:
     output = home.train(*SWEEP, "hydra/launcher=joblib", "hydra.sweep.dir=joblib")
     check_equal(fused, home.folder / "joblib")
