@@ -24,6 +24,8 @@ lint: $(SETUP)  ## check style, format and types
 # FACES="--faces photos" measures on photographs instead of noise.
 bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle machine)
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.grid
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.overheads
 	$(BIN)/python -m benchmarks.embedding $(FACES)
 	$(BIN)/python -m benchmarks.preparing $(FACES)

@@ -103,7 +103,7 @@ def test_tasks_of_ray_give_the_same_bits(home: Home, fused: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["joblib"])
 def test_a_worker_that_dies_takes_only_its_own_runs_with_it(home: Home, launcher: str) -> None:
     (home.folder / "own.py").write_text(DEADLY)
     model = ["~model.hidden", "model._target_=own.Deadly", "+model.deadly=false,true"]
@@ -118,7 +118,7 @@ def test_a_worker_that_dies_takes_only_its_own_runs_with_it(home: Home, launcher
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["submitit_local"])
 def test_ctrl_c_ends_the_workers_too(home: Home, launcher: str) -> None:
     endless = ["-m", *SMALL, "trainer.threads=1", "trainer.max_epochs=1000000", "early_stopping=none", "seed=1,2"]
     folder = home.folder / f"stopped_{launcher}"
