@@ -8,7 +8,8 @@ from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.sweep.executors import Part, parts, train_part
+from vec2uage.sweep.executors.parts import parts, train_part
+from vec2uage.sweep.executors.submitit_jobs import Part
 from vec2uage.sweep.launch import _executor
 
 QUICK = ["trainer.max_epochs=1", "model=linear", "trainer.device=cpu"]

@@ -26,7 +26,7 @@ from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.engine import train_jobs
-from vec2uage.sweep.executors import Executor
+from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import Refused, Resume, settle

@@ -40,7 +40,7 @@ class Layout:
     @property
     def steps(self) -> int:
         """Steps of each run, at most."""
-        return -(-len(self.data.train) // self.settings.trainer.batch_size) * self.epochs
+        return _steps_per_epoch(self.settings, self.data) * self.epochs
 
     @property
     def run_bytes(self) -> int:
@@ -93,10 +93,13 @@ def lay_out(
         speeds = calibration.measured(settings, data, available or cores())
         same = [s for s in speeds if s.workers == plan.workers and (proof.stackable or s.stack_size == 1)]
         best = calibration.fastest(same or speeds, runs)
-        steps = -(-len(data.train) // settings.trainer.batch_size) * epochs
-        size, seconds = best.stack_size, best.estimate(runs, steps)
+        size, seconds = best.stack_size, best.estimate(runs, _steps_per_epoch(settings, data) * epochs)
     stacks = cut(list(members), size, plan.workers)
     return Layout(list(members), epochs, data, devices, proof, stacks, seconds)
+
+
+def _steps_per_epoch(settings: RunSettings, data: TrainingData) -> int:
+    return -(-len(data.train) // settings.trainer.batch_size)
 
 
 def _measurable(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:

@@ -85,7 +85,7 @@ def _look(path: Path, resume: Resume) -> _Before:
         try:
             header = state.read_header(folder.state)
         except UserError as error:
-            log.warning("%s: the run begins anew", error)
+            log.warning("%s", error)
     return _Before(result, header)
 
 

@@ -44,7 +44,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class Header:
-    """Whose state a file holds: readable without its tensors. `seconds` and `epochs` are those spent so far."""
+    """Whose state a file holds: readable without its tensors. `epochs` are those trained so far."""
 
     config_hash: str
     code: str
@@ -148,7 +148,7 @@ def _read(path: Path, tensors: bool) -> tuple[Header, RunState]:
         metadata = _SCHEMA.validate_python(description)
         outcome = Outcome(**metadata.outcome)
     except (SafetensorError, OSError, json.JSONDecodeError, AttributeError, TypeError, ValidationError) as error:
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): without it the run begins anew") from None
     state = RunState(outcome, read)
     outcome.weights = state.part("weights")
     curve = state.part("curve")

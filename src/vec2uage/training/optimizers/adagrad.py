@@ -10,8 +10,8 @@ from vec2uage.config.settings import settings
 from vec2uage.training.optimizers.base import (
     StackedOptimizer,
     Tensors,
-    each_run,
     rates,
+    run_by_run,
     spread,
     steps_taken,
     zeros_like,
@@ -36,21 +36,15 @@ class Adagrad(StackedOptimizer):
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        runs = zip(
-            each_run(params),
-            each_run(params, grads),
-            each_run(params, state, "sum/"),
-            state["steps"].add_(1),
-            rates(lr, params),
-            *(options[name].tolist() for name in ("lr_decay", "weight_decay", "eps")),
-            strict=True,
-        )
-        for p, g, sums, steps, own_lr, lr_decay, weight_decay, eps in runs:
+        own = ("lr_decay", "weight_decay", "eps")
+        for p, g, sums, steps, own_lr, lr_decay, weight_decay, eps in run_by_run(
+            options, params, grads, state, lr, ("sum",), *own
+        ):
             torch._fused_adagrad_(
                 p,
                 g,
                 sums,
-                [steps] * len(p),
+                steps,
                 lr=own_lr,
                 lr_decay=lr_decay,
                 weight_decay=weight_decay,

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, each_run, rates, steps_taken, zeros_like
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, run_by_run, steps_taken, zeros_like
 
 
 @settings
@@ -25,24 +25,17 @@ class Adam(StackedOptimizer):
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        runs = zip(
-            each_run(params),
-            each_run(params, grads),
-            each_run(params, state, "first/"),
-            each_run(params, state, "second/"),
-            state["steps"].add_(1),
-            rates(lr, params),
-            *(options[name].tolist() for name in ("beta1", "beta2", "eps", "weight_decay")),
-            strict=True,
-        )
-        for p, g, first, second, steps, own_lr, beta1, beta2, eps, weight_decay in runs:
+        own = ("beta1", "beta2", "eps", "weight_decay")
+        for p, g, first, second, steps, own_lr, beta1, beta2, eps, weight_decay in run_by_run(
+            options, params, grads, state, lr, ("first", "second"), *own
+        ):
             torch._fused_adam_(
                 p,
                 g,
                 first,
                 second,
                 [],
-                [steps] * len(p),
+                steps,
                 lr=own_lr,
                 beta1=beta1,
                 beta2=beta2,

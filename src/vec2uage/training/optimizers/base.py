@@ -1,6 +1,6 @@
 """What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -119,6 +119,19 @@ def steps_taken(params: Tensors) -> Tensor:
     """Return each run's count of steps, `[K] float32` as torch's fused optimisers have it."""
     first = next(iter(params.values()))
     return torch.zeros(len(first), device=first.device)
+
+
+def run_by_run(
+    options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor, kept: Sequence[str], *names: str
+) -> Iterator[tuple[Any, ...]]:
+    """Yield for each run what torch's fused optimisers take.
+
+    In this order: lists of weights, of gradients and of each quantity `kept` per weight, the count of steps with this
+    one (a tensor per weight, all the same), the learning rate, and the options `names`.
+    """
+    lists = [each_run(params), each_run(params, grads), *(each_run(params, state, f"{name}/") for name in kept)]
+    steps = [[count] * len(params) for count in state["steps"].add_(1)]
+    return zip(*lists, steps, rates(lr, params), *(options[name].tolist() for name in names), strict=True)
 
 
 def each_run(params: Tensors, tensors: Tensors | None = None, prefix: str = "") -> list[list[Tensor]]:

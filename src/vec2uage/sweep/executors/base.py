@@ -1,0 +1,37 @@
+"""What an executor is: settings, and a method that trains jobs; the one that does so in this process."""
+
+import importlib
+import logging
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from vec2uage.config.settings import settings
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.resume import Refused
+from vec2uage.sweep.work import Finished
+
+Count = Annotated[int, Field(ge=1)]
+
+
+@settings
+class Executor:
+    """Trains jobs in this process."""
+
+    def check(self) -> None:
+        """Raise Refused where this executor cannot work here."""
+
+    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+        """Train all jobs, each into its own folder; one that fails stops no other."""
+        return train_jobs(jobs, command)
+
+
+def library(name: str) -> Any:
+    """Return a package that only an extra installs; raises Refused, which names the extra, where it is missing."""
+    logging.getLogger(name).setLevel(logging.ERROR)  # submitit warns at every look where a cluster keeps no accounts
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise Refused(f"this launcher needs {name}, which is not installed: pip install 'vec2uage[{name}]'") from None

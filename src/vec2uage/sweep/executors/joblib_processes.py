@@ -1,0 +1,62 @@
+"""Sweeps in processes of this machine, by joblib."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from vec2uage.config.settings import settings
+from vec2uage.sweep.executors.base import Count, Executor
+from vec2uage.sweep.executors.parts import Handle, Stoppable, follow, parts, train_part
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.plan import cores
+from vec2uage.sweep.work import Finished
+
+
+@settings
+class Joblib(Executor):
+    """Trains in processes of this machine, with one CPU thread each."""
+
+    processes: Count | Literal["auto"]
+
+    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        if not jobs:
+            return Finished()
+        count = cores() if self.processes == "auto" else self.processes
+        log = jobs[0].folder.parent / ".joblib.log"
+
+        def pool(size: int) -> Any:
+            return ProcessPoolExecutor(size, initializer=into_file, initargs=(log,))
+
+        pools = [pool(count)]
+        told: set[int] = set()  # a second signal would end a process at once
+
+        def stop() -> None:
+            for process in [process for used in pools for process in list(used._processes) if process not in told]:
+                told.add(process)
+                os.kill(process, signal.SIGTERM)
+
+        def submit(part: Sequence[Job]) -> Handle:
+            return Stoppable(pools[-1].submit(train_part, list(part), command, 1), stop)
+
+        def once_more(part: Sequence[Job]) -> Handle:
+            # A process that is killed takes all others of its pool with it: alone, the part that did it shows itself.
+            pools.append(pool(1))
+            return submit(part)
+
+        try:
+            return follow(jobs, command, parts(jobs, -(-len(jobs) // count)), submit, once_more)
+        finally:
+            for used in pools:
+                used.shutdown(wait=True, kill_workers=True)
+
+
+def into_file(log: Path) -> None:
+    """Let all that this process prints go to a file; Ctrl-C is for its parent to pass on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
