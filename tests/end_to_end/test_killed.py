@@ -1,6 +1,7 @@
 """Nothing is lost: sweeps killed at any moment, again and again, end with the bits of one that was left in peace."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -9,22 +10,35 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult
+from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.resume import settle
 from vec2uage.training import state
+from vec2uage.training.spec import from_config
 
-SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=60", "model.hidden=[32,16]"]
+SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20", "model.hidden=[32,16]"]
 # Range test, plateau, averages and early stopping all have a state of their own.
-SWEEP = ["-m", *SMALL, "optimizer=sgd,swa,adam", "seed=range(2)", "lr_finder=range_test", "lr_schedule.patience=1"]
-SWEEP += ["trainer.max_epochs=16", "early_stopping.patience=4"]
+OPTIONS = [
+    "lr_finder=range_test",
+    "lr_finder.steps=40",
+    "lr_schedule.patience=1",
+    "trainer.max_epochs=12",
+    "early_stopping.patience=4",
+]
+SWEEP = ["-m", *SMALL, "optimizer=swa,adam", "seed=range(2)", *OPTIONS]
 
 
 def command_line(arguments: Sequence[str], folder: Path) -> None:
@@ -46,7 +60,9 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["vec2uage.sweep.launch", "tensorboard.summary.writer.record_writer"])
+        self.context.set_forkserver_preload(
+            ["vec2uage.sweep.launch", "tensorboard.summary.writer.record_writer", "matplotlib.backends.backend_agg"]
+        )
 
     def start(self, *arguments: str) -> BaseProcess:
         process = self.context.Process(target=command_line, args=(arguments, self.folder), daemon=True)
@@ -92,6 +108,23 @@ def everything(folder: Path) -> dict[str, object]:
     }
 
 
+def kill(process: BaseProcess, folder: Path, number: int) -> None:
+    """End a sweep by a signal, and see that no run that had ended was touched and none has lost more than an epoch."""
+    ended: dict[Path, int] = {}
+    with contextlib.suppress(FileNotFoundError):  # one of an interrupted run, which has just been taken up
+        for path in folder.glob("*/result.json"):
+            if '"completed"' in path.read_text():
+                ended[path] = path.stat().st_mtime_ns
+    os.kill(process.pid or 0, number)
+    process.join(30)
+    for path, before in ended.items():
+        assert path.stat().st_mtime_ns == before, "a run that had ended was touched"
+    for metrics in folder.glob("*/metrics.csv"):
+        run, rows = RunFolder(metrics.parent), metrics.read_text().count("\n") - 1
+        if not run.result.exists() and rows > 1:
+            assert state.read_header(run.state).epochs >= rows - 1, "more than one epoch is lost"
+
+
 def kill_until_done(machine: Machine, name: str, seconds: float, dice: random.Random, most: int) -> int:
     """Give the same command again and again, each time killed at a random moment; return how often that was."""
     folder = machine.folder / name
@@ -99,24 +132,13 @@ def kill_until_done(machine: Machine, name: str, seconds: float, dice: random.Ra
     for kills in range(most):
         process = machine.start(*command)
         process.join(dice.uniform(0, seconds))
-        ended: dict[Path, int] = {}
         if process.exitcode is not None:
             assert process.exitcode == 0, machine.output()
             return kills
-        results = folder.glob("*/result.json")
-        with contextlib.suppress(FileNotFoundError):  # it was of an interrupted run, which has just been taken up
-            ended = {path: path.stat().st_mtime_ns for path in results if '"completed"' in path.read_text()}
         number = dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        os.kill(process.pid or 0, number)
-        process.join(30)
+        kill(process, folder, number)
         # 0 and 1: it had just ended by itself, or had not begun to listen
         assert process.exitcode in (0, 1, 130, -number), machine.output()
-        for path, before in ended.items():
-            assert path.stat().st_mtime_ns == before, "a run that had ended was touched"
-        for run in folder.glob("*/metrics.csv"):
-            path = RunFolder(run.parent).state
-            if not (run.parent / "result.json").exists() and (rows := run.read_text().count("\n") - 1) > 1:
-                assert state.read_header(path).epochs >= rows - 1, "more than one epoch is lost"
     assert machine.run(*command) == 0, machine.output()
     return most
 
@@ -130,16 +152,68 @@ def check_killed_sweeps(machine: Machine, undisturbed: tuple[Path, float], kills
         kills -= kill_until_done(machine, name, seconds, dice, min(kills, 6))
         for run in whole.glob("*/"):
             assert everything(machine.folder / name / run.name) == everything(run), f"{name}/{run.name}"
-        assert [r.status for r in read_sweep(machine.folder / name)] == ["completed"] * 6
+        assert [r.status for r in read_sweep(machine.folder / name)] == ["completed"] * 4
 
 
 def test_killed_sweeps_end_with_the_same_bits(machine: Machine, undisturbed: tuple[Path, float]) -> None:
     check_killed_sweeps(machine, undisturbed, kills=2, seed=1)
 
 
+def jobs_below(folder: Path) -> dict[Job, DictConfig]:
+    """The jobs of the sweep as the command line composes them, in folders of their own."""
+    register_resolvers()
+    jobs = {}
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        for optimizer, seed in itertools.product(("sgd", "swa", "adam"), range(2)):
+            overrides = (*SMALL, f"optimizer={optimizer}", f"seed={seed}", *OPTIONS)
+            cfg = compose("train", list(overrides))
+            jobs[Job(from_config(cfg, {"optimizer": optimizer}, overrides), folder / f"{optimizer}{seed}")] = cfg
+    return jobs
+
+
+def train_composed(jobs: dict[Job, DictConfig], cache: Path) -> None:
+    """Train what is still to be trained of a sweep, as a launcher does once its jobs are composed."""
+    os.environ["VEC2UAGE_CACHE"] = str(cache)
+    ended = settle(jobs, True)
+    train_jobs([job for job in jobs if job not in ended], "")
+
+
 @pytest.mark.slow
-def test_sweeps_killed_fifty_times_end_with_the_same_bits(machine: Machine, undisturbed: tuple[Path, float]) -> None:
-    check_killed_sweeps(machine, undisturbed, kills=50, seed=2)
+def test_sweeps_killed_fifty_times_end_with_the_same_bits(machine: Machine, tmp_path: Path) -> None:
+    """Without the command line, whose start would be the better part of every attempt."""
+
+    composed = jobs_below(tmp_path)
+
+    def start(name: str) -> BaseProcess:
+        jobs = {replace(job, folder=tmp_path / name / job.folder.name): cfg for job, cfg in composed.items()}
+        process = machine.context.Process(target=train_composed, args=(jobs, tmp_path / "cache"), daemon=True)
+        process.start()
+        return process
+
+    def finish(name: str) -> float:
+        began = time.monotonic()
+        process = start(name)
+        process.join(120)
+        assert process.exitcode == 0
+        return time.monotonic() - began
+
+    finish("undisturbed")
+    seconds = finish("undisturbed_once_more")  # with the data in the cache
+    dice, sweeps, kills = random.Random(2), 0, 0
+    while kills < 50:
+        sweeps += 1
+        folder = tmp_path / f"killed{sweeps}"
+        for _ in range(6):
+            process = start(folder.name)
+            process.join(dice.uniform(0, seconds))
+            if process.exitcode is not None:
+                break
+            kill(process, folder, signal.SIGKILL)
+            kills += 1
+        finish(folder.name)
+        for run in (tmp_path / "undisturbed").glob("*/"):
+            assert everything(folder / run.name) == everything(run), f"{folder.name}/{run.name}"
+    assert sweeps > 5
 
 
 def wait_for_epochs(machine: Machine, folder: str, epochs: int) -> Path:

@@ -159,7 +159,7 @@ def workers_of(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_a_job_whose_time_is_over_goes_on_in_the_next(home: Home) -> None:
     """What a cluster sends before it takes a job away is SIGUSR2; submitit's local jobs are told in the same way."""
-    longer = [*SWEEP[:-3], "optimizer=adam", "seed=1,2", "trainer.max_epochs=400", "early_stopping=none"]
+    longer = [*SWEEP[:-3], "optimizer=adam", "seed=1,2", "trainer.max_epochs=150", "early_stopping=none"]
     home.train(*longer, "hydra.sweep.dir=undisturbed")
     folder = home.folder / "requeued"
     process = home.start(*longer, "hydra/launcher=submitit_local", "hydra.sweep.dir=requeued")
@@ -264,7 +264,7 @@ def test_a_real_cluster_gives_the_same_bits(home: Home, fused: Path, slurm: str)
 
 @pytest.mark.slow
 def test_a_job_that_the_cluster_takes_away_goes_on(home: Home, slurm: str) -> None:
-    longer = [*SWEEP[:-3], "optimizer=adam", "seed=1,2", "trainer.max_epochs=401", "early_stopping=none"]
+    longer = [*SWEEP[:-3], "optimizer=adam", "seed=1,2", "trainer.max_epochs=151", "early_stopping=none"]
     home.train(*longer, "hydra.sweep.dir=undisturbed_on_slurm")
     folder = home.folder / "taken"
     process = home.start(
@@ -277,4 +277,4 @@ def test_a_job_that_the_cluster_takes_away_goes_on(home: Home, slurm: str) -> No
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     check_equal(home.folder / "undisturbed_on_slurm", folder)
-    assert RunFolder(folder / "000_seed=1").read_result().epochs == 401
+    assert RunFolder(folder / "000_seed=1").read_result().epochs == 151

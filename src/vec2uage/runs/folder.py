@@ -110,15 +110,18 @@ class RunFolder:
 
     def clear_end(self) -> None:
         """Delete what a run writes at its end; the result first, as it vouches for the rest."""
-        for path in (
-            self.result,
-            self.checkpoint,
-            self.predictions,
-            self.lr_range_test_csv,
-            self.lr_range_test_png,
-        ):
+        for path in self._written_at_end:
             path.unlink(missing_ok=True)
-            remove_unfinished(path)
+
+    def clear_unfinished(self) -> None:
+        """Delete what a killed process has left of files in the making; nobody may be writing to the folder."""
+        if any(path.name.startswith(".") for path in self.path.iterdir()):
+            for path in (*self._written_at_end, self.state, self.config, self.overrides):
+                remove_unfinished(path)
+
+    @property
+    def _written_at_end(self) -> tuple[Path, ...]:
+        return self.result, self.checkpoint, self.predictions, self.lr_range_test_csv, self.lr_range_test_png
 
     def clear(self) -> None:
         """Delete all files a run writes, and no others."""
@@ -126,7 +129,6 @@ class RunFolder:
         self.clear_events()
         for path in (self.state, self.metrics, self.config, self.overrides):
             path.unlink(missing_ok=True)
-        remove_unfinished(self.state)
 
     def clear_events(self) -> None:
         """Delete all of TensorBoard's files."""

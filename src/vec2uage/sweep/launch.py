@@ -17,7 +17,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.base import cli
-from vec2uage.base.atomic import write_text
+from vec2uage.base.atomic import remove_unfinished, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.config.validate import check_group, check_value, refuse, to_container
@@ -138,6 +138,8 @@ def sweeping(folder: Path, checked: Sequence[Checked]) -> Iterator[None]:
         yield
         return
     with only_user_of(folder):
+        for name in ("sweep.json", "sweep.csv"):
+            remove_unfinished(folder / name)
         refused = False
         try:
             yield

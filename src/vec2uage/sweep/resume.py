@@ -43,6 +43,7 @@ def settle(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResul
     ended = {}
     for job, before in found.items():
         folder = RunFolder(job.folder)
+        folder.clear_unfinished()
         if before.result is not None and before.result.status in ENDED:
             ended[job] = before.result
             folder.state.unlink(missing_ok=True)
