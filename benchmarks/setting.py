@@ -69,7 +69,7 @@ def random_data(rows: int) -> TrainingData:
     )
     names = np.array([f"row:{row}" for row in range(HELDOUT)], dtype=object)
     unknown = np.full(HELDOUT, "", dtype=object)
-    return TrainingData(train, validation, test, names, unknown, fit("none", train.x), "random", "random")
+    return TrainingData(train, validation, test, names, unknown, fit("none", train.x), "random", "random", ())
 
 
 def wall_time(

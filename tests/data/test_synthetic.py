@@ -164,17 +164,12 @@ def test_a_network_learns_from_the_small_set_in_seconds(small):
 
 
 @pytest.mark.slow
-def test_the_papers_network_lands_near_the_papers_error_and_ridge_does_not(paper):
+def test_ridge_is_clearly_worse_than_the_papers_network(paper):
     parts = split(paper, Synthetic(), seed=0)
-    error = np.abs(train(parts, 5000, epochs=4, optimizer=torch.optim.Adam, lr=1e-4) - parts.test.ages)
-    assert 2.2 <= error.mean() <= 2.8
-    by_age = [error[np.floor(parts.test.ages) == age].mean() for age in range(1, 19)]
-    assert by_age[13] < by_age[15] < by_age[16] < by_age[17] == max(by_age)
-
     balanced = Balance(train_per_age=5000).apply(parts.train)
     ridges = [Ridge(alpha).fit(balanced.vectors, balanced.ages) for alpha in (0.1, 1, 10, 100)]
-    linear = min(np.abs(ridge.predict(parts.test.vectors) - parts.test.ages).mean() for ridge in ridges)
-    assert linear >= error.mean() + 0.4
+    best = min(np.abs(ridge.predict(parts.test.vectors) - parts.test.ages).mean() for ridge in ridges)
+    assert best >= 2.8, "the network's error is 2.2 to 2.8 years (tests/end_to_end/test_train.py)"
 
 
 def train(parts: DataSplit, train_per_age: int, epochs: int, optimizer: type, lr: float) -> np.ndarray:

@@ -185,6 +185,7 @@ def test_a_network_that_gives_no_numbers_is_refused(home: Path) -> None:
     assert "nan.pt gives no number for 180 of 180 faces" in done.stderr
 
 
+@pytest.mark.slow
 def test_several_models_are_evaluated_as_jobs_of_one_command(home: Path) -> None:
     (home / "second").mkdir()
     (home / "second/best.safetensors").write_bytes((home / "run/best.safetensors").read_bytes())
@@ -195,6 +196,7 @@ def test_several_models_are_evaluated_as_jobs_of_one_command(home: Path) -> None
     assert found[0]["mae"] == found[1]["mae"]
 
 
+@pytest.mark.slow
 def test_the_authors_released_model_has_its_known_error(shared: Path, tmp_path: Path) -> None:
     faces = ["dataset=vectors", f"dataset.path={shared / 'data/visage_val.npz'}"]
     save = "foreign.save_as=san.safetensors"

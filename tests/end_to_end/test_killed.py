@@ -240,6 +240,7 @@ def killed_after(machine: Machine, epochs: int, *arguments: str, folder: str) ->
 ENDLESS = ["-m", *SMALL, "trainer.threads=1", "trainer.max_epochs=100000", "early_stopping=none", "seed=range(2)"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_one_curve_in_tensorboard(machine: Machine) -> None:
     finite = [*ENDLESS[:-3], "trainer.max_epochs=40", "early_stopping=none", "seed=range(2)"]
     with killed_after(machine, 5, *finite, folder="curves") as run:
@@ -271,6 +272,7 @@ def test_another_code_or_configuration_is_refused_unless_told_otherwise(machine:
         assert RunFolder(run).read_result().lr == 0.01
 
 
+@pytest.mark.slow
 def test_two_sweeps_in_one_folder_exclude_each_other(machine: Machine) -> None:
     first = machine.start(*ENDLESS, "hydra.sweep.dir=shared")
     run = wait_for_epochs(machine, "shared", 1)

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from vec2uage.runs.result import RunResult
 
 SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
-RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv", "result.json"}
+RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv", "data.csv", "result.json"}
 SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "dataset.heldout_per_age=20,400"]
 
 
@@ -344,6 +344,7 @@ OWN_CONF = {
 }
 
 
+@pytest.mark.slow
 def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     own = terminal.folder / "own"
     for name, text in OWN_CONF.items():
@@ -377,6 +378,7 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
 # finding out what is wrong
 
 
+@pytest.mark.slow
 def test_debug_overfit_drives_the_loss_of_one_batch_to_zero(terminal: Terminal) -> None:
     assert terminal.train("debug=overfit", "hydra.run.dir=overfit").returncode == 0
     result = terminal.result("overfit")
@@ -384,6 +386,7 @@ def test_debug_overfit_drives_the_loss_of_one_batch_to_zero(terminal: Terminal) 
     assert result.train_loss == result.val_loss == result.test_loss
 
 
+@pytest.mark.slow
 def test_debug_profile_trains_two_epochs_and_writes_a_profile(terminal: Terminal) -> None:
     assert terminal.train("debug=profile", "hydra.run.dir=profile").returncode == 0
     assert terminal.result("profile").epochs == 2
@@ -401,3 +404,8 @@ def test_debug_fast_runs_everything_in_seconds(terminal: Terminal) -> None:
 def test_the_embedded_default_lands_near_the_papers_error(terminal: Terminal) -> None:
     assert terminal.train().returncode == 0
     assert 2.2 < terminal.result("outputs/runs/default").test_mae < 2.8
+    with (terminal.folder / "outputs/runs/default/predictions.csv").open(newline="") as file:
+        rows = np.array([(float(row["age"]), float(row["prediction"])) for row in csv.DictReader(file)])
+    errors, ages = np.abs(rows[:, 1] - rows[:, 0]), np.floor(rows[:, 0])
+    by_age = {age: errors[ages == age].mean() for age in range(1, 19)}
+    assert by_age[14] < by_age[16] < by_age[17] < by_age[18] == max(by_age.values())

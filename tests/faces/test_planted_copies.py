@@ -15,7 +15,7 @@ from vec2uage.data.vectorset import make_vector_set
 from vec2uage.faces.image import decode
 from vec2uage.faces.signature import signature
 
-CHIPS = 100
+CHIPS = 60
 Change = Callable[[Image.Image], Image.Image]
 
 

@@ -99,7 +99,7 @@ def make_data() -> Callable[..., TrainingData]:
 
         names = np.array([f"face:{row}" for row in range(37)], dtype=object)
         return TrainingData(
-            side(rows), side(45), side(37), names, np.full(37, "", dtype=object), Normalization("l2"), "f", "e"
+            side(rows), side(45), side(37), names, np.full(37, "", dtype=object), Normalization("l2"), "f", "e", ()
         )
 
     return make
