@@ -1,7 +1,7 @@
 """The folder of one run: what its files are called, how they are written, and who may use it."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,11 @@ class RunFolder:
     def predictions(self) -> Path:
         """The test set's ages and predictions."""
         return self.path / "predictions.csv"
+
+    @property
+    def data(self) -> Path:
+        """How many faces of which kind the run was trained, validated and tested on."""
+        return self.path / "data.csv"
 
     @property
     def config(self) -> Path:
@@ -94,13 +99,12 @@ class RunFolder:
 
         Numbers are the shortest that read back as the same value of their own precision.
         """
-        with (
-            replacing(self.predictions) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as stream,
-        ):
-            writer = csv.writer(stream)
-            writer.writerow(("name", "subject", "age", "prediction"))
-            writer.writerows(zip(names, subjects, map(str, ages), map(str, predictions), strict=True))
+        rows = zip(names, subjects, map(str, ages), map(str, predictions), strict=True)
+        _write_rows(self.predictions, ("name", "subject", "age", "prediction"), rows)
+
+    def write_data(self, counts: Sequence[tuple[str, str, str, str, int, int]]) -> None:
+        """Write `data.csv`: how many faces there are of each part, kind, source, gender and whole age (years)."""
+        _write_rows(self.data, ("part", "kind", "source", "gender", "age", "faces"), counts)
 
     def check_free(self) -> None:
         """Raise Busy if another process is training the run of this folder."""
@@ -121,7 +125,8 @@ class RunFolder:
 
     @property
     def _written_at_end(self) -> tuple[Path, ...]:
-        return self.result, self.checkpoint, self.predictions, self.lr_range_test_csv, self.lr_range_test_png
+        curve = self.lr_range_test_csv, self.lr_range_test_png
+        return self.result, self.checkpoint, self.predictions, self.data, *curve
 
     def clear(self) -> None:
         """Delete all files a run writes, and no others."""
@@ -134,6 +139,13 @@ class RunFolder:
         """Delete all of TensorBoard's files."""
         for path in self.path.glob("events.out.tfevents.*"):
             path.unlink()
+
+
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 class MetricsLog:

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from vec2uage.data.census import Count, census
 from vec2uage.data.loading import load_split
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.training.batches import Rows
@@ -25,6 +26,7 @@ class TrainingData:
     normalization: Normalization
     fingerprint: str
     encoder: str
+    census: tuple[Count, ...]
 
     @property
     def dimension(self) -> int:
@@ -54,6 +56,7 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
         data.normalization,
         data.fingerprint,
         data.encoder,
+        data.census,
     )
 
 
@@ -74,6 +77,7 @@ def _load(dataset: object, augmentation: object, split_seed: int, kind: Kind, de
         normalization,
         split.fingerprint(),
         split.train.encoder,
+        census(split),
     )
 
 

@@ -1,6 +1,6 @@
 """What a run leaves behind in its folder: metrics, events, the model, predictions and result.json."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ class Recorder:
                 data.encoder,
                 settings.trainer.precision,
             )
+        self.folder.write_data([astuple(count) for count in data.census])
         if outcome.predictions is not None:
             self.folder.write_predictions(
                 data.test_names, data.test_subjects, data.test.age.cpu().numpy(), outcome.predictions
