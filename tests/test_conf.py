@@ -27,7 +27,7 @@ from vec2uage.training.spec import from_config as run_settings
 CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = [p for p in FILES if p.parent != CONF]
-PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug")]
+PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug", "method", "budget")]
 COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|augment|evaluate)( .*)?$")
 NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
     "train": {},

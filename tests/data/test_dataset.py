@@ -24,7 +24,7 @@ def test_defaults_are_the_papers():
         ({"age_range": (1, 121)}, "less than or equal to 120"),
         ({"heldout_per_age": 21}, "multiple of 2"),
         ({"heldout_per_age": 0}, "greater than or equal to 2"),
-        ({"label": "round"}, "'exact' or 'floor'"),
+        ({"label": "round"}, "'exact', 'floor' or 'whole'"),
         ({"missing_ages": "maybe"}, "'refuse' or 'allow'"),
         ({"bad_rows": "keep"}, "'refuse' or 'drop'"),
         ({"split": {"seed": -1}}, "greater than or equal to 0"),

@@ -140,9 +140,11 @@ def test_age_range_includes_the_whole_last_year(faces, caplog):
     assert "2 of 20 rows are outside the ages 1-2" in caplog.text
 
 
-def test_floor_labels_change_training_ages_only(faces):
+def test_floor_labels_change_training_ages_only_whole_ones_all(faces):
     vs = faces([1.5] * 9)
-    exact, floor = (split(vs, options(4, (1, 1), label=label), 0) for label in ("exact", "floor"))
+    exact, floor, whole = (split(vs, options(4, (1, 1), label=label), 0) for label in ("exact", "floor", "whole"))
+    assert {age for part in parts_of(whole) for age in part.ages} == {1.0}
+    assert whole.test.names.tolist() == exact.test.names.tolist()
     assert set(exact.train.ages) == {1.5}
     assert set(floor.train.ages) == {1.0}
     assert set(floor.validation.ages) == set(floor.test.ages) == {1.5}
@@ -185,7 +187,7 @@ def test_too_few_persons_say_how_many_there_are(faces, persons):
     counts=st.lists(st.integers(5, 12), min_size=3, max_size=3),
     draw=st.integers(0, 2**32),
     children=st.integers(1, 30),
-    label=st.sampled_from(["exact", "floor"]),
+    label=st.sampled_from(["exact", "floor", "whole"]),
     seed=st.integers(0, 2**63),
     grouped=st.booleans(),
 )

@@ -26,12 +26,12 @@ def test_the_defaults() -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(UserError) as refused:
-        composed(MODEL, FACES, "part=tset", "cs=[-1]", "foreign.normalization=standardize", "dataset.label=whole")
+        composed(MODEL, FACES, "part=tset", "cs=[-1]", "foreign.normalization=standardize", "dataset.label=rough")
     assert str(refused.value).splitlines()[1:] == [
         "  part = 'tset': should be 'all', 'train', 'validation' or 'test'",
         "  cs = -1: should be greater than or equal to 0",
         "  foreign.normalization = 'standardize': should be 'l2' or 'none'",
-        "  dataset.label = 'whole': should be 'exact' or 'floor'",
+        "  dataset.label = 'rough': should be 'exact', 'floor' or 'whole'",
     ]
 
 

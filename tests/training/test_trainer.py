@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch.nn import functional
 
 from vec2uage.base import seeds
+from vec2uage.config.register import conf_dir
 from vec2uage.training import models
+from vec2uage.training.spec import from_config
+
+
+def composed_config(*overrides):
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return compose("train", list(overrides))
 
 
 def network_of(weights):
@@ -42,6 +50,38 @@ def test_figures_are_means_over_samples_at_the_epoch_with_the_lowest_validation_
     assert outcome.best_epoch == int(np.argmin(losses))
     assert outcome.val_loss == min(losses)
     assert outcome.val_mae == seen.epochs[0][outcome.best_epoch].val_mae
+
+
+def test_figures_can_be_means_over_batches_as_in_the_authors_code(make_run, make_data, train):
+    how = ("optimizer=sgd", "lr_schedule=constant", "early_stopping=none", "trainer.batch_size=32")
+    over_batches = make_run(*how, "trainer.mean_over=batches")
+    data = make_data(rows=100)
+    seen, other = train([over_batches], data), train([make_run(*how)], data)
+    outcome, predict = seen.outcomes[0], network_of(seen.outcomes[0].weights)
+    for side, mae in (
+        (data.train, outcome.train_mae),
+        (data.validation, outcome.val_mae),
+        (data.test, outcome.test_mae),
+    ):
+        errors = (predict(side.x) - side.age).abs().double()
+        assert len(errors) % 32, "the last batch is a full one: the test shows nothing"
+        assert mae == pytest.approx(float(np.mean([batch.mean() for batch in errors.split(32)])), rel=1e-5)
+    assert seen.epochs[0][0].train_loss != other.epochs[0][0].train_loss
+    assert outcome.test_mae != other.outcomes[0].test_mae
+    one_batch = ("trainer.batch_size=100", *how[:3])
+    same = [train([make_run(*one_batch, *more)], data) for more in ((), ("trainer.mean_over=batches",))]
+    assert same[0].epochs[0][0].train_loss == same[1].epochs[0][0].train_loss
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_unpaired_seeds_are_drawn_from_the_seed_and_the_optimisers_name(optimizer):
+    paired, one, same, other = (
+        from_config(composed_config(f"optimizer={optimizer}", *more), {"optimizer": optimizer}, []).seed
+        for more in ((), ("seeds=unpaired",), ("seeds=unpaired",), ("seeds=unpaired", "seed=2"))
+    )
+    assert paired == 1
+    assert one == same == seeds.derive(1, "unpaired", optimizer) % 2**31
+    assert other != one
 
 
 def test_the_best_epoch_is_kept_when_later_ones_are_worse(make_run, make_data, train):

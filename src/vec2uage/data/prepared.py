@@ -13,7 +13,7 @@ from vec2uage.base.provenance import file_sha256
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.readers import read
-from vec2uage.data.splits import AgeRange, DataSplit, Division, PerRow, Split, floored, split, within
+from vec2uage.data.splits import AgeRange, DataSplit, Division, Label, PerRow, Split, relabelled, split, within
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 PARTS = ("train", "validation", "test")
@@ -87,7 +87,7 @@ class Prepared(Dataset):
     path: str
     age_range: AgeRange | None
     """None: the ages that it was prepared with."""
-    label: Literal["exact", "floor"]
+    label: Label
 
     def parts(self, split_seed: int) -> DataSplit:
         """Read the three parts.
@@ -95,8 +95,7 @@ class Prepared(Dataset):
         Raises UserError where the folder is not complete, a part is missing, damaged, not the one that was written
         last, or has no row of `age_range`, or a name is in two parts.
         """
-        train, validation, test = self._parts()
-        return DataSplit(floored(train) if self.label == "floor" else train, validation, test)
+        return relabelled(DataSplit(*self._parts()), self.label)
 
     def read(self) -> VectorSet:
         """Read all parts as one set; raises what `parts` does."""

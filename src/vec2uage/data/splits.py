@@ -32,6 +32,10 @@ AgeRange = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=
 """First and last age in whole years, both included: a row belongs when floor(age) lies in it."""
 
 
+Label = Literal["exact", "floor", "whole"]
+"""`floor`: training ages become whole years, as in the authors' code; `whole`: held-out ones too, as the paper says."""
+
+
 @settings
 class Split:
     """How rows are drawn for the held-out pool."""
@@ -49,8 +53,7 @@ class Division:
     """Which rows are used, and how they are divided into training, validation and test."""
 
     age_range: AgeRange = (1, 18)
-    label: Literal["exact", "floor"] = "exact"
-    """`floor`: training ages become whole years, as in the authors' code; held-out ages keep decimals."""
+    label: Label = "exact"
     heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
     """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
     missing_ages: Literal["refuse", "allow"] = "refuse"
@@ -83,9 +86,11 @@ def within(vs: VectorSet, age_range: AgeRange) -> VectorSet:
     return vs.take(inside)
 
 
-def floored(train: VectorSet) -> VectorSet:
-    """Return the rows with their ages cut to whole years, as the authors' code trained on."""
-    return replace(train, ages=np.floor(train.ages))
+def relabelled(parts: DataSplit, label: Label) -> DataSplit:
+    """Return the parts with ages cut to whole years where `label` says so."""
+    names = {"exact": (), "floor": ("train",), "whole": ("train", "validation", "test")}[label]
+    cut = {name: getattr(parts, name) for name in names}
+    return replace(parts, **{name: replace(vs, ages=np.floor(vs.ages)) for name, vs in cut.items()})
 
 
 def split(vs: VectorSet, how: Division, seed: int, together: PerRow | None = None) -> DataSplit:
@@ -99,12 +104,11 @@ def split(vs: VectorSet, how: Division, seed: int, together: PerRow | None = Non
     """
     children = vs.parents != ""
     if not children.any():
-        return _split(vs, how, seed, together)
+        return relabelled(_split(vs, how, seed, together), how.label)
     parts = _split(vs.take(~children), how, seed, None if together is None else together[~children])
     followers = vs.take(children & np.isin(vs.parents, parts.train.names))
     log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{children.sum():,}")
-    followers = floored(followers) if how.label == "floor" else followers
-    return replace(parts, train=concatenate([parts.train, followers]))
+    return relabelled(replace(parts, train=concatenate([parts.train, followers])), how.label)
 
 
 def _split(vs: VectorSet, how: Division, seed: int, together: PerRow | None) -> DataSplit:
@@ -127,8 +131,7 @@ def _split(vs: VectorSet, how: Division, seed: int, together: PerRow | None) -> 
     for one, other in combinations((train, validation, test), 2):
         assert set(one).isdisjoint(other), "a row is in two parts of the split"
         assert set(owners[one]).isdisjoint(owners[other]), "what belongs together is in two parts of the split"
-    parts = DataSplit(train=vs.take(train), validation=vs.take(validation), test=vs.take(test))
-    return replace(parts, train=floored(parts.train)) if how.label == "floor" else parts
+    return DataSplit(train=vs.take(train), validation=vs.take(validation), test=vs.take(test))
 
 
 def _check_enough(ages: PerRow, how: Division) -> None:

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 from pydantic import Field
 
+from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component
 from vec2uage.config.register import HOW
 from vec2uage.config.settings import settings
@@ -43,6 +44,7 @@ class Trainer:
 
     max_epochs: Count
     batch_size: Count
+    mean_over: Literal["rows", "batches"]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     precision: Precision
     threads: Count | Literal["auto"]
@@ -109,10 +111,11 @@ def from_config(
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
     plain = to_container(cfg)
-    known = {"seed", "normalization", "trainer", "model", "optimizer", "resume", "plan", *_GROUPS}
+    known = {"seed", "seeds", "normalization", "trainer", "model", "optimizer", "resume", "plan", *_GROUPS}
     problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
     problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
     refuse(problems)
+    shared = check_value(Literal["paired", "unpaired"], plain["seeds"], "seeds", problems)
     parts: dict[str, Any] = {
         "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),
         "normalization": check_value(Kind, plain["normalization"], "normalization", problems),
@@ -123,6 +126,8 @@ def from_config(
     for group, base in _GROUPS.items():
         parts[group] = check_group(plain[group], group, base, problems)
     refuse(problems)
+    if shared == "unpaired":
+        parts["seed"] = derive(parts["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
     return RunSettings(
         **parts,
         choices=tuple(sorted(choices.items())),

@@ -94,10 +94,15 @@ def predict_rows(network: Network, weights: Tensors, rows: Rows) -> Float[Tensor
     return torch.cat(parts)
 
 
-def score(network: Network, predicted: Float[Tensor, " N"], age: Float[Tensor, " N"]) -> tuple[float, float]:
-    """Return mean loss and MAE (years), every sample weighing the same."""
+def score(
+    network: Network, predicted: Float[Tensor, " N"], age: Float[Tensor, " N"], batch_size: int | None = None
+) -> tuple[float, float]:
+    """Return mean loss and MAE (years), every row weighing the same, or with `batch_size` every batch."""
     losses = network.loss(predicted[None], age[None])[0].double()
     errors = (predicted - age).abs().double()
+    if batch_size is not None:
+        loss, error = (torch.stack([b.mean() for b in each.split(batch_size)]).mean() for each in (losses, errors))
+        return float(loss), float(error)
     pairs = zip(losses.split(EVALUATION_ROWS), errors.split(EVALUATION_ROWS), strict=True)
     sums = [(float(loss.sum()), float(error.sum())) for loss, error in pairs]
     return sum(loss for loss, _ in sums) / len(age), sum(error for _, error in sums) / len(age)

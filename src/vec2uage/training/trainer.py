@@ -57,7 +57,7 @@ def train_stack(
     if states:
         restore(stack, states, runs)
     share_time(stack, outcomes, began)
-    leave(stack, data, outcomes, observer)
+    leave(stack, runs[0], data, outcomes, observer)
     max_epochs, checkpoint_every = runs[0].trainer.max_epochs, runs[0].trainer.checkpoint_every
     for number in range(outcomes[0].epochs, max_epochs):
         if not stack.runs:
@@ -66,20 +66,20 @@ def train_stack(
         means = train_epoch(stack, runs[0], data, number, observer)
         if means is None:
             break
-        epochs = validate(stack, data, outcomes, number, means)
+        epochs = validate(stack, runs[0], data, outcomes, number, means)
         share_time(stack, outcomes, began)
         stops = observe(stack, runs[0], epochs)
         for position, run in enumerate(stack.runs):
             observer.epoch(run, epochs[position])
             if outcomes[run].status == "interrupted" and (stops[position] or number + 1 == max_epochs):
                 outcomes[run].status = "completed"
-        leave(stack, data, outcomes, observer)
+        leave(stack, runs[0], data, outcomes, observer)
         if stack.runs and checkpoint_every and (number + 1) % checkpoint_every == 0:
             began = time.perf_counter()
             for run, state in zip(stack.runs, snapshot(stack, outcomes), strict=True):
                 observer.checkpoint(run, state)
             share_time(stack, outcomes, began)
-    leave(stack, data, outcomes, observer, everyone=True)
+    leave(stack, runs[0], data, outcomes, observer, everyone=True)
 
 
 def train_epoch(
@@ -99,7 +99,8 @@ def train_epoch(
                 stack.schedule_options, stack.schedule_state, stack.lr["base"], clock
             )
         lr = network.optimizer.learning_rate(network.options, stack.lr["scheduled"], clock)
-        sums[:2] += take_step(network, data.train, index, lr)
+        share = rows / (steps * index.shape[1]) if weighing_batches(settings) else 1
+        sums[:2] += take_step(network, data.train, index, lr) * share
         network.optimizer.after_step(network.params, network.state, clock)
     sums[:2] /= rows
     sums[2] = lr
@@ -107,15 +108,21 @@ def train_epoch(
 
 
 def validate(
-    stack: Stack, data: TrainingData, outcomes: list[Outcome], number: int, means: Float[Tensor, "3 K"]
+    stack: Stack,
+    settings: RunSettings,
+    data: TrainingData,
+    outcomes: list[Outcome],
+    number: int,
+    means: Float[Tensor, "3 K"],
 ) -> list[Epoch]:
     """Score the validation rows with each run's evaluated weights, and keep those that are its best so far."""
     network = stack.network
     weights = network.optimizer.evaluated(network.params, network.state) | network.buffers
+    batch_size = weighing_batches(settings)
     epochs = []
     for position, run in enumerate(stack.runs):
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
-        val_loss, val_mae = score(network, predict_rows(network, own, data.validation), data.validation.age)
+        val_loss, val_mae = score(network, predict_rows(network, own, data.validation), data.validation.age, batch_size)
         train_loss, train_mae, lr = means[:, position].tolist()
         epoch = Epoch(number, lr, train_loss, val_loss, train_mae, val_mae)
         outcome = outcomes[run]
@@ -139,25 +146,36 @@ def observe(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -> list[bo
 
 
 def leave(
-    stack: Stack, data: TrainingData, outcomes: list[Outcome], observer: Observer, everyone: bool = False
+    stack: Stack,
+    settings: RunSettings,
+    data: TrainingData,
+    outcomes: list[Outcome],
+    observer: Observer,
+    everyone: bool = False,
 ) -> None:
     """Take the runs that have ended out of the stack, so that they stop costing, and hand over their outcomes."""
     ended = [run for run in stack.runs if everyone or outcomes[run].status != "interrupted"]
     if not ended:
         return
+    batch_size = weighing_batches(settings)
     for run in ended:
         began = time.perf_counter()
         outcome = outcomes[run]
         if outcome.weights:
             train = predict_rows(stack.network, outcome.weights, data.train)
             test = predict_rows(stack.network, outcome.weights, data.test)
-            outcome.train_loss, outcome.train_mae = score(stack.network, train, data.train.age)
-            outcome.test_loss, outcome.test_mae = score(stack.network, test, data.test.age)
+            outcome.train_loss, outcome.train_mae = score(stack.network, train, data.train.age, batch_size)
+            outcome.test_loss, outcome.test_mae = score(stack.network, test, data.test.age, batch_size)
             outcome.predictions = test.cpu().numpy()
             outcome.weights = {name: tensor.cpu() for name, tensor in outcome.weights.items()}
         outcome.seconds += time.perf_counter() - began
         observer.end(run, outcome)
     stack.select([position for position, run in enumerate(stack.runs) if run not in ended])
+
+
+def weighing_batches(settings: RunSettings) -> int | None:
+    """Return the rows of a batch where figures are means over batches, None where they are means over rows."""
+    return settings.trainer.batch_size if settings.trainer.mean_over == "batches" else None
 
 
 def share_time(stack: Stack, outcomes: list[Outcome], began: float) -> None:
