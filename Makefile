@@ -6,12 +6,20 @@ BENCH := .venv/.bench
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: setup train test lint bench clean help
+.PHONY: setup train d1 e1 report test lint bench clean help
 
 setup: $(SETUP)  ## make .venv and install everything pinned (PYTHON=... chooses the interpreter)
 
 train: $(SETUP)  ## train, by default on the generated vectors (ARGS="optimizer=sgd seed=2")
 	$(BIN)/python -m vec2uage.train $(ARGS)
+
+d1 e1: $(SETUP)  ## the paper's experiment, 80 runs (ARGS="budget=small" for one in minutes)
+	$(BIN)/python -m vec2uage.train experiment=$@ $(ARGS)
+
+# Of the sweeps that `make d1` and `make e1` have left, or of SWEEPS="folder folder".
+SWEEPS ?= $(wildcard outputs/sweeps/experiment=d1* outputs/sweeps/experiment=e1*)
+report: $(SETUP)  ## tables, figures and a page of these experiments (SWEEPS="outputs/sweeps/one outputs/sweeps/other")
+	$(BIN)/python -m vec2uage.report $(addprefix sweep=,$(SWEEPS)) $(ARGS)
 
 test: $(SETUP)  ## run the tests (ARGS="-m slow" for the minutes-long ones)
 	$(BIN)/pytest $(ARGS)
@@ -36,7 +44,7 @@ clean:  ## remove .venv, caches and builds; outputs/ stays
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9 ]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Made again when what is to be installed changes; build backends come first, so that they are pinned too.
 $(SETUP): pyproject.toml constraints.txt | $(BIN)/python

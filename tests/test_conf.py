@@ -21,6 +21,7 @@ from vec2uage.augmentation.spec import prepare_settings
 from vec2uage.base import seeds
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.evaluation.spec import from_config as evaluation
+from vec2uage.reporting.spec import from_config as report
 from vec2uage.training import models
 from vec2uage.training.spec import from_config as run_settings
 
@@ -28,11 +29,12 @@ CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = [p for p in FILES if p.parent != CONF]
 PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug", "method", "budget")]
-COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|augment|evaluate)( .*)?$")
+COMMAND = re.compile(r"python -m vec2uage\.(train|prepare|augment|evaluate|report)( .*)?$")
 NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
     "train": {},
     "prepare": {"source": ["source=utkface", "source.path=photos"]},
     "augment": {"path": ["path=face.jpg"]},
+    "report": {},
     "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
 }
 PATHS = {"experiment/utkface": ["dataset.path=faces.npz"], "experiment/visage": ["dataset.path=faces.npz"]}
@@ -51,6 +53,8 @@ def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
     own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
     if entry == "evaluate":
         return evaluation(own)
+    if entry == "report":
+        return report(own)
     if entry == "augment":
         return augment_settings(own)
     if entry == "prepare":

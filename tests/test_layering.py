@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "training": {"base", "config", "data", "runs"},
     "evaluation": {"base", "config", "data", "runs", "training"},
     "sweep": {"base", "config", "data", "runs", "training"},
+    "reporting": {"base", "config", "runs", "statistics"},
 }
-ENTRIES = ("train", "prepare", "augment", "evaluate")
+ENTRIES = ("train", "prepare", "augment", "evaluate", "report")
 # Reads a configuration error as `config` words it; the import is made when there is one.
 LATE = {("base/cli.py", "config.validate")}
 

@@ -30,13 +30,14 @@ def test_runs_come_in_the_order_of_their_numbers_at_any_depth(tmp_path: Path) ->
     alone = _write(tmp_path / "alone", 0)
     (tmp_path / "sweep" / "unfinished").mkdir()
     results, rejects = collect(tmp_path)
-    assert results == [alone, *reversed(written)]
+    assert list(results.values()) == [alone, *reversed(written)]
+    assert list(results)[:2] == [tmp_path / "alone", tmp_path / "sweep" / "1_sgd"]
     assert rejects == {}
 
 
 def test_the_root_may_be_a_run_itself(tmp_path: Path) -> None:
     result = _write(tmp_path, 3)
-    assert collect(tmp_path) == ([result], {})
+    assert collect(tmp_path) == ({tmp_path: result}, {})
 
 
 def test_a_damaged_run_is_rejected_with_its_reason(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_a_damaged_run_is_rejected_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / "result.json").write_bytes(b"\xff\xfe\x00")
     results, rejects = collect(tmp_path)
-    assert results == [good]
+    assert list(results.values()) == [good]
     assert list(rejects) == [tmp_path / "2", tmp_path / "3"]
     assert "no valid result" in rejects[tmp_path / "2"]
     assert "unreadable" in rejects[tmp_path / "3"]

@@ -1,5 +1,6 @@
 """Event files as TensorBoard itself reads them."""
 
+import io
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vec2uage.runs.tensorboard import EventLog
@@ -33,6 +35,17 @@ def test_scalars_read_back_in_float32(tmp_path: Path) -> None:
     for tag, column in zip(("loss/train", "lr"), rows.T, strict=True):
         assert [event.step for event in read.Scalars(tag)] == list(range(50))
         assert [event.value for event in read.Scalars(tag)] == list(column.astype(np.float32))
+
+
+def test_images_are_shown_with_their_size(tmp_path: Path) -> None:
+    drawn = io.BytesIO()
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(drawn, "PNG")
+    log = EventLog(tmp_path)
+    log.image("report/summary", drawn.getvalue())
+    log.close("completed")
+    (image,) = _read(tmp_path).Images("report/summary")
+    assert (image.width, image.height) == (30, 20)
+    assert image.encoded_image_string == drawn.getvalue()
 
 
 def test_a_running_training_can_be_watched(tmp_path: Path) -> None:

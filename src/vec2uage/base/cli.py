@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -66,6 +66,19 @@ def option(key: str, value: object) -> str:
     """Return `key=value` as one types it in a shell; Hydra takes = and , in a bare value for its own."""
     text = str(value)
     return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
+
+
+def gathered(key: str, arguments: Sequence[str]) -> list[str]:
+    """Put all `key=value` arguments into one list, quoted, where Hydra would take the last one alone.
+
+    Values are paths as shells complete them: Hydra could not read a bare = or , in them. Lists and quoted values stay.
+    """
+    given = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
+    if not given or any(value[:1] in ("[", "'", '"', "$", "") for value in given):
+        return list(arguments)
+    others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
+    quoted = ",".join("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in given)
+    return [*others, f"{key}=[{quoted}]"]
 
 
 def end(error: Exception) -> NoReturn:

@@ -44,8 +44,17 @@ def sweep_name() -> str:
     return folder_name([argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")])
 
 
+def report_name(sweeps: str | Sequence[str] | None) -> str:
+    """Name a report's folder after the folders of its sweeps: `experiment=d1+experiment=e1`."""
+    paths = [sweeps] if isinstance(sweeps, str) else list(sweeps or ())
+    full = "+".join(Path(path).absolute().name for path in paths)
+    short = re.sub(r"[^\w.,=+~-]", "", full, flags=re.ASCII)[:_LONGEST]
+    return short if short == full else f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+
+
 def register_resolvers() -> None:
-    """Make `${run_name:...}`, `${job_name:...}` and `${sweep_name:}` available to conf/."""
+    """Make `${run_name:...}`, `${job_name:...}`, `${sweep_name:}` and `${report_name:...}` available to conf/."""
+    OmegaConf.register_new_resolver("report_name", report_name, replace=True)
     OmegaConf.register_new_resolver("run_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

@@ -23,10 +23,10 @@ _RUNS = TypeAdapter(_Runs)
 _SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("overrides", "provenance"))
 
 
-def collect(root: Path) -> tuple[list[RunResult], dict[Path, str]]:
+def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     """Read every run folder (one with a `result.json`) at or below `root`, and what `sweep.json` knows of others.
 
-    Returns the results in the order of their folders (numbers in names count as numbers: 2 before 10), and
+    Returns the results by folder in the order of these (numbers in names count as numbers: 2 before 10), and
     for each folder whose result cannot be read the reason. Raises UserError if `root` is not a folder.
     """
     if not root.is_dir():
@@ -39,7 +39,7 @@ def collect(root: Path) -> tuple[list[RunResult], dict[Path, str]]:
         except UserError as error:
             rejects[file.parent] = str(error)
             results.pop(file.parent, None)
-    return [results[path] for path in sorted(results, key=_natural)], rejects
+    return {path: results[path] for path in sorted(results, key=_natural)}, rejects
 
 
 def read_sweep(folder: Path) -> list[RunResult]:
@@ -62,6 +62,17 @@ def swept(results: Sequence[RunResult]) -> list[str]:
     options = [_options(result) for result in results]
     keys = dict.fromkeys(key for values in options for key in values)
     return [key for key in keys if len({values.get(key) for values in options}) > 1]
+
+
+def factors(results: Sequence[RunResult]) -> list[str]:
+    """Return the swept options but for seeds, whose values only repeat what is otherwise the same."""
+    return [option for option in swept(results) if option.rpartition(".")[2] != "seed"]
+
+
+def variant(result: RunResult, factors: Sequence[str]) -> str:
+    """Name what the factors make of a run: its optimiser, and the values of the others."""
+    others = [f"{option}={value(result, option)}" for option in factors if option != "optimizer"]
+    return " ".join([result.optimizer, *others])
 
 
 def value(result: RunResult, option: str) -> str:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,15 @@ class EventLog:
         event = self._event(wall_time=time.time(), step=step)
         for tag, value in values.items():
             event.summary.value.add(tag=tag, simple_value=value)
+        self._write(event)
+
+    def image(self, tag: str, png: bytes) -> None:
+        """Record a PNG image, shown by TensorBoard under IMAGES."""
+        event = self._event(wall_time=time.time(), step=0)
+        width, height = struct.unpack(">II", png[16:24])  # where every PNG file has its size
+        event.summary.value.add(tag=tag).image.MergeFrom(
+            event.summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
+        )
         self._write(event)
 
     def hparams(self, hparams: Mapping[str, HParam], metrics: Sequence[str], shown: Sequence[str] = ()) -> None:

@@ -158,11 +158,12 @@ def summarize(folder: Path) -> None:
         log.warning("%s left out: %s", path, reason)
     if not results:
         return
+    runs = list(results.values())
     try:
-        write_sweep(results, folder)
+        write_sweep(runs, folder)
     except OSError as error:
         log.warning("%s and sweep.csv could not be written: %s", folder / "sweep.json", error)
-    print(report(results, str(folder)))
+    print(report(runs, str(folder)))
 
 
 def command() -> str:
@@ -197,7 +198,7 @@ def _write_pending(folder: Path, checked: Sequence[Checked], ended: Mapping[Job,
     jobs = [item.job for item in checked]
     given = command()
     pending = (describe(job.folder, job.settings, given, status="pending") for job in jobs if job not in ended)
-    known = {result.name: result for result in [*collect(folder)[0], *pending, *ended.values()]}
+    known = {result.name: result for result in [*collect(folder)[0].values(), *pending, *ended.values()]}
     write_sweep(list(known.values()), folder)
 
 

@@ -4,7 +4,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vec2uage.runs.index import swept, value
+from vec2uage.runs.index import factors, variant
 from vec2uage.runs.result import RunResult
 
 _SIDES = (("train", "train_mae"), ("validation", "val_mae"), ("test", "test_mae"))
@@ -15,11 +15,11 @@ def table(results: Sequence[RunResult]) -> str:
 
     A line per optimiser, as in the paper; where other options than seeds were swept, a line per combination.
     """
-    options = [option for option in swept(results) if option.rpartition(".")[2] != "seed"]
+    options = factors(results)
     rows = defaultdict(list)
     for result in results:
         if result.test_mae is not None:
-            rows[_label(result, options)].append(result)
+            rows[variant(result, options)].append(result)
     width = max([len("optimizer"), *(len(name) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{side:^22}" for side, _ in _SIDES),
@@ -29,11 +29,6 @@ def table(results: Sequence[RunResult]) -> str:
         cells = "".join(_cell([getattr(m, key) for m in members]) for _, key in _SIDES)
         lines.append(f"{name:{width}}  {len(members):4d} {cells}")
     return "\n".join(lines)
-
-
-def _label(result: RunResult, options: Sequence[str]) -> str:
-    others = [f"{option}={value(result, option)}" for option in options if option != "optimizer"]
-    return " ".join([result.optimizer, *others])
 
 
 def report(results: Sequence[RunResult], folder: str) -> str:

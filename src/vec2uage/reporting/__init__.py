@@ -1,0 +1,1 @@
+"""From folders of finished runs to tables, figures, statistics and one page."""

@@ -1,0 +1,173 @@
+"""Sweeps of finished runs, read from their folders."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jaxtyping import Float
+
+from vec2uage.base.errors import UserError
+from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.index import collect, factors, swept, value, variant
+from vec2uage.runs.result import RunResult
+
+Columns = dict[str, Float[np.ndarray, " N"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A completed run, with what lies in its folder."""
+
+    folder: Path
+    result: RunResult
+    variant: str
+    """What its options make of it, but for seeds: `sgd`, or `sgd method=paper`."""
+    seeds: tuple[str, ...]
+    """The values of all its seeds; runs of different variants are paired by them."""
+    curve: Columns
+    """`metrics.csv`: a value an epoch (losses, MAE in years, learning rate)."""
+    range_test: Columns | None
+    """`lr_range_test.csv` (lr, loss, smoothed); None if there was no range test."""
+    per_age: dict[int, float]
+    """The test MAE (years) of each whole age."""
+
+    @property
+    def name(self) -> str:
+        return self.result.name
+
+    @property
+    def train_mae(self) -> float:
+        return _known(self.result.train_mae)
+
+    @property
+    def val_mae(self) -> float:
+        return _known(self.result.val_mae)
+
+    @property
+    def test_mae(self) -> float:
+        return _known(self.result.test_mae)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The runs of one sweep's folder."""
+
+    folder: Path
+    runs: tuple[Run, ...]
+    """Those that completed."""
+    others: tuple[RunResult, ...]
+    """Those that did not: diverged, failed, interrupted or pending."""
+    rejects: dict[Path, str]
+    """Folders that cannot be read, and why."""
+    factors: tuple[str, ...]
+    """The options that were set to different values, but for seeds."""
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def variants(self) -> dict[str, list[Run]]:
+        """The runs that differ in nothing but seeds, in the order of their first runs."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            found.setdefault(run.variant, []).append(run)
+        return found
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration of the first run; empty if it cannot be read."""
+        try:
+            text = RunFolder(self.runs[0].folder).config.read_text(encoding="utf-8")
+            return dict(yaml.safe_load(text))
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            return {}
+
+    @cached_property
+    def census(self) -> list[dict[str, str]]:
+        """The rows of the first run's data.csv: faces by part, kind, source, gender and age; none if unknown."""
+        try:
+            with RunFolder(self.runs[0].folder).data.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (OSError, ValueError):
+            return []
+
+    def pairs(self, one: str, other: str) -> list[tuple[Run, Run]]:
+        """Return the runs of two variants with the same seeds; none unless both variants have the same ones, once."""
+        left, right = ({run.seeds: run for run in self.variants[name]} for name in (one, other))
+        complete = len(left) == len(self.variants[one]) and len(right) == len(self.variants[other])
+        if not complete or left.keys() != right.keys():
+            return []
+        return [(left[seeds], right[seeds]) for seeds in left]
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Read a sweep, leaving out what is damaged; UserError where the folder is missing or no run has completed."""
+    results, rejects = collect(folder)
+    all_results = list(results.values())
+    varied, seeds = factors(all_results), [option for option in swept(all_results) if _is_seed(option)]
+    runs = []
+    for path, result in results.items():
+        if result.status == "completed":
+            try:
+                runs.append(_read_run(path, result, varied, seeds))
+            except UserError as error:
+                rejects[path] = str(error)
+    others = tuple(result for result in all_results if result.status != "completed")
+    if not runs:
+        reasons = [f"{result.name}: {result.status}" for result in others] + list(rejects.values())
+        raise UserError(f"{folder}: no completed run to report on ({'; '.join(reasons[:3]) or 'no run at all'})")
+    return Sweep(folder, tuple(runs), others, rejects, tuple(varied))
+
+
+def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Sequence[str]) -> Run:
+    files = RunFolder(folder)
+    if None in (result.train_mae, result.val_mae, result.test_mae):
+        raise UserError(f"{files.result}: completed, but without train_mae, val_mae or test_mae")
+    found = files.lr_range_test_csv.is_file()
+    return Run(
+        folder=folder,
+        result=result,
+        variant=variant(result, varied),
+        seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
+        curve=_columns(files.metrics, MetricsLog.COLUMNS),
+        range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
+        per_age=_per_age(_columns(files.predictions, ("age", "prediction"))),
+    )
+
+
+def _per_age(predictions: Columns) -> dict[int, float]:
+    floors = np.floor(predictions["age"]).astype(int)
+    sums = np.bincount(floors, np.abs(predictions["age"] - predictions["prediction"]))
+    counts = np.bincount(floors)
+    return {age: float(sums[age] / counts[age]) for age in np.flatnonzero(counts).tolist()}
+
+
+def _columns(path: Path, names: Sequence[str]) -> Columns:
+    """Read columns of numbers from a CSV file; UserError where they are not there, or not numbers."""
+    import pyarrow
+    from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
+
+    wanted = ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, pyarrow.float64()))
+    try:
+        table = read_csv(path, parse_options=ParseOptions(newlines_in_values=True), convert_options=wanted)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+    columns = {name: table.column(name).to_numpy() for name in names}
+    if not len(table) or np.isnan(columns[names[0]]).any():
+        raise UserError(f"{path}: incomplete")
+    return columns
+
+
+def _is_seed(option: str) -> bool:
+    return option.rpartition(".")[2] == "seed"
+
+
+def _known(number: float | None) -> float:
+    assert number is not None, "read_sweep leaves out runs without figures"
+    return number

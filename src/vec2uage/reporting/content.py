@@ -1,0 +1,82 @@
+"""What a report consists of, whatever it is written as: sections of text, tables and figures."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vec2uage.statistics.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Cell = str | int | float | Interval | None
+"""None: there is no such number."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its head, and how many decimals its numbers are shown with."""
+
+    head: str
+    digits: int | None = None
+    """None: text, or numbers as they are."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; `name` is the stem of its files."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    """What a reader must know to read it: units, what is marked, where other numbers come from."""
+    marked: frozenset[int] = frozenset()
+    """The rows that stand out."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with what it shows in a sentence or two; `name` is the stem of its files."""
+
+    name: str
+    caption: str
+    drawing: "Drawing"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report under a heading of its own."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report: what a busy reader needs, what to beware of, and the sections that show it."""
+
+    title: str
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def shown(cell: Cell, column: Column) -> str:
+    """Return a cell as people read it: `2.48`, `2.48 [2.46, 2.50]`, and a dash for what does not exist.
+
+    >>> shown(Interval(2.481, 2.46, 2.5), Column("mean", 2))
+    '2.48 [2.46, 2.50]'
+    """
+    if cell is None or cell != cell:
+        return "\N{EN DASH}"
+    if isinstance(cell, Interval):
+        estimate, low, high = (shown(value, column) for value in (cell.estimate, cell.low, cell.high))
+        return f"{estimate} [{low}, {high}]"
+    if isinstance(cell, str):
+        return cell
+    if column.digits is None:
+        return f"{cell:.3g}" if isinstance(cell, float) else f"{cell}"
+    return f"{cell:,.{column.digits}f}"

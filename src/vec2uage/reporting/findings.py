@@ -1,0 +1,156 @@
+"""What a sweep shows, in sentences: the answer first, and what to beware of."""
+
+from collections.abc import Sequence
+
+from vec2uage.reporting.analysis import Analysis, Difference
+from vec2uage.reporting.selection import Selection
+from vec2uage.statistics.bootstrap import Interval
+
+
+def years(interval: Interval) -> str:
+    """Return an MAE or a difference of two as people read it."""
+    return f"{interval.estimate:.2f} years [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def headline(analysis: Analysis) -> str:
+    """Say in a sentence or two which variant to use, and how sure that is."""
+    best, count = analysis.best, len(analysis.best.runs)
+    if len(analysis.variants) == 1:
+        return f"{best.name} has a mean test MAE of {years(best.mean)} over {_runs(count)}."
+    text = f"{best.name} is best by validation: its mean test MAE is {years(best.mean)} over {_runs(count)}."
+    second = analysis.variants[1]
+    found = next((d for d in analysis.differences if {d.one, d.other} == {best.name, second.name}), None)
+    return f"{text} {_against(found, best.name)}" if found else text
+
+
+def summary(analysis: Analysis) -> list[str]:
+    """Say what else a busy reader must know: the run to use, what luck is worth, the spread, the cost."""
+    found = [chosen(analysis.selection, "all runs")]
+    if len(analysis.best.runs) > 1:
+        found.append(
+            f"The seed alone moves the test MAE of {analysis.best.name} between "
+            f"{min(run.test_mae for run in analysis.best.runs):.2f} and "
+            f"{max(run.test_mae for run in analysis.best.runs):.2f} years."
+        )
+    worst = analysis.variants[-1]
+    if worst is not analysis.best:
+        gap = worst.mean.estimate - analysis.best.mean.estimate
+        found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
+    cost = {v.name: sum(run.result.seconds or 0.0 for run in v.runs) for v in analysis.variants}
+    cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
+    text = f"All {sum(len(v.runs) for v in analysis.variants)} runs took {_duration(sum(cost.values()))} of compute"
+    if len(cost) > 1:
+        difference = (cost[dearest] - cost[cheapest]) / 86_400
+        text += (
+            f": {cheapest} the least ({_duration(cost[cheapest])}), {dearest} the most ({_duration(cost[dearest])}), "
+            f"{difference:.2g} days apart"
+        )
+    found.append(f"{text}.")
+    return found
+
+
+def chosen(selection: Selection, among: str) -> str:
+    """Say which run validation chooses, and what the lowest test MAE owes to luck."""
+    text = (
+        f"Of {among}, validation chooses {selection.chosen.name} (validation {selection.chosen.val_mae:.2f}): "
+        f"test MAE {selection.chosen.test_mae:.2f} years."
+    )
+    if selection.luckiest != selection.chosen and selection.n > 1:
+        text += (
+            f" The lowest test MAE of any run, {selection.luckiest.test_mae:.2f} ({selection.luckiest.name}), is luck: "
+            "nobody can choose it without the test set"
+        )
+        text += (
+            f", and the best of {selection.n} equally good runs would have {selection.expected_luck:.2f}."
+            if (among != "all runs")
+            else "."
+        )
+    return text
+
+
+def luck(name: str, selection: Selection) -> str:
+    """Say what the lowest test MAE of one variant's runs owes to luck, and whether validation tells runs apart."""
+    text = chosen(selection, f"the {selection.n} runs of {name}")
+    if selection.correlation == selection.correlation:
+        text += f" Validation and test MAE of these runs correlate by {selection.correlation:+.2f} (Spearman)."
+    return text
+
+
+def warnings(analysis: Analysis) -> list[str]:
+    """Say what makes the figures of a sweep less than they seem."""
+    sweep, found = analysis.sweep, []
+    by_val, by_test = [variant.name for variant in analysis.variants], analysis.by_test()
+    if by_test[0] != by_val[0]:
+        found.append(
+            f"The test set puts {by_test[0]} first, validation {by_val[0]}: to name {by_test[0]} the winner would be "
+            "to choose on the test set."
+        )
+    if missing := [*(r.name for r in sweep.others), *(path.name for path in sweep.rejects)]:
+        total = len(sweep.runs) + len(missing)
+        found.append(
+            f"{len(missing)} of {total} runs did not complete and are left out: means are over the others only."
+        )
+    counts = {variant.name: len(variant.runs) for variant in analysis.variants}
+    if len(set(counts.values())) > 1:
+        found.append(f"Numbers of runs differ: {', '.join(f'{name} {count}' for name, count in counts.items())}.")
+    if few := [name for name, count in counts.items() if count < 5]:
+        found.append(f"Fewer than 5 runs of {', '.join(few)}: intervals and tests of so few say little.")
+    for what, values in (
+        ("data", {run.result.data_fingerprint for run in sweep.runs}),
+        ("encoders", {run.result.encoder for run in sweep.runs}),
+        ("versions of the code", {run.result.code for run in sweep.runs}),
+    ):
+        if len(values) > 1:
+            found.append(
+                f"The runs were made with {len(values)} different {what}: their errors are not of the same faces."
+                if what == "data"
+                else f"The runs were made with {len(values)} different {what}."
+            )
+    if sweep.runs[0].result.dataset == "synthetic":
+        found.append("The vectors are generated: these numbers say nothing about faces.")
+    return found
+
+
+def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, Difference]]) -> str:
+    """Say for which variants the second sweep is better than the first."""
+    better = [name for name, d in differences if d.adjusted_p < 0.05 and d.comparison.difference.estimate < 0]
+    worse = [name for name, d in differences if d.adjusted_p < 0.05 and d.comparison.difference.estimate > 0]
+    rest = [name for name, _ in differences if name not in better + worse]
+    parts = [
+        text
+        for names, text in (
+            (better, f"lowers the test MAE of {', '.join(better)}"),
+            (worse, f"raises that of {', '.join(worse)}"),
+            (rest, f"shows no difference for {', '.join(rest)}"),
+        )
+        if names
+    ]
+    return f"{second.sweep.name} against {first.sweep.name}: {'; '.join(parts)}."
+
+
+def _against(found: Difference, best: str) -> str:
+    sign = 1 if found.one == best else -1
+    gap = found.comparison.difference.estimate * sign
+    other = found.other if found.one == best else found.one
+    probability = (
+        found.comparison.superiority.estimate if found.one == best else 1 - found.comparison.superiority.estimate
+    )
+    sure = f"p = {found.adjusted_p:.3f}" if found.adjusted_p >= 0.001 else "p < 0.001"
+    if not found.adjusted_p < 0.05:
+        return f"It cannot be told apart from {other}, the next ({gap:+.2f} years, {sure} after Holm)."
+    if gap > 0:
+        return f"{other}, the next, is {gap:.2f} years better on the test set all the same ({sure} after Holm)."
+    return (
+        f"That is {-gap:.2f} years below {other}, the next ({sure} after Holm); a run of {best} beats one of {other} "
+        f"with a probability of {probability:.0%}."
+    )
+
+
+def _runs(count: int) -> str:
+    return "one run" if count == 1 else f"{count} runs"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,103 @@
+"""Tables as Markdown, as CSV and as LaTeX."""
+
+import csv
+import io
+
+from vec2uage.reporting.content import Cell, Table, shown
+from vec2uage.statistics.bootstrap import Interval
+
+_LATEX = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "\N{EN DASH}": "--",
+    }
+)
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown; rows that stand out are bold."""
+    heads = [_escaped(column.head) for column in table.columns]
+    lines = [
+        f"**{table.title}**",
+        "",
+        _piped(heads),
+        _piped([":--" if _is_text(table, c) else "--:" for c in range(len(heads))]),
+    ]
+    for number, row in enumerate(table.rows):
+        cells = [_escaped(cell) for cell in _texts(table, row)]
+        lines.append(_piped([f"**{cell}**" if number in table.marked and cell else cell for cell in cells]))
+    return "\n".join([*lines, *(["", table.note] if table.note else [])]) + "\n"
+
+
+def comma_separated(table: Table) -> str:
+    """Return a table as CSV with full precision; an interval becomes three columns, what does not exist is empty."""
+    spread = {c for row in table.rows for c, cell in enumerate(row) if isinstance(cell, Interval)}
+    heads = [
+        [f"{c.head} {end}".strip() for end in ("", "low", "high")] if n in spread else [c.head]
+        for n, c in enumerate(table.columns)
+    ]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([head for group in heads for head in group])
+    for row in table.rows:
+        writer.writerow([value for number, cell in enumerate(row) for value in _values(cell, number in spread)])
+    return stream.getvalue()
+
+
+def latex(table: Table) -> str:
+    """Return a table as LaTeX for the booktabs package; rows that stand out are bold."""
+    layout = "".join("l" if _is_text(table, number) else "r" for number in range(len(table.columns)))
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{table.title.translate(_LATEX)}}}",
+        rf"  \label{{tab:{table.name}}}",
+        rf"  \begin{{tabular}}{{{layout}}}",
+        r"    \toprule",
+        f"    {_ampersand([column.head for column in table.columns])}",
+        r"    \midrule",
+    ]
+    for number, row in enumerate(table.rows):
+        lines.append(f"    {_ampersand(_texts(table, row), bold=number in table.marked)}")
+    lines += [r"    \bottomrule", r"  \end{tabular}"]
+    if table.note:
+        lines += [rf"  \par\smallskip\footnotesize {table.note.translate(_LATEX)}"]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _texts(table: Table, row: tuple[Cell, ...]) -> list[str]:
+    return [shown(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+
+
+def _is_text(table: Table, number: int) -> bool:
+    """Tell whether a column is aligned to the left."""
+    return any(isinstance(row[number], str) for row in table.rows)
+
+
+def _piped(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def _ampersand(cells: list[str], bold: bool = False) -> str:
+    texts = [cell.translate(_LATEX) for cell in cells]
+    return " & ".join(rf"\textbf{{{text}}}" if bold and text else text for text in texts) + r" \\"
+
+
+def _values(cell: Cell, spread: bool) -> list[str | int | float]:
+    if isinstance(cell, Interval):
+        return [cell.estimate, cell.low, cell.high]
+    value = "" if cell is None or cell != cell else cell
+    return [value, "", ""] if spread else [value]

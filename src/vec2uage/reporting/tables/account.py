@@ -1,0 +1,39 @@
+"""What a sweep's numbers rest on: where they come from, and which runs are missing."""
+
+from vec2uage.reporting.collect import Sweep
+from vec2uage.reporting.content import Column, Table
+
+
+def failures(sweep: Sweep) -> Table:
+    """List the runs that did not complete and the folders that could not be read."""
+    rows = [(r.name, r.status, r.reason or "it has not ended") for r in sweep.others]
+    rows += [(path.name, "unreadable", reason) for path, reason in sweep.rejects.items()]
+    return Table(
+        "failures",
+        "Runs that did not complete",
+        (Column("run"), Column("status"), Column("reason")),
+        tuple(rows),
+        "They are left out of all other tables and figures.",
+    )
+
+
+def provenance(sweep: Sweep) -> Table:
+    """List where a sweep's numbers come from: data, encoder, versions, machine, and the command that made them."""
+    known = [run.result for run in sweep.runs]
+    libraries = {key: {str(r.provenance.get(key)) for r in known} for r in known for key in r.provenance}
+    facts = {
+        "folder": {str(sweep.folder)},
+        "command": {r.command for r in known},
+        "dataset": {r.dataset for r in known},
+        "data fingerprint": {r.data_fingerprint for r in known},
+        "encoder": {r.encoder for r in known},
+        "code fingerprint": {r.code for r in known},
+        "started": {min(r.started for r in known)},
+        **libraries,
+    }
+    return Table(
+        "provenance",
+        f"Where the numbers of {sweep.name} come from",
+        (Column("what"), Column("value")),
+        tuple((name, "; ".join(sorted(values)[:5]) or "unknown") for name, values in facts.items()),
+    )

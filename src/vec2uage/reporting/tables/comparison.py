@@ -1,0 +1,136 @@
+"""What sets optimisers and options apart, and how sure that is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from vec2uage.reporting.analysis import Analysis, Difference
+from vec2uage.reporting.content import Column, Table
+from vec2uage.statistics.dominance import CLEAR
+
+
+def estimates(analysis: Analysis) -> Table:
+    """Lay out the mean, median and best test MAE of each variant with intervals, and the expected best of n runs."""
+    rows = [
+        (
+            variant.name,
+            len(variant.runs),
+            variant.validation,
+            variant.mean,
+            variant.median,
+            variant.best,
+            _at(variant.expected_chosen, 5),
+            _at(variant.expected_chosen, len(variant.runs)),
+            _at(variant.expected_best, 5),
+        )
+        for variant in analysis.variants
+    ]
+    return Table(
+        "estimates",
+        "Test MAE with 95% intervals, from the best by validation to the worst",
+        (
+            Column("optimizer"),
+            Column("runs"),
+            Column("validation mean", 3),
+            Column("test mean", 3),
+            Column("test median", 3),
+            Column("test best", 3),
+            Column("chosen of 5", 3),
+            Column("chosen of all", 3),
+            Column("luckiest of 5", 3),
+        ),
+        tuple(rows),
+        "Years. Bootstrap intervals over runs: what other seeds would give on these same faces, not what other faces "
+        "would. chosen of n: expected test MAE of the run with the lowest validation MAE among n; luckiest of n: "
+        "expected lowest test MAE among n (Tang et al. 2020), which nobody can choose without the test set.",
+        frozenset({0}),
+    )
+
+
+def differences(analysis: Analysis) -> Table:
+    """Lay out what sets variants apart, and whether it is more than luck."""
+    rows = [
+        (
+            f"{d.one} - {d.other}",
+            "same seeds" if d.comparison.paired else "independent",
+            d.comparison.difference,
+            d.comparison.p,
+            d.adjusted_p,
+            d.comparison.superiority,
+            d.aso,
+            verdict(d),
+        )
+        for d in analysis.differences
+    ]
+    return Table(
+        "differences",
+        "Differences in test MAE between optimisers",
+        (
+            Column("pair"),
+            Column("runs"),
+            Column("difference", 3),
+            Column("p", 4),
+            Column("p (Holm)", 4),
+            Column("P(first is better)", 2),
+            Column("ASO", 2),
+            Column("verdict"),
+        ),
+        tuple(rows),
+        "Years, below 0 where the first is better. Permutation tests, p adjusted by Holm over all rows. P: the "
+        "probability that a run of the first has the lower error than one of the second. ASO: bound of almost "
+        f"stochastic order (Dror et al. 2019), below {CLEAR} where the first is better at almost all quantiles.",
+    )
+
+
+def verdict(difference: Difference) -> str:
+    """Say in words what a difference shows at the 5% level, after Holm's correction."""
+    if not difference.adjusted_p < 0.05:
+        return "no difference shown"
+    return f"{difference.one if difference.comparison.difference.estimate < 0 else difference.other} is better"
+
+
+def effects(analysis: Analysis) -> Table:
+    """Lay out what options other than the optimiser change."""
+    rows = [(f"{e.option}={e.value}", e.baseline, e.among, e.difference, e.p, e.adjusted_p) for e in analysis.effects]
+    return Table(
+        "effects",
+        "Effects of options on the test MAE",
+        (
+            Column("option"),
+            Column("against"),
+            Column("optimizers"),
+            Column("effect", 3),
+            Column("p", 4),
+            Column("p (Holm)", 4),
+        ),
+        tuple(rows),
+        "Years, above 0 where the option raises the error. Runs are paired by seed and by all other options; p from "
+        "sign-flip permutation tests over seeds, adjusted by Holm over all rows.",
+    )
+
+
+def between(first: Analysis, second: Analysis, found: Sequence[tuple[str, Difference]]) -> Table:
+    """Lay out what sets the same variant apart in two sweeps."""
+    rows = [
+        (name, d.comparison.difference, d.comparison.p, d.adjusted_p, d.comparison.superiority, d.aso)
+        for name, d in found
+    ]
+    return Table(
+        "between",
+        f"{second.sweep.name} against {first.sweep.name}",
+        (
+            Column("optimizer"),
+            Column("difference", 3),
+            Column("p", 4),
+            Column("p (Holm)", 4),
+            Column("P(second is better)", 2),
+            Column("ASO", 2),
+        ),
+        tuple(rows),
+        f"Test MAE in years, {second.sweep.name} minus {first.sweep.name}: below 0 where the second is better.",
+    )
+
+
+def _at(curve: Float[np.ndarray, " N"], n: int) -> float | None:
+    return float(curve[n - 1]) if n <= len(curve) else None

@@ -1,0 +1,1 @@
+"""How sure a comparison of runs is: intervals, tests, orders and expectations, as functions of arrays."""

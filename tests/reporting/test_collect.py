@@ -1,0 +1,91 @@
+"""Sweeps as a report reads them: everything that is whole, and a reason for everything that is not."""
+
+import json
+
+import pytest
+
+from vec2uage.base.errors import UserError
+from vec2uage.reporting.collect import read_sweep
+
+GOOD = {"sgd": [(2.5, 2.6), (2.4, 2.7)], "swa": [(2.3, 2.5), (2.2, 2.4)]}
+
+
+def test_runs_come_with_what_lies_in_their_folders(write_sweep):
+    sweep = read_sweep(write_sweep("d1", GOOD))
+    assert sweep.factors == ("optimizer",)
+    assert {name: [run.test_mae for run in runs] for name, runs in sweep.variants.items()} == {
+        "sgd": [2.6, 2.7],
+        "swa": [2.5, 2.4],
+    }
+    run = sweep.runs[0]
+    assert run.curve["val_mae"].tolist() == [4.5, 3.5, 2.5]
+    assert run.range_test is None
+    assert run.per_age == pytest.approx(dict.fromkeys(range(1, 19), 2.6), rel=1e-5)
+    assert sum(int(row["faces"]) for row in sweep.census) == 180
+    assert sweep.config["model"]["hidden"] == [512, 256, 128]
+
+
+def test_runs_are_paired_by_their_seeds(write_sweep):
+    sweep = read_sweep(write_sweep("paired", GOOD))
+    assert [(a.result.seed, b.result.seed) for a, b in sweep.pairs("sgd", "swa")] == [(1, 1), (2, 2)]
+    unpaired = read_sweep(write_sweep("unpaired", {"sgd": GOOD["sgd"], "swa": GOOD["swa"][:1]}))
+    assert unpaired.pairs("sgd", "swa") == []
+
+
+def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_sweep):
+    maes = {f"sgd method={m} dataset.split.seed={s}": [(2.0, 2.0)] for m in ("paper", "published") for s in (0, 1)}
+    sweep = read_sweep(write_sweep("audit", maes))
+    assert sweep.factors == ("method",)
+    assert {name: len(runs) for name, runs in sweep.variants.items()} == {
+        "sgd method=paper": 2,
+        "sgd method=published": 2,
+    }
+    assert len(sweep.pairs("sgd method=paper", "sgd method=published")) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("result.json", b'{"status": "comp', "no valid result"),
+        ("metrics.csv", b"epoch,lr\n0,0.1\n", "metrics.csv: unreadable"),
+        ("metrics.csv", b"", "metrics.csv: unreadable"),
+        ("predictions.csv", b"name,subject,age,prediction\nx,,three,2\n", "predictions.csv: unreadable"),
+        ("predictions.csv", b"name,subject,age,prediction\n", "predictions.csv: incomplete"),
+        ("predictions.csv", b"name,subject,age,prediction\na,,,\n", "predictions.csv: incomplete"),
+        ("lr_range_test.csv", b"\xff\x00", "lr_range_test.csv: unreadable"),
+        ("predictions.csv", None, "predictions.csv: unreadable"),
+    ],
+)
+def test_a_damaged_run_is_left_out_with_its_reason(write_sweep, file, content, reason):
+    folder = write_sweep("d1", GOOD)
+    damaged = folder / "001_sgd,seed=2"
+    if content is None:
+        (damaged / file).unlink()
+    else:
+        (damaged / file).write_bytes(content)
+    sweep = read_sweep(folder)
+    assert len(sweep.runs) == 3
+    assert list(sweep.rejects) == [damaged]
+    assert reason in sweep.rejects[damaged]
+
+
+def test_a_run_that_did_not_complete_is_named_and_a_foreign_folder_rejected(write_sweep):
+    folder = write_sweep("d1", GOOD)
+    path = folder / "002_swa,seed=1" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "diverged", "reason": "the loss was nan"}))
+    foreign = folder / "other"
+    foreign.mkdir()
+    (foreign / "result.json").write_text('{"accuracy": 0.9}')
+    sweep = read_sweep(folder)
+    assert [(r.name, r.reason) for r in sweep.others] == [("002_swa,seed=1", "the loss was nan")]
+    assert list(sweep.rejects) == [foreign]
+
+
+def test_a_sweep_without_a_completed_run_is_refused(write_sweep, tmp_path):
+    with pytest.raises(UserError, match=r"no completed run to report on \(000_sgd,seed=1: pending\)"):
+        read_sweep(write_sweep("begun", {"sgd": [(2.0, 2.0)]}, status="pending"))
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        read_sweep(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no run at all"):
+        read_sweep(tmp_path / "empty")
