@@ -184,3 +184,18 @@ def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[n
 
 def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:
     return (*(value(run.result, factor) for factor in factors), *run.seeds)
+
+
+def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> list[tuple[str, Difference]]:
+    """Return how the variants that two sweeps share differ, the second minus the first; their runs are independent."""
+    generator = numpy_generator(seed, "report", first.sweep.name, second.sweep.name)
+    found = []
+    for name in first.sweep.variants:
+        if name in second.sweep.variants:
+            a, b = maes(second.sweep.variants[name]), maes(first.sweep.variants[name])
+            found.append((name, unpaired(a, b, generator, resamples), aso(a, b, generator)))
+    adjusted = holm([comparison.p for _, comparison, _ in found])
+    return [
+        (name, Difference(second.sweep.name, first.sweep.name, comparison, p, bound))
+        for (name, comparison, bound), p in zip(found, adjusted, strict=True)
+    ]

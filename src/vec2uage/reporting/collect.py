@@ -41,6 +41,12 @@ class Run:
         return self.result.name
 
     @property
+    def number(self) -> str:
+        """The run's number in its sweep, as its folder's name begins; that name where it has none."""
+        number = self.name.partition("_")[0]
+        return number if number.isdecimal() else self.name
+
+    @property
     def train_mae(self) -> float:
         return _known(self.result.train_mae)
 

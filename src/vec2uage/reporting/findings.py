@@ -40,10 +40,9 @@ def summary(analysis: Analysis) -> list[str]:
     cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
     text = f"All {sum(len(v.runs) for v in analysis.variants)} runs took {_duration(sum(cost.values()))} of compute"
     if len(cost) > 1:
-        difference = (cost[dearest] - cost[cheapest]) / 86_400
         text += (
             f": {cheapest} the least ({_duration(cost[cheapest])}), {dearest} the most ({_duration(cost[dearest])}), "
-            f"{difference:.2g} days apart"
+            f"{_duration(cost[dearest] - cost[cheapest])} apart"
         )
     found.append(f"{text}.")
     return found
@@ -151,6 +150,7 @@ def _runs(count: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -32,20 +32,14 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A run with what it is chosen by and judged by: its validation and test MAE (years)."""
+class PaperRun:
+    """A line of the paper's Table 4 or 5; MAE in years."""
 
     name: str
-    val_mae: float
-    test_mae: float
-
-
-@dataclass(frozen=True)
-class PaperRun(Scored):
-    """A line of the paper's Table 4 or 5."""
-
     seed: int
     lr: float
+    val_mae: float
+    test_mae: float
 
 
 @dataclass(frozen=True)

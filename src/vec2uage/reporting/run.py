@@ -1,24 +1,26 @@
 """One report from configuration to files: index.html, and every table and figure as files of their own."""
 
+import io
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vec2uage import __version__
 from vec2uage.base import cli
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
-from vec2uage.base.provenance import provenance
 from vec2uage.reporting import formats
-from vec2uage.reporting.analysis import Analysis, analyse
+from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
 from vec2uage.reporting.content import Report
-from vec2uage.reporting.spec import ReportSettings, from_config
+from vec2uage.reporting.figures.save import save, svg_text
+from vec2uage.reporting.page import render
+from vec2uage.reporting.spec import Format, ReportSettings, from_config
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.tensorboard import EventLog
 
@@ -51,15 +53,48 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     analyses = []
     for path in dict.fromkeys(settings.sweep):
         sweep = read_sweep(Path(path))
-        log.info(
-            "%s: %d completed runs, %d others", sweep.folder, len(sweep.runs), len(sweep.others) + len(sweep.rejects)
-        )
+        missing = len(sweep.others) + len(sweep.rejects)
+        log.info("%s: %d completed runs%s", sweep.folder, len(sweep.runs), f", {missing} others" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
-    report = compose(analyses)
+    report = compose(analyses, settings.seed, settings.resamples)
     write_tables(report, folder / "tables")
-    svg = draw(report, folder / "figures", settings)
+    svg = draw(report, folder / "figures", settings.formats)
     if settings.tensorboard:
-        write_images(analyses, folder / "figures")
-    made = f"Made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by vec2uage {provenance()['vec2uage']}."
+        write_images(report, [analysis.sweep.folder for analysis in analyses])
+    made = f"Made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by vec2uage {__version__}."
     write_text(folder / "index.html", render(report, svg, made))
     return report
+
+
+def write_tables(report: Report, folder: Path) -> None:
+    """Write every table as Markdown, CSV and LaTeX."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for section in report.sections:
+        for table in section.tables:
+            write_text(folder / f"{table.name}.md", formats.markdown(table))
+            write_text(folder / f"{table.name}.csv", formats.comma_separated(table))
+            write_text(folder / f"{table.name}.tex", formats.latex(table))
+
+
+def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str]:
+    """Write every figure in the formats asked for; return their SVGs by name."""
+    svg = {}
+    for section in report.sections:
+        for figure in section.figures:
+            svg[figure.name] = svg_text(figure.drawing)
+            save(figure.drawing, svg[figure.name], folder, figure.name, kinds)
+    return svg
+
+
+def write_images(report: Report, sweeps: Sequence[Path]) -> None:
+    """Write the figures into a run `report` of each sweep's folder, which TensorBoard shows under IMAGES."""
+    for sweep in sweeps:
+        for old in (sweep / "report").glob("events.out.tfevents.*"):
+            old.unlink()
+        events = EventLog(sweep / "report")
+        for section in report.sections:
+            for figure in section.figures:
+                stream = io.BytesIO()
+                figure.drawing.savefig(stream, format="png")
+                events.image(figure.name, stream.getvalue())
+        events.close("completed")

@@ -2,11 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy import stats
 
-from vec2uage.reporting.paper import Scored
+
+@runtime_checkable
+class Scored(Protocol):
+    """A run with what it is chosen by and judged by."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def val_mae(self) -> float:
+        """Years."""
+
+    @property
+    def test_mae(self) -> float:
+        """Years."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Bootstrap intervals of a mean, a median or a best value (Efron and Tibshirani 1993)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,9 +55,8 @@ def check(values: Float[np.ndarray, " N"]) -> None:
 
 
 def _of(samples: Float[np.ndarray, "R N"], statistic: Statistic) -> Float[np.ndarray, " R"]:
-    functions = {"mean": np.mean, "median": np.median, "best": np.min}
-    found: Float[np.ndarray, " R"] = functions[statistic](samples, axis=1)
-    return found
+    functions: dict[Statistic, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median, "best": np.min}
+    return functions[statistic](samples, axis=1)
 
 
 def _corrected(

@@ -9,7 +9,6 @@ from scipy import stats
 
 from vec2uage.statistics.bootstrap import LEVEL, check
 
-
 CLEAR = 0.2
 """The bound below which an order is to be believed (Ulmer, Hardmeier and Frellsen 2022; tests/statistics)."""
 

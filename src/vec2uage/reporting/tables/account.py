@@ -6,7 +6,7 @@ from vec2uage.reporting.content import Column, Table
 
 def failures(sweep: Sweep) -> Table:
     """List the runs that did not complete and the folders that could not be read."""
-    rows = [(r.name, r.status, r.reason or "it has not ended") for r in sweep.others]
+    rows: list[tuple[str, str, str]] = [(r.name, r.status, r.reason or "it has not ended") for r in sweep.others]
     rows += [(path.name, "unreadable", reason) for path, reason in sweep.rejects.items()]
     return Table(
         "failures",

@@ -9,7 +9,7 @@ from vec2uage.reporting.content import Cell, Column, Table
 from vec2uage.reporting.paper import SIDES, Experiment, PaperRun, Spread, count_of_minima, paper
 from vec2uage.runs.index import swept, value
 
-_TOP = 3
+TOP = 3
 _KEYS = {"train": "train_mae", "validation": "val_mae", "test": "test_mae"}
 
 
@@ -52,7 +52,7 @@ def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
         theirs = {(paper().listed[experiment], run.seed): run for run in paper().runs[experiment]}
     listed = [theirs.get((run.result.optimizer, run.result.seed)) for run in sweep.runs]
     shows_paper = any(listed)
-    top = sorted(range(len(sweep.runs)), key=lambda number: sweep.runs[number].val_mae)[:_TOP]
+    top = sorted(range(len(sweep.runs)), key=lambda number: sweep.runs[number].val_mae)[:TOP]
     columns = [
         Column("run"),
         Column("optimizer"),
@@ -87,7 +87,7 @@ def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
 
 def per_age(sweep: Sweep) -> Table:
     """Lay out the test MAE of each whole age: the mean over the runs of each variant, and the three best runs."""
-    top = sorted(sweep.runs, key=lambda run: run.val_mae)[:_TOP]
+    top = sorted(sweep.runs, key=lambda run: run.val_mae)[:TOP]
     ages = sorted({age for run in sweep.runs for age in run.per_age})
     rows = [
         (
@@ -97,7 +97,7 @@ def per_age(sweep: Sweep) -> Table:
         )
         for age in ages
     ]
-    heads = [*sweep.variants, *(f"run {run.name}" for run in top)]
+    heads = [*sweep.variants, *(f"run {run.number}" for run in top)]
     claim = paper().claims["per_age"]
     return Table(
         "per_age",

@@ -1,0 +1,147 @@
+"""A report put together: what each sweep shows, section by section, and what sets two sweeps apart."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from vec2uage.reporting import findings
+from vec2uage.reporting.analysis import Analysis, across
+from vec2uage.reporting.collect import Sweep
+from vec2uage.reporting.content import Figure, Report, Section
+from vec2uage.reporting.figures import curves, distributions, faces, network
+from vec2uage.reporting.paper import Experiment, contradictions, paper
+from vec2uage.reporting.selection import select
+from vec2uage.reporting.tables import account, comparison, results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+_CAPTIONS = {
+    "maes": "Validation and test MAE of every run (paper's Figures 7 and 8): the box of the quartiles, with whiskers "
+    "to the extremes. Runs far from all others are arrows at the edge.",
+    "selection": "What validation can tell: test against validation MAE of every run.",
+    "best_of": "The expected test MAE of the run that validation chooses among n.",
+    "per_age": "Test MAE of each whole age: the runs with the lowest validation MAE (paper's Figure 9), and the mean "
+    "over all runs of an optimiser, with the band in which nine of ten lie.",
+    "learning": "MAE over epochs: median over seeds, and the band in which nine of ten runs lie. A curve ends where "
+    "fewer than half of its runs are still training.",
+    "range_tests": "Learning-rate range tests: smoothed loss of every run; ticks show the rates that training began "
+    "with.",
+    "costs": "Seconds of a run and epochs to its best one (paper's Figure 10): means and standard deviations.",
+    "faces": "Photographed faces of each age by source (paper's Figures 3 and 5).",
+    "genders": "Photographed faces of each age by gender (paper's Figure 4).",
+    "training_rows": "What the training rows of each age are.",
+    "network": "The network (paper's Figure 6).",
+}
+
+
+def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
+    """Put the report on one or several sweeps together; the differences between sweeps come first."""
+    summary: list[str] = []
+    warnings: list[dict[str, str]] = []
+    sections: list[Section] = []
+    for first, second in pairwise(analyses):
+        found = across(first, second, seed, resamples)
+        if found:
+            summary.append(findings.between(first, second, found))
+            title = f"{second.sweep.name} against {first.sweep.name}"
+            sections.append(Section(title, tables=(comparison.between(first, second, found),)))
+    for analysis in analyses:
+        name = analysis.sweep.name if len(analyses) > 1 else ""
+        of = f"{name}: " if name else ""
+        summary += [of + text for text in (findings.headline(analysis), *findings.summary(analysis))]
+        warnings.append(dict.fromkeys(findings.warnings(analysis), of))
+        sections += [_named(section, name) for section in _sections(analysis)]
+    if any(experiment_of(analysis.sweep) for analysis in analyses):
+        sections.append(_paper())
+    names = " and ".join(analysis.sweep.name for analysis in analyses)
+    common = [text for text in warnings[0] if all(text in others for others in warnings)]
+    own = [of + text for found in warnings for text, of in found.items() if text not in common]
+    return Report(f"Underage age estimation: {names}", tuple(summary), (*common, *own), tuple(sections))
+
+
+def experiment_of(sweep: Sweep) -> Experiment | None:
+    """Tell which of the paper's experiments a sweep repeats: several of its optimisers, and nothing else varied."""
+    known = sum(run.result.optimizer in paper().spreads["d1"] for run in (runs[0] for runs in sweep.variants.values()))
+    target = str(sweep.config.get("lr_finder", {}).get("_target_", ""))
+    if sweep.factors != ("optimizer",) or known < 2 or not target:
+        return None
+    return "d1" if target.endswith(".NoRangeTest") else "e1"
+
+
+def _sections(analysis: Analysis) -> Iterator[Section]:
+    sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
+    best, variants = analysis.best, analysis.sweep.variants
+    luck = findings.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
+    chances = {v.name: v.expected_chosen for v in analysis.variants if len(v.runs) > 1}
+    yield Section(
+        "Results",
+        (luck,) if luck else (),
+        (results.summary(sweep, experiment), comparison.estimates(analysis)),
+        _figures(
+            maes=distributions.maes(variants),
+            selection=distributions.selection(variants, analysis.selection),
+            best_of=curves.best_of(chances, "test MAE of the chosen run") if chances else None,
+        ),
+    )
+    tables = [comparison.differences(analysis)] if analysis.differences else []
+    tables += [comparison.effects(analysis)] if analysis.effects else []
+    if tables:
+        yield Section("Differences", tables=tuple(tables))
+    top = sorted(sweep.runs, key=lambda run: run.val_mae)[: results.TOP]
+    yield Section(
+        "Ages",
+        tables=(results.per_age(sweep),),
+        figures=_figures(per_age=faces.errors_per_age(variants, top)),
+    )
+    yield Section(
+        "Training",
+        tables=(results.runtimes(sweep, experiment),),
+        figures=_figures(
+            learning=curves.learning(variants),
+            range_tests=curves.range_tests(variants),
+            costs=distributions.costs(variants),
+        ),
+    )
+    parameters = sweep.runs[0].result.parameters
+    figures = _figures(
+        faces=faces.faces_per_age(sweep.census),
+        genders=faces.genders_per_age(sweep.census),
+        training_rows=faces.training_rows(sweep.census),
+        network=network.network(sweep.config.get("model", {}), parameters),
+    )
+    if figures:
+        yield Section("Data and network", figures=figures)
+    tables = [account.failures(sweep)] if sweep.others or sweep.rejects else []
+    yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
+    yield Section("Where the numbers come from", tables=(account.provenance(sweep),))
+
+
+def _paper() -> Section:
+    """Judge the paper's own runs as ours are judged."""
+    judged = [
+        f"{name.upper()}: {findings.luck(paper().listed[name].upper(), select(runs))}"
+        for name, runs in paper().runs.items()
+    ]
+    disagree = "Where its text and its tables, or two of its tables, do not agree:"
+    return Section("The paper's own tables", (*judged, disagree, *contradictions()))
+
+
+def _figures(**drawings: "Drawing | None") -> tuple[Figure, ...]:
+    return tuple(Figure(name, _CAPTIONS[name], drawn) for name, drawn in drawings.items() if drawn is not None)
+
+
+def _named(section: Section, sweep: str) -> Section:
+    """Put a sweep's name before a section's title and the names of its tables and figures."""
+    if not sweep:
+        return section
+    stem = re.sub(r"\W+", "_", sweep)
+    return Section(
+        f"{sweep}: {section.title}",
+        section.paragraphs,
+        tuple(replace(table, name=f"{stem}_{table.name}") for table in section.tables),
+        tuple(replace(figure, name=f"{stem}_{figure.name}") for figure in section.figures),
+    )
