@@ -77,7 +77,9 @@ def gathered(key: str, arguments: Sequence[str]) -> list[str]:
     if not given or any(value[:1] in ("[", "'", '"', "$", "") for value in given):
         return list(arguments)
     others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
-    quoted = ",".join("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in given)
+    # in quotes, Hydra takes a backslash for itself only where a quote follows
+    escaped = (re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) for value in given)
+    quoted = ",".join(f"'{value}'" for value in escaped)
     return [*others, f"{key}=[{quoted}]"]
 
 

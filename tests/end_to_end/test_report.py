@@ -1,0 +1,147 @@
+"""The paper's experiments in miniature, and the report on them, as typed."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+MINIATURE = [
+    "budget=small",
+    "dataset.size=small",
+    "dataset.heldout_per_age=20",
+    "augmentation.train_per_age=50",
+    "trainer.max_epochs=3",
+    "trainer.threads=1",
+    "seed=1,2,3",
+]
+TABLES = {"summary", "estimates", "differences", "per_age", "runtimes", "runs", "provenance"}
+
+
+class Terminal:
+    """A folder to type commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", f"vec2uage.{command}", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "VEC2UAGE_CACHE": str(self.folder / "cache")},
+            text=True,
+            capture_output=True,
+            timeout=300,
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return done
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        root = self.folder / folder
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A folder with the sweeps `d1` and `e1` of twelve runs each."""
+    made = Terminal(tmp_path_factory.mktemp("home"))
+    for experiment in ("d1", "e1"):
+        done = made.run("train", f"experiment={experiment}", *MINIATURE, f"hydra.sweep.dir={experiment}")
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def both(terminal: Terminal) -> subprocess.CompletedProcess[str]:
+    done = terminal.run("report", "sweep=d1", "sweep=e1", "tensorboard=true")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_one_command_makes_page_tables_and_figures(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
+    assert "page:    outputs/reports/d1+e1/index.html" in both.stdout
+    assert "is best by validation" in both.stdout
+    assert "The vectors are generated: these numbers say nothing about faces." in both.stdout
+    files = terminal.files("outputs/reports/d1+e1")
+    for sweep in ("d1", "e1"):
+        for table in TABLES:
+            assert {f"tables/{sweep}_{table}.{kind}" for kind in ("md", "csv", "tex")} <= files.keys()
+        for figure in ("maes", "selection", "per_age", "learning", "costs", "faces", "genders", "network"):
+            assert files[f"figures/{sweep}_{figure}.png"].startswith(b"\x89PNG")
+            assert b"<svg" in files[f"figures/{sweep}_{figure}.svg"]
+    assert "figures/e1_range_tests.png" in files
+    assert "figures/d1_range_tests.png" not in files
+    page = files["index.html"].decode()
+    assert "VEC-382" in page
+    assert "The paper's own tables" in page.replace("&#39;", "'")
+
+
+def test_every_run_is_listed_with_what_it_reached(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
+    with (terminal.folder / "outputs/reports/d1+e1/tables/d1_runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (terminal.folder / "d1/sweep.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    assert [(row["run"], float(row["val MAE"]), float(row["test MAE"])) for row in rows] == [
+        (row["name"], float(row["val_mae"]), float(row["test_mae"])) for row in expected
+    ]
+
+
+def test_the_same_sweeps_give_the_same_report(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
+    assert terminal.run("report", "sweep=d1", "sweep=e1", "hydra.run.dir=again").returncode == 0
+    first, again = terminal.files("outputs/reports/d1+e1"), terminal.files("again")
+    assert first.keys() == again.keys()
+    different = {name for name in first if first[name] != again[name]}
+    assert different <= {"index.html"}, "which names its time"
+
+
+def test_tensorboard_shows_the_figures(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
+    events = EventAccumulator(str(terminal.folder / "d1" / "report"))
+    events.Reload()
+    assert {"d1_maes", "d1_learning"} <= set(events.Tags()["images"])
+    assert not events.Tags()["scalars"]
+
+
+def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal) -> None:
+    subprocess.run(["cp", "-r", "d1", "damaged"], cwd=terminal.folder, check=True)
+    runs = sorted(path for path in (terminal.folder / "damaged").iterdir() if path.is_dir() and path.name[0].isdigit())
+    (runs[0] / "result.json").write_text("{")
+    (runs[1] / "metrics.csv").unlink()
+    (terminal.folder / "damaged" / "other").mkdir()
+    (terminal.folder / "damaged" / "other" / "result.json").write_text('{"loss": 1}')
+    done = terminal.run("report", "sweep=damaged", "formats=[png]")
+    assert done.returncode == 0, done.stderr
+    assert "3 of 13 runs did not complete and are left out" in done.stdout
+    failures = (terminal.folder / "outputs/reports/damaged/tables/failures.csv").read_text()
+    assert runs[0].name in failures
+    assert "metrics.csv" in failures
+    assert "other" in failures
+    assert not [name for name in terminal.files("outputs/reports/damaged") if name.endswith(".svg")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "sweep is missing: set sweep=..."),
+        (["sweep=nowhere"], "nowhere is not a folder"),
+        (["sweep=cache"], "no completed run to report on"),
+        (["sweep=d1", "formats=[gif]"], "formats = 'gif': should be 'png', 'svg' or 'pdf'"),
+        (["sweep=d1", "resamples=3"], "resamples = 3"),
+        (["sweep=d1", "colour=red"], "colour"),
+        (["sweep=d1", "hydra.run.dir=d1"], "holds runs: set hydra.run.dir to another folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(terminal: Terminal, arguments: list[str], sentence: str) -> None:
+    done = terminal.run("report", *arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(("error: ", "  "))
+
+
+def test_a_folder_whose_name_hydra_cannot_read_is_read(terminal: Terminal) -> None:
+    (terminal.folder / "experiment=d1,budget=small it's").symlink_to(terminal.folder / "d1")
+    done = terminal.run("report", "sweep=experiment=d1,budget=small it's", "formats=[]")
+    assert done.returncode == 0, done.stderr
+    assert "is best by validation" in done.stdout

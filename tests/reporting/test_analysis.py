@@ -1,0 +1,123 @@
+"""What a report concludes from a sweep: the right winner, how sure it is, and what it warns of."""
+
+import numpy as np
+import pytest
+
+from vec2uage.reporting import findings
+from vec2uage.reporting.analysis import across, analyse
+from vec2uage.reporting.collect import read_sweep
+from vec2uage.reporting.selection import select
+
+
+def runs(val: float, test: float, count: int = 20, seed: int = 0, std: float = 0.03) -> list[tuple[float, float]]:
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(0, std, (count, 2))
+    return [(val + float(a), test + float(b)) for a, b in noise]
+
+
+@pytest.fixture
+def analysed(write_sweep):
+    def make(name, maes, **changes):
+        return analyse(read_sweep(write_sweep(name, maes, **changes)), seed=0, resamples=2000)
+
+    return make
+
+
+def test_validation_names_the_winner_and_the_test_set_does_not(analysed):
+    found = analysed("d1", {"sgd": runs(2.5, 2.3), "swa": runs(2.4, 2.6, seed=1)})
+    assert [variant.name for variant in found.variants] == ["swa", "sgd"]
+    assert found.by_test() == ["sgd", "swa"]
+    (difference,) = found.differences
+    assert (difference.one, difference.other) == ("swa", "sgd")
+    assert difference.comparison.paired
+    assert difference.adjusted_p < 0.01
+    assert difference.aso == 1.0
+    assert findings.headline(found).startswith("swa is best by validation: its mean test MAE is 2.6")
+    assert "0.3" in findings.headline(found)
+    assert "better on the test set all the same" in findings.headline(found)
+    assert any("to name sgd the winner would be to choose on the test set" in text for text in findings.warnings(found))
+
+
+def test_a_clear_winner_is_told_with_its_margin_and_an_unclear_one_as_such(analysed):
+    clear = analysed("clear", {"sgd": runs(2.5, 2.5), "swa": runs(2.3, 2.3, seed=1)})
+    text = findings.headline(clear)
+    assert "0.20 years below sgd, the next (p < 0.001 after Holm)" in text
+    assert "with a probability of 100%" in text
+    assert not findings.warnings(clear)
+    unclear = analysed("unclear", {"sgd": runs(2.5, 2.5), "swa": runs(2.49, 2.5, seed=1)})
+    assert "It cannot be told apart from" in findings.headline(unclear)
+
+
+def test_the_lowest_test_error_is_called_luck(analysed):
+    found = analysed("d1", {"sgd": [(2.3, 2.5), (2.4, 2.4), (2.5, 2.1)]})
+    assert (found.selection.chosen.test_mae, found.selection.luckiest.test_mae) == (2.5, 2.1)
+    text = "\n".join(findings.summary(found))
+    assert "validation chooses 000_sgd,seed=1 (validation 2.30): test MAE 2.50 years" in text
+    assert "2.10 (002_sgd,seed=3), is luck" in text
+    told = findings.luck("sgd", select(found.best.runs))
+    assert "the best of 3 equally good runs would have 2.16" in told
+    assert "correlate by -1.00" in told
+
+
+def test_an_options_effect_is_measured_against_its_first_value_over_equal_seeds(analysed):
+    base = runs(2.4, 2.4, count=8)
+    maes = {
+        "sgd method=corrected": base,
+        "adam method=corrected": [(v, t + 0.3) for v, t in base],
+        "sgd method=published": [(v, t + 0.1) for v, t in base],
+        "adam method=published": [(v, t + 0.5) for v, t in base],
+    }
+    found = analysed("audit", maes)
+    effects = {(e.option, e.value, e.among): e for e in found.effects}
+    assert list(effects) == [("method", "published", among) for among in ("all", "sgd", "adam")]
+    assert effects["method", "published", "all"].difference.estimate == pytest.approx(0.15)
+    assert effects["method", "published", "sgd"].difference.estimate == pytest.approx(0.1)
+    assert effects["method", "published", "adam"].difference.estimate == pytest.approx(0.2)
+    assert effects["method", "published", "sgd"].baseline == "corrected"
+    assert effects["method", "published", "all"].p == pytest.approx(2 / 2**8)
+
+
+def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
+    d1 = analysed("d1", {"sgd": runs(2.6, 2.6), "adam": runs(2.4, 2.4, seed=1), "swa": runs(2.4, 2.4, seed=2)})
+    e1 = analysed("e1", {"sgd": runs(2.4, 2.4, seed=3), "adam": runs(2.7, 2.7, seed=4)}, first_seed=100)
+    found = dict(across(d1, e1, seed=0, resamples=2000))
+    assert list(found) == ["sgd", "adam"]
+    assert not found["sgd"].comparison.paired
+    assert found["sgd"].comparison.difference.estimate == pytest.approx(-0.2, abs=0.02)
+    assert findings.between(d1, e1, list(found.items())) == (
+        "e1 against d1: lowers the test MAE of sgd; raises that of adam."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"dataset": "synthetic"}, "say nothing about faces"),
+        ({}, "Fewer than 5 runs of sgd"),
+    ],
+)
+def test_what_makes_figures_less_than_they_seem_is_told(analysed, changes, warning):
+    found = analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, **changes)
+    assert any(warning in text for text in findings.warnings(found))
+
+
+def test_missing_runs_and_unequal_numbers_are_told(write_sweep):
+    folder = write_sweep("d1", {"sgd": runs(2.4, 2.4, 6), "swa": runs(2.4, 2.4, 6, seed=1)})
+    (folder / "000_sgd,seed=1" / "metrics.csv").unlink()
+    found = findings.warnings(analyse(read_sweep(folder), 0, 500))
+    assert any("1 of 12 runs did not complete" in text for text in found)
+    assert any("sgd 5, swa 6" in text for text in found)
+
+
+def test_the_seed_draws_the_resamples_and_nothing_else_does(write_sweep):
+    sweep = read_sweep(write_sweep("d1", {"sgd": runs(2.5, 2.5), "swa": runs(2.4, 2.4, seed=1)}))
+    one, same, other = (analyse(sweep, seed, 500) for seed in (0, 0, 1))
+    assert one.differences == same.differences
+    assert one.differences != other.differences
+
+
+def test_one_run_alone_is_reported_without_intervals(analysed):
+    found = analysed("one", {"sgd": [(2.4, 2.5)]})
+    assert found.differences == ()
+    assert np.isnan(found.best.mean.low)
+    assert "over one run" in findings.headline(found)
