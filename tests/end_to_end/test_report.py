@@ -69,7 +69,7 @@ def test_one_command_makes_page_tables_and_figures(terminal: Terminal, both: sub
     for sweep in ("d1", "e1"):
         for table in TABLES:
             assert {f"tables/{sweep}_{table}.{kind}" for kind in ("md", "csv", "tex")} <= files.keys()
-        for figure in ("maes", "selection", "per_age", "learning", "costs", "faces", "genders", "network"):
+        for figure in ("maes", "selection", "best_runs", "learning", "runtime", "source", "gender", "network"):
             assert files[f"figures/{sweep}_{figure}.png"].startswith(b"\x89PNG")
             assert b"<svg" in files[f"figures/{sweep}_{figure}.svg"]
     assert "figures/e1_range_tests.png" in files

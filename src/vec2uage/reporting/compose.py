@@ -10,7 +10,8 @@ from vec2uage.reporting import findings
 from vec2uage.reporting.analysis import Analysis, across
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Figure, Report, Section
-from vec2uage.reporting.figures import curves, distributions, faces, network
+from vec2uage.reporting.figures import ages, curves, data, distributions, network
+from vec2uage.reporting.figures.style import colours
 from vec2uage.reporting.paper import Experiment, contradictions, paper
 from vec2uage.reporting.selection import select
 from vec2uage.reporting.tables import account, comparison, results
@@ -20,19 +21,17 @@ if TYPE_CHECKING:
 
 
 _CAPTIONS = {
-    "maes": "Validation and test MAE of every run (paper's Figures 7 and 8): the box of the quartiles, with whiskers "
-    "to the extremes. Runs far from all others are arrows at the edge.",
+    "maes": "Test and validation MAE of every run (paper's Figures 7 and 8), with the box of the quartiles.",
     "selection": "What validation can tell: test against validation MAE of every run.",
     "best_of": "The expected test MAE of the run that validation chooses among n.",
-    "per_age": "Test MAE of each whole age: the runs with the lowest validation MAE (paper's Figure 9), and the mean "
-    "over all runs of an optimiser, with the band in which nine of ten lie.",
+    "best_runs": "Test MAE of each whole age: the three runs with the lowest validation MAE (paper's Figure 9).",
+    "per_age": "Test MAE of each whole age over all runs: median, and the band in which nine of ten lie.",
     "learning": "MAE over epochs: median over seeds, and the band in which nine of ten runs lie. A curve ends where "
     "fewer than half of its runs are still training.",
-    "range_tests": "Learning-rate range tests: smoothed loss of every run; ticks show the rates that training began "
-    "with.",
-    "costs": "Seconds of a run and epochs to its best one (paper's Figure 10): means and standard deviations.",
-    "faces": "Photographed faces of each age by source (paper's Figures 3 and 5).",
-    "genders": "Photographed faces of each age by gender (paper's Figure 4).",
+    "range_tests": "Learning-rate range tests of all runs; black marks show the rates that training began with.",
+    "runtime": "Seconds of a run and epochs to its lowest validation loss (paper's Figure 10): means and deviations.",
+    "source": "Photographed faces of each age by source (paper's Figures 3 and 5).",
+    "gender": "Photographed faces of each age by gender (paper's Figure 4).",
     "training_rows": "What the training rows of each age are.",
     "network": "The network (paper's Figure 6).",
 }
@@ -75,6 +74,7 @@ def experiment_of(sweep: Sweep) -> Experiment | None:
 def _sections(analysis: Analysis) -> Iterator[Section]:
     sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
     best, variants = analysis.best, analysis.sweep.variants
+    styles = colours(list(variants))
     luck = findings.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
     chances = {v.name: v.expected_chosen for v in analysis.variants if len(v.runs) > 1}
     yield Section(
@@ -82,9 +82,9 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
         (luck,) if luck else (),
         (results.summary(sweep, experiment), comparison.estimates(analysis)),
         _figures(
-            maes=distributions.maes(variants),
-            selection=distributions.selection(variants, analysis.selection),
-            best_of=curves.best_of(chances, "test MAE of the chosen run") if chances else None,
+            maes=distributions.maes(variants, styles),
+            selection=distributions.selection(variants, styles, analysis.selection, _correlation(analysis)),
+            best_of=curves.best_of(chances, styles, "Expected test MAE of the chosen run") if chances else None,
         ),
     )
     tables = [comparison.differences(analysis)] if analysis.differences else []
@@ -95,22 +95,22 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     yield Section(
         "Ages",
         tables=(results.per_age(sweep),),
-        figures=_figures(per_age=faces.errors_per_age(variants, top)),
+        figures=_figures(best_runs=ages.best_runs(top, styles), per_age=ages.per_age(variants, styles)),
     )
     yield Section(
         "Training",
         tables=(results.runtimes(sweep, experiment),),
         figures=_figures(
-            learning=curves.learning(variants),
-            range_tests=curves.range_tests(variants),
-            costs=distributions.costs(variants),
+            learning=curves.learning(variants, styles),
+            range_tests=curves.range_tests(variants, styles),
+            runtime=distributions.runtime(variants, styles),
         ),
     )
     parameters = sweep.runs[0].result.parameters
     figures = _figures(
-        faces=faces.faces_per_age(sweep.census),
-        genders=faces.genders_per_age(sweep.census),
-        training_rows=faces.training_rows(sweep.census),
+        source=data.faces_by_source(sweep.census),
+        gender=data.faces_by_gender(sweep.census),
+        training_rows=data.training_rows(sweep.census),
         network=network.network(sweep.config.get("model", {}), parameters),
     )
     if figures:
@@ -118,6 +118,11 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     tables = [account.failures(sweep)] if sweep.others or sweep.rejects else []
     yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
     yield Section("Where the numbers come from", tables=(account.provenance(sweep),))
+
+
+def _correlation(analysis: Analysis) -> str:
+    known = analysis.selection.correlation == analysis.selection.correlation
+    return f"Spearman's correlation {analysis.selection.correlation:+.2f}" if known else ""
 
 
 def _paper() -> Section:

@@ -78,11 +78,14 @@ def write_tables(report: Report, folder: Path) -> None:
 
 def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str]:
     """Write every figure in the formats asked for; return their SVGs by name."""
+    folder.mkdir(parents=True, exist_ok=True)
     svg = {}
     for section in report.sections:
         for figure in section.figures:
             svg[figure.name] = svg_text(figure.drawing)
-            save(figure.drawing, svg[figure.name], folder, figure.name, kinds)
+            if "svg" in kinds:
+                write_text(folder / f"{figure.name}.svg", svg[figure.name])
+            save(figure.drawing, folder, figure.name, [kind for kind in kinds if kind != "svg"])
     return svg
 
 

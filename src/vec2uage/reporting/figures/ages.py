@@ -1,0 +1,65 @@
+"""The test MAE of every age (paper Figure 9)."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vec2uage.reporting.collect import Run
+from vec2uage.reporting.figures.bands import BANDS, draw_band
+from vec2uage.reporting.figures.style import COLUMN, Style, canvas, legend_below, lines, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PER_AGE = f"{BANDS}, which may lie beyond the axis."
+
+
+@styled()
+def best_runs(runs: Sequence[Run], styles: Mapping[str, Style]) -> "Figure":
+    """Draw the test MAE (years) of each age of a few runs, the best first, in the colours of their variants."""
+    figure, (axes,) = canvas(COLUMN, 2.1)
+    # All may be of one variant: what tells them apart is the line and the marker.
+    looks = list(zip(("o", "s", "^", "D", "v"), ("-", "--", ":", "-.", "-"), strict=True))
+    drawn = []
+    for rank, run in enumerate(runs):
+        marker, dashes = looks[rank % len(looks)]
+        ages = sorted(run.per_age)
+        drawn += axes.plot(
+            ages,
+            [run.per_age[age] for age in ages],
+            label=f"{run.variant}, run {run.number}: {run.test_mae:.2f} years",
+            color=styles[run.variant].colour,
+            marker=marker,
+            linestyle=dashes,
+            markerfacecolor=None if rank == 0 else "white",
+            markeredgewidth=0.8,
+        )
+    _finish(axes, max(max(run.per_age.values()) for run in runs), "Best runs")
+    legend_below(figure, drawn)
+    return figure
+
+
+@styled()
+def per_age(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure":
+    """Draw the test MAE (years) of each age over all runs of each variant."""
+    figure, (axes,) = canvas(COLUMN, 2.1)
+    bands = []
+    for name, runs in variants.items():
+        ages = sorted(set().union(*(run.per_age for run in runs)))
+        table = np.array([[run.per_age.get(age, np.nan) for age in ages] for run in runs])
+        bands.append(draw_band(axes, np.array(ages), table, styles[name]))
+    # The band of a variant of which some runs went astray must not flatten the others.
+    highest = min(max(high.max() for _, _, high in bands), 1.5 * max(median.max() for _, median, _ in bands))
+    _finish(axes, float(highest), "All runs")
+    legend_below(figure, lines(styles, list(variants)))
+    return figure
+
+
+def _finish(axes: "Axes", highest: float, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(xlabel="age (years)", ylabel="test MAE (years)", ylim=(0, 1.05 * highest))
+    axes.set_title(title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))

@@ -1,0 +1,176 @@
+"""How the runs of a sweep are distributed: their errors, what choosing by validation is worth, and their cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vec2uage.reporting.collect import Run
+from vec2uage.reporting.figures.rows import number_rows, rows
+from vec2uage.reporting.figures.scale import ceiling
+from vec2uage.reporting.figures.style import CHARACTER, COLUMN, PAGE, SMALL, Style, canvas, legend_below, styled
+from vec2uage.reporting.selection import Selection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAES = (
+    "Every point is a run. The box holds the middle half of the runs of a variant, if there are five or more, and its "
+    "line is their median, also given as a number. Arrows mark runs beyond the axis, with their MAE."
+)
+RUNTIME = (
+    "Means over the runs of a variant; the error bar is one standard deviation to either side. Runs are trained "
+    "together in stacks, and the seconds of a run are its share of its stack's time."
+)
+SELECTION = "Every point is a run. On the dashed line test and validation agree; hollow points lie beyond the axes."
+
+
+@styled()
+def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure":
+    """Draw the test MAE (years) of every run, and beside it the validation MAE (paper Figures 7 and 8)."""
+    parts = {
+        "test MAE (years)": [np.array([run.test_mae for run in runs]) for runs in variants.values()],
+        "validation MAE (years)": [np.array([run.val_mae for run in runs]) for runs in variants.values()],
+    }
+    values = np.concatenate([group for groups in parts.values() for group in groups])
+    highest = ceiling([group for groups in parts.values() for group in groups])
+    reach = (highest - values.min()) or 0.1
+    room = 0.06 if values.max() <= highest else 0.26
+    limits = values.min() - 0.06 * reach, highest + room * reach
+    sideways = max(map(len, variants)) * CHARACTER > 2.9 / len(variants)
+    figure, panels = rows(list(variants), PAGE, 2, 0.24) if sideways else _upright(list(variants))
+    for axes, (label, groups) in zip(panels, parts.items(), strict=True):
+        for place, (name, group) in enumerate(zip(variants, groups, strict=True)):
+            _box(axes, place, group, styles[name], sideways)
+            _mark_astray(axes, place, group[group > highest], styles[name], sideways, limits[1] - 0.03 * reach, reach)
+        medians = [f"{np.median(group):.2f}" for group in groups]
+        if sideways:
+            number_rows(axes, "median", medians)
+            axes.set(xlabel=label, xlim=limits)
+        else:
+            _number_columns(axes, "median", medians)
+            axes.set(ylabel=label, ylim=limits)
+    return figure
+
+
+def _upright(names: Sequence[str]) -> "tuple[Figure, list[Axes]]":
+    figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, gap=(0.9, 0), left=0.55, sharex=True)
+    panels[0].set_xticks(range(len(names)), names)
+    panels[0].set_xlim(-0.6, len(names) - 0.4)
+    for axes in panels:
+        axes.grid(axis="x", visible=False)
+        axes.tick_params(axis="x", length=0)
+    return figure, panels
+
+
+def _number_columns(axes: "Axes", head: str, numbers: Sequence[str]) -> None:
+    axes.text(-0.03, 1.03, head, transform=axes.transAxes, ha="right", style="italic", fontsize=SMALL)
+    for column, number in enumerate(numbers):
+        axes.text(column, 1.03, number, transform=axes.get_xaxis_transform(), ha="center", fontsize=SMALL)
+
+
+def _box(axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool) -> None:
+    low, median, high = np.percentile(group, (25, 50, 75))
+    ends = np.array([place - 0.32, place + 0.32])
+    if len(group) >= 5:
+        box = _turned(sideways, np.repeat(ends, 2), np.array([low, high, high, low]))
+        axes.fill(*box, facecolor=(style.colour, 0.2), edgecolor=style.colour, linewidth=0.7)
+        inside = group[(group >= 2.5 * low - 1.5 * high) & (group <= 2.5 * high - 1.5 * low)]
+        for whisker in ((inside.min(), low), (high, inside.max())):
+            axes.plot(*_turned(sideways, (place, place), whisker), color=style.colour, linewidth=0.7)
+    # Steps of the golden ratio spread any number of points evenly, and the same way each time.
+    spread = (np.arange(len(group)) * 0.618034) % 1 - 0.5
+    axes.plot(*_turned(sideways, place + 0.5 * spread, group), alpha=0.75, label="runs", **style.points)
+    axes.plot(*_turned(sideways, ends, (median, median)), color="black", label="median")
+
+
+def _mark_astray(
+    axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool, edge: float, reach: float
+) -> None:
+    """Put an arrow at the edge for the runs of a group that lie beyond it, with their MAE in years."""
+    if not len(group):
+        return
+    marked = [f"{value:.1f}" for value in np.sort(group)]
+    if len(group) > 3:
+        marked = [f"{len(group)} runs", f"{marked[0]} to", marked[-1]]
+    axes.plot(*_turned(sideways, place, edge), color=style.colour, marker=">" if sideways else "^", markersize=4)
+    axes.text(
+        *_turned(sideways, place, edge - 0.03 * reach),
+        (" " if len(group) > 3 else ", ").join(marked) if sideways else "\n".join(marked),
+        ha="right" if sideways else "center",
+        va="center" if sideways else "top",
+        fontsize=SMALL - 1,
+        linespacing=1,
+    )
+
+
+def _turned(sideways: bool, across: Any, along: Any) -> tuple[Any, Any]:
+    return (along, across) if sideways else (across, along)
+
+
+@styled()
+def runtime(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure":
+    """Draw the mean seconds of a run by variant, and beside it the epochs until the lowest validation loss."""
+    figure, panels = rows(list(variants), PAGE, 2, 0.2)
+    costs: dict[str, list[list[float | None]]] = {
+        "seconds of a run": [[run.result.seconds for run in runs] for runs in variants.values()],
+        "epochs until the lowest validation loss": [
+            [None if run.result.best_epoch is None else run.result.best_epoch + 1 for run in runs]
+            for runs in variants.values()
+        ],
+    }
+    for axes, (label, groups) in zip(panels, costs.items(), strict=True):
+        means = []
+        for row, (name, group) in enumerate(zip(variants, groups, strict=True)):
+            known = np.array([value for value in group if value is not None])
+            means.append(f"{known.mean():,.1f}" if len(known) else "\N{EN DASH}")
+            if len(known):
+                axes.barh(row, known.mean(), 0.6, color=styles[name].colour, alpha=0.75)
+            if len(known) > 1:
+                axes.errorbar(
+                    known.mean(), row, xerr=known.std(ddof=1), color="black", linewidth=0.9, capsize=2, capthick=0.9
+                )
+        number_rows(axes, "mean", means)
+        axes.set_xlabel(label)
+        axes.set_xlim(left=0)
+    return figure
+
+
+@styled()
+def selection(
+    variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style], selected: Selection, title: str
+) -> "Figure":
+    """Draw the test MAE of every run against its validation MAE (years); mark the chosen run and the luckiest."""
+    from matplotlib.lines import Line2D
+
+    maes = {name: np.array([(run.val_mae, run.test_mae) for run in runs]) for name, runs in variants.items()}
+    values = np.concatenate(list(maes.values()))
+    highest = ceiling([group for pair in maes.values() for group in pair.T])
+    astray = int((values > highest).any(axis=1).sum())
+    reach = (highest - values.min()) or 0.1
+    low, high = values.min() - 0.05 * reach, highest + (0.15 if astray else 0.05) * reach
+    figure, (axes,) = canvas(COLUMN, 2.75, left=0.45, right=0.12)
+    axes.plot((low, high), (low, high), color="0.6", linewidth=0.8, linestyle=(0, (4, 2)))
+    for name, group in maes.items():
+        far = (group > highest).any(axis=1)
+        axes.plot(*group[~far].T, alpha=0.75, **styles[name].points)
+        edge = group[far].clip(max=high)
+        axes.plot(*edge.T, clip_on=False, **styles[name].points | {"markerfacecolor": "white", "markeredgewidth": 0.8})
+    marks = []
+    for label, run, marker in (
+        ("chosen by validation", selected.chosen, "o"),
+        ("lowest test MAE", selected.luckiest, "D"),
+    ):
+        look: dict[str, Any] = {"color": "black", "linestyle": "none", "marker": marker, "markersize": 6.5}
+        look |= {"markerfacecolor": "none", "markeredgewidth": 1}
+        marks += axes.plot(run.val_mae, run.test_mae, label=label, **look)
+    if astray:
+        note = f"{astray} run{'s' if astray > 1 else ''} beyond, to {values.max():.1f}"
+        axes.text(0.02, 0.94, note, transform=axes.transAxes, va="center", fontsize=SMALL - 1)
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel="validation MAE (years)", ylabel="test MAE (years)")
+    axes.set_title(title)
+    dots = [Line2D([], [], label=name, **styles[name].points) for name in variants]
+    legend_below(figure, [*dots, *marks])
+    return figure

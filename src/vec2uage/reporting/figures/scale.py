@@ -1,0 +1,46 @@
+"""How far an axis of errors must reach, and when it is logarithmic."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def ceiling(groups: Sequence[Float[np.ndarray, " _"]]) -> float:
+    """Return the highest value that an axis should show of several groups of errors (years).
+
+    Left out are values far above the rest of their group, and groups whose median is over three times that of most.
+    """
+    medians = np.array([np.median(group) for group in groups])
+    centre = np.sort(medians)[(len(medians) - 1) // 2]
+    spreads = np.array([np.subtract(*np.percentile(group, (75, 25))) for group in groups])
+    # A group of which half went astray has so wide a spread that only the others' tells what is usual.
+    usual = max(float(np.median(spreads[spreads > 0])) if spreads.any() else 0.0, 0.01 * centre)
+    fences = medians + 4 * spreads.clip(0.01 * centre, 10 * usual)
+    near = [
+        group[group <= fence]
+        for group, fence, median in zip(groups, fences, medians, strict=True)
+        if median <= 3 * centre
+    ]
+    values = np.concatenate(list(groups))
+    highest, lowest = max(group.max() for group in near), values.min()
+    return float(values[values <= highest + 0.5 * (highest - lowest)].max())
+
+
+def set_height(axes: "Axes", lowest: float, highest: float) -> None:
+    """Let the vertical axis reach from one value to the other, on a logarithmic scale if these are far apart."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    if lowest <= 0 or highest < 5 * lowest:
+        margin = 0.05 * (highest - lowest) or 0.1
+        axes.set_ylim(lowest - margin, highest + margin)
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(lowest / 1.1, highest * 1.1)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 200 * lowest else (1,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
