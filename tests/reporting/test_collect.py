@@ -28,8 +28,10 @@ def test_runs_come_with_what_lies_in_their_folders(write_sweep):
 def test_runs_are_paired_by_their_seeds(write_sweep):
     sweep = read_sweep(write_sweep("paired", GOOD))
     assert [(a.result.seed, b.result.seed) for a, b in sweep.pairs("sgd", "swa")] == [(1, 1), (2, 2)]
-    unpaired = read_sweep(write_sweep("unpaired", {"sgd": GOOD["sgd"], "swa": GOOD["swa"][:1]}))
-    assert unpaired.pairs("sgd", "swa") == []
+    some = read_sweep(write_sweep("some", {"sgd": GOOD["sgd"] * 2, "swa": GOOD["swa"] + GOOD["swa"][:1]}))
+    assert [(a.result.seed, b.result.seed) for a, b in some.pairs("sgd", "swa")] == [(1, 1), (2, 2), (3, 3)]
+    few = read_sweep(write_sweep("few", {"sgd": GOOD["sgd"], "swa": GOOD["swa"][:1]}))
+    assert few.pairs("sgd", "swa") == []
 
 
 def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_sweep):

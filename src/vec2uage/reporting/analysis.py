@@ -44,6 +44,8 @@ class Difference:
     one: str
     other: str
     comparison: Comparison
+    pairs: int
+    """How many runs of the same seeds were compared; 0 where all runs were, as independent ones."""
     adjusted_p: float
     """By Holm's method over all differences of the sweep."""
     aso: float
@@ -135,11 +137,11 @@ def _differences(
         else:
             a, b = maes(sweep.variants[one]), maes(sweep.variants[other])
             comparison = unpaired(a, b, generator, resamples=resamples)
-        found.append((one, other, comparison, aso(a, b, generator)))
-    adjusted = holm([comparison.p for _, _, comparison, _ in found])
+        found.append((one, other, comparison, len(same), aso(a, b, generator)))
+    adjusted = holm([comparison.p for _, _, comparison, _, _ in found])
     return tuple(
-        Difference(one, other, comparison, p, bound)
-        for (one, other, comparison, bound), p in zip(found, adjusted, strict=True)
+        Difference(one, other, comparison, pairs, p, bound)
+        for (one, other, comparison, pairs, bound), p in zip(found, adjusted, strict=True)
     )
 
 
@@ -196,6 +198,6 @@ def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> list
             found.append((name, unpaired(a, b, generator, resamples), aso(a, b, generator)))
     adjusted = holm([comparison.p for _, comparison, _ in found])
     return [
-        (name, Difference(second.sweep.name, first.sweep.name, comparison, p, bound))
+        (name, Difference(second.sweep.name, first.sweep.name, comparison, 0, p, bound))
         for (name, comparison, bound), p in zip(found, adjusted, strict=True)
     ]

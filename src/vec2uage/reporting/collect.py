@@ -104,12 +104,14 @@ class Sweep:
             return []
 
     def pairs(self, one: str, other: str) -> list[tuple[Run, Run]]:
-        """Return the runs of two variants with the same seeds; none unless both variants have the same ones, once."""
+        """Return the runs of two variants with the same seeds; none where most of either have no such partner.
+
+        A few runs may lack one, as those of the other variant with their seed did not complete.
+        """
         left, right = ({run.seeds: run for run in self.variants[name]} for name in (one, other))
-        complete = len(left) == len(self.variants[one]) and len(right) == len(self.variants[other])
-        if not complete or left.keys() != right.keys():
-            return []
-        return [(left[seeds], right[seeds]) for seeds in left]
+        common = [seeds for seeds in left if seeds in right]
+        most = max(len(self.variants[one]), len(self.variants[other])) / 2
+        return [(left[seeds], right[seeds]) for seeds in common] if len(common) > most else []
 
 
 def read_sweep(folder: Path) -> Sweep:

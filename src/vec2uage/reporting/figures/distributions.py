@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from vec2uage.reporting.collect import Run
 from vec2uage.reporting.figures.rows import number_rows, rows
-from vec2uage.reporting.figures.scale import ceiling
-from vec2uage.reporting.figures.style import CHARACTER, COLUMN, PAGE, SMALL, Style, canvas, legend_below, styled
+from vec2uage.reporting.figures.scale import ceiling, limits
+from vec2uage.reporting.figures.style import CHARACTER, PAGE, SMALL, Style, canvas, legend_below, styled, width_for
 from vec2uage.reporting.selection import Selection
 
 if TYPE_CHECKING:
@@ -36,29 +36,28 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
     }
     values = np.concatenate([group for groups in parts.values() for group in groups])
     highest = ceiling([group for groups in parts.values() for group in groups])
-    reach = (highest - values.min()) or 0.1
-    room = 0.06 if values.max() <= highest else 0.26
-    limits = values.min() - 0.06 * reach, highest + room * reach
+    low, high = limits(float(values.min()), highest, above=0.06 if values.max() <= highest else 0.26)
     sideways = max(map(len, variants)) * CHARACTER > 2.9 / len(variants)
     figure, panels = rows(list(variants), PAGE, 2, 0.24) if sideways else _upright(list(variants))
     for axes, (label, groups) in zip(panels, parts.items(), strict=True):
         for place, (name, group) in enumerate(zip(variants, groups, strict=True)):
             _box(axes, place, group, styles[name], sideways)
-            _mark_astray(axes, place, group[group > highest], styles[name], sideways, limits[1] - 0.03 * reach, reach)
+            _mark_astray(axes, place, group[group > highest], styles[name], sideways)
         medians = [f"{np.median(group):.2f}" for group in groups]
         if sideways:
             number_rows(axes, "median", medians)
-            axes.set(xlabel=label, xlim=limits)
+            axes.set(xlabel=label, xlim=(low, high))
         else:
             _number_columns(axes, "median", medians)
-            axes.set(ylabel=label, ylim=limits)
+            axes.set(ylabel=label, ylim=(low, high))
     return figure
 
 
 def _upright(names: Sequence[str]) -> "tuple[Figure, list[Axes]]":
     figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, gap=(0.9, 0), left=0.55, sharex=True)
     panels[0].set_xticks(range(len(names)), names)
-    panels[0].set_xlim(-0.6, len(names) - 0.4)
+    middle, half = (len(names) - 1) / 2, max(len(names), 3) / 2 + 0.1
+    panels[0].set_xlim(middle - half, middle + half)
     for axes in panels:
         axes.grid(axis="x", visible=False)
         axes.tick_params(axis="x", length=0)
@@ -81,28 +80,32 @@ def _box(axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style,
         for whisker in ((inside.min(), low), (high, inside.max())):
             axes.plot(*_turned(sideways, (place, place), whisker), color=style.colour, linewidth=0.7)
     # Steps of the golden ratio spread any number of points evenly, and the same way each time.
-    spread = (np.arange(len(group)) * 0.618034) % 1 - 0.5
+    spread = (np.arange(len(group)) * 0.618034 + 0.5) % 1 - 0.5
     axes.plot(*_turned(sideways, place + 0.5 * spread, group), alpha=0.75, label="runs", **style.points)
     axes.plot(*_turned(sideways, ends, (median, median)), color="black", label="median")
 
 
 def _mark_astray(
-    axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool, edge: float, reach: float
+    axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool
 ) -> None:
-    """Put an arrow at the edge for the runs of a group that lie beyond it, with their MAE in years."""
+    """Put an arrow at the end of the axis for the runs of a group that lie beyond it, with their MAE (years)."""
     if not len(group):
         return
-    marked = [f"{value:.1f}" for value in np.sort(group)]
+    found = [f"{value:.1f}" for value in np.sort(group)]
     if len(group) > 3:
-        marked = [f"{len(group)} runs", f"{marked[0]} to", marked[-1]]
-    axes.plot(*_turned(sideways, place, edge), color=style.colour, marker=">" if sideways else "^", markersize=4)
+        found = [f"{len(group)} runs", f"{found[0]} to", found[-1]]
+    across = axes.get_yaxis_transform() if sideways else axes.get_xaxis_transform()
+    arrow = {"color": style.colour, "marker": ">" if sideways else "^", "markersize": 4}
+    axes.plot(*_turned(sideways, place, 0.975), transform=across, **arrow)
     axes.text(
-        *_turned(sideways, place, edge - 0.03 * reach),
-        (" " if len(group) > 3 else ", ").join(marked) if sideways else "\n".join(marked),
+        *_turned(sideways, place, 0.945),
+        " ".join(found) if sideways else "\n".join(found),
+        transform=across,
         ha="right" if sideways else "center",
         va="center" if sideways else "top",
         fontsize=SMALL - 1,
         linespacing=1,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
     )
 
 
@@ -149,9 +152,8 @@ def selection(
     values = np.concatenate(list(maes.values()))
     highest = ceiling([group for pair in maes.values() for group in pair.T])
     astray = int((values > highest).any(axis=1).sum())
-    reach = (highest - values.min()) or 0.1
-    low, high = values.min() - 0.05 * reach, highest + (0.15 if astray else 0.05) * reach
-    figure, (axes,) = canvas(COLUMN, 2.75, left=0.45, right=0.12)
+    low, high = limits(float(values.min()), highest, above=0.15 if astray else 0.06)
+    figure, (axes,) = canvas(width_for(list(variants)), 2.75, left=0.45, right=0.12)
     axes.plot((low, high), (low, high), color="0.6", linewidth=0.8, linestyle=(0, (4, 2)))
     for name, group in maes.items():
         far = (group > highest).any(axis=1)

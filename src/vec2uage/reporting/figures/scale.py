@@ -31,16 +31,27 @@ def ceiling(groups: Sequence[Float[np.ndarray, " _"]]) -> float:
     return float(values[values <= highest + 0.5 * (highest - lowest)].max())
 
 
+def limits(lowest: float, highest: float, above: float = 0.06) -> tuple[float, float]:
+    """Return the ends of an axis that shows values from lowest to highest, with a share of that left free above.
+
+    Values that hardly differ do not fill it, as they would look far apart.
+    """
+    spare = max(0.0, 0.05 * highest - (highest - lowest)) / 2
+    lowest, highest = lowest - spare, highest + spare
+    reach = (highest - lowest) or 1.0
+    return lowest - 0.06 * reach, highest + above * reach
+
+
 def set_height(axes: "Axes", lowest: float, highest: float) -> None:
-    """Let the vertical axis reach from one value to the other, on a logarithmic scale if these are far apart."""
+    """Let the vertical axis show the values from lowest to highest, logarithmic if these are far apart."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-    if lowest <= 0 or highest < 5 * lowest:
-        margin = 0.05 * (highest - lowest) or 0.1
-        axes.set_ylim(lowest - margin, highest + margin)
+    if lowest <= 0 or highest < 3 * lowest:
+        axes.set_ylim(*limits(lowest, highest))
         return
     axes.set_yscale("log")
     axes.set_ylim(lowest / 1.1, highest * 1.1)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 200 * lowest else (1,)))
+    steps = (1, 2, 3, 4, 6, 8) if highest < 15 * lowest else (1, 2, 5) if highest < 200 * lowest else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())

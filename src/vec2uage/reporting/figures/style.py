@@ -18,13 +18,15 @@ COLUMN, PAGE = 3.35, 7.0
 """Widths of a figure in inches: one and two columns of a paper."""
 TEXT, SMALL = 7.5, 6.5
 """Font sizes in points: labels and titles; ticks, legends and notes."""
-CHARACTER, LINE = 0.056, 0.115
+CHARACTER, LINE = 0.056, 0.125
 """What a character and a line of small text take, in inches."""
+_MANY = 8
+"""With more variants than this, their legend needs a whole page's width."""
 
 # Okabe and Ito's palette, which the colour-blind can tell apart. The first four are those of it that stay furthest
 # apart under every kind of colour-blindness.
 _FIXED = {"adagrad": "#CC79A7", "adam": "#56B4E9", "sgd": "#0072B2", "swa": "#D55E00"}
-OTHERS = ("#009E73", "#E69F00", "#000000", "#999999")
+OTHERS = ("#009E73", "#E69F00", "#999999", "#000000")
 """Colours of what is no known optimiser."""
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES: tuple["Dashes", ...] = (
@@ -152,14 +154,19 @@ def wrapped(name: str, characters: int) -> str:
     return textwrap.fill(name, characters)
 
 
+def width_for(names: Sequence[str]) -> float:
+    """Return the width (inches) of a figure with one panel whose legend has these names."""
+    return COLUMN if len(names) <= _MANY else PAGE
+
+
 def legend_below(figure: "Figure", handles: "Sequence[Any]") -> None:
     """Name the handles in a strip below the panels, by which the figure grows."""
     width, height = figure.get_size_inches()
     labels = [wrapped(str(handle.get_label()), int((width - 0.5) / CHARACTER)) for handle in handles]
     longest = max(len(line) for label in labels for line in label.splitlines())
     columns = min(len(labels), max(1, int(width / (0.45 + longest * CHARACTER))))
-    rows = ceil(len(labels) / columns)
-    strip = 0.03 + rows * (LINE * max(label.count("\n") + 1 for label in labels) + 0.03)
+    tallest = sorted((label.count("\n") + 1 for label in labels), reverse=True)[: ceil(len(labels) / columns)]
+    strip = 0.05 + LINE * sum(tallest)
     at = figure.subplotpars
     grown = height + strip
     figure.set_size_inches(width, grown)

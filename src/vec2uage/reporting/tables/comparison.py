@@ -53,7 +53,7 @@ def differences(analysis: Analysis) -> Table:
     rows = [
         (
             f"{d.one} - {d.other}",
-            "same seeds" if d.comparison.paired else "independent",
+            f"{d.pairs} same seeds" if d.comparison.paired else "independent",
             d.comparison.difference,
             d.comparison.p,
             d.adjusted_p,
