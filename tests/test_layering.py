@@ -14,6 +14,7 @@ SOURCE = Path(vec2uage.__file__).parent
 PLUGIN = SOURCE.parent / "hydra_plugins" / "vec2uage_fused" / "__init__.py"
 MAY_IMPORT = {
     "base": set[str](),
+    "statistics": set(),
     "config": {"base"},
     "data": {"base", "config.settings"},
     "runs": {"base", "config.settings"},

@@ -1,178 +1,317 @@
-"""The page of a report in a real browser: sorting, searching, links, themes, phones and print."""
+"""The page in a real browser: sorting, filtering, figures, themes, phones and paper."""
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Drawing
 
-from vec2uage.reporting.content import Column, Figure, Report, Section, Table
-from vec2uage.reporting.figures.save import svg_text
+from vec2uage.reporting.content import Cell, Column, Figure, Report, Section, Table
 from vec2uage.reporting.page import render
 from vec2uage.statistics.bootstrap import Interval
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-ROWS = 40
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+RUNS = 80
+OPTIMISERS = ("adagrad", "adam", "sgd", "swa")
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page in")
 
 
-def report() -> Report:
-    from matplotlib.figure import Figure as Drawing
-
-    generator = np.random.default_rng(0)
-    maes = generator.normal(2.5, 0.1, ROWS).tolist()
-    rows = tuple(
-        (f"run_{k}", "sgd" if k % 2 else "swa", Interval(mae, mae - 0.1, mae + 0.1) if k != 3 else None, k % 7)
-        for k, mae in enumerate(maes)
+def runs() -> Table:
+    """Every run: some that did not end, one of a hostile name, long text, no order in the numbers."""
+    generator = np.random.default_rng(1)
+    rows: list[tuple[Cell, ...]] = []
+    for k in range(RUNS):
+        mae = float(generator.normal(2.5, 0.1))
+        name = "run_3<script>alert(1)</script>" if k == 3 else f"run_{k}"
+        ended = k % 11 != 5
+        rows.append(
+            (
+                name,
+                OPTIMISERS[k % 4],
+                int(generator.integers(1, 10_000)),
+                Interval(mae, mae - 0.05, mae + 0.05) if ended else None,
+                float("nan") if k % 7 == 2 else 10.0 ** -(k % 5),
+                None if ended else "diverged: the loss was not finite at epoch 12; lower the learning rate or clip",
+            )
+        )
+    columns = (
+        Column("run"),
+        Column("optimiser"),
+        Column("seed"),
+        Column("test MAE", 3),
+        Column("lr"),
+        Column("reason it did not end"),
     )
-    columns = (Column("run"), Column("optimizer"), Column("test MAE", 3), Column("epochs"))
-    drawing = Drawing(figsize=(7, 2))
-    drawing.add_subplot().plot(maes)
-    wide = Table("wide", "Wide", tuple(Column(f"column {k}", 3) for k in range(25)), ((1.0,) * 25,))
-    return Report(
-        "A report",
-        ("sgd is best.", "More."),
-        ("Beware of this.",),
-        (
-            Section("Runs", ("Text.",), (Table("runs", "Every run", columns, rows, "Years."), wide)),
-            Section("Figures", (), (), (Figure("curve", "A curve", drawing),)),
-        ),
-    )
+    return Table("runs", "Every run", columns, tuple(rows), "MAE in years; the best is marked.", frozenset({7}))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
+def summary() -> Table:
+    """A table too wide for a phone."""
+    heads = [Column(f"{part} {figure}", 3) for part in ("training", "validation", "test") for figure in ("mean", "std")]
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(2.0 + k / 10 + c / 100 for c in range(len(heads)))) for k, name in enumerate(OPTIMISERS)
+    ]
+    return Table("summary", "MAE of each optimiser", (Column("optimiser"), *heads), tuple(rows), marked=frozenset({2}))
 
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+
+def drawing(width: float) -> Drawing:
+    drawn = Drawing(figsize=(width, 2.4))
+    axes = drawn.subplots()
+    axes.plot(np.arange(20), np.exp(-np.arange(20) / 5))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("MAE (years)")
+    return drawn
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a realistic report."""
+    figures = tuple(
+        Figure(name, f"What {name} shows, in a sentence or two.", drawing(width))
+        for name, width in (("wide", 7.0), ("left", 3.35), ("right", 3.35))
+    )
+    report = Report(
+        "Underage age estimation: d1",
+        ("SWA is best: 2.48 years [2.46, 2.50] over 20 runs.", "Luck alone moves a run by 0.1 years.", "80 runs."),
+        ("Few runs of sgd ended.",),
+        (
+            Section("Results", ("Validation chooses run_7.",) * 3, (summary(),), figures),
+            Section("Every run", tables=(runs(),)),
+            Section("Where the numbers come from", ("A very_long_name_" + "without_a_break_" * 12,)),
+        ),
+    )
+    svg = {}
+    for figure in figures:
+        figure.drawing.savefig(stream := StringIO(), format="svg")
+        svg[figure.name] = stream.getvalue()
     path = tmp_path_factory.mktemp("page") / "index.html"
-    made = report()
-    svg = {figure.name: svg_text(figure.drawing) for section in made.sections for figure in section.figures}
-    path.write_text(render(made, svg, "now"), encoding="utf-8")
+    path.write_text(render(report, svg, "Made on 2026-01-01 00:00 UTC by vec2uage."), encoding="utf-8")
     return path
 
 
+@dataclass
+class Opened:
+    """The page as a browser shows it, with all that it asked for and complained about."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def column(self, head: str, table: str = "runs") -> list[str]:
+        """Return the texts of a column from top to bottom."""
+        texts: list[str] = self.page.locator(f"#table-{table} table").evaluate(
+            """(table, head) => {
+                const column = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === head);
+                return [...table.tBodies[0].rows].map((row) => row.cells[column].textContent);
+            }""",
+            head,
+        )
+        return texts
+
+    def head(self, name: str) -> Any:
+        """Return the button by which the table of runs is sorted."""
+        return self.page.locator("#table-runs").get_by_role("button", name=name, exact=True)
+
+    def sort_state(self, name: str) -> str:
+        state: str = self.head(name).locator("..").get_attribute("aria-sort")
+        return state
+
+    def style(self, selector: str, name: str) -> str:
+        """Return the computed style of the first element that a selector finds."""
+        value: str = self.page.locator(selector).first.evaluate(
+            "(element, name) => getComputedStyle(element)[name]", name
+        )
+        return value
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Opened:
+    """A tab that notes what goes on in it."""
+    opened = Opened(browser.new_page())
+    opened.page.set_default_timeout(5000)
+    opened.page.on("request", lambda request: opened.requests.append(request.url))
+    opened.page.on("console", lambda message: opened.complaints.append(message.text))
+    opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    return opened
+
+
 @pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
-    """The page, which must log nothing and ask for nothing but itself."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    opened, said, asked = context.new_page(), [], []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(file.as_uri())
-    yield opened
-    context.close()
-    assert said == []
-    assert {url for url in asked if not url.startswith("data:")} == {file.as_uri()}
+def opened(tab: Opened, file: Path) -> Iterator[Opened]:
+    """The page, freshly opened on a light desktop; it must neither complain nor ask for anything but itself."""
+    tab.page.set_viewport_size(DESKTOP)
+    tab.page.emulate_media(media="screen", color_scheme="light")
+    tab.page.goto("about:blank")  # a change of the address's fragment alone would open nothing
+    tab.requests.clear()
+    tab.page.goto(file.as_uri())
+    yield tab
+    assert not tab.complaints
+    assert [url for url in tab.requests if not url.startswith("data:")] == [file.as_uri()]
 
 
-def column(page: Any, number: int) -> list[str]:
-    shown = page.locator("#table-runs tbody tr").evaluate_all(
-        "(rows, n) => rows.filter(r => r.offsetParent).map(r => r.cells[n].textContent)", number
-    )
-    return [str(text) for text in shown]
+def present(texts: list[str]) -> list[str]:
+    """Check that what does not exist comes last, and return the rest."""
+    dash = "\N{EN DASH}"
+    there = [text for text in texts if text != dash]
+    assert texts == there + [dash] * texts.count(dash)
+    return there
 
 
-def test_a_click_sorts_numbers_by_value_and_what_is_missing_last(page: Any) -> None:
-    first, head = column(page, 2), page.get_by_role("button", name="test MAE")
-    head.click()
-    up = column(page, 2)
-    assert up[-1] == "\N{EN DASH}"
-    assert [float(text.split()[0]) for text in up[:-1]] == sorted(float(text.split()[0]) for text in up[:-1])
-    assert page.locator("th[aria-sort=ascending]").inner_text().strip() == "test MAE"
-    head.click()
-    assert column(page, 2) == [*reversed(up[:-1]), "\N{EN DASH}"]
-    head.click()
-    assert column(page, 2) == first
-    assert page.locator("th[aria-sort]").count() == 0
+def test_a_click_sorts_numbers_up_then_down_then_not(opened: Opened) -> None:
+    before = opened.column("run")
+    for state, sign in (("ascending", 1), ("descending", -1)):
+        opened.head("test MAE").click()
+        maes = [float(text.split(" ")[0]) for text in present(opened.column("test MAE"))]
+        assert opened.sort_state("test MAE") == state
+        assert maes == sorted(maes, key=lambda mae: sign * mae)
+        assert len(maes) < RUNS
+    opened.head("test MAE").click()
+    assert opened.sort_state("test MAE") == "none"
+    assert opened.column("run") == before
 
 
-def test_the_keyboard_sorts_text_as_people_count(page: Any) -> None:
-    page.get_by_role("button", name="epochs").focus()
-    page.keyboard.press("Enter")
-    assert column(page, 3) == sorted(column(page, 3))
-    page.get_by_role("button", name="run", exact=True).focus()
-    page.keyboard.press("Space")
-    assert column(page, 0) == [f"run_{k}" for k in range(ROWS)]
-    assert page.locator("th[aria-sort]").count() == 1
+def test_small_numbers_and_text_are_sorted_as_people_would(opened: Opened) -> None:
+    opened.head("lr").click()
+    rates = [float(text) for text in present(opened.column("lr"))]
+    assert rates == sorted(rates)
+    opened.head("reason it did not end").click()
+    present(opened.column("reason it did not end"))
+    assert opened.sort_state("lr") == "none"
+    opened.head("run").click()
+    opened.head("run").click()
+    assert opened.column("run")[:2] == ["run_79", "run_78"]
+    assert opened.column("run")[-4:] == ["run_3<script>alert(1)</script>", "run_2", "run_1", "run_0"]
 
 
-def test_rows_are_found_by_their_words(page: Any) -> None:
-    page.get_by_label("Show rows with").fill("sgd run_1")
-    assert column(page, 0) == ["run_1", "run_11", "run_13", "run_15", "run_17", "run_19"]
-    assert page.get_by_text(f"6 of {ROWS} rows").is_visible()
-    page.get_by_label("Show rows with").fill("")
-    assert len(column(page, 0)) == ROWS
+def test_the_keyboard_sorts_as_a_click_does(opened: Opened) -> None:
+    opened.head("run").focus()
+    opened.page.keyboard.press("Tab")
+    opened.page.keyboard.press("Tab")
+    opened.page.keyboard.press("Enter")
+    assert opened.sort_state("seed") == "ascending"
+    opened.page.keyboard.press("Space")
+    assert opened.sort_state("seed") == "descending"
+    seeds = [int(text) for text in opened.column("seed")]
+    assert seeds == sorted(seeds, reverse=True)
+    assert opened.style("#table-runs :focus-visible", "outlineStyle") == "solid"
 
 
-def test_contents_lead_to_their_sections(page: Any) -> None:
-    page.locator("nav").get_by_role("link", name="Figures").click()
-    assert page.url.endswith("#section-2")
-    assert page.locator("#section-2 h2").bounding_box()["y"] < 900
+def test_a_filter_shows_the_rows_with_all_its_words_and_counts_them(opened: Opened) -> None:
+    table, count = opened.page.locator("#table-runs"), opened.page.locator("#table-runs [aria-live]")
+    assert count.text_content() == f"{RUNS} of {RUNS} rows"
+    table.get_by_label("Filter rows").fill("ADAM run_1")
+    visible = table.locator("tbody tr:visible th").all_text_contents()
+    assert visible == ["run_1", "run_13", "run_17"]
+    assert count.text_content() == f"3 of {RUNS} rows"
+    opened.head("run").click()
+    opened.head("run").click()
+    assert table.locator("tbody tr:visible th").all_text_contents() == visible[::-1]
+    table.get_by_label("Filter rows").fill("")
+    assert table.locator("tbody tr:visible").count() == RUNS
+    assert opened.page.locator("#table-summary").get_by_label("Filter rows").count() == 0
 
 
-def test_a_figure_opens_and_closes_by_keyboard(page: Any) -> None:
-    link = page.locator(".zoom")
-    link.focus()
-    page.keyboard.press("Enter")
-    assert page.locator("dialog").get_by_role("img", name="A curve").is_visible()
-    page.keyboard.press("Escape")
-    assert not page.locator("dialog").is_visible()
-    assert link.evaluate("link => link === document.activeElement")
-    link.click()
-    page.get_by_role("button", name="Close").click()
-    assert not page.locator("dialog").is_visible()
+def test_the_contents_lead_to_every_section(opened: Opened) -> None:
+    links = opened.page.locator("nav a")
+    assert links.all_text_contents() == ["Results", "Every run", "Where the numbers come from"]
+    for k in range(links.count()):
+        links.nth(k).click()
+        target = opened.page.locator(":target")
+        assert target.locator("h2").text_content() == links.nth(k).text_content()
+        assert target.locator("h2").evaluate("(title) => title.getBoundingClientRect().top") < DESKTOP["height"]
 
 
-def test_the_theme_follows_the_system_until_it_is_chosen(page: Any) -> None:
-    def background() -> str:
-        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-
-    light = background()
-    page.get_by_role("button", name="Dark").click()
-    assert background() != light
-    page.get_by_role("button", name="Light").click()
-    assert background() == light
-    page.emulate_media(color_scheme="dark")
-    assert background() == light, "the choice stands"
-    page.reload()
-    assert background() != light
-
-
-def test_a_phone_scrolls_tables_and_not_the_page(page: Any) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    wide = page.locator("#table-wide .scroll")
-    assert wide.evaluate("box => box.scrollWidth > box.clientWidth")
+@pytest.mark.parametrize("how", ["click", "Enter"])
+def test_a_figure_opens_large_and_escape_leads_back_to_it(opened: Opened, how: str) -> None:
+    small = opened.page.get_by_role("button", name="Enlarge Figure 2")
+    dialog = opened.page.get_by_role("dialog", name="Figure 2")
+    if how == "click":
+        small.click()
+    else:
+        small.press(how)
+    assert dialog.is_visible()
+    large = dialog.locator("img")
+    assert large.get_attribute("alt") == small.locator("img").get_attribute("alt")
+    assert large.bounding_box()["width"] > 2 * small.bounding_box()["width"]
+    opened.page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert small.evaluate("(button) => button === document.activeElement")
 
 
-def test_paper_shows_all_rows_and_no_controls(page: Any) -> None:
-    page.get_by_label("Show rows with").fill("nothing has this")
-    assert column(page, 0) == []
-    page.emulate_media(media="print")
-    assert len(column(page, 0)) == ROWS
-    assert not page.locator("nav").is_visible()
-    assert not page.locator("#theme").is_visible()
-    assert page.locator("#table-runs .scroll").evaluate("box => box.scrollHeight <= box.clientHeight + 1")
-    assert page.locator("th").first.inner_text().strip() == "run"
+def test_a_button_closes_an_open_figure(opened: Opened) -> None:
+    opened.page.get_by_role("button", name="Enlarge Figure 1").click()
+    opened.page.get_by_role("button", name="Close").click()
+    assert not opened.page.locator("dialog").is_visible()
 
 
-def test_it_can_be_read_without_a_script(browser: Any, file: Path) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    opened = context.new_page()
-    opened.goto(file.as_uri())
-    assert opened.get_by_text("sgd is best.").is_visible()
-    assert opened.locator("#table-runs tbody tr").count() == ROWS
-    assert not opened.locator("#theme").is_visible()
-    assert not opened.locator(".search").is_visible()
+def test_a_figure_is_saved_as_its_drawing(opened: Opened, tmp_path: Path) -> None:
+    with opened.page.expect_download() as saved:
+        opened.page.get_by_role("link", name="Save as SVG, figure 3").click()
+    assert saved.value.suggested_filename == "right.svg"
+    saved.value.save_as(tmp_path / "right.svg")
+    assert "<svg" in (tmp_path / "right.svg").read_text()
+
+
+def test_the_theme_follows_the_system_until_it_is_chosen(opened: Opened) -> None:
+    light = opened.style("body", "backgroundColor")
+    opened.page.emulate_media(color_scheme="dark")
+    opened.page.get_by_role("button", name="Light theme").wait_for()
+    dark = opened.style("body", "backgroundColor")
+    assert light == "rgb(255, 255, 255)"
+    assert max(int(part) for part in dark[4:-1].split(",")) < 40
+    assert opened.style("figure img", "backgroundColor") == light
+    opened.page.get_by_role("button", name="Light theme").click()
+    assert opened.style("body", "backgroundColor") == light
+    opened.page.get_by_role("button", name="Dark theme").click()
+    opened.page.emulate_media(color_scheme="light")
+    assert opened.style("body", "backgroundColor") == dark
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(opened: Opened) -> None:
+    opened.page.set_viewport_size(PHONE)
+    widths = "(element) => [element.scrollWidth, element.clientWidth]"
+    needed, room = opened.page.locator("html").evaluate(widths)
+    assert needed <= room == PHONE["width"]
+    for table in opened.page.get_by_role("region", name="Table").all():
+        needed, room = table.evaluate(widths)
+        assert needed > room
+
+
+def test_paper_gets_all_rows_in_light_colours_and_nothing_to_press(opened: Opened) -> None:
+    opened.page.get_by_role("button", name="Dark theme").click()
+    opened.page.get_by_label("Filter rows").fill("adam")
+    box = opened.page.locator("#table-runs .scroll")
+    assert box.evaluate("(box) => box.scrollHeight > box.clientHeight")
+    opened.page.emulate_media(media="print")
+    assert opened.style("body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert box.evaluate("(box) => box.scrollHeight <= box.clientHeight + 1")
+    assert opened.page.locator("#table-runs tbody tr:visible").count() == RUNS
+    assert opened.page.locator("#table-runs thead th").first.inner_text() == "run"
+    for hidden in ("nav", "#theme", ".search", "figcaption a"):
+        assert not opened.page.locator(hidden).first.is_visible()
+    assert opened.page.locator("figure img").first.is_visible()
+
+
+def test_without_scripts_all_is_there_to_read_and_to_save(browser: Any, file: Path) -> None:
+    context = browser.new_context(viewport=DESKTOP, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("#table-runs tbody tr:visible").count() == RUNS
+    assert page.locator("figure img:visible").count() == page.locator("figcaption a:visible").count() == 3
+    assert page.locator("button:visible, input:visible").count() == 0
     context.close()

@@ -93,7 +93,8 @@ def warnings(analysis: Analysis) -> list[str]:
     if len(set(counts.values())) > 1:
         found.append(f"Numbers of runs differ: {', '.join(f'{name} {count}' for name, count in counts.items())}.")
     if few := [name for name, count in counts.items() if count < 5]:
-        found.append(f"Fewer than 5 runs of {', '.join(few)}: intervals and tests of so few say little.")
+        which = ", ".join(few) if len(few) <= 4 else f"{len(few)} of {len(counts)} variants"
+        found.append(f"Fewer than 5 runs of {which}: intervals and tests of so few say little.")
     for what, values in (
         ("data", {run.result.data_fingerprint for run in sweep.runs}),
         ("encoders", {run.result.encoder for run in sweep.runs}),

@@ -1,85 +1,111 @@
 "use strict";
 
-// Sorting: a click goes from ascending to descending to the first order; what does not exist stays last.
-const words = new Intl.Collator("en", { numeric: true });
-
-function compare(a, b, numeric) {
-  if (a === "" || b === "") return (a === "") - (b === "");
-  return numeric ? Number(a) - Number(b) : words.compare(a, b);
+function makeButton(...content) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...content);
+  return button;
 }
 
-function sort(table, head, column) {
-  const next = { ascending: "descending", descending: "none" }[head.ariaSort] ?? "ascending";
-  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  if (next !== "none") head.setAttribute("aria-sort", next);
-  const numeric = head.classList.contains("number");
-  const rows = table.rowsInOrder.slice();
-  if (next !== "none") {
-    const key = (row) => row.cells[column].dataset.value;
-    const sign = next === "ascending" ? 1 : -1;
-    rows.sort((a, b) => {
-      const missing = (key(a) === "") - (key(b) === "");
-      return missing || sign * compare(key(a), key(b), numeric);
-    });
-  }
-  table.tBodies[0].append(...rows);
+// Sorting: a first click on a head sorts up, a second one down, a third one gives the first order back.
+
+const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
+const texts = new Intl.Collator("en", { numeric: true }); // run_2 before run_10
+
+function key(row, column, numeric) {
+  const { dataset, textContent } = row.cells[column];
+  const value = dataset.value ?? textContent;
+  return numeric && value !== "" ? Number(value) : value;
+}
+
+function compare(a, b, numeric) {
+  return numeric ? (a > b) - (a < b) : texts.compare(a, b);
+}
+
+function sorted(rows, column, numeric, sign) {
+  const keyed = rows.map((row) => ({ row, key: key(row, column, numeric) }));
+  keyed.sort((a, b) => {
+    const missing = (a.key === "") - (b.key === ""); // what does not exist is last, whichever way
+    return missing || sign * compare(a.key, b.key, numeric);
+  });
+  return keyed.map(({ row }) => row);
 }
 
 for (const table of document.querySelectorAll("table")) {
-  table.rowsInOrder = [...table.tBodies[0].rows];
-  [...table.tHead.rows[0].cells].forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
+  const heads = [...table.tHead.rows[0].cells];
+  const rows = [...table.tBodies[0].rows];
+  heads.forEach((head, column) => {
+    const button = makeButton(...head.childNodes);
     head.append(button);
-    button.addEventListener("click", () => sort(table, head, column));
+    head.setAttribute("aria-sort", "none");
+    button.addEventListener("click", () => {
+      const order = NEXT[head.getAttribute("aria-sort")];
+      for (const other of heads) other.setAttribute("aria-sort", other === head ? order : "none");
+      const numeric = head.classList.contains("number");
+      const inOrder = order === "none" ? rows : sorted(rows, column, numeric, order === "ascending" ? 1 : -1);
+      table.tBodies[0].append(...inOrder);
+    });
   });
 }
 
-// Searching: rows without all the words typed are hidden.
+// Searching: only rows with all the words typed are shown.
+
 for (const search of document.querySelectorAll(".search")) {
   const rows = [...search.parentElement.querySelector("tbody").rows];
+  const found = rows.map((row) => [...row.cells].map((cell) => cell.textContent.toLowerCase()).join("\n"));
   const input = search.querySelector("input");
   const count = search.querySelector("span");
+  const show = () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    rows.forEach((row, k) => (row.hidden = !words.every((word) => found[k].includes(word))));
+    count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  };
+  input.addEventListener("input", show);
+  show();
   search.hidden = false;
-  input.addEventListener("input", () => {
-    const wanted = input.value.toLowerCase().split(/\s+/);
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.classList.toggle("filtered", !wanted.every((word) => text.includes(word)));
-    }
-    const left = rows.filter((row) => !row.classList.contains("filtered")).length;
-    count.textContent = input.value ? `${left} of ${rows.length} rows` : "";
-  });
 }
 
-// Figures open large; without this script the link saves them.
+// Figures open large.
+
 const dialog = document.querySelector("dialog");
-for (const link of document.querySelectorAll(".zoom")) {
-  link.removeAttribute("download");
-  link.setAttribute("aria-haspopup", "dialog");
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    const image = link.querySelector("img");
-    dialog.querySelector("img").src = image.src;
-    dialog.querySelector("img").alt = image.alt;
+const enlarged = dialog.querySelector("img");
+
+for (const figure of document.querySelectorAll("figure")) {
+  const image = figure.querySelector("img");
+  const number = figure.querySelector("b").textContent.replace(".", "");
+  const button = makeButton();
+  button.setAttribute("aria-label", `Enlarge ${number}`);
+  button.setAttribute("aria-haspopup", "dialog");
+  image.replaceWith(button);
+  button.append(image);
+  button.addEventListener("click", () => {
+    enlarged.src = image.src;
+    enlarged.alt = image.alt;
+    dialog.querySelector("b").textContent = number;
     dialog.showModal();
   });
 }
+
 dialog.querySelector("button").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => {
-  if (event.target === dialog) dialog.close();
+  if (event.target === dialog) dialog.close(); // outside of what it holds
 });
 
-// The theme follows the system until it is chosen here; nothing is stored.
+// The theme is the system's until the other one is chosen, for as long as the page is open.
+
 const theme = document.querySelector("#theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
-const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-const name = () => (theme.textContent = dark() ? "Light" : "Dark");
-theme.hidden = false;
+let chosen = false;
+
+function setTheme(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  theme.textContent = dark ? "Light theme" : "Dark theme";
+}
+
+setTheme(system.matches);
+system.addEventListener("change", () => chosen || setTheme(system.matches));
 theme.addEventListener("click", () => {
-  document.documentElement.dataset.theme = dark() ? "light" : "dark";
-  name();
+  chosen = true;
+  setTheme(document.documentElement.dataset.theme !== "dark");
 });
-system.addEventListener("change", name);
-name();
+theme.hidden = false;

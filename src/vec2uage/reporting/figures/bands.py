@@ -21,20 +21,20 @@ BANDS = (
 
 def draw_bands(
     axes: "Axes",
-    at: Mapping[str, Int[np.ndarray, " _"]],
-    runs: Mapping[str, Float[np.ndarray, "_ _"]],
+    variants: Mapping[str, tuple[Int[np.ndarray, " _"], Float[np.ndarray, "_ _"]]],
     styles: Mapping[str, Style],
 ) -> list[Float[np.ndarray, "3 _"]]:
-    """Draw each variant's median and band at the places `at`; return 10th percentiles, medians, 90th percentiles.
+    """Draw the median and the band of each variant, of which places and a row for each run are given.
 
-    NaN is what a run does not have; at each place one run must have a number.
+    NaN is what a run does not have; at each place one run must have a number. Returns each variant's 10th percentiles,
+    medians and 90th percentiles.
     """
     found = []
-    for name, values in runs.items():
+    for name, (at, values) in variants.items():
         percentiles: Float[np.ndarray, "3 _"] = np.nanpercentile(values, (10, 50, 90), axis=0)
         low, median, high = percentiles
-        if len(runs) <= _MOST:
-            axes.fill_between(at[name], low, high, color=styles[name].colour, alpha=0.15, linewidth=0)
-        axes.plot(at[name], median, **styles[name].line)
+        if len(variants) <= _MOST:
+            axes.fill_between(at, low, high, color=styles[name].colour, alpha=0.15, linewidth=0)
+        axes.plot(at, median, **styles[name].line)
         found.append(percentiles)
     return found

@@ -8,9 +8,21 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vec2uage.reporting.collect import Columns, Run
-from vec2uage.reporting.figures.bands import BANDS, draw_band
+from vec2uage.reporting.figures.bands import BANDS, draw_bands
 from vec2uage.reporting.figures.scale import ceiling, set_height
-from vec2uage.reporting.figures.style import COLUMN, LINE, PAGE, Style, canvas, legend_below, lines, styled, wrapped
+from vec2uage.reporting.figures.style import (
+    COLUMN,
+    LINE,
+    PAGE,
+    SMALL,
+    Style,
+    canvas,
+    legend_below,
+    lines,
+    styled,
+    width_for,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,19 +41,18 @@ def learning(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style])
     """Draw the validation and the train MAE (years) of the runs of each variant against the epochs trained."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, panels = canvas(PAGE, 2.3, columns=2, gap=(0.3, 0), sharex=True, sharey=True)
+    figure, panels = canvas(PAGE, 2.3, columns=2, across=0.3, sharex=True, sharey=True)
     bands = []
     for axes, (part, title) in zip(panels, {"val_mae": "Validation", "train_mae": "Train"}.items(), strict=True):
-        for name, runs in variants.items():
-            epochs, reached = _reached([run.curve[part] for run in runs])
-            bands.append(draw_band(axes, epochs, reached, styles[name]))
+        reached = {name: _reached([run.curve[part] for run in runs]) for name, runs in variants.items()}
+        bands += draw_bands(axes, reached, styles)
         axes.set_xlabel("epochs trained")
         axes.set_title(title)
     # A first epoch may be thousands of years off; what is of interest lies near where the curves end.
     highest = min(max(median.max() for _, median, _ in bands), 4 * max(median[-1] for _, median, _ in bands))
     set_height(panels[0], float(min(low.min() for low, _, _ in bands)), float(highest))
     panels[0].set_ylabel("MAE (years)")
-    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=(1, 2, 5, 10)))
     legend_below(figure, lines(styles, list(variants)))
     return figure
 
@@ -50,7 +61,7 @@ def _reached(curves: Sequence[Float[np.ndarray, " _"]]) -> tuple[Int[np.ndarray,
     """Return the epochs (from 1) that at least half of the runs reached, and all curves there; NaN after their ends."""
     table = np.full((len(curves), max(map(len, curves))), np.nan)
     for row, curve in zip(table, curves, strict=True):
-        row[: len(curve)] = curve
+        row[: len(curve)] = np.where(np.isfinite(curve), curve, np.nan)
     enough = np.flatnonzero(2 * np.isfinite(table).sum(axis=0) >= len(curves))
     return enough + 1, table[:, enough]
 
@@ -67,7 +78,7 @@ def range_tests(
     tested = {name: tests for name, tests in tested.items() if tests}
     if not tested:
         return None
-    titles = [wrapped(name, 24) for name in tested]
+    titles = [wrapped(name, 23) for name in tested]
     columns, rows = min(len(tested), 4), ceil(len(tested) / 4)
     title = 0.14 + LINE * max(text.count("\n") for text in titles) + LINE
     figure, panels = canvas(
@@ -76,13 +87,14 @@ def range_tests(
         rows,
         columns,
         top=title,
-        gap=(0.2, title),
+        across=0.2,
+        down=title,
         sharex=True,
         sharey=True,
     )
     for axes, text, (name, tests) in zip(panels, titles, tested.items(), strict=False):
         _draw_tests(axes, tests, styles[name])
-        axes.set_title(text)
+        axes.set_title(text, fontsize=SMALL)
     for axes in panels[len(tested) :]:
         axes.set_visible(False)
     for axes in panels[len(tested) - columns : len(tested)]:
@@ -118,14 +130,15 @@ def best_of(
     """Draw what to expect (years) of the best of n = 1, 2, ... runs of each variant."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, (axes,) = canvas(COLUMN, 2.2)
+    figure, (axes,) = canvas(width_for(list(expected)), 2.2)
     for name, values in expected.items():
         numbers = np.arange(1, len(values) + 1)
         axes.plot(numbers, values, marker=styles[name].marker, markersize=2.2, **styles[name].line)
     groups = list(expected.values())
-    axes.set(xlabel="runs to choose from", ylabel="test MAE (years)")
+    most = max(map(len, groups))
+    axes.set(xlabel="runs to choose from", ylabel="test MAE (years)", xlim=(0.5, most + 0.5))
     axes.set_title(title)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=(1, 2, 5, 10)))
     set_height(axes, float(min(values.min() for values in groups)), ceiling(groups))
     legend_below(figure, lines(styles, list(expected)))
     return figure

@@ -17,8 +17,8 @@ TRAINING_ROWS = (
     "Faces that are repeated or augmented make up for ages with few photographed ones; those are drawn at the bottom."
 )
 # Unlike the colours of the optimisers.
-_GENDERS = {"female": OTHERS[1], "male": OTHERS[0], "": OTHERS[3]}
-_KINDS = {"photographed": OTHERS[0], "augmented": OTHERS[1], "repeated": OTHERS[3]}
+_GENDERS = {"female": OTHERS[1], "male": OTHERS[0], "": OTHERS[2]}
+_KINDS = {"photographed": OTHERS[0], "augmented": OTHERS[1], "repeated": OTHERS[2]}
 
 
 @styled()

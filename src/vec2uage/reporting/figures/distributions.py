@@ -54,7 +54,7 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
 
 
 def _upright(names: Sequence[str]) -> "tuple[Figure, list[Axes]]":
-    figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, gap=(0.9, 0), left=0.55, sharex=True)
+    figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, across=0.9, left=0.55, sharex=True)
     panels[0].set_xticks(range(len(names)), names)
     middle, half = (len(names) - 1) / 2, max(len(names), 3) / 2 + 0.1
     panels[0].set_xlim(middle - half, middle + half)
@@ -85,9 +85,7 @@ def _box(axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style,
     axes.plot(*_turned(sideways, ends, (median, median)), color="black", label="median")
 
 
-def _mark_astray(
-    axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool
-) -> None:
+def _mark_astray(axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style, sideways: bool) -> None:
     """Put an arrow at the end of the axis for the runs of a group that lie beyond it, with their MAE (years)."""
     if not len(group):
         return
@@ -95,7 +93,7 @@ def _mark_astray(
     if len(group) > 3:
         found = [f"{len(group)} runs", f"{found[0]} to", found[-1]]
     across = axes.get_yaxis_transform() if sideways else axes.get_xaxis_transform()
-    arrow = {"color": style.colour, "marker": ">" if sideways else "^", "markersize": 4}
+    arrow: dict[str, Any] = {"color": style.colour, "marker": ">" if sideways else "^", "markersize": 4}
     axes.plot(*_turned(sideways, place, 0.975), transform=across, **arrow)
     axes.text(
         *_turned(sideways, place, 0.945),

@@ -25,7 +25,7 @@ def rows(names: Sequence[str], width: float, columns: int, height: float) -> "tu
         left=0.14 + longest * CHARACTER,
         right=0.5,
         top=0.26,
-        gap=(0.66, 0),
+        across=0.66,
         sharey=True,
     )
     panels[0].set_yticks(range(len(names)), labels)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def ceiling(groups: Sequence[Float[np.ndarray, " _"]]) -> float:
-    """Return the highest value that an axis should show of several groups of errors (years).
+    """Return the highest value that an axis should show of several groups of errors or losses.
 
     Left out are values far above the rest of their group, and groups whose median is over three times that of most.
     """
@@ -19,12 +19,13 @@ def ceiling(groups: Sequence[Float[np.ndarray, " _"]]) -> float:
     centre = np.sort(medians)[(len(medians) - 1) // 2]
     spreads = np.array([np.subtract(*np.percentile(group, (75, 25))) for group in groups])
     # A group of which half went astray has so wide a spread that only the others' tells what is usual.
-    usual = max(float(np.median(spreads[spreads > 0])) if spreads.any() else 0.0, 0.01 * centre)
-    fences = medians + 4 * spreads.clip(0.01 * centre, 10 * usual)
+    least = 0.01 * abs(centre)
+    usual = max(float(np.median(spreads[spreads > 0])) if spreads.any() else 0.0, least)
+    fences = medians + 4 * spreads.clip(least, 10 * usual)
     near = [
         group[group <= fence]
         for group, fence, median in zip(groups, fences, medians, strict=True)
-        if median <= 3 * centre
+        if median <= centre + 2 * abs(centre)
     ]
     values = np.concatenate(list(groups))
     highest, lowest = max(group.max() for group in near), values.min()

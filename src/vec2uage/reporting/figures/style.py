@@ -18,7 +18,7 @@ COLUMN, PAGE = 3.35, 7.0
 """Widths of a figure in inches: one and two columns of a paper."""
 TEXT, SMALL = 7.5, 6.5
 """Font sizes in points: labels and titles; ticks, legends and notes."""
-CHARACTER, LINE = 0.056, 0.125
+CHARACTER, LINE = 0.056, 0.13
 """What a character and a line of small text take, in inches."""
 _MANY = 8
 """With more variants than this, their legend needs a whole page's width."""
@@ -29,13 +29,13 @@ _FIXED = {"adagrad": "#CC79A7", "adam": "#56B4E9", "sgd": "#0072B2", "swa": "#D5
 OTHERS = ("#009E73", "#E69F00", "#999999", "#000000")
 """Colours of what is no known optimiser."""
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_LINES: tuple["Dashes", ...] = (
-    (0, ()),
-    (0, (5, 1.5)),
-    (0, (1, 1)),
-    (0, (5, 1.5, 1, 1.5)),
-    (0, (8, 1.5, 3, 1.5)),
-    (0, (3, 1.5, 1, 1.5, 1, 1.5)),
+_DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (5.0, 1.5),
+    (1.0, 1.0),
+    (5.0, 1.5, 1.0, 1.5),
+    (8.0, 1.5, 3.0, 1.5),
+    (3.0, 1.5, 1.0, 1.5, 1.0, 1.5),
 )
 _PUBLISHED = "swa_published"  # the same optimiser as its authors' code ran it
 
@@ -66,8 +66,6 @@ _SETTINGS: Any = {
 }
 _LOCK = threading.RLock()
 
-Dashes = tuple[float, tuple[float, ...]]
-
 
 @dataclass(frozen=True)
 class Style:
@@ -75,12 +73,13 @@ class Style:
 
     colour: str
     marker: str
-    dashes: Dashes
+    dashes: tuple[float, ...]
+    """The lengths of dashes and gaps in line widths; none for a solid line."""
 
     @property
     def line(self) -> dict[str, Any]:
         """The properties of a line."""
-        return {"color": self.colour, "linestyle": self.dashes}
+        return {"color": self.colour, "linestyle": (0, self.dashes)}
 
     @property
     def points(self) -> dict[str, Any]:
@@ -102,9 +101,9 @@ def colours(variants: Sequence[str]) -> dict[str, Style]:
     styles = {}
     for name, family in zip(variants, families, strict=True):
         alike = known[family], family == _PUBLISHED
-        number = (used[alike] + 3 * alike[1]) % len(_LINES)
+        number = (used[alike] + 3 * alike[1]) % len(_DASHES)
         used[alike] += 1
-        styles[name] = Style(known[family], _MARKERS[number], _LINES[number])
+        styles[name] = Style(known[family], _MARKERS[number], _DASHES[number])
     return styles
 
 
@@ -130,18 +129,20 @@ def canvas(
     right: float = 0.1,
     bottom: float = 0.34,
     top: float = 0.24,
-    gap: tuple[float, float] = (0.5, 0.5),
+    across: float = 0.5,
+    down: float = 0.5,
     sharex: bool = False,
     sharey: bool = False,
 ) -> "tuple[Figure, list[Axes]]":
-    """Make a figure with a grid of panels; its size, its margins and the gaps (between columns, rows) in inches."""
+    """Make a figure with a grid of panels; its size, margins and gaps are in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
-    across, down = (width - left - right + gap[0]) / columns - gap[0], (height - bottom - top + gap[1]) / rows - gap[1]
+    panel_width = (width - left - right + across) / columns - across
+    panel_height = (height - bottom - top + down) / rows - down
     figure.subplots_adjust(
-        left / width, bottom / height, 1 - right / width, 1 - top / height, gap[0] / across, gap[1] / down
+        left / width, bottom / height, 1 - right / width, 1 - top / height, across / panel_width, down / panel_height
     )
     for axes in panels.flat:
         # not as global settings, which are those of another time when ticks are made
@@ -164,7 +165,7 @@ def legend_below(figure: "Figure", handles: "Sequence[Any]") -> None:
     width, height = figure.get_size_inches()
     labels = [wrapped(str(handle.get_label()), int((width - 0.5) / CHARACTER)) for handle in handles]
     longest = max(len(line) for label in labels for line in label.splitlines())
-    columns = min(len(labels), max(1, int(width / (0.45 + longest * CHARACTER))))
+    columns = min(len(labels), max(1, int(width / (0.4 + longest * CHARACTER))))
     tallest = sorted((label.count("\n") + 1 for label in labels), reverse=True)[: ceil(len(labels) / columns)]
     strip = 0.05 + LINE * sum(tallest)
     at = figure.subplotpars
@@ -172,7 +173,14 @@ def legend_below(figure: "Figure", handles: "Sequence[Any]") -> None:
     figure.set_size_inches(width, grown)
     figure.subplots_adjust(bottom=(at.bottom * height + strip) / grown, top=(at.top * height + strip) / grown)
     figure.legend(
-        handles, labels, loc="lower center", ncols=columns, borderaxespad=0.2, borderpad=0.2, labelspacing=0.35
+        handles,
+        labels,
+        loc="lower center",
+        ncols=columns,
+        borderaxespad=0.2,
+        borderpad=0.2,
+        columnspacing=1.2,
+        labelspacing=0.35,
     )
 
 
