@@ -25,6 +25,22 @@ def test_runs_come_with_what_lies_in_their_folders(write_sweep):
     assert sweep.config["model"]["hidden"] == [512, 256, 128]
 
 
+def test_range_tests_may_be_longer_than_training(write_sweep):
+    folder = write_sweep("e1", GOOD)
+    (folder / "000_sgd,seed=1" / "lr_range_test.csv").write_text("lr,loss,smoothed\n" + "0.1,2,3\n" * 50)
+    tested = read_sweep(folder).runs[0].range_test
+    assert tested is not None
+    assert tested["smoothed"].tolist() == [3.0] * 50
+
+
+@pytest.mark.parametrize("content", [None, "part,age\ntrain,3\n", "part,kind,source,gender,age,faces\na,b,c,d,x,1\n"])
+def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep, content):
+    folder = write_sweep("d1", GOOD)
+    path = folder / "000_sgd,seed=1" / "data.csv"
+    path.unlink() if content is None else path.write_text(content)
+    assert read_sweep(folder).census == []
+
+
 def test_runs_are_paired_by_their_seeds(write_sweep):
     sweep = read_sweep(write_sweep("paired", GOOD))
     assert [(a.result.seed, b.result.seed) for a, b in sweep.pairs("sgd", "swa")] == [(1, 1), (2, 2)]

@@ -358,6 +358,7 @@ def test_bars_of_an_age_add_up_to_its_faces():
     album, web = figure.axes[0].containers
     assert [bar.get_height() for bar in album] == [6 * (age + 2) for age in range(1, 19)]
     assert [bar.get_y() for bar in web] == [bar.get_height() for bar in album]
+    assert figure.axes[0].get_ylim()[1] > 12 * 20
     kinds = data.training_rows(CENSUS)
     assert kinds is not None
     assert [text.get_text() for text in kinds.legends[0].get_texts()] == [

@@ -16,7 +16,7 @@ from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import collect, factors, swept, value, variant
 from vec2uage.runs.result import RunResult
 
-Columns = dict[str, Float[np.ndarray, " N"]]
+Columns = dict[str, Float[np.ndarray, " _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +96,13 @@ class Sweep:
 
     @cached_property
     def census(self) -> list[dict[str, str]]:
-        """The rows of the first run's data.csv: faces by part, kind, source, gender and age; none if unknown."""
+        """The rows of the first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
         try:
             with RunFolder(self.runs[0].folder).data.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+                rows = list(csv.DictReader(file))
         except (OSError, ValueError):
             return []
+        return rows if all(map(_is_count, rows)) else []
 
     def pairs(self, one: str, other: str) -> list[tuple[Run, Run]]:
         """Return the runs of two variants with the same seeds; none where most of either have no such partner.
@@ -170,6 +171,12 @@ def _columns(path: Path, names: Sequence[str]) -> Columns:
     if not len(table) or np.isnan(columns[names[0]]).any():
         raise UserError(f"{path}: incomplete")
     return columns
+
+
+def _is_count(row: dict[str, str]) -> bool:
+    """Tell whether a row of data.csv is whole."""
+    texts = all(isinstance(row.get(name), str) for name in ("part", "kind", "source", "gender", "age", "faces"))
+    return texts and row["age"].isdecimal() and row["faces"].isdecimal()
 
 
 def _is_seed(option: str) -> bool:

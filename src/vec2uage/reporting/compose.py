@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 
 
 _CAPTIONS = {
-    "maes": "Test and validation MAE of every run (paper's Figures 7 and 8), with the box of the quartiles.",
-    "selection": "What validation can tell: test against validation MAE of every run.",
-    "best_of": "The expected test MAE of the run that validation chooses among n.",
+    "maes": f"Test and validation MAE of every run (paper's Figures 7 and 8). {distributions.MAES}",
+    "selection": f"What validation can tell: test against validation MAE. {distributions.SELECTION}",
+    "best_of": "The expected test MAE of the run that validation chooses among n, over all choices of n of the runs.",
     "best_runs": "Test MAE of each whole age: the three runs with the lowest validation MAE (paper's Figure 9).",
-    "per_age": "Test MAE of each whole age over all runs: median, and the band in which nine of ten lie.",
-    "learning": "MAE over epochs: median over seeds, and the band in which nine of ten runs lie. A curve ends where "
-    "fewer than half of its runs are still training.",
-    "range_tests": "Learning-rate range tests of all runs; black marks show the rates that training began with.",
-    "runtime": "Seconds of a run and epochs to its lowest validation loss (paper's Figure 10): means and deviations.",
+    "per_age": f"Test MAE of each whole age over all runs. {ages.PER_AGE}",
+    "learning": f"MAE over epochs. {curves.LEARNING}",
+    "range_tests": f"Learning-rate range tests. {curves.RANGE_TESTS}",
+    "runtime": f"What a run costs (paper's Figure 10). {distributions.RUNTIME}",
     "source": "Photographed faces of each age by source (paper's Figures 3 and 5).",
     "gender": "Photographed faces of each age by gender (paper's Figure 4).",
-    "training_rows": "What the training rows of each age are.",
+    "training_rows": f"What the training rows of each age are. {data.TRAINING_ROWS}",
     "network": "The network (paper's Figure 6).",
 }
 

@@ -98,6 +98,6 @@ def write_images(report: Report, sweeps: Sequence[Path]) -> None:
         for section in report.sections:
             for figure in section.figures:
                 stream = io.BytesIO()
-                figure.drawing.savefig(stream, format="png")
+                figure.drawing.savefig(stream, format="png", dpi=200)
                 events.image(figure.name, stream.getvalue())
         events.close("completed")

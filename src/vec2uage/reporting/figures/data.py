@@ -74,6 +74,7 @@ def _bars(
         bars.append(axes.bar(ages + shift, heights, width, bottom=base, color=colours[name], label=label))
         base = base + heights if stacked else base
     axes.set(xlabel="age (years)", ylabel=unit, xlim=(ages.min() - 0.7, ages.max() + 0.7))
+    axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # matplotlib leaves no room above a bar that begins where others end
     axes.set_title(title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
