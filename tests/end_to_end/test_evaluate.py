@@ -78,6 +78,7 @@ def test_the_test_part_of_a_prepared_set_is_taken_as_it_is(home: Path, prepared:
     assert (home / "prepared_test/predictions.csv").read_bytes() == (home / "run/predictions.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ages", "first", "last"), [("[1,18]", 1, 18), ("[3,5]", 3, 5), ("null", 1, 18)], ids=["paper", "some", "every"]
 )
@@ -123,6 +124,7 @@ def test_what_is_printed_is_what_is_written(home: Path) -> None:
     assert sum(age["n"] for age in found["per_age"]) == 180
 
 
+@pytest.mark.slow
 def test_faces_the_run_has_seen_give_a_warning(home: Path) -> None:
     done = evaluate(home, "checkpoint=run", *SMALL, "hydra.run.dir=all")
     assert done.returncode == 0

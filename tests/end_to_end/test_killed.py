@@ -257,6 +257,7 @@ def test_what_a_kill_left_over_is_in_the_table(machine: Machine) -> None:
         assert left.keys() == {"000_seed=0", "001_seed=1"}
 
 
+@pytest.mark.slow
 def test_another_code_or_configuration_is_refused_unless_told_otherwise(machine: Machine) -> None:
     with killed_after(machine, 2, *ENDLESS, folder="changed") as run:
         before = {path: path.read_bytes() for path in run.iterdir()}

@@ -69,7 +69,7 @@ def test_pairs_of_a_common_seed_tell_more_than_independent_runs():
 def test_of_optimisers_that_are_the_same_at_most_one_in_twenty_differs(compare, draw):
     source = generator(7)
     found = sum(
-        compare(getattr(source, draw)(size=20), getattr(source, draw)(size=20), source, resamples=200).p < 0.05
+        compare(getattr(source, draw)(size=20), getattr(source, draw)(size=20), source, resamples=99).p < 0.05
         for _ in range(400)
     )
     assert found <= stats.binom.ppf(0.999, 400, 0.05)
@@ -79,7 +79,7 @@ def test_among_four_equal_optimisers_one_experiment_in_twenty_finds_any_differen
     source, found = generator(8), 0
     for _ in range(150):
         runs = source.normal(2.5, 0.05, (4, 20))
-        p = [unpaired(a, b, source, resamples=200).p for a, b in itertools.combinations(runs, 2)]
+        p = [unpaired(a, b, source, resamples=99).p for a, b in itertools.combinations(runs, 2)]
         found += min(holm(p)) < 0.05
     assert found <= stats.binom.ppf(0.999, 150, 0.05)
 
