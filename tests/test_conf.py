@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from vec2uage.augmentation.spec import from_config as augment_settings
 from vec2uage.augmentation.spec import prepare_settings
 from vec2uage.base import seeds
+from vec2uage.base.cli import gathered
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.evaluation.spec import from_config as evaluation
 from vec2uage.reporting.spec import from_config as report
@@ -154,7 +155,7 @@ def test_the_commands_in_the_comments_compose(path: Path) -> None:
         match = COMMAND.search(line)
         if not match:
             continue
-        arguments = [a for a in shlex.split(match[2] or "") if a != "-m"]
+        arguments = gathered("sweep", [a for a in shlex.split(match[2] or "") if a != "-m"])
         parsed = OverridesParser.create().parse_overrides(arguments)
         for overrides in BasicSweeper.split_arguments(parsed, None)[0][:3]:
             settings(match[1], overrides)
