@@ -442,6 +442,7 @@ def lacking(terminal: Terminal) -> dict[str, str]:
         return dict(zip(LACKING, threads.map(lambda command: last_sentence(terminal, *command), commands), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LACKING)
 def test_training_says_which_command_makes_the_faces_it_lacks(lacking: dict[str, str], name: str) -> None:
     for message in LACKING[name][1]:

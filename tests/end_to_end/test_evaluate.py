@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +157,13 @@ def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
         (["checkpoint=run", "dataset.path=small.npz"], "takes vectors of 512 numbers, but those of the dataset have 8"),
     ],
 )
-def test_a_mistake_ends_with_one_sentence(arguments: list[str], says: str, home: Path) -> None:
+def test_a_mistake_ends_with_one_sentence(
+    arguments: list[str], says: str, home: Path, here: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     before = (home / "run/predictions.csv").read_bytes()
     np.savez(home / "other.npz", vectors=np.ones((2, 512)), ages=np.array([3, 4]))
     np.savez(home / "small.npz", vectors=np.ones((2, 8)), ages=np.array([3, 4]))
-    done = evaluate(home, *arguments)
+    done = here(home, "evaluate", *arguments)
     assert done.returncode == 1
     assert says in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1

@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,7 @@ def test_the_same_command_again_does_nothing_and_says_so(terminal: Terminal) -> 
     assert snapshot(terminal.prepared()) == before
 
 
+@pytest.mark.slow
 def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> None:
     before = snapshot(terminal.prepared())
     refused = terminal.run("prepare", *SOURCE, "split.seed=1")
@@ -125,6 +128,7 @@ def test_no_pixels_are_kept_unless_asked_for(terminal: Terminal) -> None:
     shutil.rmtree(terminal.prepared("crops"))
 
 
+@pytest.mark.slow
 def test_another_encoder_makes_other_vectors_of_the_same_boxes(terminal: Terminal) -> None:
     done = terminal.run(
         "prepare", *SOURCE[:2], "embedder=dlib_resnet", "split=none", "output=outputs/prepared/dlib", "json=true"
@@ -146,6 +150,7 @@ def test_vectors_already_made_are_divided_too(terminal: Terminal) -> None:
     assert len(storage.load(terminal.prepared("vectors") / "test.arrow")) == 3
 
 
+@pytest.mark.slow
 def test_every_kind_of_bad_file_has_its_row_and_the_exit_code_tells(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     photos = tmp_path / "photos"
@@ -213,8 +218,10 @@ def test_a_folder_without_a_usable_photograph_ends_in_one_sentence(tmp_path: Pat
         ([*SOURCE, "workers=0", "quality=basic", "quality.min_size=-1"], "2 options are wrong"),
     ],
 )
-def test_wrong_options_are_refused_before_any_work(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = Terminal(tmp_path).run("prepare", *arguments)
+def test_wrong_options_are_refused_before_any_work(
+    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], message: str
+) -> None:
+    done = here(tmp_path, "prepare", *arguments)
     assert done.returncode == 1
     assert message in done.stderr
     assert not list(tmp_path.rglob("*.sqlite"))

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_tensorboard_shows_the_figures(terminal: Terminal, both: subprocess.Comp
     assert not events.Tags()["scalars"]
 
 
+@pytest.mark.slow
 def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal) -> None:
     subprocess.run(["cp", "-r", "d1", "damaged"], cwd=terminal.folder, check=True)
     runs = sorted(path for path in (terminal.folder / "damaged").iterdir() if path.is_dir() and path.name[0].isdigit())
@@ -147,13 +149,16 @@ def test_the_audit_tells_the_effect_of_each_method(terminal: Terminal) -> None:
         (["sweep=d1", "hydra.run.dir=d1"], "holds runs: set hydra.run.dir to another folder"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(terminal: Terminal, arguments: list[str], sentence: str) -> None:
-    done = terminal.run("report", *arguments)
+def test_a_mistake_is_told_in_one_sentence(
+    terminal: Terminal, here: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], sentence: str
+) -> None:
+    done = here(terminal.folder, "report", *arguments)
     assert done.returncode == 1
     assert sentence in done.stderr
     assert done.stderr.splitlines()[-1].startswith(("error: ", "  "))
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_hydra_cannot_read_is_read(terminal: Terminal) -> None:
     (terminal.folder / "experiment=d1,budget=small it's").symlink_to(terminal.folder / "d1")
     done = terminal.run("report", "sweep=experiment=d1,budget=small it's", "formats=[]")

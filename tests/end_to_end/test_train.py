@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def test_the_same_command_does_no_work_twice(terminal: Terminal, first: subproce
     assert (terminal.folder / "run/result.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_of_another_configuration_is_not_replaced_unasked(
     terminal: Terminal, first: subprocess.CompletedProcess[str]
 ) -> None:
@@ -187,6 +189,7 @@ def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.Completed
         assert losses[result.best_epoch] == pytest.approx(result.val_loss)
 
 
+@pytest.mark.slow
 def test_launchers_give_the_same_bits(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
     basic = terminal.train(*SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")
     assert basic.returncode == 1
@@ -235,8 +238,10 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_told_in_one_sentence(terminal: Terminal, arguments: list[str], told: str) -> None:
-    done = terminal.train(*arguments)
+def test_a_mistake_is_told_in_one_sentence(
+    terminal: Terminal, here: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], told: str
+) -> None:
+    done = here(terminal.folder, "train", *arguments)
     assert done.returncode == 1
     assert told in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

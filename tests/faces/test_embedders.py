@@ -66,6 +66,7 @@ def test_vectors_of_real_faces_are_those_that_others_computed(
     assert np.einsum("nd,nd->n", made, vectors).min() > (0.999999 if precision == "float32" else 0.9999)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "one", [embedder("facenet", precision=p) for p in ("float32", "bf16")] + [embedder("dlib_resnet")], ids=repr
 )

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,6 +22,7 @@ from vec2uage.faces.extract import Interrupted
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Wanted(Protocol):
     """What an evaluation says of test-time augmentation."""
 

@@ -40,13 +40,13 @@ def unpaired(
     check(a)
     check(b)
     draws, wins = [], []
-    for count in _pieces(resamples, len(a) + len(b)):
+    for count in _pieces(resamples, len(a) * len(b)):
         left = a[generator.integers(len(a), size=(count, len(a)))]
         right = b[generator.integers(len(b), size=(count, len(b)))]
         draws.append(left.mean(1) - right.mean(1))
-        wins.append(np.array([_wins(one, other) for one, other in zip(left, right, strict=True)]))
+        wins.append(_wins(left, right))
     difference = _interval(float(a.mean() - b.mean()), np.concatenate(draws), min(len(a), len(b)))
-    superiority = _interval(_wins(a, b), np.concatenate(wins), min(len(a), len(b)))
+    superiority = _interval(float(_wins(a[None], b[None])[0]), np.concatenate(wins), min(len(a), len(b)))
     return Comparison(difference, _welch_p(a, b, generator, resamples), superiority, paired=False)
 
 
@@ -85,11 +85,10 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _wins(a: Float[np.ndarray, " A"], b: Float[np.ndarray, " B"]) -> float:
-    """Return the share of all pairs in which a is below b, by ranks; ties count half."""
-    ordered = np.sort(b)
-    above = len(b) - (np.searchsorted(ordered, a, "left") + np.searchsorted(ordered, a, "right")) / 2
-    return float(above.mean() / len(b))
+def _wins(a: Float[np.ndarray, "R A"], b: Float[np.ndarray, "R B"]) -> Float[np.ndarray, " R"]:
+    """Return the share of all pairs of each row in which a is below b; ties count half."""
+    below, equal = a[:, :, None] < b[:, None, :], a[:, :, None] == b[:, None, :]
+    return np.asarray(below.mean((1, 2)) + 0.5 * equal.mean((1, 2)))
 
 
 def _interval(estimate: float, draws: Float[np.ndarray, " R"], n: int) -> Interval:

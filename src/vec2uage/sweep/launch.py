@@ -206,7 +206,8 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
     """Train the run of `cfg` in `folder`, or return the result that is there."""
     hydra = HydraConfig.get()
     fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
-    settings = from_config(cfg, dict(hydra.runtime.choices), list(hydra.overrides.task), fixed)
+    choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
+    settings = from_config(cfg, choices, list(hydra.overrides.task), fixed)
     job, resume = Job(settings, folder), _resume(cfg)
     if _wants_plan(cfg):
         print(preview([job], resume))
