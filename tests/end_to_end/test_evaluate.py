@@ -171,6 +171,7 @@ def test_a_mistake_ends_with_one_sentence(
     assert (home / "run/predictions.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["all", "test"])
 def test_the_configuration_of_another_program_is_left_alone(part: str, home: Path) -> None:
     """LightningCLI writes a config.yaml beside its checkpoints."""

@@ -18,6 +18,7 @@ from PIL import Image
 from terminal import SPLIT, Terminal, draw_people, table
 
 from vec2uage.data import storage
+from vec2uage.data.vectorset import merge
 
 SOURCE = ["source=visage", "source.path=photos", *SPLIT]
 
@@ -144,8 +145,9 @@ def test_another_encoder_makes_other_vectors_of_the_same_boxes(terminal: Termina
 
 
 def test_vectors_already_made_are_divided_too(terminal: Terminal) -> None:
-    path = terminal.prepared("dlib") / "vectors.arrow"
-    done = terminal.run("prepare", "source=vectors", f"source.path={path}", *SPLIT)
+    parts = [storage.load(terminal.prepared() / f"{part}.arrow") for part in ("train", "validation", "test")]
+    storage.save(merge(parts), terminal.folder / "whole.arrow")
+    done = terminal.run("prepare", "source=vectors", "source.path=whole.arrow", *SPLIT)
     assert done.returncode == 0, done.stderr
     assert len(storage.load(terminal.prepared("vectors") / "test.arrow")) == 3
 
