@@ -125,6 +125,20 @@ def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal)
 
 
 @pytest.mark.slow
+def test_sweeps_of_one_name_and_a_single_run_are_reported(terminal: Terminal) -> None:
+    (terminal.folder / "old").mkdir()
+    (terminal.folder / "old" / "d1").symlink_to(terminal.folder / "e1")
+    done = terminal.run("report", "sweep=d1", "sweep=old/d1", "sweep=./d1", "hydra.run.dir=twins")
+    assert done.returncode == 0, done.stderr
+    assert {"tables/d1_runs.csv", "tables/old_d1_runs.csv"} <= terminal.files("twins").keys()
+    assert terminal.files("twins")["tables/d1_runs.csv"] != terminal.files("twins")["tables/old_d1_runs.csv"]
+    (run,) = sorted(terminal.folder.glob("d1/000_*"))
+    done = terminal.run("report", f"sweep={run}", "hydra.run.dir=single")
+    assert done.returncode == 0, done.stderr
+    assert "over one run" in done.stdout
+
+
+@pytest.mark.slow
 def test_the_audit_tells_the_effect_of_each_method(terminal: Terminal) -> None:
     done = terminal.run("train", "experiment=audit", *MINIATURE, "hydra.sweep.dir=audit")
     assert done.returncode == 0, done.stderr

@@ -64,6 +64,7 @@ class Sweep:
     """The runs of one sweep's folder."""
 
     folder: Path
+    name: str
     runs: tuple[Run, ...]
     """Those that completed."""
     others: tuple[RunResult, ...]
@@ -72,10 +73,6 @@ class Sweep:
     """Folders that cannot be read, and why."""
     factors: tuple[str, ...]
     """The options that were set to different values, but for seeds."""
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
 
     @cached_property
     def variants(self) -> dict[str, list[Run]]:
@@ -115,8 +112,11 @@ class Sweep:
         return [(left[seeds], right[seeds]) for seeds in common] if len(common) > most else []
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """Read a sweep, leaving out what is damaged; UserError where the folder is missing or no run has completed."""
+def read_sweep(folder: Path, name: str | None = None) -> Sweep:
+    """Read a sweep, leaving out what is damaged; UserError where the folder is missing or no run has completed.
+
+    `name` is what the report calls it, by default as its folder is called.
+    """
     results, rejects = collect(folder)
     all_results = list(results.values())
     varied, seeds = factors(all_results), [option for option in swept(all_results) if _is_seed(option)]
@@ -131,7 +131,7 @@ def read_sweep(folder: Path) -> Sweep:
     if not runs:
         reasons = [f"{result.name}: {result.status}" for result in others] + list(rejects.values())
         raise UserError(f"{folder}: no completed run to report on ({'; '.join(reasons[:3]) or 'no run at all'})")
-    return Sweep(folder, tuple(runs), others, rejects, tuple(varied))
+    return Sweep(folder, name or folder.absolute().name, tuple(runs), others, rejects, tuple(varied))
 
 
 def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Sequence[str]) -> Run:

@@ -51,8 +51,10 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     if RunFolder(folder).result.exists() or (folder / "sweep.json").exists():
         raise UserError(f"{folder} holds runs: set hydra.run.dir to another folder")
     analyses = []
-    for path in dict.fromkeys(settings.sweep):
-        sweep = read_sweep(Path(path))
+    folders = {Path(path).absolute(): Path(path) for path in settings.sweep}
+    called = [absolute.name for absolute in folders]
+    for absolute, path in folders.items():
+        sweep = read_sweep(path, str(path) if called.count(absolute.name) > 1 else None)
         missing = len(sweep.others) + len(sweep.rejects)
         log.info("%s: %d completed runs%s", sweep.folder, len(sweep.runs), f", {missing} others" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
