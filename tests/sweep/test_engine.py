@@ -199,3 +199,16 @@ def test_every_device_trains_one_stack_at_a_time(sweep: Sweep, tmp_path: Path, m
     train(sweep, tmp_path / "one", runs)
     for number in range(6):
         assert figures(tmp_path / "two" / str(number)) == figures(tmp_path / "one" / str(number))
+
+
+def test_groups_share_gpus_and_each_is_one_stack_on_every_gpu(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [["trainer.max_epochs=1", f"optimizer={name}", f"seed={s}"] for name in ("sgd", "adam") for s in range(4)]
+    jobs = sweep.jobs(tmp_path, runs)
+    monkeypatch.setattr(layout, "devices_of", lambda trainer: (torch.device("cuda", 0), torch.device("cuda", 1)))
+    plan = layout.sweep_plan([jobs[:4], jobs[4:]], None)
+    assert (plan.groups, plan.workers) == (2, 4)
+    assert layout.sweep_plan([[job] for job in jobs], None).groups == layout.GPU_GROUPS
+    monkeypatch.setattr(layout, "devices_of", lambda trainer: (torch.device("cpu"),))
+    assert [len(stack) for stack in layout.lay_out(jobs[:4], plan, 1).stacks] == [2, 2]

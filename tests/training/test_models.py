@@ -155,7 +155,7 @@ def test_a_parameter_may_change_as_soon_as_its_gradient_is_there():
 
 
 def test_where_products_of_float32_know_no_bfloat16_autocast_casts():
-    networks = [MLP(128, (64,)) for _ in range(2)]
+    networks = [Foreign(128) for _ in range(2)]
     _, params, _ = models.stack(networks, "float32")
     casting = models.Stacked(networks[0], "bf16", torch.device("cuda"))
     exact = models.Stacked(networks[0], "float32", torch.device("cuda"))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 import torch
@@ -18,7 +19,16 @@ from vec2uage.training.data import TrainingData
 
 log = logging.getLogger(__name__)
 
-Free = SimpleQueue[torch.device]
+
+@dataclass(frozen=True)
+class Place:
+    """Where one stack at a time trains; on a GPU in a stream of its own."""
+
+    device: torch.device
+    stream: torch.cuda.Stream | None = None
+
+
+Free = SimpleQueue[Place]
 
 
 def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> Finished:
@@ -68,22 +78,27 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
     return work.finished
 
 
-def _all_free(devices: Sequence[torch.device], plan: Plan) -> Free:
-    """Return the places where stacks can train: each GPU once, a CPU as often as the plan has workers."""
+def _all_free(devices: tuple[torch.device, ...], plan: Plan) -> Free:
+    """Return the places where stacks can train: each GPU once for every group, a CPU once for every worker."""
     free: Free = SimpleQueue()
-    for device in devices if devices[0].type != "cpu" else [devices[0]] * plan.workers:
-        free.put(device)
+    if devices[0].type == "cpu":
+        places = [Place(devices[0])] * plan.workers
+    else:
+        places = [Place(device, torch.cuda.Stream(device)) for device in devices * plan.groups]
+    for place in places:
+        free.put(place)
     return free
 
 
 def _train(
     jobs: Sequence[Job], data: Mapping[torch.device, TrainingData], free: Free, proof: Proof, work: Work
 ) -> None:
-    device = free.get()
+    place = free.get()
     try:
-        train(jobs, data[device], device, proof, work)
+        with torch.cuda.stream(place.stream):
+            train(jobs, data[place.device], place.device, proof, work)
     finally:
-        free.put(device)
+        free.put(place)
 
 
 def _wait_below(limit: int, pending: set[Future[None]]) -> set[Future[None]]:

@@ -1,14 +1,14 @@
 """How the groups of a sweep are cut into stacks and laid over the machine; asked by the engine and by `plan=true`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from vec2uage.base.errors import UserError
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
-from vec2uage.sweep.plan import Plan, cores, cut, devices_of, make_plan
+from vec2uage.sweep.plan import GPU_GROUPS, Plan, cores, cut, devices_of, make_plan
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.spec import RunSettings
 
@@ -64,6 +64,8 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: 
     try:
         devices = devices_of(settings.trainer)
         plan = make_plan(runs, settings.trainer, devices, available)
+        if devices[0].type != "cpu":
+            return replace(plan, groups=min(GPU_GROUPS, len(groups)))
         if not _measurable(settings, devices, runs):
             return plan
         data = load(settings, devices[0])
@@ -84,9 +86,8 @@ def lay_out(
     devices = devices_of(settings.trainer)
     data = load(settings, devices[0])
     proof = prove(settings, data.dimension, len(data.train), devices[0])
-    own = make_plan(
-        runs, settings.trainer, devices, available, memory.run_bytes(settings, data.dimension, len(data.train))
-    )
+    room = plan.groups * memory.run_bytes(settings, data.dimension, len(data.train))  # as much for every group
+    own = make_plan(runs, settings.trainer, devices, available, room)
     size, seconds = own.stack_size if proof.stackable else 1, None
     epochs = settings.trainer.max_epochs - begun
     if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
@@ -94,7 +95,7 @@ def lay_out(
         same = [s for s in speeds if s.workers == plan.workers and (proof.stackable or s.stack_size == 1)]
         best = calibration.fastest(same or speeds, runs)
         size, seconds = best.stack_size, best.estimate(runs, _steps_per_epoch(settings, data) * epochs)
-    stacks = cut(list(members), size, plan.workers)
+    stacks = cut(list(members), size, plan.workers // plan.groups)
     return Layout(list(members), epochs, data, devices, proof, stacks, seconds)
 
 

@@ -16,20 +16,25 @@ T = TypeVar("T")
 # cache: at the paper's size, 4 is best; 1 costs 14%, 20 costs a fifth more (docs/performance.md).
 _CPU_STACK = 4
 _GPU_SHARE = 0.8  # of a GPU's free memory that stacks are planned to fill
+GPU_GROUPS = 4  # that share the GPUs: while a stack of one waits for the host, those of the others compute
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One stack at a time on each of `devices`, each of at most `stack_size` runs with `threads` CPU threads."""
+    """On each of `devices` one stack of a group at a time, of at most `stack_size` runs, with `threads` CPU threads.
+
+    So many `groups` share the devices.
+    """
 
     devices: tuple[torch.device, ...]
     threads: int
     stack_size: int
+    groups: int = 1
 
     @property
     def workers(self) -> int:
         """How many stacks train at the same time."""
-        return len(self.devices)
+        return len(self.devices) * self.groups
 
 
 def cores() -> int:

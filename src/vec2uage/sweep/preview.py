@@ -31,7 +31,7 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
         f"{'runs':>5}  {'stacks':>12}  {'steps':>9}  {'memory':>9}  {'at most':>9}",
         *(_line(layout, plan) for layout in layouts),
         "",
-        f"memory: about {_size(max(_bytes(layout, plan) for layout in layouts))} at a time, data included",
+        f"memory: about {_size(_at_a_time(layouts, plan))} at a time, data included",
         f"time:   {_total(layouts)}",
     ]
     return "\n".join(lines)
@@ -43,14 +43,22 @@ def _line(layout: Layout, plan: Plan) -> str:
     why = "" if layout.proof.stackable else f" (one by one: {layout.proof.reason})"
     return (
         f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "
-        f"{_size(_bytes(layout, plan)):>9}  {_time(layout.seconds):>9}  {what}{why}"
+        f"{_size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {_time(layout.seconds):>9}  {what}{why}"
     )
 
 
 def _bytes(layout: Layout, plan: Plan) -> int:
     largest = max(len(stack) for stack in layout.stacks)
-    sides = (layout.data.train, layout.data.validation, layout.data.test)
-    return min(plan.workers, len(layout.stacks)) * largest * layout.run_bytes + sum(side.x.nbytes for side in sides)
+    return min(plan.workers, len(layout.stacks)) * largest * layout.run_bytes
+
+
+def _data_bytes(layout: Layout) -> int:
+    return sum(side.x.nbytes for side in (layout.data.train, layout.data.validation, layout.data.test))
+
+
+def _at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
+    together = sorted(_bytes(layout, plan) for layout in layouts)[-plan.groups :]
+    return sum(together) + max(_data_bytes(layout) for layout in layouts)
 
 
 def _total(layouts: Sequence[Layout]) -> str:

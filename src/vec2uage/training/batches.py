@@ -24,8 +24,8 @@ class Rows:
 
     def gather(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
         """Fetch each run's own batch."""
-        x = self.x.index_select(0, index.reshape(-1)).view(*index.shape, -1)
-        return x, self.age[index]
+        flat = index.reshape(-1)
+        return self.x.index_select(0, flat).view(*index.shape, -1), self.age.index_select(0, flat).view(index.shape)
 
 
 def epoch_order(generators: Sequence[torch.Generator], rows: int) -> Int[Tensor, "K N"]:

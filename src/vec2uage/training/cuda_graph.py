@@ -1,5 +1,6 @@
 """Whole training steps as CUDA graphs: recorded once per batch size, then started with one call each."""
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -9,19 +10,29 @@ from torch import Tensor
 from vec2uage.training.batches import Rows
 from vec2uage.training.step import Network, train_step
 
+# Steps that are not replayed use the same side streams (`optimizers.base.side_by_side`) in every thread.
+_unrecorded = threading.Lock()
 
-@dataclass(frozen=True)
+
+@dataclass
 class Recording:
-    """A step that reads `index` and `lr` and leaves what `train_step` returns in `sums`, always in the same memory."""
+    """A step that reads `index` and `lr` and leaves what `train_step` returns in `sums`, always in the same memory.
+
+    `rates` are the learning rates on the CPU that `lr` holds.
+    """
 
     graph: torch.cuda.CUDAGraph
     index: Int[Tensor, "K B"]
+    rates: Float[Tensor, " K"]
     lr: Float[Tensor, " K"]
     sums: Float[Tensor, "2 K"]
 
-    def replay(self, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]) -> Float[Tensor, "2 K"]:
+    def replay(self, index: Int[Tensor, "K B"], rates: Float[Tensor, " K"]) -> Float[Tensor, "2 K"]:
         self.index.copy_(index)
-        self.lr.copy_(lr)
+        if not torch.equal(rates, self.rates):
+            self.rates = rates.clone()
+            # From pinned memory, or the copy would wait until the device has done all steps before.
+            self.lr.copy_(self.rates.pin_memory(), non_blocking=True)
         self.graph.replay()
         return self.sums
 
@@ -29,36 +40,30 @@ class Recording:
 def take_step(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]) -> Float[Tensor, "2 K"]:
     """Do what `train_step` does; on CUDA, from the second step of a batch size on, by replaying a recording.
 
-    What it returns holds until the next step.
+    CUDA must be in a stream other than its default one, which cannot be recorded. What is returned holds until the next
+    step.
     """
     batch = index.shape[1]
     if index.device.type != "cuda" or not network.optimizer.recordable:
         return train_step(network, rows, index, lr)
-    with torch.cuda.device(index.device):
-        if batch not in network.recordings:
-            network.recordings[batch] = None
-            return _aside(network, rows, index, lr)
-        if network.recordings[batch] is None:
-            network.recordings[batch] = _record(network, rows, index, lr)
-        sums: Tensor = network.recordings[batch].replay(index, lr)
-        return sums
-
-
-def _aside(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]) -> Float[Tensor, "2 K"]:
-    """Take one step in another stream, in which libraries load what they may not load while a graph is recorded."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        sums = train_step(network, rows, index, lr)
-    torch.cuda.current_stream().wait_stream(stream)
+    recording = network.recordings.get(batch)
+    if recording is None:
+        with _unrecorded:
+            if (
+                batch not in network.recordings
+            ):  # libraries load in a first step what they may not while one is recorded
+                network.recordings[batch] = None
+                return train_step(network, rows, index, lr)
+            recording = network.recordings[batch] = _record(network, rows, index, lr)
+    sums: Tensor = recording.replay(index, lr)
     return sums
 
 
-def _record(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]) -> Recording:
+def _record(network: Network, rows: Rows, index: Int[Tensor, "K B"], rates: Float[Tensor, " K"]) -> Recording:
     """Record a step without taking it."""
-    index, lr = index.clone(), lr.to(index.device, copy=True)
+    index, lr = index.clone(), rates.to(index.device, copy=True)
     graph = torch.cuda.CUDAGraph()
-    # Other threads may train on other devices meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    # In this thread's own stream, which no other thread uses; others may train meanwhile.
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
         sums = train_step(network, rows, index, lr)
-    return Recording(graph, index, lr, sums)
+    return Recording(graph, index, rates.clone(), lr, sums)

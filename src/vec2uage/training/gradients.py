@@ -28,17 +28,26 @@ class Product:
     """A layer's weight gradients `[K, O, I]`: the layer's output gradients times its inputs, summed over the batch.
 
     Added to the weights as they are multiplied out, they never pass through memory: one step of SGD for the price of
-    its matrix product.
+    its matrix product. Factors may be bfloat16 (on CUDA); what comes out is float32.
     """
 
     outputs: Float[Tensor, "K O B"]
     inputs: Float[Tensor, "K I B"]
 
     def dense(self) -> Float[Tensor, "K O I"]:
+        if self._narrow:
+            return torch.bmm(self.outputs, self.inputs.mT, out_dtype=torch.float32)
         return torch.bmm(self.outputs, self.inputs.mT)
 
     def add_to(self, target: Float[Tensor, "K O I"]) -> None:
-        target.baddbmm_(self.outputs, self.inputs.mT)
+        if self._narrow:
+            torch.baddbmm(target, self.outputs, self.inputs.mT, out_dtype=torch.float32, out=target)
+        else:
+            target.baddbmm_(self.outputs, self.inputs.mT)
+
+    @property
+    def _narrow(self) -> bool:
+        return self.outputs.dtype == torch.bfloat16
 
 
 Gradient = Dense | Product

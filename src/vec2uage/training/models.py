@@ -45,8 +45,9 @@ class MLP(nn.Module):
         """Run K networks at once; return the predictions, and how to get the gradients.
 
         By hand, not by autograd, since that would multiply out what an optimiser may only need to add (`Product`).
+        Matrix products are computed of numbers in the dtype of `x`; what is added to weights is float32.
         """
-        predicted, inputs = self._run(params, x)
+        predicted, inputs, weights = self._run(params, x)
         last = len(self.layers) - 1
 
         def backward(grad: Float[Tensor, "K B"]) -> Iterator[tuple[str, Gradient]]:
@@ -55,29 +56,30 @@ class MLP(nn.Module):
             yield f"layers.{last}.weight", Dense((inputs[last] * outputs).sum(2)[:, None])
             yield f"layers.{last}.bias", Dense(outputs.sum(2))
             for layer in reversed(range(last)):
-                outputs = torch.ops.aten.threshold_backward(below, inputs[layer + 1], 0)  # that of relu
+                outputs = torch.ops.aten.threshold_backward(below.to(x.dtype), inputs[layer + 1], 0)  # that of relu
                 if layer:
-                    below = torch.bmm(params[f"layers.{layer}.weight"].mT, outputs)
+                    below = torch.bmm(weights[layer].mT, outputs)
                 yield f"layers.{layer}.weight", Product(outputs, inputs[layer])
-                yield f"layers.{layer}.bias", Dense(outputs.sum(2))
+                yield f"layers.{layer}.bias", Dense(outputs.sum(2, dtype=grad.dtype))
 
         return predicted, backward
 
     def _run(
         self, params: Tensors, x: Float[Tensor, "K B D"]
-    ) -> tuple[Float[Tensor, "K B"], list[Float[Tensor, "K _ B"]]]:
-        """Return the predictions and the inputs of every layer, a column per row of the batch.
+    ) -> tuple[Float[Tensor, "K B"], list[Float[Tensor, "K _ B"]], list[Float[Tensor, "K _ _"]]]:
+        """Return the predictions, the inputs of every layer, a column per row of the batch, and the weights as used.
 
         As columns they make the weights the left factor of every product, which is a tenth faster than `x @ weight.mT`.
         """
-        inputs = [x.mT]
+        inputs, weights = [x.mT], []
         last = len(self.layers) - 1
         for layer in range(last):
-            weight, bias = params[f"layers.{layer}.weight"], params[f"layers.{layer}.bias"]
+            weight, bias = (params[f"layers.{layer}.{kind}"].to(x.dtype) for kind in ("weight", "bias"))
             inputs.append(torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_())
+            weights.append(weight)
         # A layer of width 1 as product and sum: as a matrix product its bits would depend on the stack size.
         predicted = (inputs[-1] * params[f"layers.{last}.weight"].mT).sum(1) + params[f"layers.{last}.bias"]
-        return predicted, inputs
+        return predicted, inputs, weights
 
 
 class _SingleOutputs(TorchFunctionMode):
@@ -103,8 +105,8 @@ def build(model: Component, in_features: int, seed: int) -> nn.Module:
 class Stacked:
     """K networks as one: the forward pass and the gradients, with products in the given precision.
 
-    A class with its own `stacked_forward` and `stacked_backward` is trusted with them; any other module goes through
-    `torch.func` and autograd.
+    A class with its own `stacked_forward` and `stacked_backward` is trusted with them, on CUDA in bf16 with `x` in
+    bfloat16; any other module goes through `torch.func` and autograd.
     """
 
     def __init__(self, module: nn.Module, precision: Precision, device: torch.device) -> None:
@@ -112,7 +114,8 @@ class Stacked:
         self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module)
         self._backward = getattr(module, "stacked_backward", None)
         if precision == "bf16" and device.type == "cuda":  # which has no such products of float32 tensors
-            self._forward, self._backward = _autocast(self._forward), None
+            narrow = _autocast if self._backward is None else _narrowed
+            self._forward, self._backward = narrow(self._forward), self._backward and _narrowed(self._backward)
 
     def __call__(self, state: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
         """Predict; `state` holds parameters and buffers."""
@@ -149,6 +152,10 @@ def _autocast(forward: Forward) -> Forward:
             return forward(state, x).float()
 
     return in_bf16
+
+
+def _narrowed(compute: Callable[[Tensors, Tensor], Any]) -> Callable[[Tensors, Tensor], Any]:
+    return lambda params, x: compute(params, x.bfloat16())
 
 
 def _stacked(module: nn.Module) -> Forward:

@@ -66,7 +66,7 @@ def train_step(
         predicted, backward = network.forward.backward(network.params, network.buffers, x)
         losses, grad = _losses(network.loss, predicted, age)
         network.optimizer.descend(network.options, network.params, backward, grad, network.state, lr)
-    return torch.stack([losses, (predicted - age).abs()]).double().sum(2)
+    return torch.stack([losses, (predicted - age).abs()]).sum(2, dtype=torch.float64)
 
 
 def _losses(
@@ -76,8 +76,8 @@ def _losses(
     with torch.enable_grad():
         predicted = predicted.detach().requires_grad_()
         losses = loss(predicted, age)
-        # The runs share nothing, so the gradient of the sum is each run's own gradient, whatever its neighbours do.
-        (grad,) = torch.autograd.grad(losses.mean(1).sum(), predicted)
+        # The runs share nothing, so this is each run's own gradient, whatever its neighbours do.
+        (grad,) = torch.autograd.grad(losses, predicted, torch.full_like(losses, 1 / losses.shape[1]))
     return losses.detach(), grad
 
 

@@ -100,7 +100,7 @@ def train_epoch(
             )
         lr = network.optimizer.learning_rate(network.options, stack.lr["scheduled"], clock)
         share = rows / (steps * index.shape[1]) if weighing_batches(settings) else 1
-        sums[:2] += take_step(network, data.train, index, lr) * share
+        sums[:2].add_(take_step(network, data.train, index, lr), alpha=share)
         network.optimizer.after_step(network.params, network.state, clock)
     sums[:2] /= rows
     sums[2] = lr

@@ -1,8 +1,8 @@
 """What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from vec2uage.config.settings import settings
 from vec2uage.training.gradients import Backward
 
 Tensors = dict[str, Tensor]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,24 @@ def run_by_run(
     """
     lists = [each_run(params), each_run(params, grads), *(each_run(params, state, f"{name}/") for name in kept)]
     steps = [[count] * len(params) for count in state["steps"].add_(1)]
-    return zip(*lists, steps, rates(lr, params), *(options[name].tolist() for name in names), strict=True)
+    runs = zip(*lists, steps, rates(lr, params), *(options[name].tolist() for name in names), strict=True)
+    return side_by_side(runs, state["steps"].device)
+
+
+def side_by_side(runs: Iterable[T], device: torch.device) -> Iterator[T]:
+    """Yield what belongs to each run; on CUDA each in a stream of its own, as one run's update does not fill a GPU."""
+    if device.type != "cuda":
+        yield from runs
+        return
+    here, branches = torch.cuda.current_stream(device), []
+    for run in runs:
+        branch = torch.cuda.Stream(device, priority=-1)  # of torch's other pool: stacks train in streams of the first
+        branch.wait_stream(here)
+        with torch.cuda.stream(branch):
+            yield run
+        branches.append(branch)
+    for branch in branches:
+        here.wait_stream(branch)
 
 
 def each_run(params: Tensors, tensors: Tensors | None = None, prefix: str = "") -> list[list[Tensor]]:

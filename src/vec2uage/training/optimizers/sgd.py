@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.gradients import Backward
-from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, each_run, rates, zeros_like
+from vec2uage.training.gradients import Backward, Dense
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, each_run, rates, side_by_side, zeros_like
 
 
 @settings
@@ -34,7 +34,7 @@ class SGD(StackedOptimizer):
         runs = zip(
             each_run(params), each_run(params, grads), velocities, momentum, decay, rates(lr, params), strict=True
         )
-        for p, g, v, own_momentum, own_decay, own_lr in runs:
+        for p, g, v, own_momentum, own_decay, own_lr in side_by_side(runs, next(iter(params.values())).device):
             torch._fused_sgd_(
                 p,
                 g,
@@ -61,8 +61,13 @@ class SGD(StackedOptimizer):
         if not self._plain:
             super().descend(options, params, backward, grad, state, lr)
             return
+        dense = {}
         for name, step in backward(grad * -rates(lr, params)[:, None]):
-            step.add_to(params[name])
+            if isinstance(step, Dense):
+                dense[name] = step.value
+            else:
+                step.add_to(params[name])
+        torch._foreach_add_([params[name] for name in dense], list(dense.values()))
 
     @property
     def _plain(self) -> bool:

@@ -1,0 +1,159 @@
+"""On a real GPU: recorded steps are the steps themselves, and the numbers are the processor's but for rounding."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from test_cuda_graph import KINDS
+from test_models import Foreign
+
+from vec2uage.sweep import memory
+from vec2uage.sweep.plan import devices_of, free_bytes, make_plan
+from vec2uage.training import models
+from vec2uage.training.models import MLP
+from vec2uage.training.optimizers.base import StackedOptimizer
+from vec2uage.training.outcome import Outcome
+from vec2uage.training.stack import assemble
+from vec2uage.training.state import restore, snapshot
+from vec2uage.training.trainer import train_epoch, train_stack
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+PAPER = ("model.hidden=[512,256,128]", "trainer.batch_size=64")
+
+
+@pytest.fixture
+def train_on(recording):
+    """Train runs as one stack on a device, as the engine does: on a GPU in a stream of its own."""
+
+    def go(device, runs, data):
+        observer = recording()
+        with torch.cuda.stream(torch.cuda.Stream(GPU) if device.type == "cuda" else None):
+            train_stack(runs, data.to(device), device, observer)
+        return observer
+
+    return go
+
+
+def runs_of(make_run, kind, *more, count=3):
+    return [make_run(*KINDS[kind], *more, seed=seed) for seed in range(count)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("more", [(), ("lr_schedule=one_cycle",), ("lr_finder=range_test", "lr_finder.steps=60")])
+def test_a_gpu_gives_the_numbers_of_the_processor(kind, more, make_run, make_data, train_on):
+    runs = runs_of(make_run, kind, *more)
+    here, there = (train_on(device, runs, make_data()) for device in (CPU, GPU))
+    for run in range(len(runs)):
+        assert there.outcomes[run].status == here.outcomes[run].status == "completed"
+        assert there.outcomes[run].lr == here.outcomes[run].lr
+        assert there.outcomes[run].test_mae == pytest.approx(here.outcomes[run].test_mae, rel=1e-3)
+        assert [e.lr for e in there.epochs[run]] == [e.lr for e in here.epochs[run]]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recorded_steps_are_the_steps_themselves(kind, precision, make_run, make_data, train_on, monkeypatch):
+    runs = runs_of(make_run, kind, f"trainer.precision={precision}", "lr_schedule=one_cycle")
+    recorded, again = (train_on(GPU, runs, make_data()) for _ in range(2))
+    monkeypatch.setattr(StackedOptimizer, "recordable", False)
+    taken = train_on(GPU, runs, make_data())
+    for run in range(len(runs)):
+        assert recorded.everything(run) == taken.everything(run)
+        assert recorded.everything(run) == again.everything(run)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_stacks_side_by_side_in_threads_disturb_nobody(kind, make_run, make_data, train_on):
+    groups = [runs_of(make_run, each, *PAPER) for each in (kind, "adagrad", "swa", kind)]
+    data = make_data(512, 640)
+    alone = [train_on(GPU, runs, data) for runs in groups]
+    with ThreadPoolExecutor(len(groups)) as pool:
+        together = list(pool.map(lambda runs: train_on(GPU, runs, data), groups))
+    for one, other, runs in zip(alone, together, groups, strict=True):
+        assert all(one.everything(run) == other.everything(run) for run in range(len(runs)))
+
+
+# Of gradients, relative errors are larger: some units' inputs are rounded to the other side of zero.
+@pytest.mark.parametrize(
+    ("precision", "predictions", "gradients"),
+    [("float32", 1e-5, 1e-4), ("tf32", 2e-3, 0.1), ("bf16", 2e-2, 0.2)],
+)
+def test_products_are_as_exact_as_their_precision(precision, predictions, gradients):
+    networks = [MLP(512, (512, 256, 128)).to(GPU) for _ in range(3)]
+    x = torch.randn(3, 64, 512, generator=torch.Generator().manual_seed(0)).to(GPU)
+    found = {}
+    for kind, modules, rows in (
+        ("exact", [MLP(512, (512, 256, 128)).double().to(GPU) for _ in networks], x.double()),
+        (precision, networks, x),
+    ):
+        for module, network in zip(modules, networks, strict=True):
+            module.load_state_dict(network.state_dict())
+        forward, params, _ = models.stack(modules, "float32" if kind == "exact" else precision)
+        if kind == "exact":
+            predicted = forward._forward(params, rows)
+            grads = torch.autograd.grad(predicted.sum(), list(params.values()))
+            found[kind] = [predicted.detach(), *grads]
+            continue
+        with models.products(precision), torch.no_grad():
+            predicted, backward = forward.backward(params, {}, rows)
+            dense = {name: gradient.dense() for name, gradient in backward(torch.ones_like(predicted))}
+            for name, gradient in backward(torch.ones_like(predicted)):
+                added = params[name].detach().clone()
+                gradient.add_to(added)
+                torch.testing.assert_close(added, params[name] + dense[name], rtol=1e-4, atol=1e-4)
+        found[precision] = [predicted, *(dense[name] for name in params)]
+    for number, (wanted, rounded) in enumerate(zip(found["exact"], found[precision], strict=True)):
+        assert rounded.dtype == torch.float32
+        assert (rounded - wanted).norm() / wanted.norm() < (gradients if number else predictions)
+
+
+def test_a_state_goes_from_the_processor_to_a_gpu_and_back(make_run, make_data, observer):
+    runs = runs_of(make_run, "adam")
+    weights = []
+    for devices in ((CPU, CPU), (CPU, GPU), (GPU, CPU)):
+        states = ()
+        for number, device in enumerate(devices):
+            outcomes, data = [Outcome() for _ in runs], make_data().to(device)
+            with torch.cuda.stream(torch.cuda.Stream(GPU) if device.type == "cuda" else None):
+                stack = assemble(runs, data, device, outcomes, begun=bool(states))
+                if states:
+                    restore(stack, states, runs)
+                train_epoch(stack, runs[0], data, number, observer)
+                states = snapshot(stack, outcomes)
+        weights.append({name: tensor.cpu() for name, tensor in stack.network.params.items()})
+    for other in weights[1:]:
+        for name, tensor in weights[0].items():
+            torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_stack_takes_no_more_memory_than_was_planned(make_run, make_data, observer):
+    data = make_data(512, 640).to(GPU)
+    for kind in ("sgd", "adam"):
+        runs = runs_of(make_run, kind, *PAPER, count=20)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        with torch.cuda.stream(torch.cuda.Stream(GPU)):
+            stack = assemble(runs, data, GPU, [Outcome() for _ in runs])
+            train_epoch(stack, runs[0], data, 0, observer)
+        torch.cuda.synchronize()
+        assert torch.cuda.max_memory_allocated() - before < 20 * memory.run_bytes(runs[0], 512, 640)
+
+
+def test_all_gpus_are_found_and_their_memory_bounds_a_stack(make_run):
+    trainer = make_run().trainer
+    devices = devices_of(trainer)
+    assert [device.type for device in devices] == ["cuda"] * torch.cuda.device_count()
+    assert make_plan(80, trainer, devices[:1], run_bytes=free_bytes(devices[:1]) // 10).stack_size == 8
+
+
+def test_a_module_of_the_user_trains_in_every_precision(make_run, make_data, train_on):
+    name = f"{Foreign.__module__}.{Foreign.__name__}"
+    for precision in ("tf32", "bf16"):
+        runs = [
+            make_run(f"model._target_={name}", "~model.hidden", f"trainer.precision={precision}", seed=s)
+            for s in range(2)
+        ]
+        done = train_on(GPU, runs, make_data())
+        assert {outcome.status for outcome in done.outcomes.values()} == {"completed"}
