@@ -34,6 +34,7 @@ bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle m
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.grid
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.overheads
 	$(BIN)/python -m benchmarks.reporting
 	$(BIN)/python -m benchmarks.embedding $(FACES)

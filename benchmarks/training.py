@@ -90,12 +90,13 @@ class Module(lightning.LightningModule):
         self.seconds += time.perf_counter()
 
 
-def lightning_loop(data: TrainingData, bare: bool) -> float:
+def lightning_loop(data: TrainingData, bare: bool, accelerator: str = "cpu") -> float:
     """Return the seconds of one epoch of pytorch-lightning: as it comes, or `bare` of all that is not training."""
     module = Module()
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         trainer = lightning.Trainer(
-            accelerator="cpu",
+            accelerator=accelerator,
+            devices=1,
             max_epochs=1,
             default_root_dir=folder,
             logger=not bare,
