@@ -43,15 +43,14 @@ def take_step(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float
     CUDA must be in a stream other than its default one, which cannot be recorded. What is returned holds until the next
     step.
     """
-    batch = index.shape[1]
-    if index.device.type != "cuda" or not network.optimizer.recordable:
+    if index.device.type != "cuda":
         return train_step(network, rows, index, lr)
+    batch = index.shape[1]
     recording = network.recordings.get(batch)
     if recording is None:
         with _unrecorded:
-            if (
-                batch not in network.recordings
-            ):  # libraries load in a first step what they may not while one is recorded
+            # In a first step libraries load what they may not load while one is recorded.
+            if not network.optimizer.recordable or batch not in network.recordings:
                 network.recordings[batch] = None
                 return train_step(network, rows, index, lr)
             recording = network.recordings[batch] = _record(network, rows, index, lr)
