@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import Sweep
@@ -10,9 +11,12 @@ from sweeps import Sweep
 from vec2uage.sweep import calibration, layout, memory
 from vec2uage.sweep.calibration import Speed, fastest, measured
 from vec2uage.sweep.engine import train_jobs
-from vec2uage.sweep.preview import preview
+from vec2uage.sweep.grouping import group
+from vec2uage.sweep.plan import Plan
+from vec2uage.sweep.preview import at_a_time, preview
 from vec2uage.training.data import load
 
+CPU = torch.device("cpu")
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
 
 
@@ -77,6 +81,20 @@ def test_a_plan_tells_all_and_touches_nothing(sweep: Sweep, tmp_path: Path, monk
     assert "if every run trains to its last epoch" in text
     assert sorted(tmp_path.rglob("*")) == before
     assert "6 of 6 runs to train" in preview(jobs, False)
+
+
+def test_a_plan_counts_the_largest_stacks_that_train_together(sweep: Sweep, tmp_path: Path) -> None:
+    lines = [
+        [*QUICK, "trainer.stack_size=2", f"optimizer={name}", f"seed={s}"] for name in ("sgd", "adam") for s in (1, 2)
+    ]
+    layouts = [layout.lay_out(same, Plan((CPU,), 1, 2), 1) for same in group(sweep.jobs(tmp_path, lines))]
+    data = sum(rows.x.nbytes for rows in (layouts[0].data.train, layouts[0].data.validation, layouts[0].data.test))
+    sgd, adam = (2 * each.run_bytes for each in layouts)
+    for plan, expected in (
+        (Plan((CPU,), 1, 2), adam + data),
+        (Plan((CPU,), 1, 2, groups=2), adam + sgd + data),
+    ):
+        assert at_a_time(layouts, plan) == expected
 
 
 def test_the_memory_of_a_run_counts_all_it_holds(sweep: Sweep, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from torch import nn
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep import engine, layout
+from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
 from vec2uage.sweep.work import Finished
@@ -207,8 +209,12 @@ def test_groups_share_gpus_and_each_is_one_stack_on_every_gpu(
     runs = [["trainer.max_epochs=1", f"optimizer={name}", f"seed={s}"] for name in ("sgd", "adam") for s in range(4)]
     jobs = sweep.jobs(tmp_path, runs)
     monkeypatch.setattr(layout, "devices_of", lambda trainer: (torch.device("cuda", 0), torch.device("cuda", 1)))
+    monkeypatch.setattr(plan_module, "free_bytes", lambda devices: 4 * needed)
+    needed = 10**12
     plan = layout.sweep_plan([jobs[:4], jobs[4:]], None)
-    assert (plan.groups, plan.workers) == (2, 4)
-    assert layout.sweep_plan([[job] for job in jobs], None).groups == layout.GPU_GROUPS
+    assert (plan.groups, plan.workers, plan.room) == (2, 4, needed)
     monkeypatch.setattr(layout, "devices_of", lambda trainer: (torch.device("cpu"),))
-    assert [len(stack) for stack in layout.lay_out(jobs[:4], plan, 1).stacks] == [2, 2]
+    laid_out = layout.lay_out(jobs[:4], plan, 1)
+    assert [len(stack) for stack in laid_out.stacks] == [2, 2]
+    little = replace(plan, room=laid_out.run_bytes * 3 // 2)
+    assert [len(stack) for stack in layout.lay_out(jobs[:4], little, 1).stacks] == [1, 1, 1, 1]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.sweep import plan as plan_module
-from vec2uage.sweep.plan import cut, make_plan
+from vec2uage.sweep.plan import cut, make_plan, share_gpus
 from vec2uage.training.spec import Trainer
 
 CPU = torch.device("cpu")
@@ -68,12 +68,15 @@ def test_several_accelerators_share_the_runs() -> None:
     assert make_plan(3, trainer(), four).workers == 3
 
 
-def test_a_stack_is_no_larger_than_the_memory_of_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_module, "free_bytes", lambda devices: 10_000)
-    gpu = (torch.device("cuda", 0),)
-    assert make_plan(80, trainer(), gpu, run_bytes=1_000).stack_size == 8
-    assert make_plan(80, trainer(), gpu, run_bytes=100).stack_size == 80
-    assert make_plan(80, trainer(), gpu, run_bytes=100_000).stack_size == 1
+def test_groups_share_the_memory_of_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "free_bytes", lambda devices: 48_000)
+    plan = make_plan(80, trainer(), (torch.device("cuda", 0),))
+    assert (plan.groups, plan.room) == (1, None)
+    assert share_gpus(plan, 1, trainer()).room == 24_000
+    shared = share_gpus(plan, 3, trainer())
+    assert (shared.groups, shared.room, shared.workers) == (3, 8_000, 3)
+    assert share_gpus(plan, 100, trainer()).groups == 4
+    assert share_gpus(plan, 3, trainer(stack_size=5)).room is None
 
 
 def test_fewer_cores_are_asked_for_than_there_are() -> None:

@@ -66,12 +66,22 @@ def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_recorded(mak
         "~optimizer.momentum",
         "~optimizer.weight_decay",
     )
-    assert not network.optimizer.recordable
+    assert not network.recordable
     optimizers, network.state = network.state, {}
     step = elsewhere(network, make_data().train, INDEX, network.options["lr"])
     network.state = optimizers
     with pytest.raises(RuntimeError, match="meta"):
         train_step(*step)
+
+
+def test_only_what_says_so_is_recorded(make_run, make_data):
+    """A replay would repeat for ever what a class of the user's once decided in Python."""
+    assert two_runs(make_run, make_data, *KINDS["foreign model"]).recordable
+    for overrides in (
+        ("model._target_=test_models.Normed", "~model.hidden", "optimizer=sgd"),
+        ("optimizer=sgd", "loss._target_=test_losses.Quartic"),
+    ):
+        assert not two_runs(make_run, make_data, *overrides).recordable
 
 
 def test_on_a_cpu_every_step_is_taken_at_once(make_run, make_data):

@@ -5,10 +5,19 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from vec2uage.training.losses import L1, MSE, Huber
+from vec2uage.config.settings import settings
+from vec2uage.training.losses import L1, MSE, Huber, Loss
 
 PREDICTED = torch.tensor([[1.0, 8.0, 30.0], [2.5, 17.0, 4.0]])
 AGE = torch.tensor([[1.5, 3.0, 10.0], [2.5, 18.0, 4.5]])
+
+
+@settings
+class Quartic(Loss):
+    """A user's own."""
+
+    def __call__(self, predicted, age):
+        return (predicted - age) ** 4
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from vec2uage.training.models import MLP
 class Foreign(nn.Module):
     """A user's own way of writing the small MLP."""
 
+    recordable = True
+
     def __init__(self, in_features: int) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(in_features, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))

@@ -37,17 +37,20 @@ def torch_generator(seed: int, *names: str) -> "torch.Generator":
 
 
 @contextmanager
-def global_torch_rng(seed: int, *names: str) -> Iterator[None]:
-    """Seed torch's process-wide CPU generator for the block and restore its state after it.
+def global_torch_rng(seed: int, *names: str, device: "torch.device | None" = None) -> Iterator[None]:
+    """Seed torch's process-wide CPU generator, and that of a CUDA `device`, for the block and restore them after it.
 
     For library code that can draw from nowhere else, such as the initialisation of `nn.Linear`. A
     process-wide lock keeps the blocks of different threads apart.
     """
     import torch
 
-    with _GLOBAL_RNG, torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would also reseed (and so not restore) the accelerators
+    of_device = [device] if device is not None and device.type == "cuda" else []
+    with _GLOBAL_RNG, torch.random.fork_rng(devices=of_device):
+        # not torch.manual_seed, which would also reseed (and so not restore) the other accelerators
         torch.default_generator.manual_seed(derive(seed, *names))
+        for each in of_device:
+            torch.cuda.default_generators[each.index].manual_seed(derive(seed, *names))
         yield
 
 

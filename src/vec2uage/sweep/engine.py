@@ -1,8 +1,9 @@
 """Trains jobs: groups them, lays them over the machine, and keeps one job's failure from the others."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -57,6 +58,7 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
                 break
             try:
                 layout = lay_out(members, plan, cores)
+                data = {device: layout.data.to(device) for device in layout.devices}
             except Exception as error:
                 fail(members, error, work)
                 continue
@@ -64,7 +66,6 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
                 log.info("%s", layout.describe(plan.workers))
             if layout.proof.draws:  # these hold torch's global random state, so nothing else may run
                 pending = _wait_below(1, pending)
-            data = {device: layout.data.to(device) for device in layout.devices}
             of_group = free.setdefault(layout.devices, _all_free(layout.devices, plan))
             pending |= {pool.submit(_train, stack, data, of_group, layout.proof, work) for stack in layout.stacks}
             if layout.proof.draws:
@@ -95,10 +96,20 @@ def _train(
 ) -> None:
     place = free.get()
     try:
-        with torch.cuda.stream(place.stream):
+        with _within(place):
             train(jobs, data[place.device], place.device, proof, work)
     finally:
         free.put(place)
+
+
+@contextmanager
+def _within(place: Place) -> Iterator[None]:
+    if place.stream is None:
+        yield
+        return
+    place.stream.wait_stream(torch.cuda.default_stream(place.device))  # in which the data was copied
+    with torch.cuda.stream(place.stream):
+        yield
 
 
 def _wait_below(limit: int, pending: set[Future[None]]) -> set[Future[None]]:

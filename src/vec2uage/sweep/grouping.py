@@ -105,9 +105,9 @@ def _prove(
 
 def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: Precision) -> Tensors:
     forward, params, buffers = models.stack(modules, precision)
-    predicted, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
-    found = {"predicted": predicted}
     with torch.no_grad(), products(precision):
+        predicted, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
+        found = {"predicted": predicted}
         for name, gradient in backward((predicted - 9.0) * (2 / x.shape[1])):
             found[name] = gradient.dense()
             found[f"{name} after a step"] = stepped = params[name].detach().clone()

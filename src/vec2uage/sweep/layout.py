@@ -1,14 +1,14 @@
 """How the groups of a sweep are cut into stacks and laid over the machine; asked by the engine and by `plan=true`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from vec2uage.base.errors import UserError
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
-from vec2uage.sweep.plan import GPU_GROUPS, Plan, cores, cut, devices_of, make_plan
+from vec2uage.sweep.plan import Plan, cores, cut, devices_of, make_plan, share_gpus
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.spec import RunSettings
 
@@ -65,7 +65,7 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: 
         devices = devices_of(settings.trainer)
         plan = make_plan(runs, settings.trainer, devices, available)
         if devices[0].type != "cpu":
-            return replace(plan, groups=min(GPU_GROUPS, len(groups)))
+            return share_gpus(plan, len(groups), settings.trainer)
         if not _measurable(settings, devices, runs):
             return plan
         data = load(settings, devices[0])
@@ -86,9 +86,10 @@ def lay_out(
     devices = devices_of(settings.trainer)
     data = load(settings, devices[0])
     proof = prove(settings, data.dimension, len(data.train), devices[0])
-    room = plan.groups * memory.run_bytes(settings, data.dimension, len(data.train))  # as much for every group
-    own = make_plan(runs, settings.trainer, devices, available, room)
-    size, seconds = own.stack_size if proof.stackable else 1, None
+    size = make_plan(runs, settings.trainer, devices, available).stack_size if proof.stackable else 1
+    seconds = None
+    if plan.room is not None:
+        size = max(1, min(size, plan.room // memory.run_bytes(settings, data.dimension, len(data.train))))
     epochs = settings.trainer.max_epochs - begun
     if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
         speeds = calibration.measured(settings, data, available or cores())

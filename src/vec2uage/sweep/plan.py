@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -15,21 +15,23 @@ T = TypeVar("T")
 # Runs per stack on a CPU unless it was measured. One core does best with the weights and gradients of a few runs in its
 # cache: at the paper's size, 4 is best; 1 costs 14%, 20 costs a fifth more (docs/performance.md).
 _CPU_STACK = 4
-_GPU_SHARE = 0.8  # of a GPU's free memory that stacks are planned to fill
-GPU_GROUPS = 4  # that share the GPUs: while a stack of one waits for the host, those of the others compute
+# Of a GPU's free memory that stacks are planned to fill: recorded steps keep what passes by in them.
+_GPU_SHARE = 0.5
+_GPU_GROUPS = 4  # that share the GPUs: while a stack of one waits for the host, those of the others compute
 
 
 @dataclass(frozen=True)
 class Plan:
     """On each of `devices` one stack of a group at a time, of at most `stack_size` runs, with `threads` CPU threads.
 
-    So many `groups` share the devices.
+    So many `groups` share the devices. On GPUs a stack has `room` bytes, unless its size was asked for.
     """
 
     devices: tuple[torch.device, ...]
     threads: int
     stack_size: int
     groups: int = 1
+    room: int | None = None
 
     @property
     def workers(self) -> int:
@@ -53,27 +55,27 @@ def devices_of(trainer: Trainer) -> tuple[torch.device, ...]:
     return (device,)
 
 
-def make_plan(
-    runs: int, trainer: Trainer, devices: Sequence[torch.device], available: int | None = None, run_bytes: int = 0
-) -> Plan:
-    """Plan the training of `runs` runs on so many CPU cores (None: on all), or on GPUs if `devices` are.
-
-    On a GPU, stacks are cut so that runs of `run_bytes` each fit into what is free of its memory.
-    """
+def make_plan(runs: int, trainer: Trainer, devices: Sequence[torch.device], available: int | None = None) -> Plan:
+    """Plan the training of `runs` runs on so many CPU cores (None: on all), or on GPUs if `devices` are."""
     available = available or cores()
     if runs == 1:
         return Plan((devices[0],), available if trainer.threads == "auto" else trainer.threads, 1)
     if devices[0].type != "cpu":
         used = tuple(devices[:runs])
         fair = -(-runs // len(used))
-        if run_bytes:
-            fair = max(1, min(fair, int(_GPU_SHARE * free_bytes(used)) // run_bytes))
         return Plan(used, 1, fair if trainer.stack_size == "auto" else trainer.stack_size)
     threads = 1 if trainer.threads == "auto" else trainer.threads
     workers = max(1, min(runs, available // threads))
     fair = -(-runs // workers)
     size = min(fair, _CPU_STACK) if trainer.stack_size == "auto" else trainer.stack_size
     return Plan(tuple(devices[:1]) * workers, threads, size)
+
+
+def share_gpus(plan: Plan, groups: int, trainer: Trainer) -> Plan:
+    """Return the plan of a sweep of so many groups on GPUs: how many of them train at once, and the room for each."""
+    groups = min(_GPU_GROUPS, groups)
+    room = int(_GPU_SHARE * free_bytes(plan.devices)) // groups if trainer.stack_size == "auto" else None
+    return replace(plan, groups=groups, room=room)
 
 
 def free_bytes(devices: Sequence[torch.device]) -> int:

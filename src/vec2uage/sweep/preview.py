@@ -31,7 +31,7 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
         f"{'runs':>5}  {'stacks':>12}  {'steps':>9}  {'memory':>9}  {'at most':>9}",
         *(_line(layout, plan) for layout in layouts),
         "",
-        f"memory: about {_size(_at_a_time(layouts, plan))} at a time, data included",
+        f"memory: about {_size(at_a_time(layouts, plan))} at a time, data included",
         f"time:   {_total(layouts)}",
     ]
     return "\n".join(lines)
@@ -56,9 +56,11 @@ def _data_bytes(layout: Layout) -> int:
     return sum(side.x.nbytes for side in (layout.data.train, layout.data.validation, layout.data.test))
 
 
-def _at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
-    together = sorted(_bytes(layout, plan) for layout in layouts)[-plan.groups :]
-    return sum(together) + max(_data_bytes(layout) for layout in layouts)
+def at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
+    """Return the bytes of the largest stacks that can train at the same time, and of their data on every device."""
+    stacks = sorted(layout.run_bytes * len(stack) for layout in layouts for stack in layout.stacks)
+    data = sorted({layout.data.fingerprint: _data_bytes(layout) for layout in layouts}.values())
+    return sum(stacks[-plan.workers :]) + sum(data[-plan.groups :]) * len(set(plan.devices))
 
 
 def _total(layouts: Sequence[Layout]) -> str:

@@ -1,6 +1,7 @@
 """Trains one stack into its run folders; what goes wrong with it ends its own runs and no others."""
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from vec2uage.training.trainer import train_stack
 
 log = logging.getLogger(__name__)
 
-_FORWARD = "forward"  # state of the generator that a network which draws random numbers draws from
+# States of the generators that a network which draws random numbers draws from.
+_FORWARD, _FORWARD_CUDA = "forward", "forward_cuda"
 
 
 def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: Proof, work: Work) -> None:
@@ -46,9 +48,10 @@ def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: 
             error.__traceback__ = None  # its frames hold the stack's tensors
             torch.cuda.empty_cache()
             work.begun.update(headers(left))
-            parts[:0] = [half for same in group(left, work.begun) for half in cut(same, -(-len(left) // 2), 1)]
+            parts[:0] = [half for same in group(left, headers(left)) for half in cut(same, -(-len(left) // 2), 1)]
         else:
             log.debug("a stack of %d runs failed", len(part), exc_info=error)
+            traceback.clear_frames(error.__traceback__)  # they hold the stack's tensors
             fail(left, error, work, recorders)
 
 
@@ -102,6 +105,8 @@ class _Observer:
     def checkpoint(self, run: int, state: RunState) -> None:
         if self.draws:
             state.tensors[_FORWARD] = torch.get_rng_state()
+            if (device := self.data.train.age.device).type == "cuda":
+                state.tensors[_FORWARD_CUDA] = torch.cuda.get_rng_state(device)
         self.recorders[self.jobs[run]].checkpoint(state, self.data)
 
     def end(self, run: int, outcome: Outcome) -> None:
@@ -128,9 +133,11 @@ def _attempt(
             if proof.one_thread:
                 conditions.enter_context(threads(1))
             if proof.draws:
-                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward"))
+                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward", device=device))
                 if states:
                     torch.set_rng_state(states[0].tensors[_FORWARD])
+                    if device.type == "cuda" and _FORWARD_CUDA in states[0].tensors:
+                        torch.cuda.set_rng_state(states[0].tensors[_FORWARD_CUDA], device)
             train_stack(settings, data, device, observer, states)
     except Exception as error:
         return error
@@ -144,4 +151,5 @@ def _let_go(recorders: Mapping[Job, Recorder]) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    said = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)

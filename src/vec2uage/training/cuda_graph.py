@@ -40,8 +40,10 @@ class Recording:
 def take_step(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]) -> Float[Tensor, "2 K"]:
     """Do what `train_step` does; on CUDA, from the second step of a batch size on, by replaying a recording.
 
-    CUDA must be in a stream other than its default one, which cannot be recorded. What is returned holds until the next
-    step.
+    A replay repeats what the GPU did, not what Python decided: only networks whose model, loss and optimiser are
+    `recordable` have one. Such never wait for a number from the GPU, and do nothing in Python that could be another
+    thing in the next step: count, draw, branch on values. CUDA must be in a stream other than its default one, which
+    cannot be recorded. What is returned holds until the next step.
     """
     if index.device.type != "cuda":
         return train_step(network, rows, index, lr)
@@ -50,7 +52,7 @@ def take_step(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float
     if recording is None:
         with _unrecorded:
             # In a first step libraries load what they may not load while one is recorded.
-            if not network.optimizer.recordable or batch not in network.recordings:
+            if not network.recordable or batch not in network.recordings:
                 network.recordings[batch] = None
                 return train_step(network, rows, index, lr)
             recording = network.recordings[batch] = _record(network, rows, index, lr)

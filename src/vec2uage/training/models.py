@@ -28,6 +28,8 @@ class MLP(nn.Module):
     regression. ReLU between the layers, a linear output.
     """
 
+    recordable = True  # a CUDA graph can hold a pass (see `cuda_graph.take_step`)
+
     def __init__(self, in_features: int, hidden: Sequence[Annotated[int, Field(ge=1)]]) -> None:
         super().__init__()
         sizes = [in_features, *hidden, 1]

@@ -70,6 +70,7 @@ def assemble(
         params=params,
         buffers=buffers,
         options=per_run_options([run.optimizer for run in runs]),
+        recordable=all(getattr(part, "recordable", False) for part in (modules[0], runs[0].loss, runs[0].optimizer)),
     )
     network.reset()
     base_lr = network.options["lr"].clone() if begun else first_rates(runs, network, data, outcomes)

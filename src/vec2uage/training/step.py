@@ -27,6 +27,7 @@ class Network:
     params: Tensors
     buffers: Tensors
     options: Tensors
+    recordable: bool  # whether all of a step is what a CUDA graph can hold
     state: Any = field(default_factory=dict)
     recordings: dict[int, Any] = field(default_factory=dict)  # of steps by batch size, kept by `cuda_graph`
 

@@ -27,6 +27,7 @@ class Adagrad(StackedOptimizer):
     initial_accumulator: Annotated[float, Field(ge=0)] = 0.0
     eps: Annotated[float, Field(gt=0)] = 1e-10
     per_run: ClassVar[tuple[str, ...]] = ("lr", "lr_decay", "weight_decay", "initial_accumulator", "eps")
+    recordable: ClassVar[bool] = True
 
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         sums = zeros_like(params, "sum")

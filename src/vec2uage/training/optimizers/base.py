@@ -50,7 +50,7 @@ class StackedOptimizer:
 
     lr: Annotated[float, Field(gt=0)]
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
-    recordable: ClassVar[bool] = True  # whether `descend` never waits for the device: what a CUDA graph can hold
+    recordable: ClassVar[bool] = False  # whether a CUDA graph can hold `descend` (see `cuda_graph.take_step`)
     averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
 
     def variant(self) -> Hashable:

@@ -20,6 +20,7 @@ class SGD(StackedOptimizer):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     per_run: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay")
+    recordable: ClassVar[bool] = True
 
     def variant(self) -> Hashable:
         return self._plain
@@ -67,7 +68,8 @@ class SGD(StackedOptimizer):
                 dense[name] = step.value
             else:
                 step.add_to(params[name])
-        torch._foreach_add_([params[name] for name in dense], list(dense.values()))
+        if dense:
+            torch._foreach_add_([params[name] for name in dense], list(dense.values()))
 
     @property
     def _plain(self) -> bool:

@@ -1,7 +1,6 @@
 """Any `torch.optim.Optimizer` class over per-run views of the stacked parameters."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +20,6 @@ class TorchOptim(StackedOptimizer):
     """
 
     component: Component
-    recordable: ClassVar[bool] = False
 
     def init(self, options: Tensors, params: Tensors) -> list[torch.optim.Optimizer]:
         return [
