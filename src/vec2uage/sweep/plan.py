@@ -1,4 +1,7 @@
-"""How runs are laid over the machine: stacks, threads and devices. A plan changes the time, never a number."""
+"""How runs are laid over the machine: stacks, threads and devices. A plan changes the time, not the numbers.
+
+On CPUs not a bit of them; on a GPU the last bits of a run may depend on the size of its stack.
+"""
 
 import os
 from collections.abc import Callable, Sequence
