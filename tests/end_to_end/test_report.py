@@ -17,6 +17,7 @@ MINIATURE = [
     "augmentation.train_per_age=50",
     "trainer.max_epochs=3",
     "trainer.threads=1",
+    "model.hidden=[32,16]",
     "seed=1,2",
 ]
 TABLES = {"summary", "estimates", "differences", "per_age", "runtimes", "runs", "provenance"}

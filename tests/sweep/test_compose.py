@@ -30,7 +30,14 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", [(), ("trainer.batch_size=32", "optimizer=adagrad"), ("hydra.verbose=true",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("trainer.batch_size=32", "optimizer=adagrad"),
+        pytest.param(("hydra.verbose=true",), marks=pytest.mark.slow),
+    ],
+)
 def test_jobs_equal_those_of_hydra_in_every_node(arguments: tuple[str, ...]) -> None:
     sweep = make_sweep(*arguments)
     composer = Composer(sweep.loader, sweep.master)

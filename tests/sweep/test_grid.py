@@ -34,7 +34,9 @@ def split(sweep: Sweep, *arguments: str) -> list[list[str]]:
     return jobs
 
 
-@pytest.mark.parametrize(("experiment", "finder"), [("d1", "none"), ("e1", "range_test")])
+@pytest.mark.parametrize(
+    ("experiment", "finder"), [("d1", "none"), pytest.param("e1", "range_test", marks=pytest.mark.slow)]
+)
 def test_the_papers_grids_are_four_optimisers_of_twenty_seeds(experiment: str, finder: str) -> None:
     arguments = [f"experiment={experiment}"]
     sweep = make_sweep(*arguments)
