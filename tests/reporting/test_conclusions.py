@@ -121,3 +121,12 @@ def test_one_run_alone_is_reported_without_intervals(analysed):
     assert found.differences == ()
     assert np.isnan(found.best.mean.low)
     assert "over one run" in findings.headline(found)
+
+
+def test_sentences_about_one_run_make_sense(analysed):
+    found = analysed("d1", {"sgd": [(2.4, 2.5)]})
+    assert findings.headline(found) == "sgd has a mean test MAE of 2.50 years over one run."
+    text = " ".join(findings.summary(found))
+    assert "The one run took" in text
+    assert "seed alone" not in text
+    assert "luck" not in text

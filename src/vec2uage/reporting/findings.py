@@ -1,5 +1,6 @@
 """What a sweep shows, in sentences: the answer first, and what to beware of."""
 
+import math
 from collections.abc import Sequence
 
 from vec2uage.reporting.analysis import Analysis, Difference
@@ -8,7 +9,9 @@ from vec2uage.statistics.bootstrap import Interval
 
 
 def years(interval: Interval) -> str:
-    """Return an MAE or a difference of two as people read it."""
+    """Return an MAE or a difference of two as people read it; one run has no interval."""
+    if math.isnan(interval.low):
+        return f"{interval.estimate:.2f} years"
     return f"{interval.estimate:.2f} years [{interval.low:.2f}, {interval.high:.2f}]"
 
 
@@ -26,19 +29,18 @@ def headline(analysis: Analysis) -> str:
 def summary(analysis: Analysis) -> list[str]:
     """Say what else a busy reader must know: the run to use, what luck is worth, the spread, the cost."""
     found = [chosen(analysis.selection, "all runs")]
-    if len(analysis.best.runs) > 1:
-        found.append(
-            f"The seed alone moves the test MAE of {analysis.best.name} between "
-            f"{min(run.test_mae for run in analysis.best.runs):.2f} and "
-            f"{max(run.test_mae for run in analysis.best.runs):.2f} years."
-        )
+    low, high = (f"{extreme(run.test_mae for run in analysis.best.runs):.2f}" for extreme in (min, max))
+    if low != high:
+        found.append(f"The seed alone moves the test MAE of {analysis.best.name} between {low} and {high} years.")
     worst = analysis.variants[-1]
     if worst is not analysis.best:
         gap = worst.mean.estimate - analysis.best.mean.estimate
         found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
     cost = {v.name: sum(run.result.seconds or 0.0 for run in v.runs) for v in analysis.variants}
     cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
-    text = f"All {sum(len(v.runs) for v in analysis.variants)} runs took {_duration(sum(cost.values()))} of compute"
+    count = sum(len(v.runs) for v in analysis.variants)
+    text = "The one run" if count == 1 else f"All {count} runs"
+    text += f" took {_duration(sum(cost.values()))} of compute"
     if len(cost) > 1:
         text += (
             f": {cheapest} the least ({_duration(cost[cheapest])}), {dearest} the most ({_duration(cost[dearest])}), "
@@ -120,7 +122,7 @@ def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, 
         text
         for names, text in (
             (better, f"lowers the test MAE of {', '.join(better)}"),
-            (worse, f"raises that of {', '.join(worse)}"),
+            (worse, f"raises {'that' if better else 'the test MAE'} of {', '.join(worse)}"),
             (rest, f"shows no difference for {', '.join(rest)}"),
         )
         if names

@@ -56,7 +56,8 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     for absolute, path in folders.items():
         sweep = read_sweep(path, str(path) if called.count(absolute.name) > 1 else None)
         missing = len(sweep.others) + len(sweep.rejects)
-        log.info("%s: %d completed runs%s", sweep.folder, len(sweep.runs), f", {missing} others" if missing else "")
+        count = "1 completed run" if len(sweep.runs) == 1 else f"{len(sweep.runs)} completed runs"
+        log.info("%s: %s%s", sweep.folder, count, f", {missing} others" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
     report = compose(analyses, settings.seed, settings.resamples)
     write_tables(report, folder / "tables")
