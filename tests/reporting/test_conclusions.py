@@ -6,6 +6,7 @@ import pytest
 from vec2uage.reporting import findings
 from vec2uage.reporting.analysis import across, analyse
 from vec2uage.reporting.collect import read_sweep
+from vec2uage.reporting.compose import compose
 from vec2uage.reporting.selection import select
 
 
@@ -130,3 +131,58 @@ def test_sentences_about_one_run_make_sense(analysed):
     assert "The one run took" in text
     assert "seed alone" not in text
     assert "luck" not in text
+
+
+def test_sweeps_on_different_data_are_told_apart(analysed):
+    one, same = (analysed(name, {"sgd": runs(2.4, 2.4)}) for name in ("one", "same"))
+    other = analysed("other", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
+    assert not findings.apart(one, same)
+    assert findings.apart(one, other) == ["one and other are not of the same data: their errors are of other faces."]
+
+
+def test_one_run_is_not_compared_with_that_of_another_sweep(analysed):
+    one, other = (analysed(name, {"sgd": [(2.4, 2.5)]}) for name in ("one", "other"))
+    assert across(one, other, seed=0, resamples=100) == []
+
+
+def test_two_ways_of_splitting_are_an_option_and_not_seeds(analysed):
+    both = {
+        f"sgd dataset.split.seed={how}": [(mae + k / 100, mae + k / 100) for k in range(4)]
+        for how, mae in (("0", 2.4), ("run", 2.9))
+    }
+    found = analysed("splits", both)
+    assert [variant.name for variant in found.variants] == [
+        "sgd dataset.split.seed=0",
+        "sgd dataset.split.seed=run",
+    ]
+    assert found.effects[0].difference.estimate == pytest.approx(0.5)
+
+
+def test_runs_on_several_splits_are_not_called_independent(analysed):
+    both = {f"sgd dataset.split.seed={split}": runs(2.4, 2.4, 5, split) for split in (1, 2)}
+    found = analysed("splits", both)
+    assert [variant.name for variant in found.variants] == ["sgd"]
+    assert any("runs of one split are not independent" in text for text in findings.warnings(found))
+    assert any(text.startswith("Seed and split move") for text in findings.summary(found))
+
+
+def test_of_all_optimisers_an_effect_counts_only_seeds_that_all_have(analysed):
+    def pair(optimizer, effect, count):
+        return {
+            f"{optimizer} loss=mse": [(2.4, 2.4)] * 6,
+            f"{optimizer} loss=l1": [(2.4, 2.4 + effect + k / 1000) for k in range(count)],
+        }
+
+    found = analysed("uneven", pair("sgd", 0.1, 6) | pair("adam", 0.2, 3))
+    every = next(effect for effect in found.effects if effect.among == "all")
+    assert every.difference.estimate == pytest.approx(0.151, abs=1e-6)
+
+
+def test_files_of_several_sweeps_have_names_of_their_own(analysed):
+    alike = [analysed(name, {"sgd": [(2.4, 2.4)] * 20, "swa": [(2.5, 2.4)] * 20}) for name in ("J=1", "J-1", "K")]
+    report = compose(alike, seed=0, resamples=100)
+    tables = [table.name for section in report.sections for table in section.tables]
+    figures = [figure.name for section in report.sections for figure in section.figures]
+    assert len(tables) == len(set(tables))
+    assert len(figures) == len(set(figures))
+    assert {"between_1", "between_2"} <= set(tables)

@@ -163,7 +163,8 @@ def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[n
     """Yield what each value of an option changes against the first one, over all runs and over those of each optimiser.
 
     The change (years) is one number a seed: runs of one seed share weights, order and split, and only seeds are
-    independent of each other. Runs without a partner that differs in the option alone are left out.
+    independent of each other. Runs without a partner that differs in the option alone are left out, and from what is
+    said of all, seeds that lack a pair that others have: they would weigh optimisers differently.
     """
     others = [factor for factor in sweep.factors if factor != option]
     runs = {(value(run.result, option), _all_else(run, others)): run for run in sweep.runs}
@@ -180,8 +181,10 @@ def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[n
             for run, base in pairs:
                 if among in ("all", run.result.optimizer):
                     by_seed.setdefault(run.seeds, []).append(run.test_mae - base.test_mae)
-            if len(by_seed) > 1:
-                yield changed, baseline, among, np.array([np.mean(changes) for changes in by_seed.values()])
+            most = max(map(len, by_seed.values()), default=0)
+            of_seeds = [np.mean(changes) for changes in by_seed.values() if len(changes) == most]
+            if len(of_seeds) > 1:
+                yield changed, baseline, among, np.array(of_seeds)
 
 
 def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:
@@ -193,8 +196,10 @@ def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> list
     generator = numpy_generator(seed, "report", first.sweep.name, second.sweep.name)
     found = []
     for name in first.sweep.variants:
-        if name in second.sweep.variants:
-            a, b = maes(second.sweep.variants[name]), maes(first.sweep.variants[name])
+        if name not in second.sweep.variants:
+            continue
+        a, b = maes(second.sweep.variants[name]), maes(first.sweep.variants[name])
+        if min(len(a), len(b)) > 1:
             found.append((name, unpaired(a, b, generator, resamples), aso(a, b, generator)))
     adjusted = holm([comparison.p for _, comparison, _ in found])
     return [

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import MetricsLog, RunFolder
-from vec2uage.runs.index import collect, factors, swept, value, variant
+from vec2uage.runs.index import collect, factors, is_seed, swept, value, variant
 from vec2uage.runs.result import RunResult
 
 Columns = dict[str, Float[np.ndarray, " _"]]
@@ -119,7 +119,7 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     """
     results, rejects = collect(folder)
     all_results = list(results.values())
-    varied, seeds = factors(all_results), [option for option in swept(all_results) if _is_seed(option)]
+    varied, seeds = factors(all_results), [option for option in swept(all_results) if is_seed(all_results, option)]
     runs = []
     for path, result in results.items():
         if result.status == "completed":
@@ -139,6 +139,9 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
     if None in (result.train_mae, result.val_mae, result.test_mae):
         raise UserError(f"{files.result}: completed, but without train_mae, val_mae or test_mae")
     found = files.lr_range_test_csv.is_file()
+    predictions = _columns(files.predictions, ("age", "prediction"))
+    if (predictions["age"] < 0).any():
+        raise UserError(f"{files.predictions}: holds an age below 0")
     return Run(
         folder=folder,
         result=result,
@@ -146,7 +149,7 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
         seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
         curve=_columns(files.metrics, MetricsLog.COLUMNS),
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
-        per_age=_per_age(_columns(files.predictions, ("age", "prediction"))),
+        per_age=_per_age(predictions),
     )
 
 
@@ -177,10 +180,6 @@ def _is_count(row: dict[str, str]) -> bool:
     """Tell whether a row of data.csv is whole."""
     texts = all(isinstance(row.get(name), str) for name in ("part", "kind", "source", "gender", "age", "faces"))
     return texts and row["age"].isdecimal() and row["faces"].isdecimal()
-
-
-def _is_seed(option: str) -> bool:
-    return option.rpartition(".")[2] == "seed"
 
 
 def _known(number: float | None) -> float:

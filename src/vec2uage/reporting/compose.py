@@ -41,30 +41,35 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     summary: list[str] = []
     warnings: list[dict[str, str]] = []
     sections: list[Section] = []
-    for first, second in pairwise(analyses):
+    apart: list[str] = []
+    for number, (first, second) in enumerate(pairwise(analyses), 1):
         found = across(first, second, seed, resamples)
         if found:
             summary.append(findings.between(first, second, found))
+            apart += findings.apart(first, second)
             title = f"{second.sweep.name} against {first.sweep.name}"
-            sections.append(Section(title, tables=(comparison.between(first, second, found),)))
-    for analysis in analyses:
+            table = comparison.between(first, second, found)
+            if len(analyses) > 2:
+                table = replace(table, name=f"{table.name}_{number}")
+            sections.append(Section(title, tables=(table,)))
+    for analysis, stem in zip(analyses, _stems(analyses), strict=True):
         name = analysis.sweep.name if len(analyses) > 1 else ""
         of = f"{name}: " if name else ""
         summary += [of + text for text in (findings.headline(analysis), *findings.summary(analysis))]
         warnings.append(dict.fromkeys(findings.warnings(analysis), of))
-        sections += [_named(section, name) for section in _sections(analysis)]
+        sections += [_named(section, name, stem) for section in _sections(analysis)]
     if any(experiment_of(analysis.sweep) for analysis in analyses):
         sections.append(_paper())
     names = " and ".join(analysis.sweep.name for analysis in analyses)
     common = [text for text in warnings[0] if all(text in others for others in warnings)]
     own = [of + text for found in warnings for text, of in found.items() if text not in common]
-    return Report(f"Underage age estimation: {names}", tuple(summary), (*common, *own), tuple(sections))
+    return Report(f"Underage age estimation: {names}", tuple(summary), (*apart, *common, *own), tuple(sections))
 
 
 def experiment_of(sweep: Sweep) -> Experiment | None:
     """Tell which of the paper's experiments a sweep repeats: several of its optimisers, and nothing else varied."""
     known = sum(run.result.optimizer in paper().spreads["d1"] for run in (runs[0] for runs in sweep.variants.values()))
-    target = str(sweep.config.get("lr_finder", {}).get("_target_", ""))
+    target = str((sweep.config.get("lr_finder") or {}).get("_target_", ""))
     if sweep.factors != ("optimizer",) or known < 2 or not target:
         return None
     return "d1" if target.endswith(".NoRangeTest") else "e1"
@@ -138,11 +143,19 @@ def _figures(**drawings: "Drawing | None") -> tuple[Figure, ...]:
     return tuple(Figure(name, _CAPTIONS[name], drawn) for name, drawn in drawings.items() if drawn is not None)
 
 
-def _named(section: Section, sweep: str) -> Section:
+def _stems(analyses: Sequence[Analysis]) -> list[str]:
+    """Return what the names of each sweep's files begin with: no two the same."""
+    stems: list[str] = []
+    for analysis in analyses:
+        stem = re.sub(r"\W+", "_", analysis.sweep.name)
+        stems.append(stem if stem not in stems else f"{stem}_{len(stems) + 1}")
+    return stems
+
+
+def _named(section: Section, sweep: str, stem: str) -> Section:
     """Put a sweep's name before a section's title and the names of its tables and figures."""
     if not sweep:
         return section
-    stem = re.sub(r"\W+", "_", sweep)
     return Section(
         f"{sweep}: {section.title}",
         section.paragraphs,

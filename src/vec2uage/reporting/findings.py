@@ -31,20 +31,25 @@ def summary(analysis: Analysis) -> list[str]:
     found = [chosen(analysis.selection, "all runs")]
     low, high = (f"{extreme(run.test_mae for run in analysis.best.runs):.2f}" for extreme in (min, max))
     if low != high:
-        found.append(f"The seed alone moves the test MAE of {analysis.best.name} between {low} and {high} years.")
+        what = "Seed and split move" if _splits_differ(analysis) else "The seed alone moves"
+        found.append(f"{what} the test MAE of {analysis.best.name} between {low} and {high} years.")
     worst = analysis.variants[-1]
     if worst is not analysis.best:
         gap = worst.mean.estimate - analysis.best.mean.estimate
-        found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
-    cost = {v.name: sum(run.result.seconds or 0.0 for run in v.runs) for v in analysis.variants}
+        if gap >= 0:
+            found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
+        else:
+            found.append(f"{worst.name}, last by validation, has a mean test MAE {-gap:.2f} years below the first's.")
+    of_runs = {v.name: [run.result.seconds or 0.0 for run in v.runs] for v in analysis.variants}
+    cost = {name: sum(seconds) / len(seconds) for name, seconds in of_runs.items()}
     cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
     count = sum(len(v.runs) for v in analysis.variants)
     text = "The one run" if count == 1 else f"All {count} runs"
-    text += f" took {_duration(sum(cost.values()))} of compute"
+    text += f" took {_duration(sum(map(sum, of_runs.values())))} of compute"
     if len(cost) > 1:
         text += (
-            f": {cheapest} the least ({_duration(cost[cheapest])}), {dearest} the most ({_duration(cost[dearest])}), "
-            f"{_duration(cost[dearest] - cost[cheapest])} apart"
+            f": one of {cheapest} the least ({_duration(cost[cheapest])} on average), one of {dearest} the most "
+            f"({_duration(cost[dearest])})"
         )
     found.append(f"{text}.")
     return found
@@ -56,9 +61,10 @@ def chosen(selection: Selection, among: str) -> str:
         f"Of {among}, validation chooses {selection.chosen.name} (validation {selection.chosen.val_mae:.2f}): "
         f"test MAE {selection.chosen.test_mae:.2f} years."
     )
-    if selection.luckiest != selection.chosen and selection.n > 1:
+    if selection.luckiest.test_mae < selection.chosen.test_mae:
+        of = "any run" if among == "all runs" else "these runs"
         text += (
-            f" The lowest test MAE of any run, {selection.luckiest.test_mae:.2f} ({selection.luckiest.name}), is luck: "
+            f" The lowest test MAE of {of}, {selection.luckiest.test_mae:.2f} ({selection.luckiest.name}), is luck: "
             "nobody can choose it without the test set"
         )
         text += (
@@ -108,6 +114,11 @@ def warnings(analysis: Analysis) -> list[str]:
                 if what == "data"
                 else f"The runs were made with {len(values)} different {what}."
             )
+    if _splits_differ(analysis):
+        found.append(
+            "Splits differ between runs, and runs of one split are not independent of each other: intervals are too "
+            "narrow, and p too small, for what other faces would give."
+        )
     if sweep.runs[0].result.dataset == "synthetic":
         found.append("The vectors are generated: these numbers say nothing about faces.")
     return found
@@ -130,6 +141,18 @@ def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, 
     return f"{second.sweep.name} against {first.sweep.name}: {'; '.join(parts)}."
 
 
+def apart(first: Analysis, second: Analysis) -> list[str]:
+    """Say what keeps two sweeps from being compared."""
+    one, other = ({(run.result.data_fingerprint, run.result.encoder) for run in a.sweep.runs} for a in (first, second))
+    if one == other:
+        return []
+    return [f"{first.sweep.name} and {second.sweep.name} are not of the same data: their errors are of other faces."]
+
+
+def _splits_differ(analysis: Analysis) -> bool:
+    return any(len(run.seeds) > 1 for run in analysis.sweep.runs)
+
+
 def _against(found: Difference, best: str) -> str:
     sign = 1 if found.one == best else -1
     gap = found.comparison.difference.estimate * sign
@@ -144,7 +167,7 @@ def _against(found: Difference, best: str) -> str:
         return f"{other}, the next, is {gap:.2f} years better on the test set all the same ({sure} after Holm)."
     return (
         f"That is {-gap:.2f} years below {other}, the next ({sure} after Holm); a run of {best} beats one of {other} "
-        f"with a probability of {probability:.0%}."
+        f"{'of the same seed ' if found.comparison.paired else ''}with a probability of {probability:.0%}."
     )
 
 

@@ -19,6 +19,9 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "\\": r"\textbackslash{}",
         "\N{EN DASH}": "--",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
     }
 )
 
@@ -98,6 +101,9 @@ def _ampersand(cells: list[str], bold: bool = False) -> str:
 
 def _values(cell: Cell, spread: bool) -> list[str | int | float]:
     if isinstance(cell, Interval):
-        return [cell.estimate, cell.low, cell.high]
-    value = "" if cell is None or cell != cell else cell
-    return [value, "", ""] if spread else [value]
+        return [_known(cell.estimate), _known(cell.low), _known(cell.high)]
+    return [_known(cell), "", ""] if spread else [_known(cell)]
+
+
+def _known(value: str | int | float | None) -> str | int | float:
+    return "" if value is None or value != value else value

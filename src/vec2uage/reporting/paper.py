@@ -1,5 +1,6 @@
 """The paper's own numbers, and where its text and its tables do not agree."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -26,8 +27,8 @@ class Spread:
 
     @staticmethod
     def of(values: list[float]) -> "Spread":
-        """Summarise values; the deviation is that of a sample, 0 for a single one."""
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        """Summarise values; the deviation is that of a sample, NaN for a single one."""
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         return Spread(float(np.min(values)), float(np.mean(values)), std)
 
 
@@ -90,7 +91,7 @@ def count_of_minima(spreads: dict[str, dict[str, Spread]]) -> dict[str, int]:
         for figure in ("min", "mean", "std"):
             cells = {name: getattr(sides[side], figure) for name, sides in spreads.items()}
             for name, value in cells.items():
-                counts[name] += value == min(cells.values())
+                counts[name] += value == min(v for v in (*cells.values(), math.inf) if not math.isnan(v))
     return counts
 
 

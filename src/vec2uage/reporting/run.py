@@ -2,9 +2,10 @@
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -72,11 +73,12 @@ def write(settings: ReportSettings, folder: Path) -> Report:
 def write_tables(report: Report, folder: Path) -> None:
     """Write every table as Markdown, CSV and LaTeX."""
     folder.mkdir(parents=True, exist_ok=True)
-    for section in report.sections:
-        for table in section.tables:
-            write_text(folder / f"{table.name}.md", formats.markdown(table))
-            write_text(folder / f"{table.name}.csv", formats.comma_separated(table))
-            write_text(folder / f"{table.name}.tex", formats.latex(table))
+    writers = {"md": formats.markdown, "csv": formats.comma_separated, "tex": formats.latex}
+    tables = [table for section in report.sections for table in section.tables]
+    for table in tables:
+        for kind, written in writers.items():
+            write_text(folder / f"{table.name}.{kind}", written(table))
+    _remove_others(folder, writers, [table.name for table in tables])
 
 
 def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str]:
@@ -89,7 +91,15 @@ def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str
             if "svg" in kinds:
                 write_text(folder / f"{figure.name}.svg", svg[figure.name])
             save(figure.drawing, folder, figure.name, [kind for kind in kinds if kind != "svg"])
+    _remove_others(folder, get_args(Format), list(svg))
     return svg
+
+
+def _remove_others(folder: Path, kinds: Iterable[str], names: Sequence[str]) -> None:
+    """Remove what an earlier report on other runs has left."""
+    for old in [path for kind in kinds for path in folder.glob(f"*.{kind}")]:
+        if old.stem not in names:
+            old.unlink()
 
 
 def write_images(report: Report, sweeps: Sequence[Path]) -> None:

@@ -66,7 +66,14 @@ def swept(results: Sequence[RunResult]) -> list[str]:
 
 def factors(results: Sequence[RunResult]) -> list[str]:
     """Return the swept options but for seeds, whose values only repeat what is otherwise the same."""
-    return [option for option in swept(results) if option.rpartition(".")[2] != "seed"]
+    return [option for option in swept(results) if not is_seed(results, option)]
+
+
+def is_seed(results: Sequence[RunResult], option: str) -> bool:
+    """Tell whether an option is a seed with numbers for values; `dataset.split.seed=0,run` compares two ways."""
+    return option.rpartition(".")[2] == "seed" and all(
+        given.isdecimal() for given in (value(result, option) for result in results) if given
+    )
 
 
 def variant(result: RunResult, factors: Sequence[str]) -> str:

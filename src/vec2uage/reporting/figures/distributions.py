@@ -76,7 +76,8 @@ def _box(axes: "Axes", place: int, group: Float[np.ndarray, " N"], style: Style,
     if len(group) >= 5:
         box = _turned(sideways, np.repeat(ends, 2), np.array([low, high, high, low]))
         axes.fill(*box, facecolor=(style.colour, 0.2), edgecolor=style.colour, linewidth=0.7)
-        inside = group[(group >= 2.5 * low - 1.5 * high) & (group <= 2.5 * high - 1.5 * low)]
+        reach = 1.5 * (high - low)
+        inside = group[(group >= low - reach) & (group <= high + reach)]
         for whisker in ((inside.min(), low), (high, inside.max())):
             axes.plot(*_turned(sideways, (place, place), whisker), color=style.colour, linewidth=0.7)
     # Steps of the golden ratio spread any number of points evenly, and the same way each time.

@@ -78,7 +78,8 @@ def differences(analysis: Analysis) -> Table:
         ),
         tuple(rows),
         "Years, below 0 where the first is better. Permutation tests, p adjusted by Holm over all rows. P: the "
-        "probability that a run of the first has the lower error than one of the second. ASO: bound of almost "
+        "probability that a run of the first has the lower error than one of the second, of the same seed where runs "
+        "are paired. ASO: bound of almost "
         f"stochastic order (Dror et al. 2019), below {CLEAR} where the first is better at almost all quantiles.",
     )
 
