@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +43,8 @@ PASSES = {"sgd": 4, "swa": 4, "adagrad": 8, "adam": 10}
 
 
 def milliseconds(settings: list[RunSettings], data: TrainingData, steps: int) -> float:
-    """Return the time of a step of these runs as one stack, in the stream that is current."""
+    """Return the time of a step of these runs as one stack, in the stream that is current; of an epoch at most."""
+    steps = min(steps, len(data.train) // BATCH - WARM_UP)
     stack = assemble(settings, data, GPU, [Outcome() for _ in settings])
     order = epoch_order(stack.orders, len(data.train))[:, : (steps + WARM_UP) * BATCH].to(GPU)
     for number, index in enumerate(batches(order, BATCH)):
@@ -69,14 +70,14 @@ def side_by_side(stacks: Iterable[list[RunSettings]], data: TrainingData, steps:
 
 def limits() -> dict[str, float]:
     """Return what this GPU does at best: operations a second in large products, bytes a second in a large copy."""
-    found = {}
+    found, generator = {}, torch.Generator(GPU).manual_seed(0)
     for name, dtype, switch in (
         ("float32", torch.float32, "ieee"),
         ("tf32", torch.float32, "tf32"),
         ("bf16", torch.bfloat16, "ieee"),
     ):
         torch.backends.cuda.matmul.fp32_precision = switch
-        x = torch.randn(8192, 8192, device=GPU, dtype=dtype)
+        x = torch.randn(8192, 8192, generator=generator, device=GPU, dtype=dtype)
         found[name] = 2 * 8192**3 / _seconds(lambda x=x: x @ x)
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     source = torch.empty(2**30, dtype=torch.uint8, device=GPU)
@@ -96,8 +97,7 @@ def d1(*overrides: str) -> tuple[float, int]:
             return seconds, sum(int(row["epochs"]) for row in csv.DictReader(file))
 
 
-def _seconds(work: object, repeats: int = 10) -> float:
-    assert callable(work)
+def _seconds(work: Callable[[], object], repeats: int = 10) -> float:
     for _ in range(3):
         work()
     torch.cuda.synchronize()

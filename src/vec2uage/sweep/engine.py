@@ -66,7 +66,9 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
                 log.info("%s", layout.describe(plan.workers))
             if layout.proof.draws:  # these hold torch's global random state, so nothing else may run
                 pending = _wait_below(1, pending)
-            of_group = free.setdefault(layout.devices, _all_free(layout.devices, plan))
+            if layout.devices not in free:
+                free[layout.devices] = _all_free(layout.devices, plan)
+            of_group = free[layout.devices]
             pending |= {pool.submit(_train, stack, data, of_group, layout.proof, work) for stack in layout.stacks}
             if layout.proof.draws:
                 pending = _wait_below(1, pending)

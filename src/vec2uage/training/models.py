@@ -116,8 +116,10 @@ class Stacked:
         self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module)
         self._backward = getattr(module, "stacked_backward", None)
         if precision == "bf16" and device.type == "cuda":  # which has no such products of float32 tensors
-            narrow = _autocast if self._backward is None else _narrowed
-            self._forward, self._backward = narrow(self._forward), self._backward and _narrowed(self._backward)
+            if self._backward is None:
+                self._forward = _autocast(self._forward)
+            else:
+                self._forward, self._backward = _narrowed(self._forward), _narrowed(self._backward)
 
     def __call__(self, state: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
         """Predict; `state` holds parameters and buffers."""
