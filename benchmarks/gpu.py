@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def limits() -> dict[str, float]:
     ):
         torch.backends.cuda.matmul.fp32_precision = switch
         x = torch.randn(8192, 8192, generator=generator, device=GPU, dtype=dtype)
-        found[name] = 2 * 8192**3 / _seconds(lambda x=x: x @ x)
+        found[name] = 2 * 8192**3 / _seconds(partial(torch.matmul, x, x))
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     source = torch.empty(2**30, dtype=torch.uint8, device=GPU)
     target = torch.empty_like(source)
