@@ -33,10 +33,21 @@ def test_a_loss_is_that_of_torch_element_by_element(loss, reference):
     torch.testing.assert_close(loss(PREDICTED, AGE), reference(PREDICTED, AGE, reduction="none"))
 
 
-def test_huber_bounds_the_gradient_at_delta_years():
+@pytest.mark.parametrize("loss", [MSE(), L1(), Huber(delta=2.0), Quartic()], ids=lambda loss: type(loss).__name__)
+def test_the_gradient_of_a_loss_is_that_of_autograd(loss):
     predicted = PREDICTED.clone().requires_grad_()
-    Huber(delta=2.0)(predicted, AGE).sum().backward()
-    torch.testing.assert_close(predicted.grad, (PREDICTED - AGE).clamp(-2, 2))
+    expected = loss(predicted, AGE)
+    expected.sum().backward()
+    with torch.no_grad():
+        losses, gradient = loss.with_gradient(PREDICTED, AGE)
+    assert torch.equal(losses, expected.detach())
+    assert torch.equal(gradient, predicted.grad)
+    assert not losses.requires_grad
+
+
+def test_huber_bounds_the_gradient_at_delta_years():
+    _, gradient = Huber(delta=2.0).with_gradient(PREDICTED, AGE)
+    torch.testing.assert_close(gradient, (PREDICTED - AGE).clamp(-2, 2))
 
 
 def test_huber_refuses_a_delta_that_is_not_positive():

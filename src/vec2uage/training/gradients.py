@@ -52,5 +52,6 @@ class Product:
 
 Gradient = Dense | Product
 # What a forward pass leaves behind: from the gradients by the predictions it makes those of all parameters, one at a
-# time. A parameter may be changed as soon as its gradient is there. Twice the one gives twice the others.
+# time. A parameter may be changed as soon as its gradient is there. Twice the one gives twice the others. To be called
+# under `torch.no_grad`.
 Backward = Callable[[Float[Tensor, "K B"]], Iterator[tuple[str, Gradient]]]

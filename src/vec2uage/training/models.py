@@ -1,6 +1,7 @@
 """The paper's network, and how any `nn.Module` becomes a stack of K independent ones."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -50,21 +51,28 @@ class MLP(nn.Module):
         Matrix products are computed of numbers in the dtype of `x`; what is added to weights is float32.
         """
         predicted, inputs, weights = self._run(params, x)
+        return predicted, partial(self._gradients, params, inputs, weights)
+
+    def _gradients(
+        self,
+        params: Tensors,
+        inputs: list[Float[Tensor, "K _ B"]],
+        weights: list[Float[Tensor, "K _ _"]],
+        grad: Float[Tensor, "K B"],
+    ) -> Iterator[tuple[str, Gradient]]:
+        """Yield the gradients of all parameters, from the last layer to the first."""
         last = len(self.layers) - 1
-
-        def backward(grad: Float[Tensor, "K B"]) -> Iterator[tuple[str, Gradient]]:
-            outputs = grad[:, None]
-            below = params[f"layers.{last}.weight"].mT * outputs  # the gradient of the layer's inputs
-            yield f"layers.{last}.weight", Dense((inputs[last] * outputs).sum(2)[:, None])
-            yield f"layers.{last}.bias", Dense(outputs.sum(2))
-            for layer in reversed(range(last)):
-                outputs = torch.ops.aten.threshold_backward(below.to(x.dtype), inputs[layer + 1], 0)  # that of relu
-                if layer:
-                    below = torch.bmm(weights[layer].mT, outputs)
-                yield f"layers.{layer}.weight", Product(outputs, inputs[layer])
-                yield f"layers.{layer}.bias", Dense(outputs.sum(2, dtype=grad.dtype))
-
-        return predicted, backward
+        outputs = grad[:, None]
+        below = params[f"layers.{last}.weight"].mT * outputs  # the gradient of the layer's inputs
+        yield f"layers.{last}.weight", Dense((inputs[last] * outputs).sum(2)[:, None])
+        yield f"layers.{last}.bias", Dense(outputs.sum(2))
+        for layer in reversed(range(last)):
+            outputs = below.to(inputs[0].dtype)
+            torch.ops.aten.threshold_backward.grad_input(outputs, inputs[layer + 1], 0, grad_input=outputs)  # of relu
+            if layer:
+                below = torch.bmm(weights[layer].mT, outputs)
+            yield f"layers.{layer}.weight", Product(outputs, inputs[layer])
+            yield f"layers.{layer}.bias", Dense(outputs.sum(2, dtype=grad.dtype))
 
     def _run(
         self, params: Tensors, x: Float[Tensor, "K B D"]

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.training.batches import Rows
+from vec2uage.training.losses import Loss
 from vec2uage.training.models import Stacked
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import products
@@ -21,7 +22,7 @@ class Network:
     """K networks being trained: the fixed parts, and the `[K, ...]` tensors that training changes."""
 
     forward: Stacked
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Loss
     optimizer: StackedOptimizer
     set_training: Callable[[bool], Any]
     params: Tensors
@@ -65,21 +66,10 @@ def train_step(
     x, age = rows.gather(index)
     with products(network.forward.precision):
         predicted, backward = network.forward.backward(network.params, network.buffers, x)
-        losses, grad = _losses(network.loss, predicted, age)
-        network.optimizer.descend(network.options, network.params, backward, grad, network.state, lr)
+        losses, gradient = network.loss.with_gradient(predicted, age)
+        of_mean = gradient * (1 / index.shape[1])
+        network.optimizer.descend(network.options, network.params, backward, of_mean, network.state, lr)
     return torch.stack([losses, (predicted - age).abs()]).sum(2, dtype=torch.float64)
-
-
-def _losses(
-    loss: Callable[[Tensor, Tensor], Tensor], predicted: Float[Tensor, "K B"], age: Float[Tensor, "K B"]
-) -> tuple[Float[Tensor, "K B"], Float[Tensor, "K B"]]:
-    """Return every sample's loss, and the gradient of each run's mean loss by its predictions."""
-    with torch.enable_grad():
-        predicted = predicted.detach().requires_grad_()
-        losses = loss(predicted, age)
-        # The runs share nothing, so this is each run's own gradient, whatever its neighbours do.
-        (grad,) = torch.autograd.grad(losses, predicted, torch.full_like(losses, 1 / losses.shape[1]))
-    return losses.detach(), grad
 
 
 @torch.no_grad()
