@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from terminal import Terminal
 from torch import nn
 
 from vec2uage.data.assemble import assemble, write_description
@@ -25,12 +26,7 @@ FILES = {"evaluation.json", "predictions.csv", "predictions.png", "evaluate.log"
 
 
 def run(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"vec2uage.{command}", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return done
+    return Terminal(folder).run(command, *arguments)
 
 
 def evaluate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,14 +2,12 @@
 
 import contextlib
 import itertools
-import multiprocessing
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from terminal import Terminal, context
 
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.runs.folder import RunFolder
@@ -41,33 +40,15 @@ OPTIONS = [
 SWEEP = ["-m", *SMALL, "optimizer=swa,adam", "seed=range(2)", *OPTIONS]
 
 
-def command_line(arguments: Sequence[str], folder: Path) -> None:
-    """Be `python -m vec2uage.train ARGUMENTS`, started in `folder`."""
-    os.chdir(folder)
-    with (folder / "output").open("a") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    os.environ["VEC2UAGE_CACHE"] = str(folder / "cache")
-    from vec2uage.train import main
-
-    sys.argv = ["train.py", *arguments]
-    main()
-
-
 class Machine:
-    """Starts commands in milliseconds: every process is forked from one that has imported all there is."""
+    """A folder in which `python -m vec2uage.train` is typed, and what all of its commands print."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(
-            ["vec2uage.sweep.launch", "tensorboard.summary.writer.record_writer", "matplotlib.backends.backend_agg"]
-        )
+        self.printed = folder / "output"
 
     def start(self, *arguments: str) -> BaseProcess:
-        process = self.context.Process(target=command_line, args=(arguments, self.folder), daemon=True)
-        process.start()
-        return process
+        return Terminal(self.folder).fork("train", *arguments, out=self.printed, err=self.printed, daemon=True)
 
     def run(self, *arguments: str) -> int:
         process = self.start(*arguments)
@@ -76,7 +57,7 @@ class Machine:
         return process.exitcode
 
     def output(self) -> str:
-        return (self.folder / "output").read_text()
+        return self.printed.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +167,7 @@ def test_sweeps_killed_fifty_times_end_with_the_same_bits(machine: Machine, tmp_
 
     def start(name: str) -> BaseProcess:
         jobs = {replace(job, folder=tmp_path / name / job.folder.name): cfg for job, cfg in composed.items()}
-        process = machine.context.Process(target=train_composed, args=(jobs, tmp_path / "cache"), daemon=True)
+        process = context.Process(target=train_composed, args=(jobs, tmp_path / "cache"), daemon=True)
         process.start()
         return process
 

@@ -1,14 +1,13 @@
 """The paper's experiments in miniature, and the report on them, as typed."""
 
 import csv
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from terminal import Terminal
 
 MINIATURE = [
     "budget=small",
@@ -23,27 +22,8 @@ MINIATURE = [
 TABLES = {"summary", "estimates", "differences", "per_age", "runtimes", "runs", "provenance"}
 
 
-class Terminal:
-    """A folder to type commands in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", f"vec2uage.{command}", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "VEC2UAGE_CACHE": str(self.folder / "cache")},
-            text=True,
-            capture_output=True,
-            timeout=300,
-        )
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr
-        return done
-
-    def files(self, folder: str) -> dict[str, bytes]:
-        root = self.folder / folder
-        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +47,16 @@ def test_one_command_makes_page_tables_and_figures(terminal: Terminal, both: sub
     assert "page:    outputs/reports/d1+e1/index.html" in both.stdout
     assert "is best by validation" in both.stdout
     assert "The vectors are generated: these numbers say nothing about faces." in both.stdout
-    files = terminal.files("outputs/reports/d1+e1")
+    written = files(terminal.folder / "outputs/reports/d1+e1")
     for sweep in ("d1", "e1"):
         for table in TABLES:
-            assert {f"tables/{sweep}_{table}.{kind}" for kind in ("md", "csv", "tex")} <= files.keys()
+            assert {f"tables/{sweep}_{table}.{kind}" for kind in ("md", "csv", "tex")} <= written.keys()
         for figure in ("maes", "selection", "best_runs", "learning", "runtime", "source", "gender", "network"):
-            assert files[f"figures/{sweep}_{figure}.png"].startswith(b"\x89PNG")
-            assert b"<svg" in files[f"figures/{sweep}_{figure}.svg"]
-    assert "figures/e1_range_tests.png" in files
-    assert "figures/d1_range_tests.png" not in files
-    page = files["index.html"].decode()
+            assert written[f"figures/{sweep}_{figure}.png"].startswith(b"\x89PNG")
+            assert b"<svg" in written[f"figures/{sweep}_{figure}.svg"]
+    assert "figures/e1_range_tests.png" in written
+    assert "figures/d1_range_tests.png" not in written
+    page = written["index.html"].decode()
     assert "VEC-382" in page
     assert "The paper's own tables" in page.replace("&#39;", "'")
 
@@ -94,7 +74,7 @@ def test_every_run_is_listed_with_what_it_reached(terminal: Terminal, both: subp
 @pytest.mark.slow
 def test_the_same_sweeps_give_the_same_report(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
     assert terminal.run("report", "sweep=d1", "sweep=e1", "hydra.run.dir=again").returncode == 0
-    first, again = terminal.files("outputs/reports/d1+e1"), terminal.files("again")
+    first, again = files(terminal.folder / "outputs/reports/d1+e1"), files(terminal.folder / "again")
     assert first.keys() == again.keys()
     different = {name for name in first if first[name] != again[name] and not name.endswith(".log")}
     assert different <= {"index.html"}, "which names its time"
@@ -122,7 +102,7 @@ def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal)
     assert runs[0].name in failures
     assert "metrics.csv" in failures
     assert "other" in failures
-    assert not [name for name in terminal.files("outputs/reports/damaged") if name.endswith(".svg")]
+    assert not [name for name in files(terminal.folder / "outputs/reports/damaged") if name.endswith(".svg")]
 
 
 @pytest.mark.slow
@@ -131,8 +111,11 @@ def test_sweeps_of_one_name_and_a_single_run_are_reported(terminal: Terminal) ->
     (terminal.folder / "old" / "d1").symlink_to(terminal.folder / "e1")
     done = terminal.run("report", "sweep=d1", "sweep=old/d1", "sweep=./d1", "hydra.run.dir=twins")
     assert done.returncode == 0, done.stderr
-    assert {"tables/d1_runs.csv", "tables/old_d1_runs.csv"} <= terminal.files("twins").keys()
-    assert terminal.files("twins")["tables/d1_runs.csv"] != terminal.files("twins")["tables/old_d1_runs.csv"]
+    assert {"tables/d1_runs.csv", "tables/old_d1_runs.csv"} <= files(terminal.folder / "twins").keys()
+    assert (
+        files(terminal.folder / "twins")["tables/d1_runs.csv"]
+        != files(terminal.folder / "twins")["tables/old_d1_runs.csv"]
+    )
     (run,) = sorted(terminal.folder.glob("d1/000_*"))
     done = terminal.run("report", f"sweep={run}", "hydra.run.dir=single")
     assert done.returncode == 0, done.stderr

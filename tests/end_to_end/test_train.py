@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from terminal import Terminal
 
 from vec2uage.runs.result import RunResult
 
@@ -22,31 +21,8 @@ RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv"
 SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "dataset.heldout_per_age=20,400"]
 
 
-class Terminal:
-    """A folder to type commands in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "VEC2UAGE_CACHE": str(folder / "cache")}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "vec2uage.train", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def train(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=300)
-        assert "Traceback" not in out + err, err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def result(self, folder: str | Path) -> RunResult:
-        return RunResult.from_json((self.folder / folder / "result.json").read_text())
+def result_of(terminal: Terminal, folder: str | Path) -> RunResult:
+    return RunResult.from_json((terminal.folder / folder / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +35,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
 
 @pytest.fixture(scope="module")
 def first(terminal: Terminal) -> subprocess.CompletedProcess[str]:
-    return terminal.train(*SMALL, "hydra.run.dir=run")
+    return terminal.run("train", *SMALL, "hydra.run.dir=run")
 
 
 def test_a_run_leaves_all_it_should(terminal: Terminal, first: subprocess.CompletedProcess[str]) -> None:
@@ -67,7 +43,7 @@ def test_a_run_leaves_all_it_should(terminal: Terminal, first: subprocess.Comple
     names = {path.name for path in (terminal.folder / "run").iterdir()}
     assert names >= RUN_FILES
     assert any(name.startswith("events.out.tfevents.") for name in names)
-    result = terminal.result("run")
+    result = result_of(terminal, "run")
     assert (result.status, result.reason, result.seed, result.optimizer) == ("completed", None, 1, "adam")
     assert (result.model, result.dataset, result.lr, result.epochs) == ("vec2uage", "synthetic", 1e-4, 2)
     assert result.parameters == 427_009
@@ -88,7 +64,7 @@ def test_a_run_ends_with_a_table_and_where_to_look(first: subprocess.CompletedPr
 def test_the_recorded_command_and_config_tell_what_was_run(
     terminal: Terminal, first: subprocess.CompletedProcess[str]
 ) -> None:
-    result = terminal.result("run")
+    result = result_of(terminal, "run")
     assert result.command == " ".join(["python", "-m", "vec2uage.train", *SMALL, "hydra.run.dir=run"])
     assert result.overrides == SMALL
     assert "heldout_per_age: 20" in (terminal.folder / "run/config.yaml").read_text()
@@ -100,12 +76,12 @@ def test_predictions_reproduce_the_test_error(terminal: Terminal, first: subproc
     assert len(rows) == 180
     assert list(rows[0]) == ["name", "subject", "age", "prediction"]
     errors = [abs(float(row["prediction"]) - float(row["age"])) for row in rows]
-    assert np.mean(errors) == pytest.approx(terminal.result("run").test_mae, rel=1e-6)
+    assert np.mean(errors) == pytest.approx(result_of(terminal, "run").test_mae, rel=1e-6)
 
 
 def test_the_same_command_does_no_work_twice(terminal: Terminal, first: subprocess.CompletedProcess[str]) -> None:
     before = (terminal.folder / "run/result.json").read_bytes()
-    again = terminal.train(*SMALL, "hydra.run.dir=run")
+    again = terminal.run("train", *SMALL, "hydra.run.dir=run")
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
     assert again.stdout == first.stdout
@@ -117,13 +93,13 @@ def test_a_run_of_another_configuration_is_not_replaced_unasked(
     terminal: Terminal, first: subprocess.CompletedProcess[str]
 ) -> None:
     changed = [*SMALL, "hydra.run.dir=run", "seed=2"]
-    refused = terminal.train(*changed)
+    refused = terminal.run("train", *changed)
     assert refused.returncode == 1
     assert "another configuration (seed: 1 there, 2 now)" in refused.stderr
     assert "resume=false trains anew" in refused.stderr
-    assert terminal.result("run").seed == 1
-    assert terminal.train(*changed, "resume=false").returncode == 0
-    assert terminal.result("run").seed == 2
+    assert result_of(terminal, "run").seed == 1
+    assert terminal.run("train", *changed, "resume=false").returncode == 0
+    assert result_of(terminal, "run").seed == 2
 
 
 # a grid
@@ -132,12 +108,12 @@ def test_a_run_of_another_configuration_is_not_replaced_unasked(
 @pytest.fixture(scope="module")
 def grid(terminal: Terminal) -> subprocess.CompletedProcess[str]:
     """Eight jobs, four of which ask for more held-out rows than there are."""
-    return terminal.train(*SWEEP, "hydra.sweep.dir=fused")
+    return terminal.run("train", *SWEEP, "hydra.sweep.dir=fused")
 
 
 def jobs(terminal: Terminal, folder: str) -> dict[str, RunResult]:
     found = sorted((terminal.folder / folder).glob("*/result.json"))
-    return {path.parent.name: terminal.result(path.parent) for path in found}
+    return {path.parent.name: result_of(terminal, path.parent) for path in found}
 
 
 def test_a_failing_job_does_not_stop_the_others(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
@@ -174,7 +150,7 @@ def test_a_grid_is_collected_in_one_table(terminal: Terminal, grid: subprocess.C
         rows = list(csv.DictReader(file))
     assert {row["name"]: row["status"] for row in rows} == {n: r.status for n, r in jobs(terminal, "fused").items()}
     for row in rows:
-        value = terminal.result(Path("fused") / row["name"]).val_mae
+        value = result_of(terminal, Path("fused") / row["name"]).val_mae
         assert row["val_mae"] == ("" if value is None else repr(value))
 
 
@@ -191,7 +167,7 @@ def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.Completed
 
 @pytest.mark.slow
 def test_launchers_give_the_same_bits(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
-    basic = terminal.train(*SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")
+    basic = terminal.run("train", *SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")
     assert basic.returncode == 1
     fused, one_by_one = jobs(terminal, "fused"), jobs(terminal, "basic")
     assert fused.keys() == one_by_one.keys()
@@ -211,7 +187,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
 ) -> None:
     files = sorted((terminal.folder / "fused").glob("*heldout_per_age=20,*/best.safetensors"))
     before = [file.stat().st_mtime_ns for file in files]
-    again = terminal.train(*SWEEP, "hydra.sweep.dir=fused")
+    again = terminal.run("train", *SWEEP, "hydra.sweep.dir=fused")
     assert again.returncode == 1
     assert "4 of 8 runs have ended before and are kept" in again.stderr
     assert [file.stat().st_mtime_ns for file in files] == before
@@ -253,8 +229,8 @@ def test_a_mistake_is_told_in_one_sentence(
 
 def test_ctrl_c_keeps_what_there_is(terminal: Terminal) -> None:
     endless = [*SMALL[:3], "trainer.threads=1", "trainer.max_epochs=1000000", "early_stopping=none", "model.hidden=[]"]
-    single = terminal.start(*endless, "hydra.run.dir=stopped")
-    several = terminal.start("-m", *endless, "seed=range(3)", "hydra.sweep.dir=stopped_grid")
+    single = terminal.start("train", *endless, "hydra.run.dir=stopped")
+    several = terminal.start("train", "-m", *endless, "seed=range(3)", "hydra.sweep.dir=stopped_grid")
     # With two workers one run of the grid has not begun yet or shares a stack: what has begun is kept.
     began = [(single, "stopped/metrics.csv"), (several, "stopped_grid/000_seed=0/metrics.csv")]
     for process, metrics in began:
@@ -271,7 +247,7 @@ def test_ctrl_c_keeps_what_there_is(terminal: Terminal) -> None:
         assert "Traceback" not in out + err
         assert "interrupted" in out
     for folder in ("stopped", "stopped_grid/000_seed=0"):
-        result = terminal.result(folder)
+        result = result_of(terminal, folder)
         assert result.status == "interrupted"
         assert result.epochs >= 2
         assert result.test_mae is not None
@@ -359,7 +335,7 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
     monkeypatch.setitem(terminal.environment, "PYTHONPATH", str(own))
     chosen = ["model=residual", "dataset=circles", "augmentation=none", "trainer.max_epochs=30", "normalization=none"]
     grid = ["-m", "--config-dir", "own/conf", *chosen, "optimizer=sign,stacked_sign", "seed=range(2)"]
-    done = terminal.train(*grid, "hydra.sweep.dir=own_grid")
+    done = terminal.run("train", *grid, "hydra.sweep.dir=own_grid")
     assert done.returncode == 0, done.stderr
     results = jobs(terminal, "own_grid")
     assert {(r.model, r.dataset, r.encoder) for r in results.values()} == {("residual", "circles", "circles")}
@@ -371,11 +347,11 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
         one, other = (r.test_mae for r in results.values() if r.seed == seed)
         assert one == pytest.approx(other, rel=1e-4)
 
-    wrong = terminal.train("--config-dir", "own/conf", *chosen, "optimizer=sign", "+model.widht=3")
+    wrong = terminal.run("train", "--config-dir", "own/conf", *chosen, "optimizer=sign", "+model.widht=3")
     assert wrong.returncode == 1
     assert "error: model.widht = 3: no such option; did you mean width?" in wrong.stderr
 
-    searched = terminal.train("--cfg", "job", f"hydra.searchpath=[file://{own}/conf]", "model=residual")
+    searched = terminal.run("train", "--cfg", "job", f"hydra.searchpath=[file://{own}/conf]", "model=residual")
     assert searched.returncode == 0, searched.stderr
     assert "_target_: own_parts.Residual" in searched.stdout
 
@@ -385,31 +361,31 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
 
 @pytest.mark.slow
 def test_debug_overfit_drives_the_loss_of_one_batch_to_zero(terminal: Terminal) -> None:
-    assert terminal.train("debug=overfit", "hydra.run.dir=overfit").returncode == 0
-    result = terminal.result("overfit")
+    assert terminal.run("train", "debug=overfit", "hydra.run.dir=overfit").returncode == 0
+    result = result_of(terminal, "overfit")
     assert result.train_mae < 0.05
     assert result.train_loss == result.val_loss == result.test_loss
 
 
 @pytest.mark.slow
 def test_debug_profile_trains_two_epochs_and_writes_a_profile(terminal: Terminal) -> None:
-    assert terminal.train("debug=profile", "hydra.run.dir=profile").returncode == 0
-    assert terminal.result("profile").epochs == 2
+    assert terminal.run("train", "debug=profile", "hydra.run.dir=profile").returncode == 0
+    assert result_of(terminal, "profile").epochs == 2
     assert "aten::" in (terminal.folder / "profile/profile.txt").read_text()
     assert json.loads((terminal.folder / "profile/profile.json").read_text())["traceEvents"]
 
 
 @pytest.mark.slow
 def test_debug_fast_runs_everything_in_seconds(terminal: Terminal) -> None:
-    assert terminal.train("debug=fast", "hydra.run.dir=fast").returncode == 0
-    assert terminal.result("fast").epochs == 2
+    assert terminal.run("train", "debug=fast", "hydra.run.dir=fast").returncode == 0
+    assert result_of(terminal, "fast").epochs == 2
 
 
 @pytest.mark.slow
 def test_the_embedded_default_lands_near_the_papers_error(terminal: Terminal) -> None:
     # its best epoch is the third; early stopping would train for ten more
-    assert terminal.train("trainer.max_epochs=3", "hydra.run.dir=near").returncode == 0
-    assert 2.2 < terminal.result("near").test_mae < 2.8
+    assert terminal.run("train", "trainer.max_epochs=3", "hydra.run.dir=near").returncode == 0
+    assert 2.2 < result_of(terminal, "near").test_mae < 2.8
     with (terminal.folder / "near/predictions.csv").open(newline="") as file:
         rows = np.array([(float(row["age"]), float(row["prediction"])) for row in csv.DictReader(file)])
     errors, ages = np.abs(rows[:, 1] - rows[:, 0]), np.floor(rows[:, 0])
