@@ -12,7 +12,8 @@ from threading import Event
 import Augmentor
 import numpy as np
 import torch
-from Augmentor.Operations import RotateRange
+from Augmentor import Operations
+from Augmentor.Operations import Operation, RandomBrightness, RotateRange
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -21,7 +22,7 @@ from benchmarks.no_embedder import NoEmbedder
 from benchmarks.preparing import generate
 from benchmarks.setting import fastest, machine
 from vec2uage.augmentation.children import Child, Parent, Pictures, Studio, vectors_of
-from vec2uage.augmentation.ops import Rotation
+from vec2uage.augmentation.ops import Brightness, Op, RandomContrast, Rotation
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.spec import AugmentSettings, from_config
 from vec2uage.config.register import conf_dir, register_resolvers
@@ -47,11 +48,22 @@ def pipeline(folder: Path, output: Path, augmentation: ImageAugmentation) -> Aug
     """Return Augmentor's pipeline of the same operations, each with its probability."""
     made = Augmentor.Pipeline(str(folder), output_directory=str(output))
     for _, op in augmentation.op:
-        # ours turns faster
-        operation = RotateRange(1, op.angle, op.angle) if isinstance(op, Rotation) else op.operation()
+        operation = theirs(op)
         operation.probability = op.probability
         made.add_operation(operation)
     return made
+
+
+def theirs(op: Op) -> Operation:
+    """Return Augmentor's operation where `op.operation()` is a faster one of our own."""
+    match op:
+        case Rotation():
+            return RotateRange(1, op.angle, op.angle)
+        case Brightness():
+            return RandomBrightness(1, op.min_factor, op.max_factor)
+        case RandomContrast():
+            return Operations.RandomContrast(1, op.min_factor, op.max_factor)
+    return op.operation()
 
 
 def parents_in(folder: Path, dimension: int) -> list[Parent]:

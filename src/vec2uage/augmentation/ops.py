@@ -132,9 +132,9 @@ class Brightness(_Enhancement):
     """0 is black."""
 
     def operation(self) -> Any:
-        from Augmentor.Operations import RandomBrightness
+        from vec2uage.augmentation.levels import RandomLevels, black  # Augmentor's RandomBrightness, but faster
 
-        return RandomBrightness(1, self.min_factor, self.max_factor)
+        return RandomLevels(self.min_factor, self.max_factor, black)
 
 
 @settings
@@ -152,9 +152,9 @@ class RandomContrast(_Enhancement):
     """0 is a plain grey."""
 
     def operation(self) -> Any:
-        from Augmentor.Operations import RandomContrast as Operation
+        from vec2uage.augmentation.levels import RandomLevels, mean_level  # Augmentor's RandomContrast, but faster
 
-        return Operation(1, self.min_factor, self.max_factor)
+        return RandomLevels(self.min_factor, self.max_factor, mean_level)
 
 
 @settings

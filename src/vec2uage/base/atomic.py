@@ -3,9 +3,8 @@
 import glob
 import json
 import math
-import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +19,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
     entry, and is removed if the block raises; missing parent folders are made.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(target)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files, the result should not be one
         temporary.replace(target)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def remove_unfinished(path: Path | str) -> None:
@@ -67,8 +63,16 @@ def _finite(obj: Any) -> Any:
     return obj
 
 
-def _umask() -> int:
-    # The mask can only be read by setting it; nothing else in the process writes files in between.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(target: Path) -> Path:
+    """Make an empty file with a name of its own, which `remove_unfinished` knows.
+
+    It has the mode of any new file. As few calls of the system as can be: where a file system is slow, each takes as
+    long as drawing half a face.
+    """
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        temporary.touch(exist_ok=False)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    return temporary
