@@ -39,6 +39,6 @@ def black(image: Image.Image) -> int:
 
 
 def mean_level(image: Image.Image) -> int:
-    """Return the grey that contrast moves from: the mean of the image in grey, as `PIL.ImageEnhance.Contrast` has it."""
+    """Return the grey that contrast moves from: the mean grey of the image, as `PIL.ImageEnhance.Contrast` has it."""
     counts = image.convert("L").histogram()
     return int(sum(level * count for level, count in enumerate(counts)) / sum(counts) + 0.5)

@@ -84,7 +84,8 @@ class MLP(nn.Module):
         inputs, weights = [x.mT], []
         last = len(self.layers) - 1
         for layer in range(last):
-            weight, bias = (params[f"layers.{layer}.{kind}"].to(x.dtype) for kind in ("weight", "bias"))
+            weight = params[f"layers.{layer}.weight"].to(x.dtype)
+            bias = params[f"layers.{layer}.bias"].to(x.dtype)
             inputs.append(torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_())
             weights.append(weight)
         # A layer of width 1 as product and sum: as a matrix product its bits would depend on the stack size.
