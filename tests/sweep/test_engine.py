@@ -189,6 +189,36 @@ def test_a_run_that_does_not_fit_alone_fails(sweep: Sweep, tmp_path: Path, monke
     assert all("out of memory" in (result.reason or "") for result in finished.results.values())
 
 
+class Crowded(Large):
+    """Says that memory is full to one of the first two runs of it that train at the same time, as a GPU would."""
+
+    begun = threading.Barrier(2)
+    met: ClassVar[set[int]] = set()
+
+    def stacked_forward(self, state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        if threading.get_ident() not in Crowded.met and len(Crowded.met) < 2:
+            Crowded.met.add(threading.get_ident())
+            if Crowded.begun.wait(30) == 0:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().stacked_forward(state, x)
+
+
+def test_a_run_that_does_not_fit_beside_others_trains_after_them(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = ["trainer.max_epochs=2", *own_model(Crowded), "trainer.stack_size=1", "trainer.threads=1"]
+    runs = [[*options, f"seed={s}"] for s in range(4)]
+    monkeypatch.setattr(layout, "make_plan", lambda *_: Plan((torch.device("cpu"),) * 2, 1, 1))
+    monkeypatch.setattr(Crowded, "met", {1, 2})
+    train(sweep, tmp_path / "roomy", runs)
+    monkeypatch.setattr(Crowded, "met", set())
+    finished = train(sweep, tmp_path / "crowded", runs)
+    assert {result.status for result in finished.results.values()} == {"completed"}
+    assert caplog.text.count("does not fit into memory beside others") == 1
+    for number in range(4):
+        assert figures(tmp_path / "crowded" / str(number)) == figures(tmp_path / "roomy" / str(number))
+
+
 def test_every_device_trains_one_stack_at_a_time(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several accelerators share a sweep: here they are the processor under two names."""
     two = (torch.device("cpu", 0), torch.device("cpu"))

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import torch
@@ -49,36 +49,66 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
         workers(plan) as pool,
     ):
         work = Work(display, interrupt, command, begun)
-        free: dict[tuple[torch.device, ...], Free] = {}
-        pending: set[Future[None]] = set()
+        floor = _Floor(plan, cores, pool, work, told=len(jobs) > 1)
         for members in groups:
-            # The next group's data is loaded while the last one's stacks still train, but not all data at once.
-            pending = _wait_below(plan.workers, pending)
-            if interrupt.is_set():
-                break
-            try:
-                layout = lay_out(members, plan, cores)
-                data = {device: layout.data.to(device) for device in layout.devices}
-            except Exception as error:
-                fail(members, error, work)
-                continue
-            if len(jobs) > 1:
-                log.info("%s", layout.describe(plan.workers))
-            if layout.proof.draws:  # these hold torch's global random state, so nothing else may run
-                pending = _wait_below(1, pending)
-            if layout.devices not in free:
-                free[layout.devices] = _all_free(layout.devices, plan)
-            of_group = free[layout.devices]
-            pending |= {pool.submit(_train, stack, data, of_group, layout.proof, work) for stack in layout.stacks}
-            if layout.proof.draws:
-                pending = _wait_below(1, pending)
-        _wait_below(1, pending)
+            floor.take(members)
+        floor.wait()
+        for job in work.postponed:
+            floor.take([job], alone=True)
         work.refuse_full_disk()
         work.finished.interrupted = interrupt.is_set()
         for job in jobs:
             if job not in work.finished.results:
                 end_untrained(job, "interrupted", "interrupted before it began", work)
     return work.finished
+
+
+@dataclass
+class _Floor:
+    """Where the groups of a sweep train, one after the other and, as long as there is room, side by side."""
+
+    plan: Plan
+    cores: int | None
+    pool: Executor
+    work: Work
+    told: bool
+    """Whether to log how each group is trained."""
+    free: dict[tuple[torch.device, ...], Free] = field(default_factory=dict)
+    pending: set[Future[None]] = field(default_factory=set)
+
+    def take(self, members: Sequence[Job], alone: bool = False) -> None:
+        """Hand the stacks of a group to the workers as soon as one is free; `alone`: to train beside nothing else."""
+        # The next group's data is loaded while the last one's stacks still train, but not all data at once.
+        self.wait(self.plan.workers)
+        if self.work.interrupt.is_set():
+            return
+        try:
+            layout = lay_out(members, self.plan, self.cores)
+            data = {device: layout.data.to(device) for device in layout.devices}
+        except Exception as error:
+            fail(members, error, self.work)
+            return
+        if self.told:
+            log.info("%s", layout.describe(self.plan.workers))
+        # a network that draws random numbers holds torch's global random state
+        alone = alone or layout.proof.draws or self.plan.workers == 1
+        if alone:
+            self.wait()
+        if layout.devices not in self.free:
+            self.free[layout.devices] = _all_free(layout.devices, self.plan)
+        of_group = self.free[layout.devices]
+        self.pending |= {
+            self.pool.submit(_train, stack, data, of_group, layout.proof, self.work, alone) for stack in layout.stacks
+        }
+        if alone:
+            self.wait()
+
+    def wait(self, limit: int = 1) -> None:
+        """Wait until fewer than `limit` stacks are unfinished."""
+        while len(self.pending) >= limit:
+            done, self.pending = wait(self.pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
 
 
 def _all_free(devices: tuple[torch.device, ...], plan: Plan) -> Free:
@@ -94,12 +124,12 @@ def _all_free(devices: tuple[torch.device, ...], plan: Plan) -> Free:
 
 
 def _train(
-    jobs: Sequence[Job], data: Mapping[torch.device, TrainingData], free: Free, proof: Proof, work: Work
+    jobs: Sequence[Job], data: Mapping[torch.device, TrainingData], free: Free, proof: Proof, work: Work, alone: bool
 ) -> None:
     place = free.get()
     try:
         with _within(place):
-            train(jobs, data[place.device], place.device, proof, work)
+            train(jobs, data[place.device], place.device, proof, work, alone)
     finally:
         free.put(place)
 
@@ -112,12 +142,3 @@ def _within(place: Place) -> Iterator[None]:
     place.stream.wait_stream(torch.cuda.default_stream(place.device))  # in which the data was copied
     with torch.cuda.stream(place.stream):
         yield
-
-
-def _wait_below(limit: int, pending: set[Future[None]]) -> set[Future[None]]:
-    """Wait until fewer than `limit` stacks are unfinished; return those that are."""
-    while len(pending) >= limit:
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-    return pending

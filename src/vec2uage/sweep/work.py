@@ -23,13 +23,17 @@ class Finished:
 
 @dataclass
 class Work:
-    """The state of a sweep in progress; used from several threads. `begun` tells of jobs that go on from a state."""
+    """The state of a sweep in progress; used from several threads.
+
+    `begun` tells of jobs that go on from a state, `postponed` of those that memory did not hold beside others.
+    """
 
     display: Display
     interrupt: threading.Event
     command: str
     begun: dict[Job, Header]
     finished: Finished = field(default_factory=Finished)
+    postponed: list[Job] = field(default_factory=list)
     full_disk: Path | None = None
 
     def end(self, job: Job, result: RunResult, error: Exception | None = None) -> None:

@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 _FORWARD, _FORWARD_CUDA = "forward", "forward_cuda"
 
 
-def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: Proof, work: Work) -> None:
-    """Train jobs as one stack, or, where the device's memory does not hold it, as two halves one after the other."""
+def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: Proof, work: Work, alone: bool) -> None:
+    """Train jobs as one stack, or, where the device's memory does not hold it, as two halves one after the other.
+
+    A single job that memory does not hold fails if it trains `alone`; beside other stacks it is postponed.
+    """
     parts = [list(jobs)]
     while parts and not work.interrupt.is_set():
         part = parts.pop(0)
@@ -42,13 +45,17 @@ def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: 
         if is_disk_full(error) or work.full_disk:
             work.stop_for_full_disk(part[0].folder)
             _let_go(recorders)
-        elif _is_out_of_memory(error) and len(left) > 1:
-            log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
+        elif _is_out_of_memory(error) and (len(left) > 1 or not alone):
             _let_go(recorders)
             error.__traceback__ = None  # its frames hold the stack's tensors
             torch.cuda.empty_cache()
             work.begun.update(headers(left))
-            parts[:0] = [half for same in group(left, headers(left)) for half in cut(same, -(-len(left) // 2), 1)]
+            if len(left) > 1:
+                log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
+                parts[:0] = [half for same in group(left, headers(left)) for half in cut(same, -(-len(left) // 2), 1)]
+            else:
+                log.warning("%s does not fit into memory beside others: it is trained after them", left[0].folder.name)
+                work.postponed += left
         else:
             log.debug("a stack of %d runs failed", len(part), exc_info=error)
             traceback.clear_frames(error.__traceback__)  # they hold the stack's tensors
