@@ -67,6 +67,11 @@ def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_swee
         ("result.json", b'{"status": "comp', "no valid result"),
         ("metrics.csv", b"epoch,lr\n0,0.1\n", "metrics.csv: unreadable"),
         ("metrics.csv", b"", "metrics.csv: unreadable"),
+        (
+            "metrics.csv",
+            b"epoch,lr,train_loss,val_loss,train_mae,val_mae\n0,1,9,9,3,3\n",
+            "metrics.csv: 1 epochs instead",
+        ),
         ("predictions.csv", b"name,subject,age,prediction\nx,,three,2\n", "predictions.csv: unreadable"),
         ("predictions.csv", b"name,subject,age,prediction\n", "predictions.csv: incomplete"),
         ("predictions.csv", b"name,subject,age,prediction\na,,,\n", "predictions.csv: incomplete"),

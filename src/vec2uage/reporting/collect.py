@@ -138,6 +138,9 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
     files = RunFolder(folder)
     if None in (result.train_mae, result.val_mae, result.test_mae):
         raise UserError(f"{files.result}: completed, but without train_mae, val_mae or test_mae")
+    curve = _columns(files.metrics, MetricsLog.COLUMNS)
+    if len(curve["epoch"]) != result.epochs:
+        raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
     found = files.lr_range_test_csv.is_file()
     predictions = _columns(files.predictions, ("age", "prediction"))
     if (predictions["age"] < 0).any():
@@ -147,7 +150,7 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
         result=result,
         variant=variant(result, varied),
         seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
-        curve=_columns(files.metrics, MetricsLog.COLUMNS),
+        curve=curve,
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
         per_age=_per_age(predictions),
     )
