@@ -224,6 +224,24 @@ def test_a_mistake_is_told_in_one_sentence(
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [(["plan=true"], 0), (["-m", "seed=1,2", "plan=true"], 0), (["-m", "seed=1,2", "trainer.threads=0"], 1)],
+    ids=["planned run", "planned sweep", "refused sweep"],
+)
+def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[str], code: int) -> None:
+    folders = ["hydra.run.dir=untrained", "hydra.sweep.dir=untrained"]
+    assert terminal.run("train", *options, *SMALL, *folders).returncode == code
+    assert not (terminal.folder / "untrained").exists()
+
+
+def test_a_plan_of_a_trained_sweep_leaves_it_alone(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
+    before = {path: path.read_bytes() for path in terminal.folder.glob("fused/*/*") if path.is_file()}
+    assert before
+    terminal.run("train", *SWEEP, "hydra.sweep.dir=fused", "plan=true")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 # Ctrl-C
 
 

@@ -54,10 +54,11 @@ class GridSweeper(BasicSweeper):
             self.launcher.checked = checked
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.launch import name_jobs
+        from vec2uage.sweep.launch import discard_untrained, name_jobs
 
         assert self.hydra_context is not None
         assert self.config is not None
         name_jobs(self.hydra_context, self.config, [*self._parse_config(), *arguments])
         with ExitStack() as self.ends:
+            self.ends.callback(discard_untrained, Path(self.config.hydra.sweep.dir))
             return super().sweep(arguments)

@@ -36,6 +36,8 @@ from vec2uage.training.spec import from_config
 
 log = logging.getLogger(__name__)
 
+_HYDRAS = {"multirun.yaml", "train.log"}  # what Hydra writes before any job begins
+
 
 def run_single(cfg: DictConfig) -> None:
     """Train the run of `cfg` in Hydra's output folder and print its result, or show the result that is there.
@@ -151,6 +153,15 @@ def sweeping(folder: Path, checked: Sequence[Checked]) -> Iterator[None]:
                 summarize(folder)
 
 
+def discard_untrained(folder: Path) -> None:
+    """Remove the folder of a sweep or run that was only planned, or refused, if Hydra alone has written to it."""
+    written = list(folder.iterdir()) if folder.is_dir() else []
+    if written and {path.name for path in written} <= _HYDRAS:
+        for path in written:
+            path.unlink()
+        folder.rmdir()
+
+
 def summarize(folder: Path) -> None:
     """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
     results, rejects = collect(folder)
@@ -211,6 +222,7 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
     job, resume = Job(settings, folder), _resume(cfg)
     if _wants_plan(cfg):
         print(preview([job], resume))
+        discard_untrained(folder)
         sys.exit(0)
     ended = settle({job: cfg}, resume)
     if ended:
