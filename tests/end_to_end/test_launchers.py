@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -278,3 +279,21 @@ def test_a_job_that_the_cluster_takes_away_goes_on(home: Home, slurm: str) -> No
     assert process.returncode == 0, output
     check_equal(home.folder / "undisturbed_on_slurm", folder)
     assert RunFolder(folder / "000_seed=1").read_result().epochs == 151
+
+
+@pytest.mark.slow
+def test_why_the_cluster_lets_jobs_wait_is_told(home: Home, slurm: str) -> None:
+    process = home.start(
+        *SWEEP, "hydra/launcher=submitit_slurm", *BY_TWOS, "hydra.launcher.executor.cpus_per_task=1000",
+        "hydra.sweep.dir=waiting", SLURM_CONF=slurm,
+    )  # fmt: skip
+    assert process.stdout is not None
+    no_longer = threading.Timer(60, process.kill)
+    no_longer.start()
+    said = next((line for line in process.stdout if "lets jobs wait" in line), "nothing")
+    no_longer.cancel()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert said == "Slurm lets jobs wait: PartitionConfig\n"
+    assert "lets jobs wait" not in output
+    assert process.returncode == 130

@@ -1,6 +1,7 @@
 """How a sweep is handed out to other processes."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_a_part_comes_back_after_its_time_is_over(sweep: Sweep, tmp_path: Path) 
     again = part.checkpoint()
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert again.function is part
+
+
+@pytest.mark.parametrize(
+    ("executor", "gpus", "seen"), [("local", "2,3", "2,3"), ("local", None, None), ("slurm", "2", "")]
+)
+def test_a_local_part_sees_the_gpus_that_its_parent_sees(
+    monkeypatch: pytest.MonkeyPatch, executor: str, gpus: str | None, seen: str | None
+) -> None:
+    if gpus is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    part = Part([], "", 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
+    part()
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == seen
 
 
 @pytest.mark.parametrize("launcher", ["fused", "joblib", "submitit_local", "submitit_slurm", "ray"])

@@ -1,5 +1,6 @@
 """Sweeps in jobs of submitit: on a Slurm cluster, or, to try what that would do, on this machine."""
 
+import logging
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,9 @@ from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Refused
 from vec2uage.sweep.work import Finished
 
+log = logging.getLogger(__name__)
+
+_GPUS = "CUDA_VISIBLE_DEVICES"
 _ASK_SECONDS = 10  # between two questions to Slurm whether a job is still there
 
 
@@ -101,6 +106,7 @@ class Part:
 
     def __init__(self, jobs: Sequence[Job], command: str, cores: int) -> None:
         self.jobs, self.command, self.cores = list(jobs), command, cores
+        self.gpus = os.environ.get(_GPUS)
 
     def __call__(self) -> None:
         # Beside the main thread, which is submitit's: its signals, of which some also mean Ctrl-C, come there.
@@ -113,8 +119,9 @@ class Part:
                 errors.append(error)
 
         thread = threading.Thread(target=work, daemon=True)
-        if os.environ.get("SUBMITIT_EXECUTOR") == "local":  # on a cluster it comes before a job is handed in again
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # on a cluster it comes before a job is handed in again
+            _show_gpus(self.gpus)
         thread.start()
         try:
             while thread.is_alive():
@@ -130,6 +137,14 @@ class Part:
     def checkpoint(self) -> Any:
         """Tell submitit what to call next time: the same, as every run goes on from its own state."""
         return library("submitit").helpers.DelayedSubmission(self)
+
+
+def _show_gpus(gpus: str | None) -> None:
+    """Let this process see the GPUs that its parent sees; submitit hides those of a local job that asks for none."""
+    if gpus is None:
+        os.environ.pop(_GPUS, None)
+    else:
+        os.environ[_GPUS] = gpus
 
 
 @dataclass
@@ -176,11 +191,19 @@ class SlurmJob(LocalJob):
         self.asked = float("-inf")
 
     def _ask(self) -> str:
-        command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={self.job.job_id}", "--format=%T"]
+        command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={self.job.job_id}", "--format=%T %r"]
         asked = subprocess.run(command, capture_output=True, text=True)
         if asked.returncode == 0:
-            return asked.stdout.strip() or "GONE"
+            state, _, reason = asked.stdout.strip().partition(" ")
+            if state == "PENDING" and reason != "None":
+                _tell_waiting(reason)
+            return state or "GONE"
         return "GONE" if "Invalid job id" in asked.stderr else self.state  # else Slurm does not answer: ask later
+
+
+@cache  # once a reason, however many jobs have it
+def _tell_waiting(reason: str) -> None:
+    log.info("Slurm lets jobs wait: %s", reason)
 
 
 _OVER = (
