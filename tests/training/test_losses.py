@@ -20,6 +20,14 @@ class Quartic(Loss):
         return (predicted - age) ** 4
 
 
+@settings
+class Relative(MSE):
+    """A user's own that changes one of ours."""
+
+    def __call__(self, predicted, age):
+        return super().__call__(predicted, age) / (1 + age)
+
+
 @pytest.mark.parametrize(
     ("loss", "reference"),
     [
@@ -33,7 +41,9 @@ def test_a_loss_is_that_of_torch_element_by_element(loss, reference):
     torch.testing.assert_close(loss(PREDICTED, AGE), reference(PREDICTED, AGE, reduction="none"))
 
 
-@pytest.mark.parametrize("loss", [MSE(), L1(), Huber(delta=2.0), Quartic()], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize(
+    "loss", [MSE(), L1(), Huber(delta=2.0), Quartic(), Relative()], ids=lambda loss: type(loss).__name__
+)
 def test_the_gradient_of_a_loss_is_that_of_autograd(loss):
     predicted = PREDICTED.clone().requires_grad_()
     expected = loss(predicted, AGE)

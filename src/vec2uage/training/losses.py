@@ -1,6 +1,6 @@
 """Losses, element by element; the trainer averages them over the samples of each run."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,12 @@ class Loss:
 
     recordable: ClassVar[bool] = False  # whether a CUDA graph can hold a call (see `cuda_graph.take_step`)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the derivative of a class with a formula of its own from that, not from its parent's formula."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls) and "with_gradient" not in vars(cls):
+            cls.with_gradient = Loss.with_gradient  # type: ignore[method-assign]
+
     def __call__(self, predicted: Samples, age: Samples) -> Samples:
         raise TypeError(f"{type(self).__name__} must define __call__()")
 
@@ -29,7 +35,7 @@ class Loss:
         with torch.enable_grad():
             predicted = predicted.detach().requires_grad_()
             losses = self(predicted, age)
-            # The samples share nothing, so this is each sample's own derivative.
+            # The runs share nothing, so this is the derivative of each run's own sum.
             (gradient,) = torch.autograd.grad(losses.sum(), predicted)
         return losses.detach(), gradient
 
