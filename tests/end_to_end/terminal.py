@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
+import pytest
 from drawn_face import draw_face, save
 
 AGES = (1, 2, 3)
@@ -44,7 +46,8 @@ def be_command(
         with path.open("a") as file:
             os.dup2(file.fileno(), stream)
     sys.argv = [command, *arguments]
-    sys.path[:0] = [str(folder), *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    np.random.seed()  # noqa: NPY002 - not that of the process it was forked from
     runpy.run_module(f"vec2uage.{command}", run_name="__main__", alter_sys=True)
 
 
@@ -72,6 +75,7 @@ class Terminal:
             if process.exitcode is None:
                 process.kill()
                 process.join()
+                pytest.fail(f"vec2uage.{command} {arguments} did not end in {SECONDS} s: {err.read_text()}")
             done = subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), err.read_text())
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
