@@ -167,8 +167,9 @@ def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.Completed
 
 @pytest.mark.slow
 def test_launchers_give_the_same_bits(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
-    basic = terminal.run("train", *SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")
-    assert basic.returncode == 1
+    process = terminal.start("train", *SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=basic")  # its own hash seed
+    process.communicate()
+    assert process.returncode == 1
     fused, one_by_one = jobs(terminal, "fused"), jobs(terminal, "basic")
     assert fused.keys() == one_by_one.keys()
     apart = {"seconds", "command", "started"}
@@ -226,8 +227,14 @@ def test_a_mistake_is_told_in_one_sentence(
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [(["plan=true"], 0), (["-m", "seed=1,2", "plan=true"], 0), (["-m", "seed=1,2", "trainer.threads=0"], 1)],
-    ids=["planned run", "planned sweep", "refused sweep"],
+    [
+        (["plan=true"], 0),
+        (["trainer.threads=0"], 1),
+        (["-m", "seed=1,2", "plan=true"], 0),
+        (["-m", "seed=1,2", "trainer.threads=0"], 1),
+        (["-m", "seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.executor.timeout_min=0"], 1),
+    ],
+    ids=["planned run", "refused run", "planned sweep", "refused sweep", "refused launcher"],
 )
 def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[str], code: int) -> None:
     folders = ["hydra.run.dir=untrained", "hydra.sweep.dir=untrained"]
@@ -235,11 +242,24 @@ def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[
     assert not (terminal.folder / "untrained").exists()
 
 
-def test_a_plan_of_a_trained_sweep_leaves_it_alone(terminal: Terminal, grid: subprocess.CompletedProcess[str]) -> None:
-    before = {path: path.read_bytes() for path in terminal.folder.glob("fused/*/*") if path.is_file()}
-    assert before
-    terminal.run("train", *SWEEP, "hydra.sweep.dir=fused", "plan=true")
-    assert {path: path.read_bytes() for path in before} == before
+@pytest.mark.parametrize("multirun", [[], ["-m"]], ids=["run", "sweep"])
+def test_a_plan_leaves_the_users_own_folders_alone(tmp_path: Path, multirun: list[str]) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    for folder in ("link", "."):
+        folders = [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
+        assert Terminal(tmp_path).run("train", *multirun, *SMALL, "plan=true", *folders).returncode == 0
+    assert (tmp_path / "link").is_dir()
+
+
+def test_a_plan_of_a_trained_sweep_leaves_it_alone(terminal: Terminal) -> None:
+    sweep, folder = ["-m", *SMALL, "seed=1,2", "hydra.sweep.dir=planned"], terminal.folder / "planned"
+    assert terminal.run("train", *sweep).returncode == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert terminal.run("train", *sweep, "plan=true").returncode == 0
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert before.keys() == after.keys()
+    assert {path.name for path in before if before[path] != after[path]} <= {"multirun.yaml"}, "Hydra's"
 
 
 # Ctrl-C

@@ -20,6 +20,7 @@ from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
 from vec2uage.sweep.work import Finished
+from vec2uage.training.data import TrainingData
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
 FIGURES = ("status", "lr", "epochs", "best_epoch", "train_mae", "val_mae", "test_mae", "train_loss", "val_loss")
@@ -217,6 +218,52 @@ def test_a_run_that_does_not_fit_beside_others_trains_after_them(
     assert caplog.text.count("does not fit into memory beside others") == 1
     for number in range(4):
         assert figures(tmp_path / "crowded" / str(number)) == figures(tmp_path / "roomy" / str(number))
+
+
+def test_data_that_does_not_fit_beside_others_is_loaded_after_them(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied, to = [], TrainingData.to
+
+    def crowded(data: TrainingData, device: torch.device) -> TrainingData:
+        copied.append(device)
+        if len(copied) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return to(data, device)
+
+    monkeypatch.setattr(TrainingData, "to", crowded)
+    monkeypatch.setattr(layout, "make_plan", lambda *_: Plan((torch.device("cpu"),) * 2, 1, 1))
+    options = ["trainer.max_epochs=300", "early_stopping=none", "model=linear"]
+    finished = train(sweep, tmp_path, [[*options, "optimizer=sgd"], [*QUICK, "optimizer=adam"]])
+    assert {result.status for result in finished.results.values()} == {"completed"}
+    assert len(copied) == 3
+
+
+class Interrupting(Large):
+    """Sends Ctrl-C when one of these files is there."""
+
+    files: ClassVar[list[Path]] = []
+
+    def stacked_forward(self, state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        if any(file.exists() for file in Interrupting.files):
+            Interrupting.files.clear()  # a second Ctrl-C would stop at once
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().stacked_forward(state, x)
+
+
+def test_a_run_that_is_interrupted_before_it_goes_on_keeps_its_epochs(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "make_plan", lambda *_: Plan((torch.device("cpu"),), 1, 1))
+    options = ["trainer.max_epochs=1000", "early_stopping=none", *own_model(Interrupting)]
+    new, begun = sweep.jobs(tmp_path, [[*options, "optimizer=sgd"], [*options, "optimizer=adam"]])
+    Interrupting.files.append(RunFolder(begun.folder).state)
+    epochs = train_jobs([begun], "").results[begun].epochs
+    assert epochs > 0
+    Interrupting.files.append(RunFolder(begun.folder).state)
+    results = train_jobs([new, begun], "").results
+    assert (results[new].status, results[new].epochs) == ("interrupted", 0)
+    assert (results[begun].epochs, results[begun].reason) == (epochs, "interrupted before it went on")
 
 
 def test_every_device_trains_one_stack_at_a_time(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

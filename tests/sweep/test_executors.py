@@ -11,7 +11,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.executors.parts import parts, train_part
 from vec2uage.sweep.executors.submitit_jobs import Part
-from vec2uage.sweep.launch import _executor
+from vec2uage.sweep.launch import executor_of
 
 QUICK = ["trainer.max_epochs=1", "model=linear", "trainer.device=cpu"]
 
@@ -60,7 +60,7 @@ def test_a_local_part_sees_the_gpus_that_its_parent_sees(
 @pytest.mark.parametrize("launcher", ["fused", "joblib", "submitit_local", "submitit_slurm", "ray"])
 def test_every_launchers_options_are_valid(launcher: str) -> None:
     sweep = make_sweep(f"hydra/launcher={launcher}")
-    assert type(_executor(sweep.master)).__name__.lower().startswith(launcher.split("_")[0].replace("fused", "exec"))
+    assert type(executor_of(sweep.master)).__name__.lower().startswith(launcher.split("_")[0].replace("fused", "exec"))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_launchers_options_are_valid(launcher: str) -> None:
 def test_a_wrong_option_is_named(option: str, told: str) -> None:
     sweep = make_sweep("hydra/launcher=submitit_slurm", option)
     with pytest.raises(UserError, match=told):
-        _executor(sweep.master)
+        executor_of(sweep.master)
 
 
 @pytest.fixture(autouse=True)

@@ -42,16 +42,17 @@ class GridSweeper(BasicSweeper):
     first = 0  # number of the next batch's first job
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        from vec2uage.sweep.launch import check_jobs, sweeping
+        from vec2uage.sweep.launch import check_jobs, executor_of, sweeping
 
         assert self.hydra_context is not None
         assert self.config is not None
         checked = check_jobs(self.hydra_context, self.config, batch, self.first)
+        if isinstance(self.launcher, FusedLauncher):
+            executor_of(self.config).check()  # before anything is written
+            self.launcher.checked = checked
         if self.first == 0:
             self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir), checked))
         self.first += len(batch)
-        if isinstance(self.launcher, FusedLauncher):
-            self.launcher.checked = checked
 
     def sweep(self, arguments: list[str]) -> Any:
         from vec2uage.sweep.launch import discard_untrained, name_jobs

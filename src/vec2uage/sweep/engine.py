@@ -12,10 +12,10 @@ import torch
 from vec2uage.base.cli import interruptible
 from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job, Proof, group
-from vec2uage.sweep.layout import lay_out, sweep_plan
+from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan, workers
 from vec2uage.sweep.work import Finished, Work
-from vec2uage.sweep.worker import end_untrained, fail, headers, train
+from vec2uage.sweep.worker import end_untrained, fail, headers, is_out_of_memory, train
 from vec2uage.training.data import TrainingData
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> F
         work.finished.interrupted = interrupt.is_set()
         for job in jobs:
             if job not in work.finished.results:
-                end_untrained(job, "interrupted", "interrupted before it began", work)
+                began = "went on" if job in work.begun else "began"
+                end_untrained(job, "interrupted", f"interrupted before it {began}", work)
     return work.finished
 
 
@@ -82,26 +83,38 @@ class _Floor:
         self.wait(self.plan.workers)
         if self.work.interrupt.is_set():
             return
-        try:
-            layout = lay_out(members, self.plan, self.cores)
-            data = {device: layout.data.to(device) for device in layout.devices}
-        except Exception as error:
-            fail(members, error, self.work)
+        loaded = self._load(members)
+        if isinstance(loaded, Exception) and is_out_of_memory(loaded) and self.pending:
+            loaded.__traceback__ = None  # its frames hold what has been loaded
+            self.wait()
+            torch.cuda.empty_cache()
+            loaded = self._load(members)
+        if isinstance(loaded, Exception):
+            fail(members, loaded, self.work)
             return
-        if self.told:
+        layout, data = loaded
+        if self.told and not alone:
             log.info("%s", layout.describe(self.plan.workers))
         # a network that draws random numbers holds torch's global random state
-        alone = alone or layout.proof.draws or self.plan.workers == 1
-        if alone:
+        by_itself = alone or layout.proof.draws or self.plan.workers == 1
+        if by_itself:
             self.wait()
         if layout.devices not in self.free:
             self.free[layout.devices] = _all_free(layout.devices, self.plan)
         of_group = self.free[layout.devices]
         self.pending |= {
-            self.pool.submit(_train, stack, data, of_group, layout.proof, self.work, alone) for stack in layout.stacks
+            self.pool.submit(_train, stack, data, of_group, layout.proof, self.work, by_itself)
+            for stack in layout.stacks
         }
-        if alone:
+        if by_itself:
             self.wait()
+
+    def _load(self, members: Sequence[Job]) -> tuple[Layout, dict[torch.device, TrainingData]] | Exception:
+        try:
+            layout = lay_out(members, self.plan, self.cores)
+            return layout, {device: layout.data.to(device) for device in layout.devices}
+        except Exception as error:
+            return error
 
     def wait(self, limit: int = 1) -> None:
         """Wait until fewer than `limit` stacks are unfinished."""

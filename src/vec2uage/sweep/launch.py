@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def run_single(cfg: DictConfig) -> None:
     try:
         result = _train(cfg, folder)
     except Exception as error:
+        discard_untrained(folder)
         cli.end(error)  # here, as Hydra would put a line of its own before the sentence
     print(_result_text(result, folder))
     sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
@@ -103,7 +104,7 @@ def launch_fused(
     """Train all jobs of a sweep as stacks; return Hydra's account of each."""
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
-    executor = _executor(master)
+    executor = executor_of(master)
     executor.check()
     configs = {item.job: item.cfg for item in checked}
     resume = _resume(checked[0].cfg)
@@ -155,11 +156,14 @@ def sweeping(folder: Path, checked: Sequence[Checked]) -> Iterator[None]:
 
 def discard_untrained(folder: Path) -> None:
     """Remove the folder of a sweep or run that was only planned, or refused, if Hydra alone has written to it."""
-    written = list(folder.iterdir()) if folder.is_dir() else []
-    if written and {path.name for path in written} <= _HYDRAS:
-        for path in written:
-            path.unlink()
-        folder.rmdir()
+    if folder.is_symlink() or folder.resolve() == Path.cwd():
+        return
+    with suppress(OSError):  # as far as it goes: it only tidies up
+        written = list(folder.iterdir())
+        if {path.name for path in written} <= _HYDRAS:
+            for path in written:
+                path.unlink()
+            folder.rmdir()
 
 
 def summarize(folder: Path) -> None:
@@ -182,7 +186,8 @@ def command() -> str:
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
 
 
-def _executor(master: DictConfig) -> Executor:
+def executor_of(master: DictConfig) -> Executor:
+    """Return what trains the jobs of a sweep; raises UserError where its options are wrong."""
     problems: list[str] = []
     options = OmegaConf.to_container(master.hydra.launcher.executor, resolve=True)
     executor: Executor = check_group(options, "hydra.launcher.executor", Executor, problems)

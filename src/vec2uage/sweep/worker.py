@@ -45,7 +45,7 @@ def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: 
         if is_disk_full(error) or work.full_disk:
             work.stop_for_full_disk(part[0].folder)
             _let_go(recorders)
-        elif _is_out_of_memory(error) and (len(left) > 1 or not alone):
+        elif is_out_of_memory(error) and left and (len(left) > 1 or not alone):
             _let_go(recorders)
             error.__traceback__ = None  # its frames hold the stack's tensors
             torch.cuda.empty_cache()
@@ -74,8 +74,9 @@ def fail(jobs: Sequence[Job], error: Exception, work: Work, recorders: Mapping[J
 
 
 def end_untrained(job: Job, status: Status, reason: str, work: Work, error: Exception | None = None) -> None:
-    """End a job whose training never began; the folder of a run that another process trains is left alone."""
-    result = describe(job.folder, job.settings, work.command, status=status, reason=reason)
+    """End a job that was not trained now; the folder of a run that another process trains is left alone."""
+    epochs = work.begun[job].epochs if job in work.begun else 0
+    result = describe(job.folder, job.settings, work.command, status=status, reason=reason, epochs=epochs)
     if not isinstance(error, Busy):
         RunFolder(job.folder).write_result(result)
     work.end(job, result, error)
@@ -157,6 +158,7 @@ def _let_go(recorders: Mapping[Job, Recorder]) -> None:
             recorder.close()
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that there is no memory left, on the device or beside it."""
     said = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)

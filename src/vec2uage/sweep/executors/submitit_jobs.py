@@ -26,6 +26,7 @@ from vec2uage.sweep.work import Finished
 log = logging.getLogger(__name__)
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
+_NO_NEWS = ("None", "JobArrayTaskLimit")  # reasons to wait: the second is `array_parallelism`
 _ASK_SECONDS = 10  # between two questions to Slurm whether a job is still there
 
 
@@ -195,7 +196,7 @@ class SlurmJob(LocalJob):
         asked = subprocess.run(command, capture_output=True, text=True)
         if asked.returncode == 0:
             state, _, reason = asked.stdout.strip().partition(" ")
-            if state == "PENDING" and reason != "None":
+            if state == "PENDING" and reason not in _NO_NEWS:
                 _tell_waiting(reason)
             return state or "GONE"
         return "GONE" if "Invalid job id" in asked.stderr else self.state  # else Slurm does not answer: ask later
