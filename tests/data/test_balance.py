@@ -38,8 +38,8 @@ def test_every_age_gets_the_same_number_of_evenly_used_rows(faces, counts, wante
 def test_repeats_keep_their_subject_and_count_up_in_their_name(faces):
     balanced = Balance(train_per_age=5).apply(faces([1, 1], subjects=["p", "q"]))
     assert balanced.names[:2].tolist() == ["faces:0", "faces:1"]
-    assert balanced.names[2:4].tolist() == ["faces:0#1", "faces:1#1"]
-    assert balanced.names[4] in ("faces:0#2", "faces:1#2")
+    assert balanced.names[2:4].tolist() == ["faces:0#repeat1", "faces:1#repeat1"]
+    assert balanced.names[4] in ("faces:0#repeat2", "faces:1#repeat2")
     assert balanced.subjects[:4].tolist() == ["p", "q", "p", "q"]
 
 

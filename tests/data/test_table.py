@@ -172,3 +172,9 @@ for name in ("set.csv", "set.parquet"):
 sys.exit("pandas" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_subjects_missing_in_a_column_of_numbers_are_unknown(tmp_path):
+    columns = {"vector": [[1.0], [2.0], [3.0]], "age": [1, 2, 3], "subject": pa.array([7.0, float("nan"), None])}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").subjects.tolist() == ["7", "", ""]

@@ -138,8 +138,32 @@ def test_merge_refuses_what_does_not_belong_together(faces):
         merge([faces([1], encoder="unknown"), faces([2], encoder="unknown")])
     with pytest.raises(UserError, match="different dimensions"):
         merge([one, make_vector_set([[1.0, 2.0]], [1], encoder="facenet")])
-    with pytest.raises(UserError, match="duplicate name"):
+    with pytest.raises(UserError, match=r"1 of 2 merged rows have the name of an earlier one \(faces:0\); rename"):
         merge([one, one])
+
+
+def test_merge_leaves_out_repeated_names_where_asked_to(faces, caplog):
+    both = merge([faces([1, 2]), faces([3, 4, 5])], bad_rows="drop")
+    assert both.ages.tolist() == [1, 2, 5]
+    assert "2 of 5 merged rows have the name of an earlier one (faces:0, faces:1) and are left out" in caplog.text
+
+
+def test_missing_labels_are_unknown_whatever_stands_for_them():
+    vs = make_vector_set(
+        np.eye(4),
+        [1, 2, 3, 4],
+        subjects=[None, NAN, np.float64("nan"), b"Zo\xc3\xab"],
+        names=np.array([b"a", b"b", b"c", b"d"]),
+    )
+    assert vs.subjects.tolist() == ["", "", "", "Zoë"]
+    assert vs.names.tolist() == ["a", "b", "c", "d"]
+
+
+def test_vectors_may_lie_in_memory_column_by_column():
+    rows = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    usual, other = (make_vector_set(array, [1] * 5) for array in (rows, np.asfortranarray(rows)))
+    assert other.fingerprint() == usual.fingerprint()
+    assert len(drop_exact_duplicates(other)) == 5
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))

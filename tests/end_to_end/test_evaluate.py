@@ -14,7 +14,7 @@ import torch
 from terminal import Terminal
 from torch import nn
 
-from vec2uage.data.assemble import assemble, write_description
+from vec2uage.data.assemble import divide, write, write_description
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.prepared import HeldOut
 from vec2uage.data.synthetic import generate
@@ -64,7 +64,9 @@ def prepared(home: Path) -> Path:
     report = Leakage(
         action="report", near_duplicate=0.95, signature_bits=None, same_person=None, group_same_person=False
     )
-    write_description(assemble(generate("small", 0), how, report, folder, {}, {}, with_json=False), folder)
+    divided = divide(generate("small", 0), how, report, {}, {})
+    write(divided, folder, with_json=False)
+    write_description(divided, folder)
     return folder
 
 

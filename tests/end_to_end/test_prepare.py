@@ -92,6 +92,17 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
     assert "0 photographs looked into" in elsewhere.stderr
 
 
+def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Terminal) -> None:
+    before = snapshot(terminal.prepared())
+    refused = terminal.run("prepare", *SOURCE, "split.heldout_per_age=1000", "overwrite=true")
+    assert refused.returncode == 1
+    assert "lower heldout_per_age" in refused.stderr
+    after = snapshot(terminal.prepared())
+    assert {name: after[name] for name in before if not name.endswith(".log")} == {
+        name: written for name, written in before.items() if not name.endswith(".log")
+    }
+
+
 @pytest.mark.slow
 def test_a_folder_that_was_half_replaced_is_neither_complete_nor_trained_on(terminal: Terminal) -> None:
     command = ["prepare", *SOURCE, "output=outputs/prepared/half"]

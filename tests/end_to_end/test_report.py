@@ -108,6 +108,21 @@ def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal)
 
 
 @pytest.mark.slow
+def test_a_report_replaces_an_earlier_one_and_nothing_else(terminal: Terminal) -> None:
+    def report(sweep: str) -> set[str]:
+        done = terminal.run("report", f"sweep={sweep}", "formats=[png]", "hydra.run.dir=replaced")
+        assert done.returncode == 0, done.stderr
+        return set(files(terminal.folder / "replaced"))
+
+    first = report("d1")
+    for other in ("tables/thesis.tex", "figures/photo.png"):
+        (terminal.folder / "replaced" / other).write_text("mine")
+    second = report("e1")
+    assert {"tables/thesis.tex", "figures/photo.png"} < second
+    assert "tables/d1_runs.csv" in first
+    assert not [name for name in second if "d1_" in name]
+
+
 def test_sweeps_of_one_name_and_a_single_run_are_reported(terminal: Terminal) -> None:
     (terminal.folder / "old").mkdir()
     (terminal.folder / "old" / "d1").symlink_to(terminal.folder / "e1")

@@ -28,6 +28,11 @@ def test_all_are_the_rows_of_the_age_range_duplicates_and_gaps_included(tmp_path
         rows(dataset(tmp_path, age_range=(90, 99)), "all", None)
 
 
+def test_whole_years_are_the_label_of_all_rows_where_asked_for(tmp_path: Path) -> None:
+    assert set(rows(dataset(tmp_path), "all", None).ages.tolist()) == {1.25, 2.25, 3.25}
+    assert set(rows(dataset(tmp_path, label="whole"), "all", None).ages.tolist()) == {1, 2, 3}
+
+
 def test_parts_are_those_of_training(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     parts = data.parts(0)

@@ -41,12 +41,12 @@ def test_a_csv_may_have_all_columns(tmp_path):
 
 def test_parquet_of_any_types_is_the_same_as_csv(tmp_path):
     touch(tmp_path, "photos/a.jpg")
-    columns = {"path": ["a.jpg", "b.jpg"], "age": [3, None], "subject": [12, 13], "gender": ["m", None]}
+    columns = {"path": ["a.jpg", "b.jpg"], "age": [3, None], "subject": [12.0, float("nan")], "gender": ["m", None]}
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     found = source("table", f"source.path={tmp_path}/t.parquet", f"source.root={tmp_path}/photos").find()
     assert [(p.path.name, p.age, p.subject, p.gender) for p in found] == [
-        ("a.jpg", 3, "12", "male"),
-        ("b.jpg", None, "13", ""),
+        ("a.jpg", 3, "12.0", "male"),
+        ("b.jpg", None, "", ""),
     ]
     assert found[0].path == tmp_path / "photos/a.jpg"
 
@@ -56,6 +56,12 @@ def test_a_row_that_names_a_file_again_is_kept_apart(tmp_path):
     found = table(tmp_path, "path,age\na.jpg,3\na.jpg,4\na.jpg#2,5\na.jpg,6\n").find()
     assert [(p.name, p.age) for p in found] == [("a.jpg", 3), ("a.jpg#2", 5), ("a.jpg#3", None), ("a.jpg#4", None)]
     assert "listed again" in found[2].problem
+
+
+def test_a_name_too_long_for_a_file_is_a_row_like_others(tmp_path):
+    touch(tmp_path, "a.jpg")
+    long = "b" * 300 + ".jpg"
+    assert [p.name for p in table(tmp_path, f"path,age\n{long},3\na.jpg,4\n").find()] == ["a.jpg", long]
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,10 @@ def _flat(options: dict[str, Any]) -> dict[str, Any]:
     return flat | {f"op.{op['name']}.{name}": value for op in options["op"] for name, value in op.items()}
 
 
-def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) -> VectorSet:
-    """Return the augmented faces of the rows in `train`, in the order in which they fill their ages.
+def made_for(prepared: Path, how: "ImageAugmentation") -> dict[str, Any]:
+    """Return what augmented.json says of the faces made with these options for a prepared set as it is now.
 
-    A face has its parent's age as `train` gives it. Raises UserError where the folder is no prepared set, or holds no
-    faces made with these options for the set as it is now.
+    Raises UserError where the folder is no prepared set, or there are no such faces.
     """
     description = read_description(prepared)
     if description is None:
@@ -81,22 +80,33 @@ def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) ->
             "dataset.path=<a folder of vec2uage.prepare>"
         )
     folder = folder_of(prepared, how.name)
-    again = (
-        f"python -m vec2uage.augment task=generate {cli.option('path', prepared)} with these options of augmentation"
-    )
     augmented = read_augmented(folder)
     if augmented is None:
-        raise UserError(f"{folder}: no augmented faces here; make them with: {again}")
+        raise UserError(f"{folder}: no augmented faces here; make them with: {_again(prepared)}")
     if augmented["set"] != description["fingerprint"]:
-        raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {again}")
+        raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {_again(prepared)}")
     if changed := _changed(augmented, how):
         raise UserError(
             f"{folder}: made with other options than these ({changed}): run vec2uage.augment with the same ones, "
             "under an augmentation.name of their own"
         )
-    file = folder / "train.arrow"
+    return augmented
+
+
+def _again(prepared: Path) -> str:
+    return f"python -m vec2uage.augment task=generate {cli.option('path', prepared)} with these options of augmentation"
+
+
+def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) -> VectorSet:
+    """Return the augmented faces of the rows in `train`, in the order in which they fill their ages.
+
+    A face has its parent's age as `train` gives it. Raises UserError where the folder is no prepared set, or holds no
+    faces made with these options for the set as it is now.
+    """
+    augmented = made_for(prepared, how)
+    file = folder_of(prepared, how.name) / "train.arrow"
     if not file.is_file() or file_sha256(file) != augmented["sha256"]:
-        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {again}")
+        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {_again(prepared)}")
     vs = read(file)
     row = {name: number for number, name in enumerate(train.names)}
     # a set may be made of the faces of another one: those are rows of `train` already

@@ -16,6 +16,7 @@ from vec2uage.data.assemble import read_description
 from vec2uage.data.balance import in_turn
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
 from vec2uage.data.readers import read
+from vec2uage.data.splits import Part
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.extract import Row, extract
 from vec2uage.faces.pool import processes
@@ -47,7 +48,7 @@ def settings_of(prepared: Path, **how: Any) -> PrepareSettings:
         raise UserError(f"{prepared / DESCRIPTION}: {error}; {AGAIN}") from None
 
 
-def rows_of(prepared: Path, part: Literal["train", "validation", "test"] | None) -> VectorSet:
+def rows_of(prepared: Path, part: Part | None) -> VectorSet:
     """Return the rows of a part of a set; None: of a set that is not divided."""
     if part is None:
         return read(part_file(prepared, "vectors"))

@@ -89,7 +89,6 @@ def generate_in(
     if not is_divided(prepared):
         raise UserError(f"{prepared}: not divided, so it has no training part to augment: prepare it with split=paper")
     folder = folder_of(prepared, augmentation.name)
-    folder.mkdir(parents=True, exist_ok=True)
     with only_user_of(prepared):
         if not overwrite:
             refuse_other_options(folder, augmentation)

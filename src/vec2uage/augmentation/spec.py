@@ -9,15 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, Field
 
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.base.device import DeviceName
 from vec2uage.base.errors import UserError
 from vec2uage.config.validate import (
     check_group,
+    check_keys,
     check_settings,
     check_value,
     refuse,
     target_of,
     to_container,
-    unknown_option,
 )
 from vec2uage.data.prepared import NoSplit
 from vec2uage.data.splits import AgeRange
@@ -61,7 +62,7 @@ _VALUES: dict[str, Any] = {
     "store": str,
     "max_pixels": Annotated[int, Field(ge=1, le=MOST_PIXELS)],
     "workers": Count | Literal["auto"],
-    "device": Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")],
+    "device": DeviceName,
     "overwrite": bool,
 }
 NO_AUGMENTATION = "vec2uage.data.balance.NoAugmentation"
@@ -76,9 +77,8 @@ def from_config(cfg: DictConfig) -> AugmentSettings:
     """
     plain = to_container(cfg)
     known = {*_VALUES, "augmentation", "detector", "crop", "embedder"}
-    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
-    refuse(problems)
+    check_keys(plain, known)
+    problems: list[str] = []
     values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
     values |= {
         "augmentation": check_augmentation(plain["augmentation"], problems),

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vec2uage.augmentation.children import Child, open_studio, vectors_of
-from vec2uage.augmentation.folder import folder_of, read_augmented, refuse_other_options
+from vec2uage.augmentation.folder import made_for
 from vec2uage.augmentation.parents import parents_in, settings_of
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base import cli
@@ -80,11 +80,4 @@ def _kept(augmentation: ImageAugmentation, prepared: Path) -> ImageAugmentation:
         raise UserError(
             "tta takes every face that is drawn: set augmentation.keep.rule=all, or augmentation.keep.level=op"
         )
-    augmented = read_augmented(folder_of(prepared, augmentation.name))
-    if augmented is None:
-        raise UserError(
-            f"tta with augmentation={augmentation.name} needs to know which operations are kept, which is decided when "
-            f"its faces are made: run vec2uage.augment task=generate {cli.option('path', prepared)} first"
-        )
-    refuse_other_options(folder_of(prepared, augmentation.name), augmentation)
-    return augmentation.with_ops(set(augmented["operations"]))
+    return augmentation.with_ops(set(made_for(prepared, augmentation)["operations"]))

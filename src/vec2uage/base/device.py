@@ -1,11 +1,16 @@
 """Which device a name in the configuration stands for."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from vec2uage.base.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+
+DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
 def torch_device(name: str, option: str = "device") -> "torch.device":

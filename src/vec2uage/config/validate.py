@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
@@ -115,6 +115,12 @@ def refuse(problems: list[str]) -> None:
         raise UserError(problems[0])
     if problems:
         raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems))
+
+
+def check_keys(plain: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise UserError where a configuration lacks a `known` key, or has another."""
+    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
+    refuse(problems + [f"{key} is missing" for key in sorted(known) if key not in plain])
 
 
 def unknown_option(key: str, value: Any, allowed: list[str]) -> str:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vec2uage.base.atomic import remove_unfinished, replacing, write_json
 from vec2uage.base.provenance import file_sha256, provenance
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
-from vec2uage.data.leakage import Leakage, audit, summary, treat, write_csv
-from vec2uage.data.prepared import DESCRIPTION, PARTS, Splitter, part_file
+from vec2uage.data.leakage import Findings, Leakage, audit, summary, treat, write_csv
+from vec2uage.data.prepared import DESCRIPTION, Splitter, part_file
 from vec2uage.data.readers import json as paper_json
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.splits import PARTS, DataSplit
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 if TYPE_CHECKING:
@@ -22,41 +24,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Assembled:
-    """A set as it was written: by the name of its file, and what the audit found."""
+class Divided:
+    """A set as it is to be written: by the name of its file, and what the audit found."""
 
     files: dict[str, VectorSet]
+    audited: VectorSet
+    findings: Findings
     leakage: dict[str, Any]
+    """The findings in figures."""
+
+    @property
+    def parts(self) -> DataSplit | None:
+        """The three parts, None for a set that is not divided."""
+        return None if "vectors" in self.files else DataSplit(**self.files)
 
 
-def assemble(
-    vs: VectorSet,
-    splitter: Splitter,
-    leakage: Leakage,
-    folder: Path,
-    hashes: Mapping[str, str],
-    signatures: Mapping[str, str],
-    with_json: bool,
-) -> Assembled:
-    """Audit and divide `vs`; write its parts, `leakage.csv` and figures to `folder`.
+def divide(
+    vs: VectorSet, splitter: Splitter, leakage: Leakage, hashes: Mapping[str, str], signatures: Mapping[str, str]
+) -> Divided:
+    """Audit and divide `vs`; without a split all rows belong to `vectors`, else to `train`, `validation` and `test`.
 
-    `hashes` and `signatures` give by name what is known of the photographs (see `leakage.audit`). Without a split the
-    rows go to `vectors.arrow`, else to `train.arrow`, `validation.arrow` and `test.arrow`. `with_json` also writes the
-    paper's two files, `train.json` and `heldout.json`, or `vectors.json`. Raises UserError where `vs` cannot be
-    divided.
+    `hashes` and `signatures` give by name what is known of the photographs (see `leakage.audit`). Augmented faces,
+    which are meant to be near their parents, are not audited; they are left out with their parents. Raises UserError
+    where `vs` cannot be divided.
     """
     vs = splitter.used(vs)
-    findings = audit(vs, leakage, hashes, signatures)
-    treated, together = treat(vs, findings, leakage)
+    photographed = vs.parents == ""
+    audited = vs if photographed.all() else vs.take(photographed)
+    findings = audit(audited, leakage, hashes, signatures)
+    treated, together = treat(audited, findings, leakage)
+    if audited is not vs:
+        dropped = set(audited.names) - set(treated.names)
+        children = vs.take(~photographed & ~np.isin(vs.parents, list(dropped)))
+        treated = concatenate([treated, children])
+        # children go with their parents, whatever their number
+        together = together if together is None else np.append(together, np.zeros(len(children), dtype=together.dtype))
     parts = splitter.divide(treated, together)
-    files = {"vectors": treated} if parts is None else {part: getattr(parts, part) for part in PARTS}
-    for name, rows in files.items():
+    files: dict[str, VectorSet] = {"vectors": treated}
+    if parts is not None:
+        files = {part: getattr(parts, part) for part in PARTS}
+    return Divided(files, audited, findings, summary(audited, findings, leakage, parts))
+
+
+def write(divided: Divided, folder: Path, with_json: bool) -> None:
+    """Write a divided set to `folder`: `<part>.arrow` for each part, `leakage.csv` and figures.
+
+    `with_json` also writes the paper's two files, `train.json` and `heldout.json`, or `vectors.json`.
+    """
+    for name, rows in divided.files.items():
         storage.save(rows, part_file(folder, name))
     if with_json:
-        _write_json(files, folder)
-    write_csv(folder / "leakage.csv", vs, findings, parts)
-    draw(_figures(concatenate(list(files.values()))), folder)
-    return Assembled(files, summary(vs, findings, leakage, parts))
+        _write_json(divided.files, folder)
+    write_csv(folder / "leakage.csv", divided.audited, divided.findings, divided.parts)
+    draw(_figures(concatenate(list(divided.files.values()))), folder)
 
 
 def draw(figures: Mapping[str, "Figure"], folder: Path) -> None:
@@ -86,16 +106,16 @@ def is_whole(folder: Path, description: Mapping[str, Any]) -> bool:
     return all(path.is_file() and file_sha256(path) == sha256 for path, sha256 in parts.items())
 
 
-def write_description(assembled: Assembled, folder: Path, **also: Any) -> None:
+def write_description(divided: Divided, folder: Path, **also: Any) -> None:
     """Write dataset.json, last of all files: counts, fingerprints, what the audit found, versions, and `also`."""
-    files = assembled.files
-    whole = DataSplit(**files).fingerprint() if len(files) > 1 else files["vectors"].fingerprint()
+    files = divided.files
+    whole = (divided.parts or files["vectors"]).fingerprint()
     description = {
         "encoder": next(iter(files.values())).encoder,
         "dimension": next(iter(files.values())).dimension,
         "fingerprint": whole,
         "parts": {name: _counts(rows, part_file(folder, name)) for name, rows in files.items()},
-        "leakage": assembled.leakage,
+        "leakage": divided.leakage,
         **also,
         "provenance": provenance(),
     }
@@ -126,8 +146,9 @@ def _write_json(files: Mapping[str, VectorSet], folder: Path) -> None:
     if "vectors" in files:
         paper_json.write(files["vectors"], folder / "vectors.json")
         return
+    heldout = concatenate([files["validation"], files["test"]])
     paper_json.write(files["train"], folder / "train.json")
-    paper_json.write(concatenate([files["validation"], files["test"]]), folder / "heldout.json")
+    paper_json.write(heldout, folder / "heldout.json", after=files["train"])
 
 
 def _figures(vs: VectorSet) -> dict[str, "Figure"]:

@@ -11,6 +11,8 @@ from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet
 
+REPEAT = "#repeat"  # stands before the number of a repeated row, in its name
+
 
 def in_turn(floors: Integer[np.ndarray, " N"], age: int, seed: int) -> Integer[np.ndarray, " M"]:
     """Return the rows of a whole age in the order in which they are used to fill it, each once."""
@@ -40,7 +42,7 @@ class Balance:
         """Return a random subset of an age with more rows, and all rows and random repeats of one with fewer.
 
         Rows of an age are used equally often, give or take one. Repeats follow the originals and are named
-        "<name>#1", "<name>#2", ...
+        "<name>#repeat1", "<name>#repeat2", ...
         """
         floors = np.floor(train.ages).astype(np.int64)
         drawn, copies = [], []
@@ -54,7 +56,7 @@ class Balance:
 
         balanced = train.take(row)
         repeated = copy > 0
-        names = [f"{name}#{k}" if k else name for name, k in zip(balanced.names, copy, strict=True)]
+        names = [f"{name}{REPEAT}{k}" if k else name for name, k in zip(balanced.names, copy, strict=True)]
         vectors = balanced.vectors
         if self.noise and repeated.any():
             vectors[repeated] += self._noise_for(vectors[repeated])

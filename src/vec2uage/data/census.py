@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.balance import REPEAT
+from vec2uage.data.splits import PARTS, DataSplit, Part
 from vec2uage.data.vectorset import VectorSet
 
-Part = Literal["train", "validation", "test"]
 Kind = Literal["photographed", "augmented", "repeated"]
 
 
@@ -28,11 +28,7 @@ class Count:
 
 def census(split: DataSplit) -> tuple[Count, ...]:
     """Count the rows of each part by kind, source, gender and whole age."""
-    parts: tuple[tuple[Part, VectorSet], ...] = (
-        ("train", split.train),
-        ("validation", split.validation),
-        ("test", split.test),
-    )
+    parts = [(part, getattr(split, part)) for part in PARTS]
     return tuple(
         Count(part, *alike, faces=faces)
         for part, vs in parts
@@ -45,13 +41,13 @@ def _columns(vs: VectorSet) -> tuple[list[str], list[str], list[int]]:
 
 
 def _kinds(vs: VectorSet) -> list[Kind]:
-    """Tell what each row is; `Balance` names a repeat after its original, with # and a number."""
+    """Tell what each row is; `Balance` names a repeat after its original."""
     originals = set(vs.names)
     return [_kind(name, parent, originals) for name, parent in zip(vs.names, vs.parents, strict=True)]
 
 
 def _kind(name: str, parent: str, originals: set[str]) -> Kind:
-    stem, mark, number = name.rpartition("#")
+    stem, mark, number = name.rpartition(REPEAT)
     if mark and number.isdecimal() and stem in originals:
         return "repeated"
     return "augmented" if parent else "photographed"

@@ -15,7 +15,7 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.splits import PARTS, DataSplit
 from vec2uage.data.thresholds import UNKNOWN, Thresholds, measured
 from vec2uage.data.vectorset import Text, VectorSet
 
@@ -24,12 +24,11 @@ log = logging.getLogger(__name__)
 KINDS = ("identical_file", "near_duplicate", "same_person")
 COPIES = ("identical_file", "near_duplicate")
 TABLE = ("kind", "across", "name_a", "name_b", "side_a", "side_b", "age_a", "age_b", "same_subject", "cosine", "bits")
-SIDES = ("train", "validation", "test")
 BITS = 256  # of a signature; mirroring the picture inverts the second half of them (see `faces.signature`)
 EQUAL = 0.9999  # cosine of the vectors of one face in two equal files; other faces of the same photograph stay below
 LISTED = 5_000_000  # pairs; they fit in a gigabyte, and nobody reads more
 
-Cosine = Annotated[float, Field(gt=0, le=1)]
+PositiveCosine = Annotated[float, Field(gt=0, le=1)]
 Signatures = UInt8[np.ndarray, "N 32"]
 
 
@@ -43,11 +42,11 @@ class Leakage:
 
     action: Literal["report", "drop", "group"]
     """`drop` keeps the first row of each cluster of copies, `group` keeps clusters on one side of the split."""
-    near_duplicate: Cosine | Literal["auto"]
+    near_duplicate: PositiveCosine | Literal["auto"]
     """Cosine from which two vectors are taken for the same picture."""
     signature_bits: Annotated[int, Field(ge=0, lt=BITS // 2)] | None
     """Bits in which two signatures may differ to be taken for the same picture; None: signatures are not used."""
-    same_person: Cosine | Literal["auto"] | None
+    same_person: PositiveCosine | Literal["auto"] | None
     """Cosine from which two vectors are taken for pictures of one person; None: not searched."""
     group_same_person: bool
     """Whether `group` keeps likely pictures of one person together, too."""
@@ -274,7 +273,7 @@ def _clusters(count: int, first: Int64[np.ndarray, " P"], second: Int64[np.ndarr
 
 def _sides(vs: VectorSet, parts: DataSplit | None) -> Text:
     """Return the part that each row is in, "" where it is in none."""
-    where = {} if parts is None else {name: side for side in SIDES for name in getattr(parts, side).names}
+    where = {} if parts is None else {name: side for side in PARTS for name in getattr(parts, side).names}
     return np.array([where.get(name, "") for name in vs.names], dtype=object)
 
 

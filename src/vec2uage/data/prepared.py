@@ -13,10 +13,9 @@ from vec2uage.base.provenance import file_sha256
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.readers import read
-from vec2uage.data.splits import AgeRange, DataSplit, Division, Label, PerRow, Split, relabelled, split, within
+from vec2uage.data.splits import PARTS, AgeRange, DataSplit, Division, Label, PerRow, Split, relabelled, split, within
 from vec2uage.data.vectorset import VectorSet, concatenate
 
-PARTS = ("train", "validation", "test")
 DESCRIPTION = "dataset.json"  # written last of all files of a folder: it tells a complete one, and what is in it
 AGAIN = "run the same vec2uage.prepare command again"
 
@@ -99,7 +98,8 @@ class Prepared(Dataset):
 
     def read(self) -> VectorSet:
         """Read all parts as one set; raises what `parts` does."""
-        return concatenate(self._parts())
+        parts = self.parts(0)
+        return concatenate([parts.train, parts.validation, parts.test])
 
     def split_seed(self, run_seed: int) -> int:
         """Return 0: the set was divided before."""

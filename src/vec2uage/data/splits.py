@@ -4,7 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from jaxtyping import Integer
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 Rows = Integer[np.ndarray, "_"]  # some of the VectorSet's rows, by position or owner
 PerRow = Integer[np.ndarray, " N"]  # a number for each of its rows
 FREE, VALIDATION, TEST = 0, 1, 2
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def _ordered(ages: tuple[int, int]) -> tuple[int, int]:
@@ -88,7 +90,7 @@ def within(vs: VectorSet, age_range: AgeRange) -> VectorSet:
 
 def relabelled(parts: DataSplit, label: Label) -> DataSplit:
     """Return the parts with ages cut to whole years where `label` says so."""
-    names = {"exact": (), "floor": ("train",), "whole": ("train", "validation", "test")}[label]
+    names = {"exact": (), "floor": ("train",), "whole": PARTS}[label]
     cut = {name: getattr(parts, name) for name in names}
     return replace(parts, **{name: replace(vs, ages=np.floor(vs.ages)) for name, vs in cut.items()})
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -78,20 +79,20 @@ COLUMNS = tuple(field.name for field in fields(VectorSet) if field.name != "enco
 def make_vector_set(
     vectors: np.ndarray | Sequence[Any],
     ages: np.ndarray | Sequence[Any],
-    names: Iterable[str] | None = None,
-    subjects: Iterable[str] | None = None,
+    names: Iterable[object] | None = None,
+    subjects: Iterable[object] | None = None,
     source: str | Iterable[str] = "",
-    gender: Iterable[str] | None = None,
-    parents: Iterable[str] | None = None,
+    gender: Iterable[object] | None = None,
+    parents: Iterable[object] | None = None,
     encoder: str = "unknown",
     bad_rows: BadRows = "refuse",
     where: str = "the vectors",
 ) -> VectorSet:
-    """Check rows and make a VectorSet of them, without copying vectors that are float32 and all good.
+    """Check rows and make a VectorSet of them, without copying vectors that are float32, in C order and all good.
 
     `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are
-    years, None or NaN where missing. `names` default to "<source>:<row>". A row is bad when its vector has
-    another dimension or holds NaN or Inf, its age is missing, negative or above 120, or its name was seen
+    years, None or NaN where missing; so are labels. `names` default to "<source>:<row>". A row is bad when its vector
+    has another dimension or holds NaN or Inf, its age is missing, negative or above 120, or its name was seen
     before. Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log);
     `where` is what messages call the input, such as a file's path.
     """
@@ -130,10 +131,11 @@ def make_vector_set(
     return made.take(good)
 
 
-def merge(sets: Sequence[VectorSet]) -> VectorSet:
+def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
     """Put sets of one known encoder one after the other.
 
-    Raises UserError where encoders differ or are unknown, dimensions differ, or a name occurs twice.
+    Rows with the name of an earlier one are refused or dropped. Raises UserError for them, and where encoders differ
+    or are unknown, or dimensions differ.
     """
     encoders = sorted({vs.encoder for vs in sets})
     if len(encoders) != 1:
@@ -147,8 +149,16 @@ def merge(sets: Sequence[VectorSet]) -> VectorSet:
     if len(dimensions) != 1:
         raise UserError(f"vectors of different dimensions cannot be merged: {dimensions}")
     joined = concatenate(sets)
-    columns: dict[str, Any] = {name: getattr(joined, name) for name in COLUMNS}
-    return make_vector_set(**columns, encoder=encoders[0], where="the merged sets")
+    named_first = np.zeros(len(joined), dtype=bool)
+    named_first[np.unique(joined.names, return_index=True)[1]] = True
+    if named_first.all():
+        return joined
+    again = joined.names[~named_first]
+    text = f"{len(again):,} of {len(joined):,} merged rows have the name of an earlier one ({_first(again)})"
+    if bad_rows == "refuse":
+        raise UserError(f"{text}; rename them, or their files: rows without names are named after those")
+    log.warning("%s and are left out", text)
+    return joined.take(named_first)
 
 
 def concatenate(sets: Sequence[VectorSet]) -> VectorSet:
@@ -181,7 +191,7 @@ def _matrix(
 ) -> tuple[Float32[np.ndarray, "N D"], Bool[np.ndarray, " N"]]:
     """Return rows as one matrix and which of them have another length than most (filled with zeros)."""
     if isinstance(vectors, np.ndarray) and vectors.dtype != object:
-        matrix = _numbers(vectors, f"{where}: vectors")
+        matrix = np.ascontiguousarray(_numbers(vectors, f"{where}: vectors"))
         misshapen = np.zeros(matrix.shape[:1], dtype=bool)
     else:
         rows = [_numbers(row, f"{where}: vector {number}") for number, row in enumerate(vectors)]
@@ -218,8 +228,15 @@ def _numbers(values: Any, what: str) -> np.ndarray:
         raise UserError(f"{what} are not numbers") from None
 
 
-def _text(values: Iterable[str]) -> Text:
-    return np.array([str(value) for value in values], dtype=object)
+def as_text(value: object) -> str:
+    """Return a label as text, "" where it is missing: None, or NaN, which tables hold instead."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _text(values: Iterable[object]) -> Text:
+    return np.array([as_text(value) for value in values], dtype=object)
 
 
 def _first(names: Text) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from vec2uage.data.dataset import Dataset
 from vec2uage.data.splits import Division, within
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.scores import Scores, score
-from vec2uage.evaluation.spec import Evaluation, Part, from_config
+from vec2uage.evaluation.spec import Evaluation, Rows, from_config
 from vec2uage.runs.folder import RunFolder
 
 Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
@@ -75,6 +75,7 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: 
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
     scores = score(vs.ages, predictions, what.cs)
 
+    (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
     files.write_predictions(vs.names, vs.subjects, vs.ages, predictions)
     with replacing(folder / "predictions.png") as temporary:
         plot(vs.ages, predictions, scores).savefig(temporary, format="png")
@@ -98,7 +99,7 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: 
     return scores
 
 
-def rows(dataset: Dataset, part: Part, run_seed: int | None) -> VectorSet:
+def rows(dataset: Dataset, part: Rows, run_seed: int | None) -> VectorSet:
     """Return the rows to predict: all of the dataset's ages, or one part of the split that training makes.
 
     `run_seed` is the seed of the model's run, None if unknown. Raises UserError where the split depends on it, and
@@ -110,6 +111,8 @@ def rows(dataset: Dataset, part: Part, run_seed: int | None) -> VectorSet:
             vs = within(vs, dataset.age_range)
             if not len(vs):
                 raise UserError("no rows of the ages {}-{} (dataset.age_range)".format(*dataset.age_range))
+            if dataset.label == "whole":
+                vs = replace(vs, ages=np.floor(vs.ages))
         return vs
     if run_seed is None and _drawn_by_run(dataset):
         raise UserError(

@@ -6,19 +6,21 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig
 from pydantic import Field
 
+from vec2uage.base.device import DeviceName
 from vec2uage.config.settings import settings
 from vec2uage.config.validate import (
     check_group,
+    check_keys,
     check_settings,
     check_value,
     refuse,
     to_container,
-    unknown_option,
 )
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
+from vec2uage.data.splits import Part
 
-Part = Literal["all", "train", "validation", "test"]
+Rows = Literal["all", Part]
 
 
 @settings
@@ -35,7 +37,7 @@ class Evaluation:
     """Which model is evaluated on which rows, and what is measured."""
 
     checkpoint: str
-    part: Part
+    part: Rows
     cs: tuple[float, ...]
     encoder_mismatch: Literal["refuse", "allow"]
     tta: int
@@ -50,13 +52,13 @@ class Evaluation:
 # The options with a plain value, and what each may be.
 _VALUES: dict[str, Any] = {
     "checkpoint": Annotated[str, Field(min_length=1)],
-    "part": Part,
+    "part": Rows,
     "cs": tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
     "encoder_mismatch": Literal["refuse", "allow"],
     "tta": Annotated[int, Field(ge=0)],
     "store": str,
     "workers": Annotated[int, Field(ge=1)] | Literal["auto"],
-    "device": Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")],
+    "device": DeviceName,
 }
 
 
@@ -67,9 +69,8 @@ def from_config(cfg: DictConfig) -> Evaluation:
     """
     plain = to_container(cfg)
     known = {*_VALUES, "foreign", "dataset", "augmentation"}
-    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
-    refuse(problems)
+    check_keys(plain, known)
+    problems: list[str] = []
     values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
     foreign = check_settings(Foreign, plain["foreign"], "foreign", problems)
     dataset = check_group(plain["dataset"], "dataset", Dataset, problems)

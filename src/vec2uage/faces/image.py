@@ -58,7 +58,7 @@ def _decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
             raise _too_large(max_pixels)
         picture.load()  # TIFF turns itself upright here, and then no longer states an orientation
         turn = _UPRIGHT.get(_orientation(picture))
-        pixels = _rgb(picture if turn is None else picture.transpose(turn))
+        pixels = _rgb(picture if turn is None else picture.transpose(turn), picture.format)
     if 0 in pixels.shape:
         raise Refused("unreadable", "the image has no pixels")
     return pixels
@@ -76,10 +76,11 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _rgb(picture: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+def _rgb(picture: Image.Image, kind: str | None) -> UInt8[np.ndarray, "H W 3"]:
     if picture.mode.startswith(("I", "F")):
         grey = np.asarray(picture)
-        if picture.mode == "F" or (grey.size and (grey.min() < 0 or grey.max() > 65535)):
+        # 16 bits are I;16 to Pillow; only those of PGM it spreads over 0 to 65535 in 32
+        if picture.mode == "F" or (picture.mode == "I" and kind != "PPM"):
             raise Refused("unreadable", f"pixels of mode {picture.mode} have no known range of brightness")
         return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)  # as Pillow does with 16-bit colour
     if picture.has_transparency_data:

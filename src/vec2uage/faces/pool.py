@@ -1,6 +1,5 @@
 """Runs a function over many tasks in worker processes, and goes on when a task kills its process."""
 
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from multiprocessing import forkserver, get_context
 from threading import Event
 from typing import Any, Literal, TypeVar
 
+from vec2uage.base.cores import cores
 from vec2uage.base.errors import UserError
 
 R = TypeVar("R")
@@ -18,7 +18,7 @@ _STOP_SECONDS = 0.5  # until a stop is noticed while no task ends
 
 def processes(workers: int | Literal["auto"]) -> int:
     """Return the number of worker processes that an option `workers` means; `auto` is one for each usable core."""
-    return len(os.sched_getaffinity(0)) if workers == "auto" else workers
+    return cores() if workers == "auto" else workers
 
 
 def run(

@@ -22,7 +22,15 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
-from vec2uage.data.assemble import assemble, clear, draw, is_whole, read_description, write_description
+from vec2uage.data.assemble import (
+    clear,
+    divide,
+    draw,
+    is_whole,
+    read_description,
+    write,
+    write_description,
+)
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import Interrupted, Row, extract
 from vec2uage.faces.pool import processes
@@ -159,27 +167,31 @@ def _own_subjects(vs: VectorSet, prefixed: bool) -> VectorSet:
 
 
 def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: dict[str, Any]) -> None:
-    """Write the folder's files; until the last one is there, it is not complete."""
-    clear(folder)
+    """Write the folder's files; until the last one is there, it is not complete.
+
+    A complete set that lies there stays if the new one cannot be divided.
+    """
     statuses = counts(gathered.rows)
-    if gathered.rows:
-        write_table(gathered.rows, folder / "faces.csv")
+    if gathered.vectors is None or read_description(folder) is None:  # faces.csv is to tell why there is no set
+        _clear(gathered.rows, folder)
     if gathered.vectors is None:
         found = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
         raise UserError(f"no usable face in {len(gathered.rows):,} files ({found}): {folder / 'faces.csv'} says why")
     good = [row for row in gathered.rows if row.outcome.status == "ok"]
-    assembled = assemble(
-        gathered.vectors,
-        settings.split,
-        settings.leakage,
-        folder,
-        {face_name(row): row.hashes.sha256 for row in good if row.hashes},
-        _signatures(good),
-        settings.json,
-    )
+    hashes = {face_name(row): row.hashes.sha256 for row in good if row.hashes}
+    divided = divide(gathered.vectors, settings.split, settings.leakage, hashes, _signatures(good))
+    _clear(gathered.rows, folder)
+    write(divided, folder, settings.json)
     figures = {k: figure for source in settings.source.sources() for k, figure in source.figures().items()}
     draw(figures, folder)
-    write_description(assembled, folder, files_by_status=statuses, **done)
+    write_description(divided, folder, files_by_status=statuses, **done)
+
+
+def _clear(rows: Sequence[Row], folder: Path) -> None:
+    """Remove an earlier set and say what became of each file now."""
+    clear(folder)
+    if rows:
+        write_table(rows, folder / "faces.csv")
 
 
 def _signatures(good: Sequence[Row]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig
 from pydantic import Field
 
-from vec2uage.config.validate import check_group, check_settings, check_value, refuse, to_container, unknown_option
+from vec2uage.base.device import DeviceName
+from vec2uage.config.validate import check_group, check_keys, check_settings, check_value, refuse, to_container
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.prepared import Splitter
 from vec2uage.faces.crop import Crop
@@ -69,7 +70,7 @@ _VALUES: dict[str, Any] = {
     "json": bool,
     "max_pixels": Annotated[int, Field(ge=1, le=MOST_PIXELS)],
     "workers": Count | Literal["auto"],
-    "device": Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")],
+    "device": DeviceName,
     "overwrite": bool,
     "output": str,
 }
@@ -84,9 +85,8 @@ def from_config(cfg: DictConfig) -> PrepareSettings:
     """
     plain = to_container(cfg)
     known = {*_GROUPS, *_VALUES, "crop", "leakage"}
-    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
-    refuse(problems)
+    check_keys(plain, known)
+    problems: list[str] = []
     parts = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}
     parts |= {group: check_group(plain[group], group, base, problems) for group, base in _GROUPS.items()}
     parts["crop"] = check_settings(Crop, plain["crop"], "crop", problems)

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
+from vec2uage.base import metrics
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import collect, factors, is_seed, swept, value, variant
@@ -152,15 +153,8 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
         seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
         curve=curve,
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
-        per_age=_per_age(predictions),
+        per_age=metrics.per_age(predictions["age"], predictions["prediction"]),
     )
-
-
-def _per_age(predictions: Columns) -> dict[int, float]:
-    floors = np.floor(predictions["age"]).astype(int)
-    sums = np.bincount(floors, np.abs(predictions["age"] - predictions["prediction"]))
-    counts = np.bincount(floors)
-    return {age: float(sums[age] / counts[age]) for age in np.flatnonzero(counts).tolist()}
 
 
 def _columns(path: Path, names: Sequence[str]) -> Columns:

@@ -88,7 +88,7 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
         _figures(
             maes=distributions.maes(variants, styles),
             selection=distributions.selection(variants, styles, analysis.selection, _correlation(analysis)),
-            best_of=curves.best_of(chances, styles, "Expected test MAE of the chosen run") if chances else None,
+            best_of=curves.best_of(chances, styles) if chances else None,
         ),
     )
     tables = [comparison.differences(analysis)] if analysis.differences else []

@@ -2,10 +2,10 @@
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -26,6 +26,8 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.tensorboard import EventLog
 
 log = logging.getLogger(__name__)
+
+WRITERS = {"md": formats.markdown, "csv": formats.comma_separated, "tex": formats.latex}
 
 
 def run(cfg: DictConfig) -> None:
@@ -61,6 +63,7 @@ def write(settings: ReportSettings, folder: Path) -> Report:
         log.info("%s: %s%s", sweep.folder, count, f", {missing} others" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
     report = compose(analyses, settings.seed, settings.resamples)
+    _replace_earlier(report, settings.formats, folder)
     write_tables(report, folder / "tables")
     svg = draw(report, folder / "figures", settings.formats)
     if settings.tensorboard:
@@ -73,12 +76,10 @@ def write(settings: ReportSettings, folder: Path) -> Report:
 def write_tables(report: Report, folder: Path) -> None:
     """Write every table as Markdown, CSV and LaTeX."""
     folder.mkdir(parents=True, exist_ok=True)
-    writers = {"md": formats.markdown, "csv": formats.comma_separated, "tex": formats.latex}
-    tables = [table for section in report.sections for table in section.tables]
-    for table in tables:
-        for kind, written in writers.items():
-            write_text(folder / f"{table.name}.{kind}", written(table))
-    _remove_others(folder, writers, [table.name for table in tables])
+    for section in report.sections:
+        for table in section.tables:
+            for kind, written in WRITERS.items():
+                write_text(folder / f"{table.name}.{kind}", written(table))
 
 
 def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str]:
@@ -91,15 +92,20 @@ def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str
             if "svg" in kinds:
                 write_text(folder / f"{figure.name}.svg", svg[figure.name])
             save(figure.drawing, folder, figure.name, [kind for kind in kinds if kind != "svg"])
-    _remove_others(folder, get_args(Format), list(svg))
     return svg
 
 
-def _remove_others(folder: Path, kinds: Iterable[str], names: Sequence[str]) -> None:
-    """Remove what an earlier report on other runs has left."""
-    for old in [path for kind in kinds for path in folder.glob(f"*.{kind}")]:
-        if old.stem not in names:
-            old.unlink()
+def _replace_earlier(report: Report, kinds: Sequence[Format], folder: Path) -> None:
+    """Remove the files that an earlier report has listed, and list those of this one: all others are not ours."""
+    (folder / "index.html").unlink(missing_ok=True)
+    listed = folder / "files.txt"
+    if listed.exists():
+        for name in listed.read_text(encoding="utf-8").splitlines():
+            if re.fullmatch(r"(tables|figures)/[^/]+", name):
+                (folder / name).unlink(missing_ok=True)
+    tables = [f"tables/{table.name}.{kind}" for part in report.sections for table in part.tables for kind in WRITERS]
+    figures = [f"figures/{drawn.name}.{kind}" for part in report.sections for drawn in part.figures for kind in kinds]
+    write_text(listed, "".join(f"{name}\n" for name in [*tables, *figures, "index.html"]))
 
 
 def write_images(report: Report, sweeps: Sequence[Path]) -> None:

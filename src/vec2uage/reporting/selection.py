@@ -1,6 +1,6 @@
 """Honest choice among runs: by validation, with the test set looked at once, and what luck alone would give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -62,8 +62,3 @@ def expected_minimum(mean: float, std: float, n: int) -> float:
     # P(min <= x) = 1 - (1 - F(x))^n, so the minimum is F's quantile at 1 - v^(1/n) for v uniform in (0, 1)
     v = (np.arange(20_000) + 0.5) / 20_000
     return float(mean + std * stats.norm.ppf(-np.expm1(np.log(v) / n)).mean())
-
-
-def ranking(scores: Mapping[str, float]) -> list[str]:
-    """Return names from the lowest score to the highest."""
-    return sorted(scores, key=lambda name: scores[name])

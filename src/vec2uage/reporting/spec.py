@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig
 from pydantic import Field
 
-from vec2uage.config.validate import check_value, refuse, to_container, unknown_option
+from vec2uage.config.validate import check_keys, check_value, refuse, to_container
 
 Format = Literal["png", "svg", "pdf"]
 
@@ -37,9 +37,8 @@ def from_config(cfg: DictConfig) -> ReportSettings:
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
     plain = to_container(cfg)
-    problems = [unknown_option(key, plain[key], sorted(_VALUES)) for key in plain if key not in _VALUES]
-    problems += [f"{key} is missing" for key in _VALUES if key not in plain]
-    refuse(problems)
+    check_keys(plain, _VALUES)
+    problems: list[str] = []
     if isinstance(plain["sweep"], str):
         plain["sweep"] = [plain["sweep"]]
     values = {key: check_value(kind, plain[key], key, problems) for key, kind in _VALUES.items()}

@@ -26,7 +26,6 @@ def interval(
     statistic: Statistic,
     generator: np.random.Generator,
     resamples: int = 10_000,
-    level: float = LEVEL,
 ) -> Interval:
     """Return a statistic of independent values with its bootstrap interval.
 
@@ -39,7 +38,7 @@ def interval(
     if len(values) == 1:
         return Interval(estimate, float("nan"), float("nan"))
     draws = _of(values[generator.integers(len(values), size=(resamples, len(values)))], statistic)
-    ends = np.array([(1 - level) / 2, (1 + level) / 2])
+    ends = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if statistic != "best":
         ends = _corrected(ends, values, statistic, estimate, draws)
     low, high = np.quantile(draws, ends)

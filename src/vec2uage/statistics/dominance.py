@@ -39,7 +39,6 @@ def aso(
     b: Float[np.ndarray, " B"],
     generator: np.random.Generator,
     resamples: int = 1000,
-    level: float = LEVEL,
 ) -> float:
     """Return the upper confidence bound of the violation ratio of "a has the lower errors", in [0, 1].
 
@@ -52,4 +51,4 @@ def aso(
         for _ in range(resamples)
     ]
     # the deviation of the ratio itself: the root of n*m/(n+m), by which Dror et al. scale, cancels out
-    return float(np.clip(ratio + stats.norm.ppf(level) * np.std(draws), 0.0, 1.0))
+    return float(np.clip(ratio + stats.norm.ppf(LEVEL) * np.std(draws), 0.0, 1.0))

@@ -3,7 +3,6 @@
 On CPUs not a bit of them; on a GPU the last bits of a run may depend on the size of its stack.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from vec2uage.base.cores import cores
 from vec2uage.base.device import torch_device
 from vec2uage.training.spec import Trainer
 
@@ -40,11 +40,6 @@ class Plan:
     def workers(self) -> int:
         """How many stacks train at the same time."""
         return len(self.devices) * self.groups
-
-
-def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def devices_of(trainer: Trainer) -> tuple[torch.device, ...]:

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 from pydantic import Field
 
+from vec2uage.base.device import DeviceName
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component
 from vec2uage.config.register import HOW
@@ -17,12 +18,12 @@ from vec2uage.config.settings import settings
 from vec2uage.config.validate import (
     check_call,
     check_group,
+    check_keys,
     check_settings,
     check_value,
     refuse,
     target_of,
     to_container,
-    unknown_option,
 )
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
@@ -45,7 +46,7 @@ class Trainer:
     max_epochs: Count
     batch_size: Count
     mean_over: Literal["rows", "batches"]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    device: DeviceName
     precision: Precision
     threads: Count | Literal["auto"]
     stack_size: Count | Literal["auto"]
@@ -112,9 +113,8 @@ def from_config(
     """
     plain = to_container(cfg)
     known = {"seed", "seeds", "normalization", "trainer", "model", "optimizer", "resume", "plan", *_GROUPS}
-    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    problems += [f"{key} is missing" for key in sorted(known) if key not in plain]
-    refuse(problems)
+    check_keys(plain, known)
+    problems: list[str] = []
     shared = check_value(Literal["paired", "unpaired"], plain["seeds"], "seeds", problems)
     parts: dict[str, Any] = {
         "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),

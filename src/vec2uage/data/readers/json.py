@@ -3,7 +3,7 @@
 import math
 import re
 from array import array
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from io import BufferedIOBase
 from json import dumps
@@ -51,22 +51,31 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     )
 
 
-def write(vs: VectorSet, path: Path | str) -> None:
+def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> None:
     """Write `vs` in the layout that `read` reads, row by row; the file appears whole or not at all.
 
-    Names are made anew, `<subject>_<age>_<n>.jpg` with n counting the pictures of a subject at an age. Vectors
-    and ages come back exactly (-0 as 0); the old names, gender, source and the encoder are not kept.
+    Names are made anew, `<subject>_<age>_<n>.jpg` with n counting the pictures of a subject at an age, from those
+    `after` which these are written to a file of their own, so that no name is in both. Vectors and ages come back
+    exactly (-0 as 0); the old names, gender, source and the encoder are not kept.
     """
-    numbers: defaultdict[tuple[str, str], int] = defaultdict(int)
+    numbers: Counter[tuple[str, str]] = Counter() if after is None else Counter(_taken(after))
     # Nine digits tell every two float32 apart, and lie so near that reading them as double first does no harm.
     layout = ": [" + ", ".join(["%.9g"] * vs.dimension) + "]"
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row, (subject, age) in enumerate(zip(vs.subjects, vs.ages, strict=True)):
-            years = np.format_float_positional(age, trim="-")
+            years = _years(age)
             name = f"{subject}_{years}_{numbers[subject, years]}.jpg"
             numbers[subject, years] += 1
             file.write(("{" if row == 0 else ",\n") + dumps(name) + layout % tuple(vs.vectors[row].tolist()))
         file.write("}\n" if len(vs) else "{}\n")
+
+
+def _taken(vs: VectorSet) -> Iterator[tuple[str, str]]:
+    return ((subject, _years(age)) for subject, age in zip(vs.subjects, vs.ages, strict=True))
+
+
+def _years(age: np.float32) -> str:
+    return np.format_float_positional(age, trim="-")
 
 
 class _Counted:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers.pandas_pickle import columns
-from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
+from vec2uage.data.vectorset import BadRows, VectorSet, as_text, make_vector_set
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +68,7 @@ def _numbers(values: Any, what: str) -> "array[float]":
 
 
 def _text(value: object, what: str) -> str:
-    """Return a text or whole number as text, "" where missing; of anything else the text may be endless."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if not isinstance(value, str | int | np.integer):
+    """Return a text or number as text, "" where missing; of anything else the text may be endless."""
+    if not isinstance(value, str | int | np.integer | float | None):
         raise UserError(f"{what} is not of texts")
-    return str(value)
+    return as_text(value)

@@ -34,11 +34,7 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
 
     try:
         columns, stored = (_csv if path.suffix.lower() == ".csv" else _parquet)(path)
-        texts: dict[str, Any] = {
-            TEXTS[name]: ["" if text is None else text for text in columns[name].cast(pa.string()).to_pylist()]
-            for name in TEXTS
-            if name in columns
-        }
+        texts: dict[str, Any] = {TEXTS[name]: _texts(columns[name]) for name in TEXTS if name in columns}
         ages = _floats(columns["age"])
         vectors = _vectors(columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -111,6 +107,14 @@ def _vectors(columns: dict[str, Any]) -> np.ndarray | list[np.ndarray]:
     if len(set(lengths)) == 1 and lengths[0]:
         return numbers.reshape(len(lengths), -1)
     return np.split(numbers, np.cumsum(lengths)[:-1]) if lengths else []
+
+
+def _texts(column: Any) -> list[str]:
+    """Return a column as texts, "" where missing, which pandas writes as NaN."""
+    import pyarrow as pa
+
+    missing = column.is_null(nan_is_null=True).to_pylist()
+    return ["" if gone else text for text, gone in zip(column.cast(pa.string()).to_pylist(), missing, strict=True)]
 
 
 def _floats(column: Any) -> Float32[np.ndarray, " N"]:

@@ -2,15 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from vec2uage.config.settings import settings
-
-if TYPE_CHECKING:
-    pass
 
 Embed = Callable[[Float32[np.ndarray, "B ..."]], Float32[np.ndarray, "B D"]]
 """Turns prepared crops into vectors. A row's vector is the same, bit for bit, whatever the other rows and however many

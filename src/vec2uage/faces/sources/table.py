@@ -1,11 +1,13 @@
 """Photographs listed in a CSV or Parquet file, and the reading of such files."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
+from vec2uage.data.vectorset import as_text
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import GENDER_WORDS, Photographs, Text, read_age
 
@@ -50,7 +52,7 @@ def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[P
     """
     if not photographs:
         raise UserError(f"{table}: lists no photographs")
-    if not any(photograph.path.is_file() for photograph in photographs if not photograph.outside):
+    if not any(_is_file(photograph.path) for photograph in photographs if not photograph.outside):
         raise UserError(f"{root}: none of the {len(photographs):,} files that {table} lists is there; set source.root")
     names = {photograph.name for photograph in photographs}
     seen: set[str] = set()
@@ -67,6 +69,10 @@ def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[P
         seen.add(name)
         distinct.append(photograph)
     return sorted(distinct, key=lambda photograph: photograph.name)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - that of Path raises where a name is too long
 
 
 def read_gender(text: str, where: str) -> str:
@@ -89,9 +95,9 @@ def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> 
         raise UserError(f"{path}: no such file")
     try:
         if path.suffix.lower() == ".csv":
-            as_text = csv.ConvertOptions(column_types=dict.fromkeys((*needed, *optional), pyarrow.string()))
+            texts = csv.ConvertOptions(column_types=dict.fromkeys((*needed, *optional), pyarrow.string()))
             quoted = csv.ParseOptions(newlines_in_values=True)
-            table = csv.read_csv(path, parse_options=quoted, convert_options=as_text)
+            table = csv.read_csv(path, parse_options=quoted, convert_options=texts)
         elif path.suffix.lower() in (".parquet", ".pq"):
             table = parquet.read_table(path)
         else:
@@ -103,4 +109,4 @@ def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> 
         if found.count(name) > 1 or (name in needed and name not in found):
             raise UserError(f"{path}: needs one column {name}, but has {', '.join(found) or 'none'}")
     wanted = [name for name in (*needed, *optional) if name in found]
-    return {name: ["" if v is None else str(v) for v in table.column(name).to_pylist()] for name in wanted}
+    return {name: [as_text(v) for v in table.column(name).to_pylist()] for name in wanted}

@@ -34,7 +34,7 @@ class Vectors(Part):
         """
         paths = (self.path,) if isinstance(self.path, str) else self.path
         sets = [read(Path(path), encoder=self.encoder, bad_rows=self.bad_rows) for path in paths]
-        vs = sets[0] if len(sets) == 1 else merge(sets)
+        vs = sets[0] if len(sets) == 1 else merge(sets, self.bad_rows)
         taken = np.array([self.takes(*face) for face in zip(vs.ages.tolist(), vs.gender.tolist(), strict=True)])
         where = ", ".join(paths)
         if not taken.any():

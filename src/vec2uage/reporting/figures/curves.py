@@ -33,7 +33,6 @@ RANGE_TESTS = (
     "A line is the smoothed loss of a run while its learning rate grows; the tick on it is the rate that the run then "
     "started training with."
 )
-BEST_OF = "What the best of n runs is on average, over all choices of n from the runs of a variant."
 
 
 @styled()
@@ -67,9 +66,7 @@ def _reached(curves: Sequence[Float[np.ndarray, " _"]]) -> tuple[Int[np.ndarray,
 
 
 @styled()
-def range_tests(
-    variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style], label: str = "smoothed loss"
-) -> "Figure | None":
+def range_tests(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure | None":
     """Draw the range tests of all runs, a panel for each variant that has some; None if no run has one."""
     tested = {
         name: [(run.range_test, run.result.lr) for run in runs if run.range_test is not None]
@@ -101,7 +98,7 @@ def range_tests(
         axes.set_xlabel("learning rate")
         axes.tick_params(axis="x", labelbottom=True)
     for axes in panels[::columns]:
-        axes.set_ylabel(label)
+        axes.set_ylabel("smoothed loss")
     curves = [curve for tests in tested.values() for curve, _ in tests]
     lowest = min(curve["smoothed"].min() for curve in curves)
     set_height(panels[0], float(lowest), ceiling([curve["smoothed"] for curve in curves]))
@@ -122,12 +119,8 @@ def _draw_tests(axes: "Axes", tests: Sequence[tuple[Columns, float | None]], sty
 
 
 @styled()
-def best_of(
-    expected: Mapping[str, Float[np.ndarray, " _"]],
-    styles: Mapping[str, Style],
-    title: str = "Expected lowest test MAE",
-) -> "Figure":
-    """Draw what to expect (years) of the best of n = 1, 2, ... runs of each variant."""
+def best_of(expected: Mapping[str, Float[np.ndarray, " _"]], styles: Mapping[str, Style]) -> "Figure":
+    """Draw what test MAE (years) to expect of the run that validation chooses of n = 1, 2, ... runs of each variant."""
     from matplotlib.ticker import MaxNLocator
 
     figure, (axes,) = canvas(width_for(list(expected)), 2.2)
@@ -137,7 +130,7 @@ def best_of(
     groups = list(expected.values())
     most = max(map(len, groups))
     axes.set(xlabel="runs to choose from", ylabel="test MAE (years)", xlim=(0.5, most + 0.5))
-    axes.set_title(title)
+    axes.set_title("Expected test MAE of the chosen run")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=(1, 2, 5, 10)))
     set_height(axes, float(min(values.min() for values in groups)), ceiling(groups))
     legend_below(figure, lines(styles, list(expected)))

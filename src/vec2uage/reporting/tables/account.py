@@ -1,5 +1,7 @@
 """What a sweep's numbers rest on: where they come from, and which runs are missing."""
 
+from collections.abc import Sequence
+
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, Table
 
@@ -35,5 +37,10 @@ def provenance(sweep: Sweep) -> Table:
         "provenance",
         f"Where the numbers of {sweep.name} come from",
         (Column("what"), Column("value")),
-        tuple((name, "; ".join(sorted(values)[:5]) or "unknown") for name, values in facts.items()),
+        tuple((name, _listed(sorted(values))) for name, values in facts.items()),
     )
+
+
+def _listed(values: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ("; ".join(values[:most]) or "unknown") + more

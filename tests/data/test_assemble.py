@@ -1,0 +1,56 @@
+"""A set with augmented faces is audited and divided by its photographs; the paper's files name every face once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vec2uage.data.assemble import divide, write
+from vec2uage.data.leakage import Leakage
+from vec2uage.data.prepared import HeldOut, NoSplit
+from vec2uage.data.readers import read
+from vec2uage.data.vectorset import VectorSet, make_vector_set
+
+HELD_OUT = HeldOut(age_range=(5, 6), heldout_per_age=4, missing_ages="refuse", seed=0, group="none")
+
+
+def searched(action: str) -> Leakage:
+    return Leakage(action=action, near_duplicate=0.95, signature_bits=None, same_person=None, group_same_person=False)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def family() -> VectorSet:
+    """20 photographs, of which the last is a copy of the first; each has a child that is like it, children first."""
+    photographed = np.random.default_rng(0).normal(size=(20, 64)).astype(np.float32)
+    photographed[19] = photographed[0] * 1.001
+    names = [f"p{k}" for k in range(20)]
+    return make_vector_set(
+        np.concatenate([photographed * 1.01, photographed]),
+        np.tile(np.repeat([5, 6], 10), 2),
+        names=[*(f"{name}+" for name in names), *names],
+        parents=[*names, *[""] * 20],
+        encoder="test",
+    )
+
+
+@pytest.mark.parametrize("action", ["report", "group", "drop"])
+@pytest.mark.parametrize("splitter", [HELD_OUT, NoSplit()])
+def test_augmented_faces_are_no_copies_and_stay_with_their_parents(
+    family: VectorSet, action: str, splitter: HeldOut | NoSplit
+) -> None:
+    divided = divide(family, splitter, searched(action), {}, {})
+    assert divided.leakage["pairs"]["near_duplicate"] == 1
+    copies = {"p19", "p19+"} if action == "drop" else set()
+    for part, rows in divided.files.items():
+        photographed = set(rows.names[rows.parents == ""])
+        children = {f"{name}+" for name in photographed} if part in ("train", "vectors") else set()
+        assert set(rows.names) - photographed == children
+    everywhere = {name for rows in divided.files.values() for name in rows.names if not name.endswith("+")}
+    assert everywhere == {f"p{k}" for k in range(20)} - copies
+
+
+def test_the_papers_two_files_can_be_merged_again(family: VectorSet, tmp_path: Path) -> None:
+    divided = divide(family, HELD_OUT, searched("report"), {}, {})
+    write(divided, tmp_path, with_json=True)
+    names = [read(tmp_path / name).names.tolist() for name in ("train.json", "heldout.json")]
+    assert len({name for of_file in names for name in of_file}) == len(names[0]) + len(names[1]) == 32
