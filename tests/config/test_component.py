@@ -45,6 +45,12 @@ def test_a_component_calls_its_target_with_its_options() -> None:
     assert not component.accepts("in_features")
 
 
+def test_options_reach_their_target_as_mappings_and_tuples() -> None:
+    options = {"a": 1, "b": [2, {"c": ()}], "d": [["e", 3]]}
+    component = Component("builtins.dict", (("given", frozen(options)), ("empty", frozen({}))))
+    assert component.build() == {"given": {"a": 1, "b": (2, {"c": ()}), "d": (("e", 3),)}, "empty": {}}
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

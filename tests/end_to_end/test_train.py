@@ -208,10 +208,17 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         (["optimizer.lr=fast"], "error: optimizer.lr = 'fast': should be a valid number"),
         (["resume=perhaps"], "error: resume = 'perhaps': should be True, False or 'changed'"),
         (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file"),
-        (["hydra.run.dir=/proc/nowhere"], "'/proc/nowhere'"),
+        (["hydra.run.dir=/proc/nowhere"], "error: /proc/nowhere: No such file or directory"),
         (["-m", "seed=1,two"], "error: seed = 'two': should be a valid integer"),
         (["-m", "optimizer=sgd,sdg"], "error: optimizer = sdg: no such choice; allowed are: adagrad, adam, sgd, "),
         (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+        (["-m", "seed=1,2", "hydra.sweeper.max_batch_size=1"], "error: hydra.sweeper.max_batch_size = 1: a grid is"),
+        (["-m", "seed=1,2", "trainer.profile=true"], "error: trainer.profile = true: stacks have no profile"),
+        (["-m", "seed=1,2", "resume=perhaps"], "error: resume = 'perhaps': should be"),
+        (["-m", "seed=range(0)"], "error: the sweep has no jobs"),
+        (["bad_rows=drop"], "error: bad_rows = 'drop': no such option; did you mean dataset.bad_rows?"),
+        (["dataset.path=a=b"], "error: dataset.path=a=b: mismatched input '=' expecting <EOF> (a value that holds"),
+        (["lr_finder=range_test", "lr_finder.steps=21"], "error: lr_finder: steps=21 leaves nothing to read"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -231,10 +238,11 @@ def test_a_mistake_is_told_in_one_sentence(
         (["plan=true"], 0),
         (["trainer.threads=0"], 1),
         (["-m", "seed=1,2", "plan=true"], 0),
+        (["-m", "seed=1,2", "plan=true", "hydra/launcher=basic"], 0),
         (["-m", "seed=1,2", "trainer.threads=0"], 1),
         (["-m", "seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.executor.timeout_min=0"], 1),
     ],
-    ids=["planned run", "refused run", "planned sweep", "refused sweep", "refused launcher"],
+    ids=["planned run", "refused run", "planned sweep", "planned for one by one", "refused sweep", "refused launcher"],
 )
 def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[str], code: int) -> None:
     folders = ["hydra.run.dir=untrained", "hydra.sweep.dir=untrained"]

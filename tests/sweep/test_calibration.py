@@ -48,13 +48,14 @@ def test_speeds_are_measured_once(sweep: Sweep, tmp_path: Path, monkeypatch: pyt
     import torch
 
     data = load(settings, torch.device("cpu"))
-    first = measured(settings, data, 2)
+    first = measured(settings, data, 2, True)
     assert {(s.workers, s.threads) for s in first} == {(2, 1), (1, 2)}
     assert {s.stack_size for s in first} == {1, 2}
     assert all(s.seconds > 0 for s in first)
-    assert measured(settings, data, 2) == first
+    assert {s.stack_size for s in measured(settings, data, 2, False)} == {1}, "of what cannot be stacked"
+    assert measured(settings, data, 2, True) == first
     next(tmp_path.glob("speed/*.json")).write_text("[{")
-    assert len(measured(settings, data, 2)) == len(first), "a damaged file is measured again"
+    assert len(measured(settings, data, 2, True)) == len(first), "a damaged file is measured again"
 
 
 def test_a_measured_layout_changes_no_number(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ import torch
 from sweeps import Dropping, Sweep
 from torch import nn
 
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.sweep import engine, layout
+from vec2uage.sweep import calibration, engine, layout
 from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
@@ -85,6 +86,44 @@ def test_the_split_is_the_same_for_all_runs_unless_asked(sweep: Sweep, tmp_path:
     assert len(set(prints)) == 3
     names = [(tmp_path / str(k) / "predictions.csv").read_text().split() for k in (2, 3)]
     assert [row.split(",")[0] for row in names[0]] != [row.split(",")[0] for row in names[1]]
+
+
+@pytest.mark.parametrize(
+    "bad", [own_model(Clumsy), [*own_model(Dropping), "trainer.max_epochs=1"]], ids=["clumsy", "dropout"]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_group_is_like_does_not_matter_to_a_long_sweep(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: list[str], first: bool
+) -> None:
+    """A long sweep is measured before it begins, by its first group."""
+    monkeypatch.setenv("VEC2UAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(layout, "_WORTH_SECONDS", 0)
+    for name, value in {"_SECONDS": 0.01, "_ROUNDS": 1}.items():
+        monkeypatch.setattr(calibration, name, value)
+    groups = [[[*bad, f"seed={seed}"] for seed in range(2)], [[*QUICK, f"seed={seed}"] for seed in range(2)]]
+    runs = [run for runs in (groups if first else groups[::-1]) for run in runs]
+    finished = train(sweep, tmp_path, runs)
+    expected = "failed" if "Clumsy" in bad[0] else "completed"
+    ended = {job.folder.name: result.status for job, result in finished.results.items()}
+    assert [ended[str(k)] for k in range(4)] == [expected if run[: len(bad)] == bad else "completed" for run in runs]
+
+
+def test_workers_keep_their_threads_whatever_the_others_do() -> None:
+    plan = Plan((torch.device("cpu"),) * 2, 1, 1)
+    turn, asked = threading.Barrier(2), []
+
+    def ask() -> None:
+        turn.wait()
+        turn.wait()
+        asked.append(torch.get_num_threads())
+
+    with plan_module.workers(plan) as pool:
+        asking = pool.submit(ask)
+        turn.wait()
+        with threads(2):
+            turn.wait()
+            asking.result()
+    assert asked == [1]
 
 
 def test_one_jobs_failure_is_not_anothers(sweep: Sweep, tmp_path: Path) -> None:

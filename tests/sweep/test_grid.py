@@ -10,8 +10,8 @@ from hydra.core.singleton import Singleton
 from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
+from vec2uage.sweep.check import check_jobs, name_jobs
 from vec2uage.sweep.compose import Composer, settings_of
-from vec2uage.sweep.launch import check_jobs, name_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,28 @@ def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes() -> None:
     with pytest.raises(UserError) as caught:
         split(make_sweep(*arguments), *arguments)
     assert str(caught.value).splitlines() == [
-        "optimizer.lr = -1: should be greater than 0",
-        "optimizer.lr = 'fast': should be a valid number, unable to parse string as a number",
+        "2 options are wrong:",
+        "  optimizer.lr = -1: should be greater than 0",
+        "  optimizer.lr = 'fast': should be a valid number, unable to parse string as a number",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["seed=1,2,1"], "two jobs are the same run: seed=1 and seed=1"),
+        (["seed=range(0)"], "the sweep has no jobs"),
+        (["seed=1,2", "hydra.sweep.subdir=same"], "hydra.sweep.subdir puts two jobs into .*same: seed=2 .* and seed=1"),
+    ],
+)
+def test_jobs_that_are_none_or_one_and_the_same_are_refused(arguments: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        split(make_sweep(*arguments), *arguments)
+
+
+def test_a_sweeps_folder_may_have_any_name() -> None:
+    folder = r"it's, a = (sweep)\'"
+    sweep = make_sweep("seed=1,2")
+    sweep.master.hydra.sweep.dir = folder
+    jobs = split(sweep, "seed=1,2")
+    assert settings_of(Composer(sweep.loader, sweep.master).job(jobs[1], 1))[1].parent.name == folder

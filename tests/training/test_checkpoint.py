@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.training import checkpoint
@@ -49,6 +50,20 @@ def test_a_model_predicts_in_the_precision_it_was_trained_in(tmp_path, make_run,
     path = tmp_path / "best.safetensors"
     checkpoint.save(path, outcome.weights, run.model, 24, Normalization("none"), "facenet", "bf16")
     assert np.array_equal(checkpoint.load(path).predict(make_data().test.x.numpy()), outcome.predictions)
+
+
+def test_predictions_do_not_depend_on_the_number_of_threads(tmp_path, make_run, make_data, train):
+    """A matrix library cuts products of these widths differently for more threads."""
+    run = make_run("optimizer=adam", "model.hidden=[1000,100]")
+    outcome = train([run], make_data()).outcomes[0]
+    model = checkpoint.load(saved(tmp_path / "best.safetensors", run, outcome, Normalization("none")))
+    vectors = np.random.default_rng(0).normal(size=(180, 24)).astype(np.float32)
+    predicted = []
+    for count in (1, 2, 3):
+        with threads(count):
+            predicted.append(model.predict(vectors))
+            assert torch.get_num_threads() == count
+    assert all(np.array_equal(predicted[0], other) for other in predicted)
 
 
 def test_predicting_does_not_touch_the_vectors(tmp_path, make_run, outcome):

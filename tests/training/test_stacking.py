@@ -39,7 +39,7 @@ def groups(draw):
     """Overrides that a group of runs shares, and what each of its runs has of its own."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     finder = draw(st.sampled_from(["none", "none", "range_test"]))
-    shared = (*KINDS[kind], f"lr_finder={finder}", *(("lr_finder.steps=20",) if finder == "range_test" else ()))
+    shared = (*KINDS[kind], f"lr_finder={finder}", *(("lr_finder.steps=30",) if finder == "range_test" else ()))
     own = []
     for _ in range(draw(st.integers(1, 6))):
         options = {name: draw(values) for name, values in DIFFERING[kind].items()}

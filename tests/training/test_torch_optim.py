@@ -70,6 +70,17 @@ def test_it_is_named_in_the_configuration_and_its_options_count(target, options,
     assert first.test_mae != second.test_mae
 
 
+def test_an_option_counts_as_what_it_was_checked_to_be(make_run, make_data, train):
+    named = ("optimizer=sgd", "optimizer._target_=torch.optim.SGD", "~optimizer.weight_decay", "optimizer.momentum=0.9")
+    errors = [
+        train([make_run(*named, f"+optimizer.nesterov={said}", optimizer={"lr": 0.01})], make_data())
+        .outcomes[0]
+        .test_mae
+        for said in ("off", "false", "true")
+    ]
+    assert errors[0] == errors[1] != errors[2]
+
+
 def test_an_option_that_the_class_does_not_have_is_refused(make_run):
     with pytest.raises(UserError, match=r"optimizer\.momentums = 0\.9: no such option; did you mean momentum\?"):
         make_run(

@@ -30,35 +30,35 @@ class FusedLauncher(BasicLauncher):
         program, train = inspect.getmodule(self.task_function), find_spec("vec2uage.train")
         if program is None or train is None or program.__file__ != train.origin:
             return super().launch(job_overrides, initial_job_idx)
-        from vec2uage.sweep.launch import check_jobs, launch_fused
+        from vec2uage.sweep.check import check_jobs
+        from vec2uage.sweep.launch import launch_fused
 
-        checked = self.checked or check_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx)
-        return launch_fused(self.hydra_context, self.task_function, self.config, checked)
+        jobs = self.checked or check_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        return launch_fused(self.hydra_context, self.task_function, self.config, jobs)
 
 
 class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before it starts and summed up at its end, however it ends."""
 
-    first = 0  # number of the next batch's first job
-
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        from vec2uage.sweep.launch import check_jobs, executor_of, sweeping
+        from vec2uage.sweep.check import check_fused, check_jobs
+        from vec2uage.sweep.launch import end_if_planned, sweeping
 
         assert self.hydra_context is not None
         assert self.config is not None
-        checked = check_jobs(self.hydra_context, self.config, batch, self.first)
+        checked = check_jobs(self.hydra_context, self.config, batch, 0)
         if isinstance(self.launcher, FusedLauncher):
-            executor_of(self.config).check()  # before anything is written
+            check_fused(self.config, checked)  # before anything is written
             self.launcher.checked = checked
-        if self.first == 0:
-            self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir), checked))
-        self.first += len(batch)
+        end_if_planned(checked)
+        self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir)))
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.launch import discard_untrained, name_jobs
+        from vec2uage.sweep.check import check_sweeper, name_jobs
+        from vec2uage.sweep.launch import discard_untrained
 
-        assert self.hydra_context is not None
-        assert self.config is not None
+        assert self.hydra_context is not None and self.config is not None  # noqa: PT018
+        check_sweeper(self.config)
         name_jobs(self.hydra_context, self.config, [*self._parse_config(), *arguments])
         with ExitStack() as self.ends:
             self.ends.callback(discard_untrained, Path(self.config.hydra.sweep.dir))

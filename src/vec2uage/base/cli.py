@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = with_paths(sys.argv[1:])
     try:
         entry()
     except KeyboardInterrupt:
@@ -77,10 +78,22 @@ def gathered(key: str, arguments: Sequence[str]) -> list[str]:
     if not given or any(value[:1] in ("[", "'", '"', "$", "") for value in given):
         return list(arguments)
     others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
+    return [*others, f"{key}=[{','.join(map(quoted, given))}]"]
+
+
+def with_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them."""
+    return [
+        f"{key}={quoted(value)}" if not re.fullmatch(r"[\w./-]*", value) and os.path.exists(value) else argument  # noqa: PTH110 - that of Path raises where a name is too long
+        for argument in arguments
+        for key, _, value in [argument.partition("=")]
+    ]
+
+
+def quoted(value: str) -> str:
+    """Return a value as Hydra reads it literally."""
     # in quotes, Hydra takes a backslash for itself only where a quote follows
-    escaped = (re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) for value in given)
-    quoted = ",".join(f"'{value}'" for value in escaped)
-    return [*others, f"{key}=[{quoted}]"]
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
 
 
 def end(error: Exception) -> NoReturn:
@@ -144,8 +157,26 @@ def _sentence(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
         value = str(error).rpartition("=")[2]
+        if deeper := _deeper(cause.parent_node, str(cause.key)):
+            return f"{cause.full_key or cause.key} = {value!r}: no such option; did you mean {' or '.join(deeper)}?"
         return unknown_option(str(cause.full_key or cause.key), value, keys)
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
-    where = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
-    return where + str(error).replace("\n", " ")
+    if isinstance(error, OverrideParseException):
+        reason = str(error).splitlines()[0]
+        return f"{error.override}: {reason} (a value that holds = , ( ) or a space needs quotes: 'key=\"value\"')"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).replace("\n", " ")
+
+
+def _deeper(config: Any, key: str) -> list[str]:
+    """Return where in the groups of a configuration there is an option of this name."""
+    from omegaconf import OmegaConf
+
+    groups = OmegaConf.to_container(config, throw_on_missing=False)
+    return (
+        [f"{name!s}.{key}" for name, options in groups.items() if isinstance(options, dict) and key in options]
+        if isinstance(groups, dict)
+        else []
+    )

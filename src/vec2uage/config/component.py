@@ -16,7 +16,7 @@ class Component:
 
     def build(self, *args: Any, **extra: Any) -> Any:
         """Call the target; `extra` is what only the caller knows (`in_features`, parameters)."""
-        return locate(self.target)(*args, **dict(self.options) | extra)
+        return locate(self.target)(*args, **{name: _thawed(value) for name, value in self.options} | extra)
 
     def accepts(self, name: str) -> bool:
         """Tell whether the target takes the keyword `name`."""
@@ -47,10 +47,21 @@ def locate(target: str) -> Callable[..., Any]:
     raise LookupError(f"no module named {parts[0]!r} can be imported (is its folder on PYTHONPATH?)")
 
 
+class Pairs(tuple[tuple[Any, Any], ...]):
+    """A mapping as sorted pairs."""
+
+
 def frozen(value: Any) -> Any:
-    """Turn lists into tuples and dicts into sorted pairs, so that options can be hashed."""
+    """Turn lists into tuples and mappings into `Pairs`, so that options can be hashed."""
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
     if isinstance(value, dict):
-        return tuple(sorted((key, frozen(item)) for key, item in value.items()))
+        return Pairs(sorted((key, frozen(item)) for key, item in value.items()))
     return value
+
+
+def _thawed(value: Any) -> Any:
+    """Turn `Pairs` back into mappings; lists stay tuples."""
+    if isinstance(value, Pairs):
+        return {key: _thawed(item) for key, item in value}
+    return tuple(_thawed(item) for item in value) if isinstance(value, tuple) else value

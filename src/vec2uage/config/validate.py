@@ -84,7 +84,7 @@ def check_call(target: str, values: Mapping[str, Any], key: str, given: set[str]
             problems.append(f"{key}.{name} is missing: {target} needs it")
     for name, kind in _simple_types(target).items():
         if name in options:
-            check_value(kind, options[name], f"{key}.{name}", problems)
+            options[name] = check_value(kind, options[name], f"{key}.{name}", problems)
     return Component(target, tuple(sorted((n, frozen(v)) for n, v in options.items())))
 
 

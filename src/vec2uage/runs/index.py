@@ -99,7 +99,13 @@ def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
 
 
 def _options(result: RunResult) -> dict[str, str]:
-    return dict(override.lstrip("+~").partition("=")[::2] for override in result.overrides)
+    return dict(map(split_override, result.overrides))
+
+
+def split_override(override: str) -> tuple[str, str]:
+    """Return the option that an override sets, and the value as it was typed."""
+    key, _, value = override.lstrip("+~").partition("=")
+    return key, value
 
 
 def _pending(folder: Path) -> list[RunResult]:

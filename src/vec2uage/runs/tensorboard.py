@@ -38,7 +38,7 @@ class EventLog:
 
         self._event = Event
         # the names sort by time, the order in which TensorBoard reads the files of one folder
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_SERIAL)}"
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_SERIAL):06d}"
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = RecordWriter((folder / f"events.out.tfevents.{name}").open("xb"))
         self._has_session = resumed_at is not None

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -47,14 +48,15 @@ class Speed:
         return max(loads) * self.workers * self.seconds * steps
 
 
-def measured(settings: RunSettings, data: TrainingData, cores: int) -> list[Speed]:
+def measured(settings: RunSettings, data: TrainingData, cores: int, stackable: bool) -> list[Speed]:
     """Return the speed of every layout for runs like `settings`, from the cache if it was measured on this machine."""
-    path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores)}.json"
+    sizes = _STACK_SIZES if stackable else (1,)
+    path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores, sizes)}.json"
     with suppress(OSError, ValueError, TypeError):  # not there, or damaged
         return [Speed(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     log.info("measuring once which stacks are fastest on this machine: a few seconds")
     counts = [cores >> halvings for halvings in range(cores.bit_length())]
-    layouts = [Plan((_CPU,) * count, cores // count, size) for count in counts for size in _STACK_SIZES]
+    layouts = [Plan((_CPU,) * count, cores // count, size) for count in counts for size in sizes]
     rounds = [[_measure(plan, settings, data) for plan in layouts] for _ in range(_ROUNDS)]
     speeds = [min(same, key=lambda speed: speed.seconds) for same in zip(*rounds, strict=True)]
     with suppress(OSError):  # then it is measured again next time
@@ -102,11 +104,11 @@ def _measure(plan: Plan, settings: RunSettings, data: TrainingData) -> Speed:
     return Speed(plan.workers, plan.threads, plan.stack_size, sum(seconds) / len(seconds) / plan.workers)
 
 
-def _key(settings: RunSettings, dimension: int, cores: int) -> str:
+def _key(settings: RunSettings, dimension: int, cores: int, sizes: Sequence[int]) -> str:
     """Name what the speed depends on: the machine, torch, and the shape of a step."""
     known = provenance()
     trainer = settings.trainer
     optimizer = type(settings.optimizer).__name__ + str(getattr(settings.optimizer, "component", ""))
     what = (known["cpu"], cores, known["torch"], known["vec2uage"], settings.model, optimizer, settings.loss)
-    text = repr((what, dimension, trainer.batch_size, trainer.precision))
+    text = repr((what, dimension, trainer.batch_size, trainer.precision, sizes))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

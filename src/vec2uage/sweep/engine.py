@@ -16,7 +16,9 @@ from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan, workers
 from vec2uage.sweep.work import Finished, Work
 from vec2uage.sweep.worker import end_untrained, fail, headers, is_out_of_memory, train
+from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
+from vec2uage.training.precision import Precision
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ class _Floor:
     work: Work
     told: bool
     """Whether to log how each group is trained."""
+    precision: Precision | None = None
+    """Of what trains now."""
     free: dict[tuple[torch.device, ...], Free] = field(default_factory=dict)
     pending: set[Future[None]] = field(default_factory=set)
 
@@ -83,11 +87,14 @@ class _Floor:
         self.wait(self.plan.workers)
         if self.work.interrupt.is_set():
             return
+        if (precision := members[0].settings.trainer.precision) != self.precision:
+            self.wait()  # torch has one for all threads: stacks of two would wait for each other at every step
+            self.precision = precision
         loaded = self._load(members)
         if isinstance(loaded, Exception) and is_out_of_memory(loaded) and self.pending:
             loaded.__traceback__ = None  # its frames hold what has been loaded
             self.wait()
-            torch.cuda.empty_cache()
+            free_unused_memory()
             loaded = self._load(members)
         if isinstance(loaded, Exception):
             fail(members, loaded, self.work)
@@ -143,6 +150,8 @@ def _train(
     try:
         with _within(place):
             train(jobs, data[place.device], place.device, proof, work, alone)
+    except Exception as error:  # of what was to end them: still no reason for the others to end
+        fail([job for job in jobs if job not in work.finished.results], error, work)
     finally:
         free.put(place)
 

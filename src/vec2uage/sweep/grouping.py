@@ -1,7 +1,6 @@
 """Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vec2uage.base.cores import cores, threads
 from vec2uage.config.component import Component
-from vec2uage.sweep.plan import cores
 from vec2uage.training import models
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.precision import Precision, products
@@ -62,17 +61,6 @@ def prove(settings: RunSettings, dimension: int, rows: int, device: torch.device
     batch = min(settings.trainer.batch_size, rows)
     sizes = tuple(sorted({batch, rows % batch or batch}))
     return _prove(settings.model, settings.trainer.precision, dimension, sizes, device)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute the block with this many CPU threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=64)

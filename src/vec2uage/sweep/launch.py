@@ -1,17 +1,15 @@
-"""Between Hydra and the engine: one run, a whole sweep as stacks, and the check of a sweep before it starts."""
+"""Between Hydra and the engine: one run, and a whole sweep as stacks."""
 
 import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -20,13 +18,12 @@ from vec2uage.base import cli
 from vec2uage.base.atomic import remove_unfinished, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
-from vec2uage.config.validate import check_group, check_value, refuse, to_container
+from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
-from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.sweep.check import Checked, check_fused, executor_of
 from vec2uage.sweep.engine import train_jobs
-from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import Refused, Resume, settle
@@ -59,43 +56,12 @@ def run_single(cfg: DictConfig) -> None:
     sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
 
 
-def name_jobs(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
-    """Leave out of the names of a sweep's jobs all that is the same for every job, and put them all in one folder.
-
-    Hydra composes jobs from the master's `hydra` overrides alone, so both go there.
-    """
-    overrides = OverridesParser.create(config_loader=context.config_loader).parse_overrides(list(arguments))
-    fixed = [o.key_or_group for o in overrides if not o.is_sweep_override()]
-    exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
-    master.hydra.overrides.hydra.extend([exclude, f"hydra.sweep.dir='{master.hydra.sweep.dir}'"])
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A job of a sweep, composed and checked."""
-
-    overrides: tuple[str, ...]
-    cfg: DictConfig
-    job: Job
-
-
-def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequence[str]], first: int) -> list[Checked]:
-    """Compose and check every job of a sweep; one UserError for all that is wrong, before any work starts.
-
-    `first` is the number of the batch's first job.
-    """
-    composer = Composer(context.config_loader, master)
-    checked: list[Checked] = []
-    problems: dict[str, None] = {}
-    for number, overrides in enumerate(batch, first):
-        try:
-            cfg = composer.job(overrides, number)
-            checked.append(Checked(tuple(overrides), cfg, Job(*settings_of(cfg))))
-        except UserError as error:
-            problems[str(error)] = None
-    if problems:
-        raise UserError("\n".join(problems))
-    return checked
+def end_if_planned(checked: Sequence[Checked]) -> None:
+    """Print the plan of a sweep and end the program, where that is all that was asked for."""
+    resume = _resume(checked[0].cfg)  # a wrong value is refused here, before anything is written
+    if _wants_plan(checked[0].cfg):
+        print(preview([item.job for item in checked], resume))
+        sys.exit(0)
 
 
 def launch_fused(
@@ -104,14 +70,11 @@ def launch_fused(
     """Train all jobs of a sweep as stacks; return Hydra's account of each."""
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    check_fused(master, checked)
+    end_if_planned(checked)
     executor = executor_of(master)
-    executor.check()
     configs = {item.job: item.cfg for item in checked}
-    resume = _resume(checked[0].cfg)
-    if _wants_plan(checked[0].cfg):
-        print(preview(list(configs), resume))
-        sys.exit(0)
-    ended = settle(configs, resume)
+    ended = settle(configs, _resume(checked[0].cfg))
     if ended:
         log.info("%d of %d runs have ended before and are kept", len(ended), len(checked))
     returns = []
@@ -135,11 +98,8 @@ def launch_fused(
 
 
 @contextmanager
-def sweeping(folder: Path, checked: Sequence[Checked]) -> Iterator[None]:
+def sweeping(folder: Path) -> Iterator[None]:
     """Keep other sweeps out of a sweep's folder while its jobs are trained, and sum them up however that ends."""
-    if _wants_plan(checked[0].cfg):
-        yield
-        return
     with only_user_of(folder):
         for name in ("sweep.json", "sweep.csv"):
             remove_unfinished(folder / name)
@@ -184,15 +144,6 @@ def summarize(folder: Path) -> None:
 def command() -> str:
     """Return the command line that is running, as one could type it again."""
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
-
-
-def executor_of(master: DictConfig) -> Executor:
-    """Return what trains the jobs of a sweep; raises UserError where its options are wrong."""
-    problems: list[str] = []
-    options = OmegaConf.to_container(master.hydra.launcher.executor, resolve=True)
-    executor: Executor = check_group(options, "hydra.launcher.executor", Executor, problems)
-    refuse(problems)
-    return executor
 
 
 def _resume(cfg: DictConfig) -> Resume:

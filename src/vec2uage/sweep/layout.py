@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from vec2uage.base.errors import UserError
+from vec2uage.base.cores import cores
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
-from vec2uage.sweep.plan import Plan, cores, cut, devices_of, make_plan, share_gpus
+from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.spec import RunSettings
 
@@ -70,11 +70,12 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: 
             return plan
         data = load(settings, devices[0])
         if measure or (measure is None and _is_long(settings, data, runs)):
-            speeds = calibration.measured(settings, data, available or cores())
+            proof = prove(settings, data.dimension, len(data.train), devices[0])
+            speeds = calibration.measured(settings, data, available or cores(), proof.stackable)
             best = calibration.fastest(speeds, runs)
             return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
         return plan
-    except (UserError, OSError):  # the group fails by itself, with its reason
+    except Exception:  # the group fails by itself, with its reason, and no other group with it
         return make_plan(runs, settings.trainer, (torch.device("cpu"),), available)
 
 
@@ -92,8 +93,8 @@ def lay_out(
         size = max(1, min(size, plan.room // memory.run_bytes(settings, data.dimension, len(data.train))))
     epochs = settings.trainer.max_epochs - begun
     if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
-        speeds = calibration.measured(settings, data, available or cores())
-        same = [s for s in speeds if s.workers == plan.workers and (proof.stackable or s.stack_size == 1)]
+        speeds = calibration.measured(settings, data, available or cores(), proof.stackable)
+        same = [s for s in speeds if s.workers == plan.workers]
         best = calibration.fastest(same or speeds, runs)
         size, seconds = best.stack_size, best.estimate(runs, _steps_per_epoch(settings, data) * epochs)
     stacks = cut(list(members), size, plan.workers // plan.groups)

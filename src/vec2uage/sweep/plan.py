@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from vec2uage.base.cores import cores
+from vec2uage.base.cores import cores, use_threads
 from vec2uage.base.device import torch_device
 from vec2uage.training.spec import Trainer
 
@@ -97,8 +97,8 @@ def workers(plan: Plan) -> Executor:
     with more of them than cores they go to sleep between operations, which costs a single run a third of its speed.
     """
     if plan.workers > 1:
-        return ThreadPoolExecutor(plan.workers, initializer=torch.set_num_threads, initargs=(plan.threads,))
-    torch.set_num_threads(plan.threads)
+        return ThreadPoolExecutor(plan.workers, initializer=use_threads, initargs=(plan.threads,))
+    use_threads(plan.threads)
     return _CallingThread()
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import yaml
 from omegaconf import DictConfig
 
-from vec2uage.base.device import torch_device
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
@@ -17,6 +16,7 @@ from vec2uage.config.validate import to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.plan import devices_of
 from vec2uage.training import state
 from vec2uage.training.data import load
 
@@ -125,7 +125,7 @@ def _of_other_data(made: Mapping[Job, RunResult | state.Header]) -> dict[Job, Ru
     for members in of_datasets.values():
         settings = members[0].settings
         try:
-            now = load(settings, torch_device(settings.trainer.device, "trainer.device")).fingerprint
+            now = load(settings, devices_of(settings.trainer)[0]).fingerprint
         except (UserError, OSError):
             continue  # what cannot be loaded fails its own jobs, if they are still to be trained, with the reason
         if now != made[members[0]].data_fingerprint:

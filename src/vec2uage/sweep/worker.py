@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import torch
 
 from vec2uage.base import seeds
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
-from vec2uage.sweep.grouping import Job, Proof, group, threads
+from vec2uage.sweep.grouping import Job, Proof, group
 from vec2uage.sweep.plan import cut
 from vec2uage.sweep.work import Work, is_disk_full
 from vec2uage.training import state
+from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder, describe
@@ -48,7 +50,7 @@ def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: 
         elif is_out_of_memory(error) and left and (len(left) > 1 or not alone):
             _let_go(recorders)
             error.__traceback__ = None  # its frames hold the stack's tensors
-            torch.cuda.empty_cache()
+            free_unused_memory()
             work.begun.update(headers(left))
             if len(left) > 1:
                 log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))

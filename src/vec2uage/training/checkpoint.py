@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vec2uage.base.atomic import replacing
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.validate import check_call, refuse
@@ -48,7 +49,8 @@ class Model:
         """Return ages in years for face vectors `[N, D] float32`, the same bits as in the run's predictions.csv."""
         x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
         forward, params, buffers = stack([self.network], self.precision)
-        parts = [forward(params | buffers, part[None])[0] for part in x.split(EVALUATION_ROWS)]
+        with threads(1):
+            parts = [forward(params | buffers, part[None])[0] for part in x.split(EVALUATION_ROWS)]
         return torch.cat(parts).numpy()
 
 

@@ -60,6 +60,12 @@ def take_step(network: Network, rows: Rows, index: Int[Tensor, "K B"], lr: Float
     return sums
 
 
+def free_unused_memory() -> None:
+    """Give back what CUDA's allocator keeps for later, which it must not do while another thread records a step."""
+    with _unrecorded:
+        torch.cuda.empty_cache()
+
+
 def _record(network: Network, rows: Rows, index: Int[Tensor, "K B"], rates: Float[Tensor, " K"]) -> Recording:
     """Record a step without taking it."""
     index, lr = index.clone(), rates.to(index.device, copy=True)

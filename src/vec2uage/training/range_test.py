@@ -45,6 +45,11 @@ class RangeTest(NoRangeTest):
     def _grid_grows(self) -> "RangeTest":
         if self.max_lr <= self.min_lr:
             raise ValueError(f"max_lr must be above min_lr ({self.min_lr})")
+        if self.steps - self.skip_begin - self.skip_end < 2:
+            raise ValueError(
+                f"steps={self.steps} leaves nothing to read between skip_begin={self.skip_begin} and "
+                f"skip_end={self.skip_end}"
+            )
         return self
 
     def rates(self) -> Float[np.ndarray, " steps"]:

@@ -8,6 +8,7 @@ from typing import Any
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
 from vec2uage.training import checkpoint
@@ -163,7 +164,7 @@ def describe(folder: Path, settings: RunSettings, command: str, **known: Any) ->
 
 def _hparams(settings: RunSettings) -> dict[str, str | float]:
     """What TensorBoard lists for a run; the same keys for all runs of a sweep, or its tab would lose columns."""
-    swept = dict(override.split("=", 1) for override in settings.overrides if override.split("=")[0] in settings.swept)
+    swept = {key: value for key, value in map(split_override, settings.overrides) if key in settings.swept}
     return {
         **{group: settings.choice(group) for group in _GROUPS},
         "seed": settings.seed,

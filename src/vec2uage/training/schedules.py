@@ -39,7 +39,7 @@ class Constant(Schedule):
 class Plateau(Schedule):
     """Multiply by `factor` once the validation loss has not improved for more than `patience` epochs.
 
-    Twin of `torch.optim.lr_scheduler.ReduceLROnPlateau` (mode min, relative threshold, no cooldown); patience 5
+    Twin of `torch.optim.lr_scheduler.ReduceLROnPlateau` (mode min, relative threshold, no cooldown, eps 0); patience 5
     and factor 0.1 stand in the authors' code only.
     """
 

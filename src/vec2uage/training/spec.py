@@ -27,6 +27,7 @@ from vec2uage.config.validate import (
 )
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
+from vec2uage.runs.index import split_override
 from vec2uage.training.early_stopping import NoEarlyStopping
 from vec2uage.training.losses import Loss
 from vec2uage.training.normalization import Kind
@@ -132,7 +133,7 @@ def from_config(
         **parts,
         choices=tuple(sorted(choices.items())),
         overrides=tuple(overrides),
-        swept=() if fixed is None else tuple(key for key in map(_key, overrides) if key not in fixed),
+        swept=() if fixed is None else tuple(key for key, _ in map(split_override, overrides) if key not in fixed),
         config_hash=_hash(plain),
     )
 
@@ -179,10 +180,6 @@ def _optimizer(values: Any, problems: list[str]) -> StackedOptimizer | None:
 def _without_per_run(part: Any) -> Any:
     names = {f.name for f in fields(part)} & set(part.per_run)
     return type(part), tuple((f.name, getattr(part, f.name)) for f in fields(part) if f.name not in names)
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
 
 
 def _hash(plain: dict[str, Any]) -> str:

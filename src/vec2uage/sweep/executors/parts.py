@@ -102,6 +102,7 @@ def follow(
                     if left and again is not None:
                         under_way.append((again(left), left, None))
                         continue
+                    work.begun.update(headers(left))
                     for job in left:
                         end_untrained(job, "failed", f"its worker broke off: {_reason(error)}", work)
         finally:
@@ -113,9 +114,10 @@ def follow(
             time.sleep(_POLL_SECONDS)
         work.finished.interrupted = interrupt.is_set()
         _look(jobs, work, last=True)
-        for job in jobs:
-            if job not in work.finished.results:
-                end_untrained(job, "interrupted", "interrupted with the sweep", work)
+        left = [job for job in jobs if job not in work.finished.results]
+        work.begun.update(headers(left))
+        for job in left:
+            end_untrained(job, "interrupted", "interrupted with the sweep", work)
     return work.finished
 
 

@@ -30,11 +30,6 @@ class Clock:
         return self.steps_per_epoch * self.max_epochs
 
 
-def single(per_run: Tensor) -> Tensor:
-    """Round a `[K] float64` quantity to the weights' float32, so that `spread` need not for every weight tensor."""
-    return per_run.float()
-
-
 def spread(per_run: Tensor, like: Tensor) -> Tensor:
     """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run, in the dtype of `like`."""
     return per_run.to(like.dtype).view(-1, *[1] * (like.ndim - 1))

@@ -58,14 +58,13 @@ class TorchOptim(StackedOptimizer):
     def stack_state(self, options: Tensors, params: Tensors, saved: Sequence[Tensors]) -> list[torch.optim.Optimizer]:
         optimizers = self.init(options, params)
         for optimizer, own in zip(optimizers, saved, strict=True):
-            group = optimizer.param_groups[0]
+            described = optimizer.state_dict()
             for name, tensor in own.items():
                 kind, where, quantity = name.split("/", 2)
-                known = group if where == "options" else optimizer.state[group["params"][int(where)]]
-                if kind == "number":
-                    known[quantity] = tensor.item()
-                else:  # counters of no dimension stay on the CPU, as torch has them
-                    known[quantity] = tensor.to(group["params"][0].device) if tensor.ndim else tensor
+                group, states = described["param_groups"][0], described["state"]
+                known = group if where == "options" else states.setdefault(int(where), {})
+                known[quantity] = tensor.item() if kind == "number" else tensor
+            optimizer.load_state_dict(described)  # torch knows which quantities belong on the parameters' device
         return optimizers
 
     def _saved(self, optimizer: torch.optim.Optimizer) -> Tensors:

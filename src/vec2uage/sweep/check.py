@@ -1,0 +1,103 @@
+"""What is refused before a sweep begins, and the jobs that it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from vec2uage.base import cli
+from vec2uage.base.errors import UserError
+from vec2uage.config.validate import check_group, refuse
+from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.sweep.executors.base import Executor
+from vec2uage.sweep.grouping import Job
+from vec2uage.training.spec import RunSettings
+
+
+def name_jobs(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
+    """Leave out of the names of a sweep's jobs all that is the same for every job, and put them all in one folder.
+
+    Hydra composes jobs from the master's `hydra` overrides alone, so both go there.
+    """
+    overrides = OverridesParser.create(config_loader=context.config_loader).parse_overrides(list(arguments))
+    fixed = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+    exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
+    folder = cli.quoted(str(master.hydra.sweep.dir))
+    master.hydra.overrides.hydra.extend([exclude, f"hydra.sweep.dir={folder}"])
+
+
+def check_sweeper(master: DictConfig) -> None:
+    """Raise UserError where a grid would be handed out in pieces: it is checked, planned and stacked as a whole."""
+    if master.hydra.sweeper.max_batch_size is not None:
+        raise UserError(
+            f"hydra.sweeper.max_batch_size = {master.hydra.sweeper.max_batch_size}: a grid is trained as a whole, "
+            "piece by piece as memory allows: leave it at null"
+        )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A job of a sweep, composed and checked."""
+
+    overrides: tuple[str, ...]
+    cfg: DictConfig
+    job: Job
+
+
+def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequence[str]], first: int) -> list[Checked]:
+    """Compose and check every job of a sweep; one UserError for all that is wrong, before any work starts.
+
+    `first` is the number of the batch's first job.
+    """
+    composer = Composer(context.config_loader, master)
+    checked: list[Checked] = []
+    problems: dict[str, None] = {}
+    for number, overrides in enumerate(batch, first):
+        try:
+            cfg = composer.job(overrides, number)
+            checked.append(Checked(tuple(overrides), cfg, Job(*settings_of(cfg))))
+        except UserError as error:
+            problems[str(error)] = None
+    refuse(list(problems))
+    if not checked:
+        raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
+    _refuse_doubles(checked)
+    return checked
+
+
+def _refuse_doubles(checked: Sequence[Checked]) -> None:
+    """Raise UserError where two jobs are the same, which would count twice in every mean, or share a folder."""
+    runs: dict[RunSettings, Checked] = {}
+    folders: dict[Path, Checked] = {}
+    for item in checked:
+        settings = item.job.settings
+        told = " ".join(item.overrides)
+        run = replace(settings, choices=(), overrides=(), swept=(), config_hash="")
+        if (other := runs.setdefault(run, item)) is not item:
+            raise UserError(f"two jobs are the same run: {told} and {' '.join(other.overrides)}")
+        if (other := folders.setdefault(item.job.folder, item)) is not item:
+            raise UserError(
+                f"hydra.sweep.subdir puts two jobs into {item.job.folder}: {told} and {' '.join(other.overrides)}; "
+                "let it hold ${hydra.job.num}"
+            )
+
+
+def check_fused(master: DictConfig, checked: Sequence[Checked]) -> None:
+    """Raise UserError for what only runs that train by themselves can do, and for a launcher's wrong options."""
+    if len(checked) > 1 and any(item.job.settings.trainer.profile for item in checked):
+        raise UserError(
+            "trainer.profile = true: stacks have no profile of each run: profile one run, or take hydra/launcher=basic"
+        )
+    executor_of(master).check()
+
+
+def executor_of(master: DictConfig) -> Executor:
+    """Return what trains the jobs of a sweep; raises UserError where its options are wrong."""
+    problems: list[str] = []
+    options = OmegaConf.to_container(master.hydra.launcher.executor, resolve=True)
+    executor: Executor = check_group(options, "hydra.launcher.executor", Executor, problems)
+    refuse(problems)
+    return executor
