@@ -1,5 +1,7 @@
 """Make face vectors of photographs: `python -m vec2uage.prepare source=utkface source.path=<folder>`."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -19,6 +21,8 @@ def entry(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command line."""
+    if {"--help", "-h", "--cfg", "-c"} & set(sys.argv) and not any(a.startswith("source=") for a in sys.argv):
+        sys.argv.append("source=utkface")  # Hydra composes to help, too, and there is no source by default
     cli.run(entry)
 
 

@@ -188,7 +188,7 @@ def test_a_folder_is_read_as_one_set(file, tmp_path, caplog):
 
 
 def test_a_folder_without_tables_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no pickled table here \(\.pkl, \.pickle, \.p\)"):
+    with pytest.raises(UserError, match=r"a folder without pickled tables of Selfie-FV \(\.pkl, \.pickle, \.p\)"):
         selfie_fv.read(tmp_path)
 
 

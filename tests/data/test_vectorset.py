@@ -194,3 +194,8 @@ def test_fingerprint_and_rows_know_the_parents(faces):
     assert merge([made, replace(faces([4]), names=np.array(["z"], dtype=object))]).parents.tolist() == [*parents, ""]
     with pytest.raises(UserError, match="3 vectors but parents of shape"):
         make_vector_set(vs.vectors, vs.ages, parents=["", ""])
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(UserError, match="the vectors: vectors are complex numbers"):
+        make_vector_set(np.ones((2, 3), dtype=complex), [1, 2])

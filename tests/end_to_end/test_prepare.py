@@ -285,3 +285,11 @@ def results(folder: Path) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".arrow", ".csv", ".json", ".png")
     }
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["--cfg", "job"]])
+def test_help_needs_no_source(asked: list[str], tmp_path: Path) -> None:
+    done = Terminal(tmp_path).run("prepare", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "detector:" in done.stdout
+    assert list(tmp_path.iterdir()) == []

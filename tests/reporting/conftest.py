@@ -33,14 +33,21 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
 
 
 def write_run(
-    folder: Path, optimizer: str, seed: int, val: float, test: float, options: Sequence[str] = (), **changes: object
+    folder: Path,
+    optimizer: str,
+    seed: int,
+    val: float,
+    test: float,
+    options: Sequence[str] = (),
+    faces: str = "face",
+    **changes: object,
 ) -> RunResult:
     """Write the folder of one completed run of three epochs, tested on faces of the ages 1 to 18."""
     folder.mkdir(parents=True)
     files = RunFolder(folder)
     ages = np.repeat(np.arange(1, 19), 2).astype(np.float32)
     sign = np.where(np.arange(len(ages)) % 2, 1, -1)
-    files.write_predictions([f"face {k}" for k in range(len(ages))], [""] * len(ages), ages, ages + sign * test)
+    files.write_predictions([f"{faces} {k}" for k in range(len(ages))], [""] * len(ages), ages, ages + sign * test)
     files.write_data(
         [("train", "photographed", "album", gender, age, 5) for gender in ("female", "male") for age in range(1, 19)]
     )

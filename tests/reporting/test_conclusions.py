@@ -135,9 +135,13 @@ def test_sentences_about_one_run_make_sense(analysed):
 
 def test_sweeps_on_different_data_are_told_apart(analysed):
     one, same = (analysed(name, {"sgd": runs(2.4, 2.4)}) for name in ("one", "same"))
-    other = analysed("other", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
+    other = analysed("other", {"sgd": runs(2.2, 2.2)}, faces="another")
+    augmented = analysed("augmented", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
     assert not findings.apart(one, same)
-    assert findings.apart(one, other) == ["one and other are not of the same data: their errors are of other faces."]
+    assert not findings.apart(one, augmented), "only the training rows differ"
+    assert findings.apart(one, other) == [
+        "one and other were not tested on the same faces: do not compare their errors."
+    ]
 
 
 def test_one_run_is_not_compared_with_that_of_another_sweep(analysed):

@@ -70,6 +70,7 @@ def run(variant: str, test: float, seed: int = 1, epochs: int = 30, tested: bool
         curve={"epoch": epoch, "val_mae": val, "train_mae": val - 0.02 * epoch},
         range_test={"lr": rates, "loss": loss, "smoothed": loss} if tested else None,
         per_age={age: test + 0.05 * abs(age - 9) for age in range(1, 19)},
+        tested="",
     )
 
 

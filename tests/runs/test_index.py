@@ -7,7 +7,7 @@ import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import _SCALARS, collect, write_table
+from vec2uage.runs.index import _SCALARS, collect, write_sweep, write_table
 from vec2uage.runs.result import RunResult
 
 
@@ -33,6 +33,15 @@ def test_runs_come_in_the_order_of_their_numbers_at_any_depth(tmp_path: Path) ->
     assert list(results.values()) == [alone, *reversed(written)]
     assert list(results)[:2] == [tmp_path / "alone", tmp_path / "sweep" / "1_sgd"]
     assert rejects == {}
+
+
+def test_a_run_that_only_the_sweeps_file_knows_is_told(tmp_path: Path) -> None:
+    runs = [_write(tmp_path / f"{seed}_sgd", seed) for seed in (1, 2)]
+    write_sweep(runs, tmp_path)
+    RunFolder(tmp_path / "2_sgd").result.unlink()
+    results, rejects = collect(tmp_path)
+    assert list(results.values()) == runs[:1]
+    assert "missing, though sweep.json has this run as completed" in rejects[tmp_path / "2_sgd"]
 
 
 def test_the_root_may_be_a_run_itself(tmp_path: Path) -> None:

@@ -70,5 +70,5 @@ def _bars(parts: Mapping[str, VectorSet], colours: Mapping[str, str], title: str
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.spines[["top", "right"]].set_visible(False)
     if len(counts) > 1:
-        axes.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure

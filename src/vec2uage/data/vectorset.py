@@ -92,9 +92,9 @@ def make_vector_set(
 
     `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are
     years, None or NaN where missing; so are labels. `names` default to "<source>:<row>". A row is bad when its vector
-    has another dimension or holds NaN or Inf, its age is missing, negative or above 120, or its name was seen
-    before. Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log);
-    `where` is what messages call the input, such as a file's path.
+    has another dimension or holds NaN or Inf, its age is missing, negative or above 120, or its name was seen before.
+    Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log); `where` is what
+    messages call the input, such as a file's path.
     """
     matrix, misshapen = _matrix(vectors, where)
     count = len(matrix)
@@ -221,6 +221,8 @@ def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"]) -> Text:
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:
+    if np.iscomplexobj(values):
+        raise UserError(f"{what} are complex numbers")
     try:
         with np.errstate(over="ignore"):  # too large for float32 becomes Inf, which is a bad row
             return np.asarray(values, dtype=np.float32)

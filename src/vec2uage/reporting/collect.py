@@ -1,6 +1,7 @@
 """Sweeps of finished runs, read from their folders."""
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,8 @@ class Run:
     """`lr_range_test.csv` (lr, loss, smoothed); None if there was no range test."""
     per_age: dict[int, float]
     """The test MAE (years) of each whole age."""
+    tested: str
+    """Hex digits that change with the name or age of any face it was tested on."""
 
     @property
     def name(self) -> str:
@@ -154,7 +157,26 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
         curve=curve,
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
         per_age=metrics.per_age(predictions["age"], predictions["prediction"]),
+        tested=_faces(files.predictions),
     )
+
+
+def _faces(path: Path) -> str:
+    """Name the faces of a predictions.csv that `_columns` has read."""
+    import pyarrow
+    from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
+
+    texts = ConvertOptions(
+        include_columns=["name", "age"], column_types=dict.fromkeys(("name", "age"), pyarrow.string())
+    )
+    try:
+        table = read_csv(path, parse_options=ParseOptions(newlines_in_values=True), convert_options=texts)
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+    digest = hashlib.sha256()
+    for name in ("name", "age"):
+        digest.update("\n".join(table.column(name).to_pylist()).encode())
+    return digest.hexdigest()[:16]
 
 
 def _columns(path: Path, names: Sequence[str]) -> Columns:

@@ -104,14 +104,14 @@ def warnings(analysis: Analysis) -> list[str]:
         which = ", ".join(few) if len(few) <= 4 else f"{len(few)} of {len(counts)} variants"
         found.append(f"Fewer than 5 runs of {which}: intervals and tests of so few say little.")
     for what, values in (
-        ("data", {run.result.data_fingerprint for run in sweep.runs}),
+        ("sets of faces", {run.tested for run in sweep.runs}),
         ("encoders", {run.result.encoder for run in sweep.runs}),
         ("versions of the code", {run.result.code for run in sweep.runs}),
     ):
         if len(values) > 1:
             found.append(
-                f"The runs were made with {len(values)} different {what}: their errors are not of the same faces."
-                if what == "data"
+                f"The runs were tested on {len(values)} different {what}: their errors are not of the same faces."
+                if what == "sets of faces"
                 else f"The runs were made with {len(values)} different {what}."
             )
     if _splits_differ(analysis):
@@ -143,10 +143,12 @@ def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, 
 
 def apart(first: Analysis, second: Analysis) -> list[str]:
     """Say what keeps two sweeps from being compared."""
-    one, other = ({(run.result.data_fingerprint, run.result.encoder) for run in a.sweep.runs} for a in (first, second))
+    one, other = ({run.tested for run in a.sweep.runs} for a in (first, second))
     if one == other:
         return []
-    return [f"{first.sweep.name} and {second.sweep.name} are not of the same data: their errors are of other faces."]
+    return [
+        f"{first.sweep.name} and {second.sweep.name} were not tested on the same faces: do not compare their errors."
+    ]
 
 
 def _splits_differ(analysis: Analysis) -> bool:

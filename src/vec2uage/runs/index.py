@@ -31,8 +31,13 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder, so there are no runs to read")
-    results = {root / result.name: result for result in _pending(root)}
-    rejects: dict[Path, str] = {}
+    known = _known(root)
+    results = {path: result for path, result in known.items() if result.status == "pending"}
+    rejects = {
+        path: f"{path / 'result.json'}: missing, though sweep.json has this run as {result.status}"
+        for path, result in known.items()
+        if result.status != "pending" and not (path / "result.json").exists()
+    }
     for file in sorted(root.rglob("result.json"), key=_natural):
         try:
             results[file.parent] = RunFolder(file.parent).read_result()
@@ -108,11 +113,12 @@ def split_override(override: str) -> tuple[str, str]:
     return key, value
 
 
-def _pending(folder: Path) -> list[RunResult]:
+def _known(folder: Path) -> dict[Path, RunResult]:
+    """Return what a sweep's sweep.json knows of its runs, by their folders."""
     try:
-        return [result for result in read_sweep(folder) if result.status == "pending"]
+        return {folder / result.name: result for result in read_sweep(folder)}
     except UserError:  # no sweep, or the one that is just beginning will write it anew
-        return []
+        return {}
 
 
 def _natural(path: Path) -> list[str | int]:

@@ -213,13 +213,14 @@ def _result_text(result: RunResult, folder: Path) -> str:
         return f"{side:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
 
     shown = cli.shown(folder)
+    best = "no best epoch" if result.best_epoch is None else f"best epoch {result.best_epoch} of 0-{result.epochs - 1}"
     lines = [
         f"{result.status}" + (f": {result.reason}" if result.reason else ""),
         f"{'':12}{'MAE (years)':>8}  {'loss':>7}",
         line("train", result.train_mae, result.train_loss),
         line("validation", result.val_mae, result.val_loss),
         line("test", result.test_mae, result.test_loss),
-        f"best epoch {result.best_epoch} of {result.epochs}, lr {result.lr}, {result.seconds or 0:.1f} s",
+        f"{best}, lr {result.lr}, {result.seconds or 0:.1f} s",
         f"run:     {shown}",
         f"curves:  tensorboard --logdir {shown}",
     ]

@@ -29,7 +29,9 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     """
     files = [path] if path.is_file() else sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise UserError(f"{path}: no pickled table here ({', '.join(SUFFIXES)})")
+        raise UserError(
+            f"{path}: a folder without pickled tables of Selfie-FV ({', '.join(SUFFIXES)}): name a file of vectors"
+        )
     ages: list[float] = []
     subjects: list[str] = []
     names: list[str] = []

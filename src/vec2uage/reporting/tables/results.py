@@ -156,10 +156,9 @@ def _nine(sides: dict[str, Spread]) -> tuple[float, ...]:
 
 def _run(run: Run, options: Sequence[str]) -> tuple[Cell, ...]:
     result = run.result
-    best = None if result.best_epoch is None else result.best_epoch + 1
     own = [value(result, option) for option in options]
     figures = (run.train_mae, run.val_mae, run.test_mae, result.seconds)
-    return (run.name, result.optimizer, *own, result.seed, result.lr, result.epochs, best, *figures)
+    return (run.name, result.optimizer, *own, result.seed, result.lr, result.epochs, result.best_epoch, *figures)
 
 
 def _paper_run(run: PaperRun | None) -> tuple[Cell, ...]:

@@ -43,7 +43,7 @@ class StackedOptimizer:
     `[K, ...]` tensors, so that removing finished runs is one indexing for every optimiser.
     """
 
-    lr: Annotated[float, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
     recordable: ClassVar[bool] = False  # whether a CUDA graph can hold `descend` (see `cuda_graph.take_step`)
     averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
