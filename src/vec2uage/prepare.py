@@ -21,7 +21,8 @@ def entry(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command line."""
-    if {"--help", "-h", "--cfg", "-c"} & set(sys.argv) and not any(a.startswith("source=") for a in sys.argv):
+    given = {argument.partition("=")[0] for argument in sys.argv}
+    if given & {"--help", "-h", "--cfg", "-c"} and not given & {"source", "--config-name", "-cn"}:
         sys.argv.append("source=utkface")  # Hydra composes to help, too, and there is no source by default
     cli.run(entry)
 

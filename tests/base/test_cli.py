@@ -33,7 +33,20 @@ def test_what_exists_is_read_as_it_is(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "argument", ["optimizer=sgd,adam", "seed=range(3)", "-m", "dataset.path=.", "~trainer", "x=${y}"]
+    "argument",
+    [
+        "optimizer=sgd,adam",
+        "seed=range(3)",
+        "-m",
+        "dataset.path=.",
+        "~trainer",
+        "--config-dir=my confs",
+        "seed=1,2",
+        "x=${y}",
+    ],
 )
-def test_what_names_no_path_or_needs_no_quotes_is_left_alone(argument):
+def test_what_names_no_path_or_needs_no_quotes_is_left_alone(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("1,2", "my confs"):
+        (tmp_path / name).mkdir()
     assert with_paths([argument]) == [argument]

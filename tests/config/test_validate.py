@@ -1,9 +1,13 @@
 """What the user reads when a configuration is wrong: key, value, what is allowed, all mistakes at once."""
 
+import json
+import pickle
 import re
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -15,6 +19,7 @@ from pydantic import Field
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.validate import check_call
 from vec2uage.training import models
 from vec2uage.training.spec import RunSettings, from_config
 
@@ -25,6 +30,27 @@ class Net(torch.nn.Module):
     def __init__(self, in_features: int, width: Annotated[int, Field(ge=1)], depth: int = 1) -> None:
         super().__init__()
         self.layer = torch.nn.Linear(in_features, width)
+
+
+class Act(Enum):
+    RELU = "relu"
+
+
+def typed(hidden: Iterable[int], weights: Path, act: Act, chosen: set[int], rate: float, on: bool = False) -> object:
+    """Takes options that YAML does not have."""
+    return list(hidden), weights, act, chosen, rate, on
+
+
+def test_options_stay_what_can_be_compared_written_and_built_again() -> None:
+    given = {"hidden": [8, 4], "weights": "a/b.pt", "act": "relu", "chosen": [1, 2], "rate": 1, "on": "off"}
+    problems: list[str] = []
+    made, again = (check_call(f"{__name__}.typed", given, "model", set(), problems) for _ in range(2))
+    assert problems == []
+    assert made == again
+    assert hash(made) == hash(again)
+    assert pickle.loads(pickle.dumps(made)) == made
+    json.dumps(made.options)
+    assert made.build() == made.build() == ([8, 4], "a/b.pt", "relu", (1, 2), 1.0, False)
 
 
 class FixedNet(torch.nn.Module):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Command:
         monkeypatch.setenv("VEC2UAGE_CACHE", str(folder / "cache"))
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it, for itself alone
         monkeypatch.setattr(sys, "argv", [module.__file__, *arguments])
+        handlers = set(logging.getLogger().handlers)
         out, err, state, code = io.StringIO(), io.StringIO(), Singleton.get_state(), 0
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -34,6 +36,9 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Command:
         finally:
             GlobalHydra.instance().clear()
             Singleton.set_state(state)
+            for handler in set(logging.getLogger().handlers) - handlers:
+                logging.getLogger().removeHandler(handler)
+                handler.close()
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     return run

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -94,9 +95,15 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
 
 def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Terminal) -> None:
     before = snapshot(terminal.prepared())
-    refused = terminal.run("prepare", *SOURCE, "split.heldout_per_age=1000", "overwrite=true")
-    assert refused.returncode == 1
-    assert "lower heldout_per_age" in refused.stderr
+    (terminal.folder / "bad" / "1").mkdir(parents=True)
+    (terminal.folder / "bad" / "1" / "a.jpg").write_text("no")
+    for options, told in (
+        (["split.heldout_per_age=1000"], "lower heldout_per_age"),
+        (["source.path=bad", f"output={terminal.prepared()}"], "what .* holds is kept"),
+    ):
+        refused = terminal.run("prepare", *SOURCE, *options, "overwrite=true")
+        assert refused.returncode == 1
+        assert re.search(told, refused.stderr)
     after = snapshot(terminal.prepared())
     assert {name: after[name] for name in before if not name.endswith(".log")} == {
         name: written for name, written in before.items() if not name.endswith(".log")

@@ -45,7 +45,7 @@ def test_parquet_of_any_types_is_the_same_as_csv(tmp_path):
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     found = source("table", f"source.path={tmp_path}/t.parquet", f"source.root={tmp_path}/photos").find()
     assert [(p.path.name, p.age, p.subject, p.gender) for p in found] == [
-        ("a.jpg", 3, "12.0", "male"),
+        ("a.jpg", 3, "12", "male"),
         ("b.jpg", None, "", ""),
     ]
     assert found[0].path == tmp_path / "photos/a.jpg"

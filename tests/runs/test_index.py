@@ -44,6 +44,11 @@ def test_a_run_that_only_the_sweeps_file_knows_is_told(tmp_path: Path) -> None:
     assert "missing, though sweep.json has this run as completed" in rejects[tmp_path / "2_sgd"]
 
 
+def test_a_run_that_lies_deeper_than_the_sweeps_file_is_not_missing(tmp_path: Path) -> None:
+    write_sweep([_write(tmp_path / "deep" / "1_sgd", 1)], tmp_path)
+    assert collect(tmp_path)[1] == {}
+
+
 def test_the_root_may_be_a_run_itself(tmp_path: Path) -> None:
     result = _write(tmp_path, 3)
     assert collect(tmp_path) == ({tmp_path: result}, {})

@@ -95,3 +95,37 @@ def test_an_option_that_the_class_does_not_have_is_refused(make_run):
 def test_an_optimizer_that_needs_a_closure_is_refused_with_a_sentence(make_run):
     with pytest.raises(UserError, match=r"optimizer\._target_ = torch\.optim\.LBFGS: .*closure"):
         make_run("optimizer=sgd", "optimizer._target_=torch.optim.LBFGS")
+
+
+class Counting(torch.optim.Optimizer):
+    """Descends by the sign of all gradients so far, for which it keeps numbers of several kinds."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in self.param_groups[0]["params"]:
+            state = self.state[parameter]
+            total = state.setdefault("total", torch.zeros_like(parameter, dtype=torch.float64))
+            total += parameter.grad
+            state["count"] = state.get("count", torch.zeros((), dtype=torch.int64)) + 1
+            state["up"] = total > 0
+            parameter -= self.param_groups[0]["lr"] * total.sign().float() / state["count"]
+
+
+@pytest.mark.parametrize("target", ["torch.optim.ASGD", "torch.optim.Adam", f"{__name__}.Counting"])
+def test_a_restored_state_is_what_was_saved_to_the_bit(target):
+    part = TorchOptim(lr=0.01, component=Component(target))
+    _, params, _ = stack([MLP(8, (4,))], "float32")
+    given = per_run_options([part])
+    state = part.init(given, params)
+    for step in range(3):
+        grads = {name: torch.full_like(p, 0.1 - step) for name, p in params.items()}
+        part.step(given, params, grads, state, torch.tensor([0.01]))
+    (saved,) = part.unstack_state(state, 1)
+    (again,) = part.unstack_state(part.stack_state(given, params, [saved]), 1)
+    assert again.keys() == saved.keys()
+    for name, tensor in saved.items():
+        assert again[name].dtype == tensor.dtype, name
+        assert torch.equal(again[name], tensor), name

@@ -82,9 +82,17 @@ def gathered(key: str, arguments: Sequence[str]) -> list[str]:
 
 
 def with_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them."""
+    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them.
+
+    A name without / or = is none: `seed=1,2` is a sweep, whatever files there are. Flags are not Hydra's to parse.
+    """
+
+    def is_path(argument: str, value: str) -> bool:
+        looks = not argument.startswith("-") and ("/" in value or "=" in value) and not re.fullmatch(r"[\w./-]*", value)
+        return looks and os.path.exists(value)  # noqa: PTH110 - that of Path raises where a name is too long
+
     return [
-        f"{key}={quoted(value)}" if not re.fullmatch(r"[\w./-]*", value) and os.path.exists(value) else argument  # noqa: PTH110 - that of Path raises where a name is too long
+        f"{key}={quoted(value)}" if is_path(argument, value) else argument
         for argument in arguments
         for key, _, value in [argument.partition("=")]
     ]
@@ -163,8 +171,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
     if isinstance(error, OverrideParseException):
-        reason = str(error).splitlines()[0]
-        return f"{error.override}: {reason} (a value that holds = , ( ) or a space needs quotes: 'key=\"value\"')"
+        reason = " ".join(line for line in str(error).splitlines() if not line.startswith("See http"))
+        hint = " (a value that holds = , ( ) or a space needs quotes: 'key=\"value\"')"
+        return f"{error.override}: {reason}" + hint * bool(re.search("mismatched input|LexerNoViableAlt", reason))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error).replace("\n", " ")
@@ -174,6 +183,8 @@ def _deeper(config: Any, key: str) -> list[str]:
     """Return where in the groups of a configuration there is an option of this name."""
     from omegaconf import OmegaConf
 
+    if key.startswith("_"):
+        return []
     groups = OmegaConf.to_container(config, throw_on_missing=False)
     return (
         [f"{name!s}.{key}" for name, options in groups.items() if isinstance(options, dict) and key in options]

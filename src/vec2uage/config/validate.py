@@ -84,8 +84,19 @@ def check_call(target: str, values: Mapping[str, Any], key: str, given: set[str]
             problems.append(f"{key}.{name} is missing: {target} needs it")
     for name, kind in _simple_types(target).items():
         if name in options:
-            options[name] = check_value(kind, options[name], f"{key}.{name}", problems)
+            checked = check_value(kind, options[name], f"{key}.{name}", problems)
+            if _is_plain(checked):  # a path or an enumeration the class makes itself, of what was given
+                options[name] = checked
     return Component(target, tuple(sorted((n, frozen(v)) for n, v in options.items())))
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value can be hashed (once `frozen`), compared and written as JSON, any number of times."""
+    if isinstance(value, dict):
+        return all(map(_is_plain, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:

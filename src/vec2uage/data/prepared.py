@@ -98,8 +98,7 @@ class Prepared(Dataset):
 
     def read(self) -> VectorSet:
         """Read all parts as one set; raises what `parts` does."""
-        parts = self.parts(0)
-        return concatenate([parts.train, parts.validation, parts.test])
+        return concatenate(self._parts())
 
     def split_seed(self, run_seed: int) -> int:
         """Return 0: the set was divided before."""

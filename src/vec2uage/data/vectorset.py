@@ -231,8 +231,13 @@ def _numbers(values: Any, what: str) -> np.ndarray:
 
 
 def as_text(value: object) -> str:
-    """Return a label as text, "" where it is missing: None, or NaN, which tables hold instead."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    """Return a label as text, "" where it is missing: None, or NaN, which tables hold instead.
+
+    A column of whole numbers of which some are missing is one of floats: 12.0 is "12", as in other files.
+    """
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else f"{int(value) if float(value).is_integer() else value}"
+    if value is None:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 

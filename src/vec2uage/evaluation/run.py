@@ -19,6 +19,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.config.validate import to_container
 from vec2uage.data.dataset import Dataset
+from vec2uage.data.prepared import Prepared
 from vec2uage.data.splits import Division, within
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.scores import Scores, score
@@ -111,8 +112,8 @@ def rows(dataset: Dataset, part: Rows, run_seed: int | None) -> VectorSet:
             vs = within(vs, dataset.age_range)
             if not len(vs):
                 raise UserError("no rows of the ages {}-{} (dataset.age_range)".format(*dataset.age_range))
-            if dataset.label == "whole":
-                vs = replace(vs, ages=np.floor(vs.ages))
+        if isinstance(dataset, Division | Prepared) and dataset.label == "whole":
+            vs = replace(vs, ages=np.floor(vs.ages))
         return vs
     if run_seed is None and _drawn_by_run(dataset):
         raise UserError(

@@ -169,14 +169,16 @@ def _own_subjects(vs: VectorSet, prefixed: bool) -> VectorSet:
 def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: dict[str, Any]) -> None:
     """Write the folder's files; until the last one is there, it is not complete.
 
-    A complete set that lies there stays if the new one cannot be divided.
+    A complete set that lies there stays if there is no new one, or it cannot be divided.
     """
     statuses = counts(gathered.rows)
-    if gathered.vectors is None or read_description(folder) is None:  # faces.csv is to tell why there is no set
+    is_empty = read_description(folder) is None
+    if is_empty:  # faces.csv is to tell why there is no set
         _clear(gathered.rows, folder)
     if gathered.vectors is None:
         found = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
-        raise UserError(f"no usable face in {len(gathered.rows):,} files ({found}): {folder / 'faces.csv'} says why")
+        why = f": {folder / 'faces.csv'} says why" if is_empty else f"; what {folder} holds is kept"
+        raise UserError(f"no usable face in {len(gathered.rows):,} files ({found}){why}")
     good = [row for row in gathered.rows if row.outcome.status == "ok"]
     hashes = {face_name(row): row.hashes.sha256 for row in good if row.hashes}
     divided = divide(gathered.vectors, settings.split, settings.leakage, hashes, _signatures(good))

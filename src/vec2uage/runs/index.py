@@ -31,14 +31,16 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder, so there are no runs to read")
-    known = _known(root)
+    files = sorted(root.rglob("result.json"), key=_natural)
+    found = {file.parent.name for file in files}  # at any depth
+    known = {path: result for path, result in _known(root).items() if result.name not in found}
     results = {path: result for path, result in known.items() if result.status == "pending"}
     rejects = {
         path: f"{path / 'result.json'}: missing, though sweep.json has this run as {result.status}"
         for path, result in known.items()
-        if result.status != "pending" and not (path / "result.json").exists()
+        if result.status != "pending"
     }
-    for file in sorted(root.rglob("result.json"), key=_natural):
+    for file in files:
         try:
             results[file.parent] = RunFolder(file.parent).read_result()
         except UserError as error:

@@ -87,7 +87,7 @@ def _refuse_doubles(checked: Sequence[Checked]) -> None:
 
 def check_fused(master: DictConfig, checked: Sequence[Checked]) -> None:
     """Raise UserError for what only runs that train by themselves can do, and for a launcher's wrong options."""
-    if len(checked) > 1 and any(item.job.settings.trainer.profile for item in checked):
+    if any(item.job.settings.trainer.profile for item in checked):
         raise UserError(
             "trainer.profile = true: stacks have no profile of each run: profile one run, or take hydra/launcher=basic"
         )

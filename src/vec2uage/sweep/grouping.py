@@ -28,13 +28,14 @@ class Job:
 def group(jobs: Sequence[Job], begun: Mapping[Job, Header] | None = None) -> list[list[Job]]:
     """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options).
 
-    A stack has one clock: jobs that have `begun` share a group if they have had the same number of epochs.
+    A stack has one clock: jobs that have `begun` share a group if they have had the same number of epochs. Groups of
+    one precision follow each other, as those of another wait for them.
     """
     epochs = {job: header.epochs for job, header in (begun or {}).items()}
     groups: dict[Hashable, list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.settings.stack_key(), epochs.get(job, 0)), []).append(job)
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda members: members[0].settings.trainer.precision)
 
 
 @dataclass(frozen=True)

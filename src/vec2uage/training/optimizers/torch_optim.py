@@ -64,7 +64,11 @@ class TorchOptim(StackedOptimizer):
                 group, states = described["param_groups"][0], described["state"]
                 known = group if where == "options" else states.setdefault(int(where), {})
                 known[quantity] = tensor.item() if kind == "number" else tensor
-            optimizer.load_state_dict(described)  # torch knows which quantities belong on the parameters' device
+            optimizer.load_state_dict(described)  # torch knows which quantities belong on the parameters' device,
+            for number, parameter in enumerate(optimizer.param_groups[0]["params"]):  # but makes all floats of theirs
+                for quantity, value in optimizer.state[parameter].items():
+                    if isinstance(value, Tensor):
+                        optimizer.state[parameter][quantity] = own[f"tensor/{number}/{quantity}"].to(value.device)
         return optimizers
 
     def _saved(self, optimizer: torch.optim.Optimizer) -> Tensors:
