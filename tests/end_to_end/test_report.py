@@ -109,12 +109,13 @@ def test_damaged_and_foreign_folders_are_listed_and_left_out(terminal: Terminal)
 
 @pytest.mark.slow
 def test_a_report_replaces_an_earlier_one_and_nothing_else(terminal: Terminal) -> None:
-    def report(sweep: str) -> set[str]:
-        done = terminal.run("report", f"sweep={sweep}", "formats=[png]", "hydra.run.dir=replaced")
+    def report(*sweeps: str) -> set[str]:
+        named = [f"sweep={sweep}" for sweep in sweeps]
+        done = terminal.run("report", *named, "formats=[png]", "hydra.run.dir=replaced")
         assert done.returncode == 0, done.stderr
         return set(files(terminal.folder / "replaced"))
 
-    first = report("d1")
+    first = report("d1", "e1")
     for other in ("tables/thesis.tex", "figures/photo.png"):
         (terminal.folder / "replaced" / other).write_text("mine")
     second = report("e1")
@@ -123,6 +124,7 @@ def test_a_report_replaces_an_earlier_one_and_nothing_else(terminal: Terminal) -
     assert not [name for name in second if "d1_" in name]
 
 
+@pytest.mark.slow
 def test_sweeps_of_one_name_and_a_single_run_are_reported(terminal: Terminal) -> None:
     (terminal.folder / "old").mkdir()
     (terminal.folder / "old" / "d1").symlink_to(terminal.folder / "e1")

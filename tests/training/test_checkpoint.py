@@ -66,6 +66,12 @@ def test_predictions_do_not_depend_on_the_number_of_threads(tmp_path, make_run, 
     assert all(np.array_equal(predicted[0], other) for other in predicted)
 
 
+def test_a_saved_model_may_be_read_by_whom_other_files_may(tmp_path, make_run, outcome):
+    saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("none"))
+    (tmp_path / "other").touch()
+    assert (tmp_path / "best.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_predicting_does_not_touch_the_vectors(tmp_path, make_run, outcome):
     model = checkpoint.load(saved(tmp_path / "m", make_run("optimizer=adam"), outcome, Normalization("l2")))
     vectors = raw_vectors()

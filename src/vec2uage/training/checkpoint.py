@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from vec2uage.base.atomic import replacing
@@ -79,7 +79,8 @@ def save(
         "precision": precision,
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"vec2uage": json.dumps(description, sort_keys=True)})
+        # save_file would write to a file of its own, which a kill leaves behind and nobody else may read
+        temporary.write_bytes(to_bytes(tensors, metadata={"vec2uage": json.dumps(description, sort_keys=True)}))
 
 
 def load(path: Path, model: Component | None = None) -> Model:
