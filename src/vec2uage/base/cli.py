@@ -185,9 +185,5 @@ def _deeper(config: Any, key: str) -> list[str]:
 
     if key.startswith("_"):
         return []
-    groups = OmegaConf.to_container(config, throw_on_missing=False)
-    return (
-        [f"{name!s}.{key}" for name, options in groups.items() if isinstance(options, dict) and key in options]
-        if isinstance(groups, dict)
-        else []
-    )
+    groups: Any = OmegaConf.to_container(config)
+    return [f"{name}.{key}" for name, options in groups.items() if isinstance(options, dict) and key in options]

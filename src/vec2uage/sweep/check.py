@@ -85,13 +85,15 @@ def _refuse_doubles(checked: Sequence[Checked]) -> None:
             )
 
 
-def check_fused(master: DictConfig, checked: Sequence[Checked]) -> None:
-    """Raise UserError for what only runs that train by themselves can do, and for a launcher's wrong options."""
+def check_fused(master: DictConfig, checked: Sequence[Checked]) -> Executor:
+    """Return what trains the jobs; UserError for what stacks cannot do, and for a launcher's wrong options."""
     if any(item.job.settings.trainer.profile for item in checked):
         raise UserError(
             "trainer.profile = true: stacks have no profile of each run: profile one run, or take hydra/launcher=basic"
         )
-    executor_of(master).check()
+    executor = executor_of(master)
+    executor.check()
+    return executor
 
 
 def executor_of(master: DictConfig) -> Executor:

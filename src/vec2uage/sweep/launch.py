@@ -22,7 +22,7 @@ from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
-from vec2uage.sweep.check import Checked, check_fused, executor_of
+from vec2uage.sweep.check import Checked, check_fused
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.preview import preview
@@ -70,9 +70,8 @@ def launch_fused(
     """Train all jobs of a sweep as stacks; return Hydra's account of each."""
     setup_globals()
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
-    check_fused(master, checked)
+    executor = check_fused(master, checked)
     end_if_planned(checked)
-    executor = executor_of(master)
     configs = {item.job: item.cfg for item in checked}
     ended = settle(configs, _resume(checked[0].cfg))
     if ended:

@@ -42,7 +42,7 @@ class RangeTest(NoRangeTest):
     rule: Rule
 
     @model_validator(mode="after")
-    def _grid_grows(self) -> "RangeTest":
+    def _leaves_something_to_read(self) -> "RangeTest":
         if self.max_lr <= self.min_lr:
             raise ValueError(f"max_lr must be above min_lr ({self.min_lr})")
         if self.steps - self.skip_begin - self.skip_end < 2:
