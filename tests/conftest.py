@@ -1,9 +1,12 @@
 """Array types of vec2uage are checked in every test, and the real data is found or its tests are skipped."""
 
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -22,3 +25,11 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder} (set VEC2UAGE_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def same_luck() -> None:
+    """Let every test draw the same networks every time, whichever tests its process ran before."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)

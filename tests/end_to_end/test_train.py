@@ -17,6 +17,7 @@ from terminal import Terminal
 from vec2uage.runs.result import RunResult
 
 SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
+ALONE = ["trainer.threads=1", "trainer.stack_size=1"]  # leaves no speed to be measured
 RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv", "data.csv", "result.json"}
 SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "dataset.heldout_per_age=20,400"]
 
@@ -237,12 +238,21 @@ def test_a_mistake_is_told_in_one_sentence(
     [
         (["plan=true"], 0),
         (["trainer.threads=0"], 1),
-        (["-m", "seed=1,2", "plan=true"], 0),
-        (["-m", "seed=1,2", "plan=true", "hydra/launcher=basic"], 0),
+        (["-m", "seed=1,2", "plan=true", *ALONE], 0),
+        (["-m", "seed=1,2", "plan=true", "hydra/launcher=basic", *ALONE], 0),
         (["-m", "seed=1,2", "trainer.threads=0"], 1),
         (["-m", "seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.executor.timeout_min=0"], 1),
+        (["-m", "seed=1,2", "augmentation=published"], 1),
     ],
-    ids=["planned run", "refused run", "planned sweep", "planned for one by one", "refused sweep", "refused launcher"],
+    ids=[
+        "planned run",
+        "refused run",
+        "planned sweep",
+        "planned for one by one",
+        "refused sweep",
+        "refused launcher",
+        "faces not made",
+    ],
 )
 def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[str], code: int) -> None:
     folders = ["hydra.run.dir=untrained", "hydra.sweep.dir=untrained"]

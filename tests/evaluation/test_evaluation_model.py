@@ -71,7 +71,7 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
     x = np.ones((2, 3), dtype=np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(x))[:, 0].numpy()
-    np.testing.assert_allclose(models.open_model(path, ASIS).predict(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(models.open_model(path, ASIS).predict(x), expected, rtol=1e-6, atol=1e-6)
     assert models.run_seed(path) == 7
     for wrong, says in (
         ({"model": {**OWN, "facter": 1}}, r"config\.yaml: model\.facter = 1: no such option; did you mean factor\?"),

@@ -96,8 +96,8 @@ def test_what_a_group_is_like_does_not_matter_to_a_long_sweep(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: list[str], first: bool
 ) -> None:
     """A long sweep is measured before it begins, by its first group."""
-    monkeypatch.setenv("VEC2UAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(layout, "_WORTH_SECONDS", 0)
+    monkeypatch.setattr(calibration, "cache_folder", lambda: tmp_path / "cache")
     for name, value in {"_SECONDS": 0.01, "_ROUNDS": 1}.items():
         monkeypatch.setattr(calibration, name, value)
     groups = [[[*bad, f"seed={seed}"] for seed in range(2)], [[*QUICK, f"seed={seed}"] for seed in range(2)]]

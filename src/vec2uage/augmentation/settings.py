@@ -76,12 +76,7 @@ class ImageAugmentation:
         """
         from vec2uage.augmentation.folder import read_children
 
-        if self.folder is None:
-            raise UserError(
-                f"augmentation={self.name} needs the faces of photographs: take dataset=prepared with "
-                "dataset.path=<a folder of vec2uage.prepare>"
-            )
-        children = read_children(Path(self.folder), self, train)
+        children = read_children(self._prepared(), self, train)
         floors, child_floors = np.floor(train.ages).astype(np.int64), np.floor(children.ages).astype(np.int64)
         chosen, chosen_children, short = [], [], []
         for age in np.unique(floors).tolist():
@@ -98,6 +93,20 @@ class ImageAugmentation:
             )
         originals = train.take(np.sort(np.concatenate(chosen)))
         return concatenate([originals, children.take(np.concatenate(chosen_children))])
+
+    def check(self) -> None:
+        """Raise UserError where no faces have been made with these options."""
+        from vec2uage.augmentation.folder import made_for
+
+        made_for(self._prepared(), self)
+
+    def _prepared(self) -> Path:
+        if self.folder is None:
+            raise UserError(
+                f"augmentation={self.name} needs the faces of photographs: take dataset=prepared with "
+                "dataset.path=<a folder of vec2uage.prepare>"
+            )
+        return Path(self.folder)
 
     def with_ops(self, names: set[str]) -> "ImageAugmentation":
         """Return the same settings with only those operations."""

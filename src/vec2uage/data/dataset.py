@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vec2uage.config.settings import settings
-from vec2uage.data.readers import read
+from vec2uage.data.readers import read, reader_of
 from vec2uage.data.splits import DataSplit, Division, split
 from vec2uage.data.vectorset import BadRows, VectorSet
 
@@ -52,6 +52,10 @@ class Vectors(UnsplitDataset):
     path: str
     encoder: str | None = None
     """Names the encoder of a file that does not say which one made its vectors."""
+
+    def check(self) -> None:
+        """Raise UserError when there is no such file, or none that can be read."""
+        reader_of(Path(self.path))
 
     def read(self) -> VectorSet:
         """Read the file; UserError when it is missing, damaged or made by another encoder than stated."""

@@ -21,6 +21,21 @@ class Augmentation(Protocol):
     def __hash__(self) -> int: ...
 
 
+@runtime_checkable
+class Checkable(Protocol):
+    """Settings of a dataset or an augmentation that read files."""
+
+    def check(self) -> None:
+        """Raise UserError where a file that is needed is not there; no vector is read."""
+
+
+def check(dataset: Dataset, augmentation: Augmentation) -> None:
+    """Raise UserError where files that a run needs are not there, as far as its settings can tell."""
+    for part in (dataset, augmentation):
+        if isinstance(part, Checkable):
+            part.check()
+
+
 def load_split(dataset: Dataset, augmentation: Augmentation, run_seed: int) -> DataSplit:
     """Return the vectors that the run with `run_seed` works on; equal settings share them.
 

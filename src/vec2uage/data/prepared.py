@@ -104,21 +104,20 @@ class Prepared(Dataset):
         """Return 0: the set was divided before."""
         return 0
 
+    def check(self) -> None:
+        """Raise UserError where the folder is not complete, or was not divided."""
+        _written(Path(self.path))
+
     def _parts(self) -> list[VectorSet]:
         folder = Path(self.path)
         written = _written(folder)
-        parts = [self._part(part_file(folder, part), written.get(part)) for part in PARTS]
+        parts = [self._part(part_file(folder, part), written[part]) for part in PARTS]
         for (one, a), (other, b) in combinations(zip(PARTS, parts, strict=True), 2):
             if both := set(a.names) & set(b.names):
                 raise UserError(f"{folder}: {min(both)!r} is in {one} and in {other}: prepare the folder again")
         return parts
 
-    def _part(self, file: Path, sha256: str | None) -> VectorSet:
-        if sha256 is None:
-            raise UserError(
-                f"{self.path}: no {file.name} in this folder (dataset.path), as it was prepared without a split: take "
-                "its vectors.arrow with dataset=vectors, or prepare it with one"
-            )
+    def _part(self, file: Path, sha256: str) -> VectorSet:
         if not file.is_file() or file_sha256(file) != sha256:
             raise UserError(f"{file}: missing or not the file that {DESCRIPTION} describes: {AGAIN}")
         vs = read(file)
@@ -131,12 +130,22 @@ class Prepared(Dataset):
 
 
 def _written(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the parts by their names, as the description in the folder gives them."""
+    """Return the SHA-256 of the parts by their names, as the description in the folder gives them.
+
+    Raises UserError where there is no description, or none of three parts.
+    """
     file = folder / DESCRIPTION
     if not file.is_file():
         raise UserError(f"{folder}: no {DESCRIPTION} in this folder (dataset.path), so it is not complete: {AGAIN}")
     try:
         parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
-        return {name: str(part["sha256"]) for name, part in parts.items()}
+        written = {name: str(part["sha256"]) for name, part in parts.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: damaged ({error}): {AGAIN}") from None
+    for part in PARTS:
+        if part not in written:
+            raise UserError(
+                f"{folder}: no {part_file(folder, part).name} in this folder (dataset.path), as it was prepared "
+                "without a split: take its vectors.arrow with dataset=vectors, or prepare it with one"
+            )
+    return written

@@ -33,7 +33,7 @@ from vec2uage.training.spec import from_config
 
 log = logging.getLogger(__name__)
 
-_HYDRAS = {"multirun.yaml", "train.log"}  # what Hydra writes before any job begins
+_BEFORE = {"multirun.yaml", "train.log", ".lock"}  # what Hydra and `sweeping` write before any job begins
 
 
 def run_single(cfg: DictConfig) -> None:
@@ -114,12 +114,12 @@ def sweeping(folder: Path) -> Iterator[None]:
 
 
 def discard_untrained(folder: Path) -> None:
-    """Remove the folder of a sweep or run that was only planned, or refused, if Hydra alone has written to it."""
+    """Remove the folder of a sweep or run that was only planned, or refused, if no job has written to it."""
     if folder.is_symlink() or folder.resolve() == Path.cwd():
         return
     with suppress(OSError):  # as far as it goes: it only tidies up
         written = list(folder.iterdir())
-        if {path.name for path in written} <= _HYDRAS:
+        if {path.name for path in written} <= _BEFORE:
             for path in written:
                 path.unlink()
             folder.rmdir()

@@ -24,11 +24,16 @@ def read(path: Path, **how: Any) -> VectorSet:
 
     Raises UserError when the file is missing, of an unknown format or damaged.
     """
+    return reader_of(path)(path, **how)
+
+
+def reader_of(path: Path) -> Callable[..., VectorSet]:
+    """Return the reader of a file or folder; UserError when it is missing or of an unknown format."""
     if path.is_dir():
-        return selfie_fv.read(path, **how)
+        return selfie_fv.read
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: no reader for {path.suffix!r} files; known are {', '.join(READERS)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    return reader(path, **how)
+    return reader
