@@ -26,10 +26,10 @@ def split(sweep: Sweep, *arguments: str) -> list[list[str]]:
     sweeper = Plugins.instance().instantiate_sweeper(
         config=sweep.master, hydra_context=sweep.context(), task_function=print
     )
-    asked = [*sweeper._parse_config(), *arguments]  # type: ignore[attr-defined]
-    name_jobs(sweep.context(), sweep.master, asked)
     parser = OverridesParser.create(config_loader=sweep.loader)
-    (jobs,) = sweeper.split_arguments(parser.parse_overrides(asked), None)  # type: ignore[attr-defined]
+    asked = parser.parse_overrides([*sweeper._parse_config(), *arguments])  # type: ignore[attr-defined]
+    name_jobs(sweep.master, asked)
+    (jobs,) = sweeper.split_arguments(asked, None)  # type: ignore[attr-defined]
     check_jobs(sweep.context(), sweep.master, jobs, 0)
     return jobs
 

@@ -5,13 +5,12 @@ Hydra imports this file at every start, so all work and every heavy import is in
 
 import inspect
 from collections.abc import Sequence
-from contextlib import ExitStack
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 
 
@@ -38,28 +37,27 @@ class FusedLauncher(BasicLauncher):
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's grid, checked as a whole before it starts and summed up at its end, however it ends."""
+    """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        from vec2uage.sweep.check import check_fused, check_jobs
+    def sweep(self, arguments: list[str]) -> Any:
+        from vec2uage.sweep.check import check_fused, check_jobs, check_sweeper, name_jobs
         from vec2uage.sweep.launch import end_if_planned, sweeping
 
         assert self.hydra_context is not None
         assert self.config is not None
-        checked = check_jobs(self.hydra_context, self.config, batch, 0)
+        assert self.launcher is not None
+        check_sweeper(self.config)
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        name_jobs(self.config, overrides)
+        [grid] = self.split_arguments(overrides, max_batch_size=None)
+        checked = check_jobs(self.hydra_context, self.config, grid, 0)
         if isinstance(self.launcher, FusedLauncher):
-            check_fused(self.config, checked)  # before anything is written
+            check_fused(self.config, checked)
             self.launcher.checked = checked
         end_if_planned(checked)
-        self.ends.enter_context(sweeping(Path(self.config.hydra.sweep.dir)))
-
-    def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.check import check_sweeper, name_jobs
-        from vec2uage.sweep.launch import discard_untrained
-
-        assert self.hydra_context is not None and self.config is not None  # noqa: PT018
-        check_sweeper(self.config)
-        name_jobs(self.hydra_context, self.config, [*self._parse_config(), *arguments])
-        with ExitStack() as self.ends:
-            self.ends.callback(discard_untrained, Path(self.config.hydra.sweep.dir))
-            return super().sweep(arguments)
+        with sweeping(self.config):
+            returns = self.launcher.launch(grid, initial_job_idx=0)
+            for job in returns:
+                _ = job.return_value  # raises what the job has raised
+        return [returns]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,12 +17,11 @@ from vec2uage.sweep.grouping import Job
 from vec2uage.training.spec import RunSettings
 
 
-def name_jobs(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
+def name_jobs(master: DictConfig, overrides: Sequence[Override]) -> None:
     """Leave out of the names of a sweep's jobs all that is the same for every job, and put them all in one folder.
 
     Hydra composes jobs from the master's `hydra` overrides alone, so both go there.
     """
-    overrides = OverridesParser.create(config_loader=context.config_loader).parse_overrides(list(arguments))
     fixed = [o.key_or_group for o in overrides if not o.is_sweep_override()]
     exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
     folder = cli.quoted(str(master.hydra.sweep.dir))

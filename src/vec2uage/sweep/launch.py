@@ -33,7 +33,7 @@ from vec2uage.training.spec import from_config
 
 log = logging.getLogger(__name__)
 
-_BEFORE = {"multirun.yaml", "train.log", ".lock"}  # what Hydra and `sweeping` write before any job begins
+_BEFORE = {"train.log", ".lock"}  # what is written before any job begins
 
 
 def run_single(cfg: DictConfig) -> None:
@@ -97,20 +97,30 @@ def launch_fused(
 
 
 @contextmanager
-def sweeping(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of a sweep's folder while its jobs are trained, and sum them up however that ends."""
+def sweeping(master: DictConfig) -> Iterator[None]:
+    """Keep other sweeps out of a sweep's folder while its jobs are trained, and sum them up however that ends.
+
+    The folder is left as it was where the sweep is refused by what lies there.
+    """
+    folder = Path(master.hydra.sweep.dir)
     with only_user_of(folder):
         for name in ("sweep.json", "sweep.csv"):
             remove_unfinished(folder / name)
-        refused = False
+        multirun = folder / "multirun.yaml"
+        before = multirun.read_bytes() if multirun.is_file() else None
+        OmegaConf.save(master, multirun)  # as Hydra's own sweeper does
         try:
             yield
         except Refused:
-            refused = True
+            multirun.unlink()
+            if before is not None:
+                multirun.write_bytes(before)
+            discard_untrained(folder)
             raise
-        finally:
-            if not refused:
-                summarize(folder)
+        except BaseException:
+            summarize(folder)
+            raise
+        summarize(folder)
 
 
 def discard_untrained(folder: Path) -> None:
