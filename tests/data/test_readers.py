@@ -119,5 +119,6 @@ def test_arrow_vectors_stay_in_the_mapped_file(tmp_path):
 def test_missing_and_unknown_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / "none.npz")
+    (tmp_path / "set.docx").touch()
     with pytest.raises(UserError, match=r"known are \.arrow, \.feather, \.npz, \.json, \.parquet, \.csv, \.pkl"):
         read(tmp_path / "set.docx")

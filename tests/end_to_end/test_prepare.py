@@ -244,7 +244,18 @@ def test_wrong_options_are_refused_before_any_work(
     done = here(tmp_path, "prepare", *arguments)
     assert done.returncode == 1
     assert message in done.stderr
-    assert not list(tmp_path.rglob("*.sqlite"))
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("option", ["output=photos/prepared", "store=photos/deeper/store.sqlite"])
+def test_nothing_is_written_among_the_photographs(
+    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]], option: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    done = here(tmp_path, "prepare", *SOURCE, option)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {option} lies in the folder of photographs photos")
+    assert not list((tmp_path / "photos").iterdir())
 
 
 def killed_and_continued(terminal: Terminal, reference: Path, kills: int, number: int) -> None:

@@ -243,6 +243,7 @@ def test_a_mistake_is_told_in_one_sentence(
         (["-m", "seed=1,2", "trainer.threads=0"], 1),
         (["-m", "seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.executor.timeout_min=0"], 1),
         (["-m", "seed=1,2", "augmentation=published"], 1),
+        (["augmentation=published"], 1),
     ],
     ids=[
         "planned run",
@@ -252,6 +253,7 @@ def test_a_mistake_is_told_in_one_sentence(
         "refused sweep",
         "refused launcher",
         "faces not made",
+        "faces not made for one run",
     ],
 )
 def test_what_is_not_trained_leaves_no_folder(terminal: Terminal, options: list[str], code: int) -> None:

@@ -42,7 +42,10 @@ def in_folders_of(jobs: dict[Job, object], others: dict[Job, object]) -> dict[Jo
 
 def without_data(sweep: Sweep, folder: Path) -> dict[Job, object]:
     """Four jobs, the first two on the same file; none of their data is there."""
-    gone, doc = (Vectors(path=name, age_range=(1, 18), heldout_per_age=2) for name in ("gone.npz", "notes.doc"))
+    gone, doc = (
+        Vectors(path=name, age_range=(1, 18), heldout_per_age=2) for name in ("gone.npz", f"{folder}/notes.doc")
+    )
+    (folder / "notes.doc").touch()
     datasets = (gone, gone, doc, Prepared(path=f"{folder}/set", age_range=None, label="exact"))
     return {
         dataclasses.replace(job, settings=dataclasses.replace(job.settings, dataset=dataset)): cfg
@@ -126,7 +129,7 @@ def test_all_data_that_are_missing_are_told_before_anything_is_touched(
     assert str(refused.value).splitlines() == [
         "3 datasets cannot be read:",
         "  gone.npz: no such file",
-        f"  notes.doc: no reader for '.doc' files; known are {', '.join(READERS)}",
+        f"  {tmp_path}/notes.doc: no reader for '.doc' files; known are {', '.join(READERS)}",
         f"  {tmp_path}/set: no dataset.json in this folder (dataset.path), so it is not complete: run the same "
         "vec2uage.prepare command again",
     ]

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -47,14 +47,15 @@ def run_job(command: Callable[[Any], int], cfg: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
         if command(cfg) == INTERRUPTED:
             raise KeyboardInterrupt
         return
     try:
         code = command(cfg)
     except Exception as error:
-        end(error)  # here, as Hydra would put a line of its own before the sentence
+        end(error, Path(hydra.runtime.output_dir))  # here, as Hydra would put a line of its own before the sentence
     sys.exit(code)
 
 
@@ -104,12 +105,29 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
 
 
-def end(error: Exception) -> NoReturn:
-    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
+def end(error: Exception, output: Path | None = None) -> NoReturn:
+    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours.
+
+    The folder `output` goes where nothing was written to it.
+    """
     if _WANTS_TRACEBACK or not _is_users(error):
         raise error
+    if output is not None:
+        discard_unused(output)
     print(f"error: {_sentence(error)}", file=sys.stderr)
     sys.exit(1)
+
+
+def discard_unused(output: Path) -> None:
+    """Remove the output folder of a command that was refused or only planned, if nothing but its log is in it."""
+    if output.is_symlink() or output.resolve() == Path.cwd():
+        return
+    with suppress(OSError):  # as far as it goes: it only tidies up
+        written = list(output.iterdir())
+        if {path.name for path in written} <= {f"{Path(sys.argv[0]).stem}.log", ".lock"}:
+            for path in written:
+                path.unlink()
+            output.rmdir()
 
 
 @contextmanager

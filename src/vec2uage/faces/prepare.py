@@ -7,7 +7,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -36,7 +36,7 @@ from vec2uage.faces.extract import Interrupted, Row, extract
 from vec2uage.faces.pool import processes
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.rows import counts, face_name, to_vectors, write_table
-from vec2uage.faces.sources.base import Photographs
+from vec2uage.faces.sources.base import Part, Photographs
 from vec2uage.faces.sources.vectors import Vectors
 from vec2uage.faces.spec import PrepareSettings, from_config
 from vec2uage.faces.store import open_store
@@ -75,6 +75,7 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     """
     settings = from_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    _refuse_among_photographs(settings.source.sources(), {"output": folder, "store": Path(settings.store)})
     with only_user_of(folder):
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:
@@ -95,6 +96,18 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
         print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
     return WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0
+
+
+def _refuse_among_photographs(sources: Sequence[Part], written: Mapping[str, Path]) -> None:
+    """Raise UserError where an option of `written` would put files where the next run takes them for photographs."""
+    folders = [Path(source.path) for source in sources if isinstance(source, Photographs)]
+    for key, place in written.items():
+        for folder in folders:
+            if folder.is_dir() and place.resolve().is_relative_to(folder.resolve()):
+                raise UserError(
+                    f"{cli.option(key, cli.shown(place))} lies in the folder of photographs {folder}: it would "
+                    f"be taken for one of them; choose another place with {key}=..."
+                )
 
 
 def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:

@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,6 @@ from vec2uage.training.spec import from_config
 
 log = logging.getLogger(__name__)
 
-_BEFORE = {"train.log", ".lock"}  # what is written before any job begins
-
 
 def run_single(cfg: DictConfig) -> None:
     """Train the run of `cfg` in Hydra's output folder and print its result, or show the result that is there.
@@ -50,8 +48,7 @@ def run_single(cfg: DictConfig) -> None:
     try:
         result = _train(cfg, folder)
     except Exception as error:
-        discard_untrained(folder)
-        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
+        cli.end(error, folder)  # here, as Hydra would put a line of its own before the sentence
     print(_result_text(result, folder))
     sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
 
@@ -115,24 +112,12 @@ def sweeping(master: DictConfig) -> Iterator[None]:
             multirun.unlink()
             if before is not None:
                 multirun.write_bytes(before)
-            discard_untrained(folder)
+            cli.discard_unused(folder)
             raise
         except BaseException:
             summarize(folder)
             raise
         summarize(folder)
-
-
-def discard_untrained(folder: Path) -> None:
-    """Remove the folder of a sweep or run that was only planned, or refused, if no job has written to it."""
-    if folder.is_symlink() or folder.resolve() == Path.cwd():
-        return
-    with suppress(OSError):  # as far as it goes: it only tidies up
-        written = list(folder.iterdir())
-        if {path.name for path in written} <= _BEFORE:
-            for path in written:
-                path.unlink()
-            folder.rmdir()
 
 
 def summarize(folder: Path) -> None:
@@ -187,7 +172,7 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
     job, resume = Job(settings, folder), _resume(cfg)
     if _wants_plan(cfg):
         print(preview([job], resume))
-        discard_untrained(folder)
+        cli.discard_unused(folder)
         sys.exit(0)
     ended = settle({job: cfg}, resume)
     if ended:

@@ -31,9 +31,9 @@ def reader_of(path: Path) -> Callable[..., VectorSet]:
     """Return the reader of a file or folder; UserError when it is missing or of an unknown format."""
     if path.is_dir():
         return selfie_fv.read
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: no reader for {path.suffix!r} files; known are {', '.join(READERS)}")
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     return reader
