@@ -181,7 +181,9 @@ def test_a_disk_that_is_too_small_is_noticed_before_any_face_is_made(
     setting: Setting, composed: Callable[..., ImageAugmentation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10_000, used=9_000, free=1_000))
-    with pytest.raises(UserError, match=r"6 augmented faces need about .* GB there and 0.0 GB are free: make room"):
+    with pytest.raises(
+        UserError, match=r"6 augmented faces would take about .* MB there and 0.0 MB are free: make room"
+    ):
         setting.fill(composed("published", "augmentation.train_per_age=4"))
     monkeypatch.undo()
     assert ages_of(setting.fill(composed("published", "augmentation.train_per_age=4"))) == {1: 1, 2: 2, 3: 3}

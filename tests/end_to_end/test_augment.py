@@ -264,7 +264,7 @@ def test_a_sweep_has_a_folder_for_each_job_and_one_table_above_them(terminal: Te
     ("arguments", "message"),
     [
         (["path=nowhere.png"], "nowhere.png: no such photograph or folder"),
-        (["path=text.txt"], "text.txt: no face in 1 files (1 unreadable; no image"),
+        (["path=text.txt"], "text.txt: no face in 1 file (1 unreadable; no image"),
         (["path=face.png", "augmentation.op.rotatoin.angle=3"], "augmentation.op.rotatoin = '3': no such option"),
         (["path=face.png", "augmentation.op.rotation.angel=3"], "did you mean angle?"),
         (["path=face.png", "augmentation.op.rotation.angle=30"], "augmentation.op.rotation.angle = 30: should be less"),

@@ -222,7 +222,7 @@ def test_a_folder_without_a_usable_photograph_ends_in_one_sentence(tmp_path: Pat
     (tmp_path / "photos" / "1" / "a.jpg").write_text("no")
     done = terminal.run("prepare", *SOURCE)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: no usable face in 1 files (1 unreadable)")
+    assert done.stderr.splitlines()[-1].startswith("error: no usable face in 1 file (1 unreadable)")
     assert terminal.rows()[0]["status"] == "unreadable"
     gone = terminal.run("prepare", *SOURCE[:1], "source.path=nowhere", *SPLIT)
     assert (gone.returncode, gone.stderr.splitlines()[-1].split(":")[0]) == (1, "error")

@@ -22,6 +22,7 @@ from vec2uage.augmentation.children import Child, Parent, Pictures, Studio, is_m
 from vec2uage.augmentation.recipe import Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
+from vec2uage.base.wording import counted, size
 from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine_of
 from vec2uage.data.vectorset import VectorSet
@@ -126,16 +127,16 @@ def check_disk(children: Sequence[Child], rows: int, studio: Studio, output: Pat
         needs[_existing(pictures.folder)] += len(children) * bytes_each
     needs[_existing(studio.store_path)] += len(children) * _stored_bytes(vector)
     needs[_existing(output)] += rows * (vector + 300)
-    log.info("%s faces to make, which take about %.2f GB of disk", f"{len(children):,}", sum(needs.values()) / 1e9)
+    log.info("%s to make, which takes about %s of disk", counted(len(children), "face"), size(sum(needs.values())))
     devices: Counter[int] = Counter()
-    for folder, size in needs.items():
-        devices[folder.stat().st_dev] += size
+    for folder, needed in needs.items():
+        devices[folder.stat().st_dev] += needed
     for folder in needs:
         need, free = devices[folder.stat().st_dev] * _SPARE, shutil.disk_usage(folder).free
         if need > free:
             raise UserError(
-                f"{folder}: {len(children):,} augmented faces need about {need / 1e9:.1f} GB there and "
-                f"{free / 1e9:.1f} GB are free: make room, lower augmentation.train_per_age, or set "
+                f"{folder}: {counted(len(children), 'augmented face')} would take about {size(need)} there and "
+                f"{size(free)} are free: make room, lower augmentation.train_per_age, or set "
                 "augmentation.images=none"
             )
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from vec2uage.augmentation.children import Parent
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
+from vec2uage.base.wording import counted
 from vec2uage.data.assemble import read_description
 from vec2uage.data.balance import in_turn
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
@@ -96,7 +97,7 @@ def parents_of_photographs(
     good = [row for row in rows if row.outcome.status == "ok"]
     if not good:
         found = ", ".join(f"{count:,} {status}" for status, count in counts(rows).items())
-        raise UserError(f"{path}: no face in {len(rows):,} files ({found}; {rows[0].outcome.reason})")
+        raise UserError(f"{path}: no face in {counted(len(rows), 'file')} ({found}; {rows[0].outcome.reason})")
     return [_parent(row, row.outcome.vector) for row in good]
 
 

@@ -21,6 +21,7 @@ from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
+from vec2uage.base.wording import counted
 from vec2uage.config.differences import differences
 from vec2uage.data.assemble import (
     clear,
@@ -131,7 +132,7 @@ def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
     photographs = [
         _named(photograph, source, len(sources) > 1) for source in of_photographs for photograph in source.find()
     ]
-    log.info("%s files found", f"{len(photographs):,}")
+    log.info("%s found", counted(len(photographs), "file"))
     how = settings.extraction(folder / "crops" if settings.keep_crops else None)
     workers = processes(settings.workers)
     with open_store(Path(settings.store)) as store:
@@ -191,7 +192,7 @@ def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: di
     if gathered.vectors is None:
         found = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
         why = f": {folder / 'faces.csv'} says why" if is_empty else f"; what {folder} holds is kept"
-        raise UserError(f"no usable face in {len(gathered.rows):,} files ({found}){why}")
+        raise UserError(f"no usable face in {counted(len(gathered.rows), 'file')} ({found}){why}")
     good = [row for row in gathered.rows if row.outcome.status == "ok"]
     hashes = {face_name(row): row.hashes.sha256 for row in good if row.hashes}
     divided = divide(gathered.vectors, settings.split, settings.leakage, hashes, _signatures(good))

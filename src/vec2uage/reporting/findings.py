@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from vec2uage.base.wording import duration
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.selection import Selection
 from vec2uage.statistics.bootstrap import Interval
@@ -45,11 +46,11 @@ def summary(analysis: Analysis) -> list[str]:
     cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
     count = sum(len(v.runs) for v in analysis.variants)
     text = "The one run" if count == 1 else f"All {count} runs"
-    text += f" took {_duration(sum(map(sum, of_runs.values())))} of compute"
+    text += f" took {duration(sum(map(sum, of_runs.values())))} of compute"
     if len(cost) > 1:
         text += (
-            f": one of {cheapest} the least ({_duration(cost[cheapest])} on average), one of {dearest} the most "
-            f"({_duration(cost[dearest])})"
+            f": one of {cheapest} the least ({duration(cost[cheapest])} on average), one of {dearest} the most "
+            f"({duration(cost[dearest])})"
         )
     found.append(f"{text}.")
     return found
@@ -175,10 +176,3 @@ def _against(found: Difference, best: str) -> str:
 
 def _runs(count: int) -> str:
     return "one run" if count == 1 else f"{count} runs"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from vec2uage.base.cores import cores
+from vec2uage.base.wording import counted
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
 from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
@@ -52,7 +53,7 @@ class Layout:
         sizes = sorted({len(stack) for stack in self.stacks})
         how = f"stacks of {'-'.join(str(size) for size in sizes)}, {min(workers, len(self.stacks))} at a time"
         why = "" if self.proof.stackable else f" (one by one: {self.proof.reason})"
-        return f"{len(self.jobs)} runs of {what}: {how}{why}"
+        return f"{counted(len(self.jobs), 'run')} of {what}: {how}{why}"
 
 
 def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: bool | None = None) -> Plan:

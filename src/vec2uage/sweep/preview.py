@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.wording import counted, duration, size
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
@@ -25,13 +26,12 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
     kept = [f"{len(ended)} have ended"] * bool(ended) + [f"{len(begun)} go on from a state"] * bool(begun)
     lines = [
         f"{len(to_train)} of {len(jobs)} runs to train" + (f" ({', '.join(kept)})" if kept else ""),
-        f"{plan.workers} {'stack' if plan.workers == 1 else 'stacks'} at a time on {_devices(plan)}, "
-        f"{plan.threads} CPU {'thread' if plan.threads == 1 else 'threads'} each",
+        f"{counted(plan.workers, 'stack')} at a time on {_devices(plan)}, {counted(plan.threads, 'CPU thread')} each",
         "",
         f"{'runs':>5}  {'stacks':>12}  {'steps':>9}  {'memory':>9}  {'at most':>9}",
         *(_line(layout, plan) for layout in layouts),
         "",
-        f"memory: about {_size(at_a_time(layouts, plan))} at a time, data included",
+        f"memory: about {size(at_a_time(layouts, plan))} at a time, data included",
         f"time:   {_total(layouts)}",
     ]
     return "\n".join(lines)
@@ -41,9 +41,10 @@ def _line(layout: Layout, plan: Plan) -> str:
     largest = max(len(stack) for stack in layout.stacks)
     what = " ".join(layout.settings.choice(name) for name in ("dataset", "model", "optimizer"))
     why = "" if layout.proof.stackable else f" (one by one: {layout.proof.reason})"
+    time = "?" if layout.seconds is None else duration(layout.seconds)
     return (
         f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "
-        f"{_size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {_time(layout.seconds):>9}  {what}{why}"
+        f"{size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {time:>9}  {what}{why}"
     )
 
 
@@ -67,7 +68,7 @@ def _total(layouts: Sequence[Layout]) -> str:
     seconds = [layout.seconds for layout in layouts if layout.seconds is not None]
     if len(seconds) < len(layouts):
         return "not estimated (it is measured for two or more runs on CPUs with threads and stack_size auto)"
-    return f"about {_time(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
+    return f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
 
 
 def _has_ended(job: Job) -> bool:
@@ -80,16 +81,3 @@ def _has_ended(job: Job) -> bool:
 def _devices(plan: Plan) -> str:
     names = dict.fromkeys(str(device) for device in plan.devices)
     return ", ".join(names)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"
