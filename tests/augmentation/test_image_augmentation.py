@@ -174,11 +174,13 @@ def test_damaged_files_are_refused(copied: tuple[ImageAugmentation, VectorSet, P
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r"train\.arrow: missing or not the file that augmented\.json describes"):
+    with pytest.raises(UserError, match=r"train\.arrow: not the file that augmented\.json describes"):
         augmentation.apply(train)
+    augmentation.check_files()
     file.unlink()
-    with pytest.raises(UserError, match=r"train\.arrow: missing or not the file"):
-        augmentation.apply(train)
+    for use in (augmentation.check_files, lambda: augmentation.apply(train)):
+        with pytest.raises(UserError, match=r"train\.arrow: missing; run: python -m vec2uage\.augment"):
+            use()
 
 
 def test_an_augmentation_in_which_nothing_happens_is_refused(composed: Any) -> None:

@@ -45,7 +45,9 @@ def test_all_rows_are_taken_unless_ages_are_asked_for(folder):
         prepared(folder, (3, 4)).read()
 
 
-@pytest.mark.parametrize("use", [lambda dataset: dataset.parts(0), lambda dataset: dataset.read()])
+@pytest.mark.parametrize(
+    "use", [lambda dataset: dataset.parts(0), lambda dataset: dataset.read(), lambda dataset: dataset.check_files()]
+)
 def test_a_folder_that_is_not_complete_is_refused(folder, use):
     (folder / DESCRIPTION).unlink()
     with pytest.raises(UserError, match=r"not complete: run the same vec2uage\.prepare command again"):
@@ -71,9 +73,11 @@ def test_a_part_of_another_command_or_none_is_refused(folder):
     describe(folder)
     with pytest.raises(UserError, match="is in validation and in test"):
         prepared(folder).parts(0)
+    prepared(folder).check_files()
     test.unlink()
-    with pytest.raises(UserError, match=r"test\.arrow: missing"):
-        prepared(folder).parts(0)
+    for use in (prepared(folder).check_files, prepared(folder).read):
+        with pytest.raises(UserError, match=r"test\.arrow: missing"):
+            use()
 
 
 def test_a_folder_without_a_split_says_what_to_do(folder):

@@ -14,6 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from terminal import Terminal
 
+from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult
 
 SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
@@ -164,6 +165,16 @@ def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.Completed
         losses = [event.value for event in events.Scalars("loss/val")]
         assert len(losses) == result.epochs
         assert losses[result.best_epoch] == pytest.approx(result.val_loss)
+
+
+def test_a_refused_job_of_a_sweep_of_single_runs_leaves_the_others_their_table(terminal: Terminal) -> None:
+    sweep = ["-m", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=basics", "hydra.sweep.subdir=${seed}"]
+    assert terminal.run("train", *sweep, "seed=1", "optimizer.lr=0.5").returncode == 0
+    done = terminal.run("train", *sweep, "seed=2,1")
+    assert done.returncode == 1
+    assert "holds a run made with another configuration" in done.stderr
+    assert "seed=2,1" in (terminal.folder / "basics/multirun.yaml").read_text()
+    assert {result.name for result in read_sweep(terminal.folder / "basics")} == {"1", "2"}
 
 
 @pytest.mark.slow

@@ -173,3 +173,13 @@ def test_rows_that_the_run_may_have_seen_give_a_warning(tmp_path: Path, caplog: 
     own_test_rows("ab")
     models.warn_of_rows_seen(vs, path)
     assert f"2 of 4 rows are no test rows of the run in {tmp_path}" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"name\n\xff\xfe", b'name\n"' + b"a" * 200_000], ids=["no text", "no end"])
+def test_test_rows_that_cannot_be_read_give_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    path = mlp(tmp_path)
+    RunFolder(tmp_path).predictions.write_bytes(content)
+    models.warn_of_rows_seen(faces(), path)
+    assert "cannot be read, so it is not known which rows the run was tested on" in caplog.text

@@ -79,6 +79,17 @@ def test_a_log_goes_on_after_the_rows_that_count(tmp_path: Path, end: str) -> No
     assert path.read_text() == whole
 
 
+def test_a_log_whose_last_line_has_no_end_goes_on_below_it(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    numbers = {"lr": 0.1, "train_loss": 1.0, "val_loss": 2.0, "train_mae": 3.0, "val_mae": 4.0}
+    with MetricsLog(path) as log:
+        log.append(epoch=0, **numbers)
+    path.write_text(path.read_text().rstrip("\n"))
+    with MetricsLog(path, rows=1) as log:
+        log.append(epoch=1, **numbers)
+    assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["epoch", "0", "1"]
+
+
 def test_a_folder_without_result_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no result\.json"):
         RunFolder(tmp_path).read_result()

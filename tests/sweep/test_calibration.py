@@ -1,5 +1,7 @@
 """Layouts that are measured: what is chosen, what is remembered, and what a plan says before anything starts."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -54,8 +56,10 @@ def test_speeds_are_measured_once(sweep: Sweep, tmp_path: Path, monkeypatch: pyt
     assert all(s.seconds > 0 for s in first)
     assert {s.stack_size for s in measured(settings, data, 2, False)} == {1}, "of what cannot be stacked"
     assert measured(settings, data, 2, True) == first
-    next(tmp_path.glob("speed/*.json")).write_text("[{")
-    assert len(measured(settings, data, 2, True)) == len(first), "a damaged file is measured again"
+    for damaged in ("[{", "[]", json.dumps([{**asdict(first[0]), "workers": 0}])):
+        for file in tmp_path.glob("speed/*.json"):
+            file.write_text(damaged)
+        assert len(measured(settings, data, 2, True)) == len(first), "a damaged file is measured again"
 
 
 def test_a_measured_layout_changes_no_number(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,6 @@ from sweeps import SMALL, Sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.validate import to_container
-from vec2uage.data.dataset import Vectors
-from vec2uage.data.prepared import Prepared
-from vec2uage.data.readers import READERS
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.sweep import resume
@@ -38,19 +35,6 @@ def in_folders_of(jobs: dict[Job, object], others: dict[Job, object]) -> dict[Jo
     """The jobs `others` in the folders of `jobs`."""
     pairs = zip(jobs, others.items(), strict=True)
     return {dataclasses.replace(other, folder=job.folder): cfg for job, (other, cfg) in pairs}
-
-
-def without_data(sweep: Sweep, folder: Path) -> dict[Job, object]:
-    """Four jobs, the first two on the same file; none of their data is there."""
-    gone, doc = (
-        Vectors(path=name, age_range=(1, 18), heldout_per_age=2) for name in ("gone.npz", f"{folder}/notes.doc")
-    )
-    (folder / "notes.doc").touch()
-    datasets = (gone, gone, doc, Prepared(path=f"{folder}/set", age_range=None, label="exact"))
-    return {
-        dataclasses.replace(job, settings=dataclasses.replace(job.settings, dataset=dataset)): cfg
-        for (job, cfg), dataset in zip(jobs_of(sweep, folder / "lost", seeds=4).items(), datasets, strict=True)
-    }
 
 
 def end(job: Job, status: Status, **changes: str) -> RunResult:
@@ -118,31 +102,6 @@ def test_other_data_are_refused(sweep: Sweep, tmp_path: Path, trained: dict[Job,
     assert len(settle(trained, "changed")) == 2
 
 
-def test_all_data_that_are_missing_are_told_before_anything_is_touched(
-    sweep: Sweep, tmp_path: Path, trained: dict[Job, object]
-) -> None:
-    before = {path: path.read_bytes() for job in trained for path in job.folder.iterdir()}
-    folders = [*trained, *jobs_of(sweep, tmp_path / "new")]
-    lost = in_folders_of(dict.fromkeys(folders), without_data(sweep, tmp_path))
-    with pytest.raises(UserError) as refused:
-        settle(lost, False)
-    assert str(refused.value).splitlines() == [
-        "3 datasets cannot be read:",
-        "  gone.npz: no such file",
-        f"  {tmp_path}/notes.doc: no reader for '.doc' files; known are {', '.join(READERS)}",
-        f"  {tmp_path}/set: no dataset.json in this folder (dataset.path), so it is not complete: run the same "
-        "vec2uage.prepare command again",
-    ]
-    assert {path: path.read_bytes() for job in trained for path in job.folder.iterdir()} == before
-
-
-def test_what_has_ended_needs_its_data_no_longer(sweep: Sweep, tmp_path: Path) -> None:
-    jobs = without_data(sweep, tmp_path)
-    for job in jobs:
-        end(job, "completed")
-    assert len(settle(jobs, True)) == 4
-
-
 def test_all_are_trained_anew_when_asked(trained: dict[Job, object]) -> None:
     (next(iter(trained)).folder / "notes.txt").write_text("mine")
     assert settle(trained, False) == {}
@@ -170,6 +129,14 @@ def test_a_damaged_state_is_reported_and_the_run_begins_anew(
     assert not any(RunFolder(job.folder).state.exists() for job in jobs)
     train_jobs(list(jobs), "")
     assert {RunFolder(job.folder).read_result().status for job in jobs} == {"completed"}
+
+
+def test_what_is_refused_leaves_no_folder(sweep: Sweep, tmp_path: Path, trained: dict[Job, object]) -> None:
+    job, cfg = next(iter(jobs_of(sweep, tmp_path / "other", "optimizer.lr=0.5", seeds=1).items()))
+    changed, new = (dataclasses.replace(job, folder=path) for path in (next(iter(trained)).folder, tmp_path / "new"))
+    with pytest.raises(UserError, match="another configuration"):
+        settle({new: cfg, changed: cfg}, True)
+    assert not new.folder.exists()
 
 
 @pytest.mark.parametrize("below", ["", "run"])

@@ -53,6 +53,13 @@ def test_the_best_is_chosen_by_validation_among_those_that_completed() -> None:
     assert "best by validation: 001 (mae 2.900 val, 2.400 test)" in report(runs, "sweep")
 
 
+@pytest.mark.parametrize("status", ["diverged", "interrupted"])
+def test_means_are_over_the_runs_that_completed(status: Status) -> None:
+    text = report([result(0, "sgd", 2.5), result(1, "sgd", 60.0, status=status)], "sweep")
+    assert text.splitlines()[2].split()[:2] == ["sgd", "1"]
+    assert "60" not in text
+
+
 def test_what_did_not_complete_is_named_with_its_reason() -> None:
     text = report([result(0, "sgd", 2.5), result(1, "sgd", None, status="failed")], "sweep")
     assert "1 of 2 runs did not complete:\n  001: failed, the loss was no longer finite" in text

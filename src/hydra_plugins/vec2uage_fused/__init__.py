@@ -40,8 +40,9 @@ class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.check import check_fused, check_jobs, check_sweeper, name_jobs
+        from vec2uage.sweep.check import check_data, check_fused, check_jobs, check_sweeper, name_jobs
         from vec2uage.sweep.launch import end_if_planned, sweeping
+        from vec2uage.sweep.resume import resume_of
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -53,8 +54,9 @@ class GridSweeper(BasicSweeper):
         [grid] = self.split_arguments(overrides, max_batch_size=None)
         checked = check_jobs(self.hydra_context, self.config, grid, 0)
         if isinstance(self.launcher, FusedLauncher):
-            check_fused(self.config, checked)
             self.launcher.checked = checked
+            if check_fused(self.config, checked).here:
+                check_data([item.job for item in checked], resume_of(checked[0].cfg))
         end_if_planned(checked)
         with sweeping(self.config):
             returns = self.launcher.launch(grid, initial_job_idx=0)

@@ -97,16 +97,27 @@ def _again(prepared: Path) -> str:
     return f"python -m vec2uage.augment task=generate {cli.option('path', prepared)} with these options of augmentation"
 
 
+def find_children(prepared: Path, how: "ImageAugmentation") -> tuple[Path, str]:
+    """Return the file that holds the faces made with these options, and what its SHA-256 has to be.
+
+    Raises what `made_for` does, and UserError where the file is missing.
+    """
+    augmented = made_for(prepared, how)
+    file = folder_of(prepared, how.name) / "train.arrow"
+    if not file.is_file():
+        raise UserError(f"{file}: missing; run: {_again(prepared)}")
+    return file, str(augmented["sha256"])
+
+
 def read_children(prepared: Path, how: "ImageAugmentation", train: VectorSet) -> VectorSet:
     """Return the augmented faces of the rows in `train`, in the order in which they fill their ages.
 
     A face has its parent's age as `train` gives it. Raises UserError where the folder is no prepared set, or holds no
     faces made with these options for the set as it is now.
     """
-    augmented = made_for(prepared, how)
-    file = folder_of(prepared, how.name) / "train.arrow"
-    if not file.is_file() or file_sha256(file) != augmented["sha256"]:
-        raise UserError(f"{file}: missing or not the file that {AUGMENTED} describes; run: {_again(prepared)}")
+    file, sha256 = find_children(prepared, how)
+    if file_sha256(file) != sha256:
+        raise UserError(f"{file}: not the file that {AUGMENTED} describes; run: {_again(prepared)}")
     vs = read(file)
     row = {name: number for number, name in enumerate(train.names)}
     # a set may be made of the faces of another one: those are rows of `train` already

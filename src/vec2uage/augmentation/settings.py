@@ -94,11 +94,11 @@ class ImageAugmentation:
         originals = train.take(np.sort(np.concatenate(chosen)))
         return concatenate([originals, children.take(np.concatenate(chosen_children))])
 
-    def check(self) -> None:
+    def check_files(self) -> None:
         """Raise UserError where no faces have been made with these options."""
-        from vec2uage.augmentation.folder import made_for
+        from vec2uage.augmentation.folder import find_children
 
-        made_for(self._prepared(), self)
+        find_children(self._prepared(), self)
 
     def _prepared(self) -> Path:
         if self.folder is None:

@@ -15,11 +15,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.lock import Busy, only_user_of
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
 # As the user set it; `run` sets it for Hydra, which then hands exceptions on instead of printing its own traceback.
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+_users_own: set[Path] = set()  # folders that the arguments name and that were there before
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    values = [argument.partition("=")[2].strip("'\"") for argument in sys.argv[1:]]
+    _users_own.update(Path(value).resolve() for value in values if value and os.path.isdir(value))  # noqa: PTH112 - never raises
     sys.argv[1:] = with_paths(sys.argv[1:])
     try:
         entry()
@@ -55,7 +60,8 @@ def run_job(command: Callable[[Any], int], cfg: Any) -> None:
     try:
         code = command(cfg)
     except Exception as error:
-        end(error, Path(hydra.runtime.output_dir))  # here, as Hydra would put a line of its own before the sentence
+        discard_unused(Path(hydra.runtime.output_dir))
+        end(error)  # here, as Hydra would put a line of its own before the sentence
     sys.exit(code)
 
 
@@ -105,27 +111,28 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
 
 
-def end(error: Exception, output: Path | None = None) -> NoReturn:
-    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours.
-
-    The folder `output` goes where nothing was written to it.
-    """
+def end(error: Exception) -> NoReturn:
+    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
     if _WANTS_TRACEBACK or not _is_users(error):
         raise error
-    if output is not None:
-        discard_unused(output)
     print(f"error: {_sentence(error)}", file=sys.stderr)
     sys.exit(1)
 
 
-def discard_unused(output: Path) -> None:
-    """Remove the output folder of a command that was refused or only planned, if nothing but its log is in it."""
-    if output.is_symlink() or output.resolve() == Path.cwd():
+def discard_unused(output: Path, with_log: bool = False) -> None:
+    """Remove the output folder of a command that was refused or only planned, if nothing was written to it.
+
+    It stays where another command is writing to it, where it was there before and an argument names it, and where it
+    has a log that says something, unless `with_log`.
+    """
+    if not output.is_dir() or output.is_symlink() or output.resolve() in {Path.cwd(), *_users_own}:
         return
-    with suppress(OSError):  # as far as it goes: it only tidies up
-        written = list(output.iterdir())
-        if {path.name for path in written} <= {f"{Path(sys.argv[0]).stem}.log", ".lock"}:
-            for path in written:
+    log_file = f"{Path(sys.argv[0]).stem}.log"
+    with suppress(OSError, Busy), only_user_of(output):  # as far as it goes: it only tidies up
+        written = {path.name: path for path in output.iterdir()}
+        said = log_file in written and written[log_file].stat().st_size > 0
+        if written.keys() <= {log_file, ".lock"} and (with_log or not said):
+            for path in written.values():
                 path.unlink()
             output.rmdir()
 

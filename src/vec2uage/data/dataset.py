@@ -53,7 +53,7 @@ class Vectors(UnsplitDataset):
     encoder: str | None = None
     """Names the encoder of a file that does not say which one made its vectors."""
 
-    def check(self) -> None:
+    def check_files(self) -> None:
         """Raise UserError when there is no such file, or none that can be read."""
         reader_of(Path(self.path))
 

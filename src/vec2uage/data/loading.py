@@ -25,15 +25,15 @@ class Augmentation(Protocol):
 class Checkable(Protocol):
     """Settings of a dataset or an augmentation that read files."""
 
-    def check(self) -> None:
+    def check_files(self) -> None:
         """Raise UserError where a file that is needed is not there; no vector is read."""
 
 
-def check(dataset: Dataset, augmentation: Augmentation) -> None:
+def check_files(dataset: Dataset, augmentation: Augmentation) -> None:
     """Raise UserError where files that a run needs are not there, as far as its settings can tell."""
     for part in (dataset, augmentation):
         if isinstance(part, Checkable):
-            part.check()
+            part.check_files()
 
 
 def load_split(dataset: Dataset, augmentation: Augmentation, run_seed: int) -> DataSplit:

@@ -104,9 +104,13 @@ class Prepared(Dataset):
         """Return 0: the set was divided before."""
         return 0
 
-    def check(self) -> None:
-        """Raise UserError where the folder is not complete, or was not divided."""
-        _written(Path(self.path))
+    def check_files(self) -> None:
+        """Raise UserError where the folder is not complete, was not divided, or lacks a part."""
+        folder = Path(self.path)
+        _written(folder)
+        for part in PARTS:
+            if not part_file(folder, part).is_file():
+                raise UserError(f"{part_file(folder, part)}: missing: {AGAIN}")
 
     def _parts(self) -> list[VectorSet]:
         folder = Path(self.path)

@@ -100,8 +100,12 @@ def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
     file = RunFolder(path.parent).predictions
     if not _is_own(path) or not file.is_file():
         return
-    with file.open(newline="", encoding="utf-8") as stream:
-        own = {row.get("name") for row in csv.DictReader(stream)}
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            own = {row.get("name") for row in csv.DictReader(stream)}
+    except (OSError, ValueError, csv.Error) as error:
+        log.warning("%s cannot be read, so it is not known which rows the run was tested on: %s", file, error)
+        return
     strange = len(set(vs.names) - own)
     if strange and strange < len(vs):
         log.warning(

@@ -42,7 +42,8 @@ def run(cfg: DictConfig, views: Views) -> None:
     except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
-        cli.end(error, folder)  # here, as Hydra would put a line of its own before the sentence
+        cli.discard_unused(folder)
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
     shown = cli.shown(folder)
     print(f"{scores.text()}\n\nscores:      {shown}/evaluation.json")
     print(f"predictions: {shown}/predictions.csv\nfigure:      {shown}/predictions.png")

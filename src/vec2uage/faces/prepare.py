@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vec2uage.base import cli
@@ -75,8 +76,10 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     a usable face, or too few faces to divide.
     """
     settings = from_config(cfg)
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    _refuse_among_photographs(settings.source.sources(), {"output": folder, "store": Path(settings.store)})
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    option = "hydra.sweep.dir" if hydra.mode == RunMode.MULTIRUN else "output"
+    _refuse_among_photographs(settings.source.sources(), {option: folder, "store": Path(settings.store)})
     with only_user_of(folder):
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,13 +96,18 @@ class Sweep:
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             return {}
 
+    def part(self, name: str) -> dict[str, Any]:
+        """Return a group of the configuration; empty if there is none."""
+        found = self.config.get(name)
+        return found if isinstance(found, dict) else {}
+
     @cached_property
     def census(self) -> list[dict[str, str]]:
         """The rows of the first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
         try:
             with RunFolder(self.runs[0].folder).data.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-        except (OSError, ValueError):
+        except (OSError, ValueError, csv.Error):
             return []
         return rows if all(map(_is_count, rows)) else []
 
@@ -140,15 +146,15 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
 
 def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Sequence[str]) -> Run:
     files = RunFolder(folder)
-    if None in (result.train_mae, result.val_mae, result.test_mae):
-        raise UserError(f"{files.result}: completed, but without train_mae, val_mae or test_mae")
+    if not all(mae is not None and math.isfinite(mae) for mae in (result.train_mae, result.val_mae, result.test_mae)):
+        raise UserError(f"{files.result}: completed, but train_mae, val_mae or test_mae is no number")
     curve = _columns(files.metrics, MetricsLog.COLUMNS)
     if len(curve["epoch"]) != result.epochs:
         raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
     found = files.lr_range_test_csv.is_file()
     predictions = _columns(files.predictions, ("age", "prediction"))
-    if (predictions["age"] < 0).any():
-        raise UserError(f"{files.predictions}: holds an age below 0")
+    if not np.isfinite([*predictions.values()]).all() or (predictions["age"] < 0).any():
+        raise UserError(f"{files.predictions}: holds an age below 0, or an age or prediction that is no number")
     return Run(
         folder=folder,
         result=result,

@@ -69,7 +69,7 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
 def experiment_of(sweep: Sweep) -> Experiment | None:
     """Tell which of the paper's experiments a sweep repeats: several of its optimisers, and nothing else varied."""
     known = sum(run.result.optimizer in paper().spreads["d1"] for run in (runs[0] for runs in sweep.variants.values()))
-    target = str((sweep.config.get("lr_finder") or {}).get("_target_", ""))
+    target = str(sweep.part("lr_finder").get("_target_", ""))
     if sweep.factors != ("optimizer",) or known < 2 or not target:
         return None
     return "d1" if target.endswith(".NoRangeTest") else "e1"
@@ -115,7 +115,7 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
         source=data.faces_by_source(sweep.census),
         gender=data.faces_by_gender(sweep.census),
         training_rows=data.training_rows(sweep.census),
-        network=network.network(sweep.config.get("model", {}), parameters),
+        network=network.network(sweep.part("model"), parameters),
     )
     if figures:
         yield Section("Data and network", figures=figures)

@@ -39,7 +39,8 @@ def run(cfg: DictConfig) -> None:
     try:
         report = write(from_config(cfg), folder)
     except Exception as error:
-        cli.end(error, folder)  # here, as Hydra would put a line of its own before the sentence
+        cli.discard_unused(folder)
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
     shown = cli.shown(folder)
     lines = [*report.summary, *(f"Beware: {warning}" for warning in report.warnings)]
     print("\n".join(lines))

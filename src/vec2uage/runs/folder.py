@@ -169,6 +169,8 @@ class MetricsLog:
         self._stream.truncate(len(kept))
         if not kept:
             self._write(*self.COLUMNS)
+        elif not kept.endswith(b"\n"):
+            self._stream.write(b"\n")
 
     def append(
         self, *, epoch: int, lr: float, train_loss: float, val_loss: float, train_mae: float, val_mae: float

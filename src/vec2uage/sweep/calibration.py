@@ -1,15 +1,16 @@
 """Which layout of stacks over CPU cores is fastest here, from short real training, measured once per machine."""
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import write_json
 from vec2uage.base.cache import cache_folder
@@ -36,10 +37,10 @@ _STACK_SIZES = (1, 2, 4, 8)
 class Speed:
     """Seconds per run and step, over all workers, of `workers` stacks of `stack_size` at a time on `threads` each."""
 
-    workers: int
-    threads: int
-    stack_size: int
-    seconds: float
+    workers: PositiveInt
+    threads: PositiveInt
+    stack_size: PositiveInt
+    seconds: PositiveFloat
 
     def estimate(self, runs: int, steps: int) -> float:
         """Return the seconds that `runs` runs of `steps` steps take at this speed, the last stacks waited for."""
@@ -48,12 +49,15 @@ class Speed:
         return max(loads) * self.workers * self.seconds * steps
 
 
+_SPEEDS = TypeAdapter(Annotated[list[Speed], Field(min_length=1)])
+
+
 def measured(settings: RunSettings, data: TrainingData, cores: int, stackable: bool) -> list[Speed]:
     """Return the speed of every layout for runs like `settings`, from the cache if it was measured on this machine."""
     sizes = _STACK_SIZES if stackable else (1,)
     path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores, sizes)}.json"
-    with suppress(OSError, ValueError, TypeError):  # not there, or damaged
-        return [Speed(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    with suppress(OSError, ValidationError):  # not there, or damaged
+        return _SPEEDS.validate_json(path.read_bytes())
     log.info("measuring once which stacks are fastest on this machine: a few seconds")
     counts = [cores >> halvings for halvings in range(cores.bit_length())]
     layouts = [Plan((_CPU,) * count, cores // count, size) for count in counts for size in sizes]

@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.config.validate import check_group, refuse
+from vec2uage.data.loading import check_files
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.resume import Resume, has_ended
 from vec2uage.training.spec import RunSettings
 
 
@@ -93,6 +95,23 @@ def check_fused(master: DictConfig, checked: Sequence[Checked]) -> Executor:
     executor = executor_of(master)
     executor.check()
     return executor
+
+
+def check_data(jobs: Sequence[Job], resume: Resume) -> None:
+    """Raise UserError, one for all, where files that the jobs read are not there.
+
+    Without it each job would fail by itself, the last one hours after the first. What has ended reads nothing more.
+    """
+    settings = [job.settings for job in jobs if resume is False or not has_ended(job)]
+    problems: dict[str, None] = {}
+    for dataset, augmentation in dict.fromkeys((run.dataset, run.augmentation) for run in settings):
+        try:
+            check_files(dataset, augmentation)
+        except UserError as error:
+            problems[str(error)] = None
+    if problems:
+        several = [f"{len(problems)} things that the runs read are not there:"] if len(problems) > 1 else []
+        raise UserError("\n  ".join([*several, *problems]))
 
 
 def executor_of(master: DictConfig) -> Executor:

@@ -17,16 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from vec2uage.base import cli
 from vec2uage.base.atomic import remove_unfinished, write_text
 from vec2uage.base.errors import UserError
-from vec2uage.base.lock import only_user_of
+from vec2uage.base.lock import Busy, only_user_of
 from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
-from vec2uage.sweep.check import Checked, check_fused
+from vec2uage.sweep.check import Checked, check_data, check_fused
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.preview import preview
-from vec2uage.sweep.resume import Refused, Resume, settle
+from vec2uage.sweep.resume import Refused, resume_of, settle
 from vec2uage.sweep.summary import report
 from vec2uage.training.record import describe
 from vec2uage.training.spec import from_config
@@ -41,21 +41,25 @@ def run_single(cfg: DictConfig) -> None:
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        result = _train(cfg, folder)
+        try:
+            result = _train(cfg, folder)
+        except (Refused, Busy) as error:
+            raise UserError(str(error)) from None  # of this job alone, and not of the sweep
         if result.status != "completed":
             raise UserError(f"{result.name}: {result.status}, {result.reason}")
         return
     try:
         result = _train(cfg, folder)
     except Exception as error:
-        cli.end(error, folder)  # here, as Hydra would put a line of its own before the sentence
+        cli.discard_unused(folder, with_log=True)
+        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
     print(_result_text(result, folder))
     sys.exit({"completed": 0, "interrupted": cli.INTERRUPTED}.get(result.status, 1))
 
 
 def end_if_planned(checked: Sequence[Checked]) -> None:
     """Print the plan of a sweep and end the program, where that is all that was asked for."""
-    resume = _resume(checked[0].cfg)  # a wrong value is refused here, before anything is written
+    resume = resume_of(checked[0].cfg)  # a wrong value is refused here, before anything is written
     if _wants_plan(checked[0].cfg):
         print(preview([item.job for item in checked], resume))
         sys.exit(0)
@@ -70,7 +74,7 @@ def launch_fused(
     executor = check_fused(master, checked)
     end_if_planned(checked)
     configs = {item.job: item.cfg for item in checked}
-    ended = settle(configs, _resume(checked[0].cfg))
+    ended = settle(configs, resume_of(checked[0].cfg))
     if ended:
         log.info("%d of %d runs have ended before and are kept", len(ended), len(checked))
     returns = []
@@ -100,24 +104,34 @@ def sweeping(master: DictConfig) -> Iterator[None]:
     The folder is left as it was where the sweep is refused by what lies there.
     """
     folder = Path(master.hydra.sweep.dir)
-    with only_user_of(folder):
-        for name in ("sweep.json", "sweep.csv"):
-            remove_unfinished(folder / name)
-        multirun = folder / "multirun.yaml"
-        before = multirun.read_bytes() if multirun.is_file() else None
-        OmegaConf.save(master, multirun)  # as Hydra's own sweeper does
-        try:
-            yield
-        except Refused:
-            multirun.unlink()
-            if before is not None:
-                multirun.write_bytes(before)
-            cli.discard_unused(folder)
-            raise
-        except BaseException:
-            summarize(folder)
-            raise
+    try:
+        with only_user_of(folder):
+            for name in ("sweep.json", "sweep.csv"):
+                remove_unfinished(folder / name)
+            with _multirun_file(folder, master):
+                yield
+    except Refused:
+        cli.discard_unused(folder)
+        raise
+
+
+@contextmanager
+def _multirun_file(folder: Path, master: DictConfig) -> Iterator[None]:
+    """Write multirun.yaml as Hydra's own sweeper does, and sum the sweep up in the end; neither if it is refused."""
+    file = folder / "multirun.yaml"
+    before = file.read_bytes() if file.is_file() else None
+    OmegaConf.save(master, file)
+    try:
+        yield
+    except (Refused, Busy):
+        file.unlink()
+        if before is not None:
+            file.write_bytes(before)
+        raise
+    except BaseException:
         summarize(folder)
+        raise
+    summarize(folder)
 
 
 def summarize(folder: Path) -> None:
@@ -138,13 +152,6 @@ def summarize(folder: Path) -> None:
 def command() -> str:
     """Return the command line that is running, as one could type it again."""
     return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
-
-
-def _resume(cfg: DictConfig) -> Resume:
-    problems: list[str] = []
-    resume: Resume = check_value(Resume, cfg.resume, "resume", problems)
-    refuse(problems)
-    return resume
 
 
 def _wants_plan(cfg: DictConfig) -> bool:
@@ -169,11 +176,12 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
     fixed = list(hydra.job.config.override_dirname.exclude_keys) if hydra.mode == RunMode.MULTIRUN else None
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
     settings = from_config(cfg, choices, list(hydra.overrides.task), fixed)
-    job, resume = Job(settings, folder), _resume(cfg)
+    job, resume = Job(settings, folder), resume_of(cfg)
     if _wants_plan(cfg):
         print(preview([job], resume))
-        cli.discard_unused(folder)
+        cli.discard_unused(folder, with_log=True)
         sys.exit(0)
+    check_data([job], resume)
     ended = settle({job: cfg}, resume)
     if ended:
         log.info("finished before, nothing to do (resume=false trains anew)")

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
-from vec2uage.base.errors import UserError
 from vec2uage.base.wording import counted, duration, size
-from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan
-from vec2uage.sweep.resume import ENDED, Resume
+from vec2uage.sweep.resume import Resume, has_ended
 from vec2uage.sweep.worker import headers
 
 
 def preview(jobs: Sequence[Job], resume: Resume) -> str:
     """Return the plan of a sweep; writes nothing. Raises UserError if a group's device or data are not there."""
-    ended = [job for job in jobs if resume is not False and _has_ended(job)]
+    ended = [job for job in jobs if resume is not False and has_ended(job)]
     to_train = [job for job in jobs if job not in ended]
     if not to_train:
         return f"all {len(jobs)} runs have ended: nothing to train"
@@ -69,13 +67,6 @@ def _total(layouts: Sequence[Layout]) -> str:
     if len(seconds) < len(layouts):
         return "not estimated (it is measured for two or more runs on CPUs with threads and stack_size auto)"
     return f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
-
-
-def _has_ended(job: Job) -> bool:
-    try:
-        return RunFolder(job.folder).read_result().status in ENDED
-    except UserError:
-        return False
 
 
 def _devices(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """What earlier runs have left in the folders of a sweep's jobs: what is kept, what goes on, and what is refused."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
-from vec2uage.config.validate import to_container
-from vec2uage.data.loading import check
+from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.grouping import Job
@@ -33,29 +32,45 @@ class Refused(UserError):
     """A folder cannot be used, or holds something that was made otherwise; nothing was touched."""
 
 
+def resume_of(cfg: DictConfig) -> Resume:
+    """Return the option `resume` of a composed configuration; UserError where it is wrong."""
+    problems: list[str] = []
+    resume: Resume = check_value(Resume, cfg.resume, "resume", problems)
+    refuse(problems)
+    return resume
+
+
+def has_ended(job: Job) -> bool:
+    """Tell whether a job's folder has the result of a run that has ended, whatever it was made with."""
+    try:
+        return RunFolder(job.folder).read_result().status in ENDED
+    except UserError:
+        return False
+
+
 def settle(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResult]:
     """Return the results of jobs that have ended before, and make the folders of all others ready to be trained in.
 
     Raises Refused, before anything is touched, if a folder cannot be used or holds something made with another
-    configuration, code or data (unless `resume` is "changed" or False), and names what differs; or if a file of a job
-    that is still to be trained is missing.
+    configuration, code or data (unless `resume` is "changed" or False), and names what differs; Busy if another command
+    is writing to one.
     """
     new = [job.folder for job in jobs if not job.folder.exists()]
     try:
         found = {job: _look(job.folder, resume) for job in jobs}
         if resume is True:
             _refuse_changed(jobs, found)
-        ended = {job: old.result for job, old in found.items() if old.result and old.result.status in ENDED}
-        _refuse_missing([job for job in jobs if job not in ended])
-    except Refused:
+    except Exception:
         for path in new:
             with suppress(OSError):
                 path.rmdir()
         raise
+    ended = {}
     for job, before in found.items():
         folder = RunFolder(job.folder)
         folder.clear_unfinished()
-        if job in ended:
+        if before.result is not None and before.result.status in ENDED:
+            ended[job] = before.result
             folder.state.unlink(missing_ok=True)
         elif before.header is not None and before.header.config_hash == job.settings.config_hash:
             folder.clear_end()
@@ -120,19 +135,6 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
         + (f", and so do {others} other folders" if others else "")
         + "; resume=changed goes on all the same, resume=false trains anew"
     )
-
-
-def _refuse_missing(jobs: Sequence[Job]) -> None:
-    """Raise Refused where data of jobs are not there: all of them would fail, one after the other."""
-    problems: dict[str, None] = {}
-    for dataset, augmentation in dict.fromkeys((job.settings.dataset, job.settings.augmentation) for job in jobs):
-        try:
-            check(dataset, augmentation)
-        except UserError as error:
-            problems[str(error)] = None
-    if problems:
-        several = [f"{len(problems)} datasets cannot be read:"] if len(problems) > 1 else []
-        raise Refused("\n  ".join([*several, *problems]))
 
 
 def _is_changed(job: Job, kept: RunResult | state.Header) -> bool:

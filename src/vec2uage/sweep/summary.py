@@ -11,15 +11,14 @@ _SIDES = (("train", "train_mae"), ("validation", "val_mae"), ("test", "test_mae"
 
 
 def table(results: Sequence[RunResult]) -> str:
-    """Minimum, mean and standard deviation of train, validation and test MAE (years) over the seeds.
+    """Minimum, mean and standard deviation of train, validation and test MAE (years) over the seeds that completed.
 
     A line per optimiser, as in the paper; where other options than seeds were swept, a line per combination.
     """
-    options = factors(results)
+    options, results = factors(results), _scored(results)
     rows = defaultdict(list)
     for result in results:
-        if result.test_mae is not None:
-            rows[variant(result, options)].append(result)
+        rows[variant(result, options)].append(result)
     width = max([len("optimizer"), *(len(name) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{side:^22}" for side, _ in _SIDES),
@@ -33,9 +32,9 @@ def table(results: Sequence[RunResult]) -> str:
 
 def report(results: Sequence[RunResult], folder: str) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
-    parts = [table(results)] if any(r.test_mae is not None for r in results) else []
-    scored = [r for r in results if r.status == "completed" and r.val_mae is not None and r.test_mae is not None]
-    if scored:
+    parts = []
+    if scored := _scored(results):
+        parts.append(table(results))
         best = min(scored, key=lambda r: (r.val_mae, r.name))
         parts.append(f"best by validation: {best.name} (mae {best.val_mae:.3f} val, {best.test_mae:.3f} test)")
     failed = [r for r in results if r.status != "completed"]
@@ -44,6 +43,12 @@ def report(results: Sequence[RunResult], folder: str) -> str:
         parts.extend(f"  {r.name}: {r.status}" + (f", {r.reason}" if r.reason else "") for r in failed)
     parts.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {folder}")
     return "\n".join(parts)
+
+
+def _scored(results: Sequence[RunResult]) -> list[RunResult]:
+    """Return the runs that completed, with all their errors, which a file changed by hand may lack."""
+    keys = [key for _, key in _SIDES]
+    return [r for r in results if r.status == "completed" and all(getattr(r, key) is not None for key in keys)]
 
 
 def _cell(values: list[float]) -> str:

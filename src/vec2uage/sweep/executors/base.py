@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 @settings
 class Executor:
     """Trains jobs in this process."""
+
+    here: ClassVar[bool] = True
+    """Whether jobs are trained on this machine, where their data can be looked for before they begin."""
 
     def check(self) -> None:
         """Raise Refused where this executor cannot work here."""

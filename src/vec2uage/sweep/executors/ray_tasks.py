@@ -18,6 +18,7 @@ from vec2uage.sweep.work import Finished
 class Ray(Executor):
     """Trains in tasks of a Ray cluster."""
 
+    here = False
     address: str | None
     runs_per_job: Count
     cpus_per_task: Count

@@ -68,6 +68,7 @@ class SubmititLocal(Executor):
 class SubmititSlurm(SubmititLocal):
     """Trains in the jobs of one Slurm array; a job that runs out of time is queued again and goes on."""
 
+    here = False
     gpus_per_node: Annotated[int, Field(ge=0)]
     mem_gb: Annotated[float, Field(gt=0)] | None
     partition: str | None

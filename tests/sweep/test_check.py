@@ -1,0 +1,60 @@
+"""Data that are not there refuse a sweep before its first run."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sweeps import Sweep
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.dataset import Dataset, Vectors
+from vec2uage.data.prepared import Prepared
+from vec2uage.data.readers import READERS
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.result import RunResult
+from vec2uage.sweep.check import check_data
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.resume import Resume
+
+
+def reading(sweep: Sweep, folder: Path, datasets: Sequence[Dataset]) -> list[Job]:
+    """Jobs of a sweep that read these."""
+    jobs = sweep.jobs(folder, [[f"seed={seed}"] for seed in range(len(datasets))])
+    return [
+        dataclasses.replace(job, settings=dataclasses.replace(job.settings, dataset=dataset))
+        for job, dataset in zip(jobs, datasets, strict=True)
+    ]
+
+
+def vectors(path: str) -> Vectors:
+    return Vectors(path=path, age_range=(1, 18), heldout_per_age=2)
+
+
+def test_all_that_is_missing_is_told_at_once(sweep: Sweep, tmp_path: Path) -> None:
+    (tmp_path / "notes.doc").touch()
+    prepared = Prepared(path=f"{tmp_path}/set", age_range=None, label="exact")
+    lost = reading(
+        sweep, tmp_path, [vectors("gone.npz"), vectors("gone.npz"), vectors(f"{tmp_path}/notes.doc"), prepared]
+    )
+    with pytest.raises(UserError) as refused:
+        check_data(lost, True)
+    assert str(refused.value).splitlines() == [
+        "3 things that the runs read are not there:",
+        "  gone.npz: no such file",
+        f"  {tmp_path}/notes.doc: no reader for '.doc' files; known are {', '.join(READERS)}",
+        f"  {tmp_path}/set: no dataset.json in this folder (dataset.path), so it is not complete: run the same "
+        "vec2uage.prepare command again",
+    ]
+
+
+@pytest.mark.parametrize("resume", [True, "changed", False])
+def test_what_has_ended_needs_its_data_only_to_be_trained_anew(sweep: Sweep, tmp_path: Path, resume: Resume) -> None:
+    lost = reading(sweep, tmp_path, [vectors("gone.npz")])
+    names = {"name": "0", "seed": 0, "optimizer": "adam", "model": "m", "dataset": "d"}
+    RunFolder(lost[0].folder).write_result(RunResult(status="completed", **names))
+    if resume is not False:
+        check_data(lost, resume)
+        return
+    with pytest.raises(UserError, match=r"gone\.npz: no such file"):
+        check_data(lost, resume)
