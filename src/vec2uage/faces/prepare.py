@@ -78,8 +78,9 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     settings = from_config(cfg)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    option = "hydra.sweep.dir" if hydra.mode == RunMode.MULTIRUN else "output"
-    _refuse_among_photographs(settings.source.sources(), {option: folder, "store": Path(settings.store)})
+    in_sweep = hydra.mode == RunMode.MULTIRUN
+    output = {"hydra.sweep.dir": Path(hydra.sweep.dir)} if in_sweep else {"output": folder}
+    _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:
