@@ -52,7 +52,7 @@ def test_a_folder_that_is_not_complete_is_refused(folder, use):
     (folder / DESCRIPTION).unlink()
     with pytest.raises(UserError, match=r"not complete: run the same vec2uage\.prepare command again"):
         use(prepared(folder))
-    with pytest.raises(UserError, match="not complete"):
+    with pytest.raises(UserError, match="none: no such folder"):
         use(prepared(folder / "none"))
 
 

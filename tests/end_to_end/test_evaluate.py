@@ -97,7 +97,7 @@ def test_all_of_a_prepared_set_are_its_three_parts(
 @pytest.mark.slow
 def test_a_split_that_the_runs_seed_draws_is_drawn_again(home: Path) -> None:
     seed = "dataset.split.seed=run"
-    assert run(home, "train", *TRAIN, seed, "seed=2", "hydra.run.dir=run2").returncode == 0
+    assert run(home, "train", *TRAIN, seed, "seed=2", "seeds=unpaired", "hydra.run.dir=run2").returncode == 0
     assert evaluate(home, "checkpoint=run2", *SMALL, seed, "part=test", "hydra.run.dir=own2").returncode == 0
     assert (home / "own2/predictions.csv").read_bytes() == (home / "run2/predictions.csv").read_bytes()
 

@@ -256,6 +256,15 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="no Slurm here")
+def test_a_cluster_that_cannot_be_reached_is_told_in_a_sentence(home: Home, tmp_path: Path) -> None:
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\n")
+    submit = ("hydra/launcher=submitit_slurm", "hydra.sweep.dir=lost")
+    assert "error: the cluster does not take the jobs: " in home.train(*SWEEP, *submit, code=1, SLURM_CONF=str(conf))
+
+
+@pytest.mark.slow
 def test_a_real_cluster_gives_the_same_bits(home: Home, fused: Path, slurm: str) -> None:
     home.train(*SWEEP, "hydra/launcher=submitit_slurm", *BY_TWOS, "hydra.sweep.dir=slurm", SLURM_CONF=slurm)
     check_equal(fused, home.folder / "slurm")

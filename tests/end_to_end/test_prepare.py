@@ -125,6 +125,31 @@ def test_a_folder_that_was_half_replaced_is_neither_complete_nor_trained_on(term
     assert results(folder) == whole
 
 
+@pytest.mark.slow
+def test_a_refused_replacement_keeps_the_crops(terminal: Terminal) -> None:
+    command = ["prepare", *SOURCE, "output=outputs/prepared/cropped"]
+    assert terminal.run(*command, "keep_crops=true").returncode == 0
+    before = snapshot(terminal.prepared("cropped"))
+    refused = terminal.run(*command, "split.heldout_per_age=1000", "overwrite=true")
+    assert refused.returncode == 1
+    after = snapshot(terminal.prepared("cropped"))
+    assert {n: after[n] for n in after if not n.endswith(".log")} == {
+        n: before[n] for n in before if not n.endswith(".log")
+    }
+
+
+def test_jobs_of_a_multirun_have_folders_of_their_own_and_the_highest_exit_code(terminal: Terminal) -> None:
+    (terminal.folder / "some" / "1").mkdir(parents=True)
+    (terminal.folder / "some" / "1" / "a.jpg").write_text("no")
+    shutil.copy(next((terminal.folder / "photos" / "1").iterdir()), terminal.folder / "some" / "1")
+    sweep = ["-m", SOURCE[0], "source.path=some", "split=none", "faces=largest,first", "detector=none"]
+    assert terminal.run("prepare", *sweep, "hydra.sweep.dir=some_sets").returncode == 3
+    assert len(list((terminal.folder / "some_sets").glob("*/vectors.arrow"))) == 2
+    refused = terminal.run("prepare", *sweep, "output=elsewhere")
+    assert refused.returncode == 1
+    assert "below hydra.sweep.dir: set that instead" in refused.stderr
+
+
 def test_two_commands_do_not_write_to_one_folder(terminal: Terminal) -> None:
     import fcntl
 

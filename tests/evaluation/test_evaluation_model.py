@@ -15,6 +15,7 @@ from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.evaluation import model as models
 from vec2uage.evaluation.spec import Foreign
 from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.result import RunResult
 from vec2uage.training import checkpoint
 from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Normalization
@@ -67,12 +68,11 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
     with pytest.raises(UserError, match=r"test_evaluation_model\.Doubler: it can be built in its run folder only"):
         models.open_model(path, ASIS)
     config = RunFolder(tmp_path).config
-    config.write_text(yaml.dump({"seed": 7, "model": OWN}))
+    config.write_text(yaml.dump({"model": OWN}))
     x = np.ones((2, 3), dtype=np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(x))[:, 0].numpy()
     np.testing.assert_allclose(models.open_model(path, ASIS).predict(x), expected, rtol=1e-6, atol=1e-6)
-    assert models.run_seed(path) == 7
     for wrong, says in (
         ({"model": {**OWN, "facter": 1}}, r"config\.yaml: model\.facter = 1: no such option; did you mean factor\?"),
         ({"model": {"_target_": "vec2uage.training.models.MLP", "hidden": [2]}}, "describes another model"),
@@ -100,15 +100,23 @@ def test_a_foreign_checkpoint_takes_what_the_options_say(tmp_path: Path) -> None
 def test_what_lies_beside_a_foreign_checkpoint_is_of_another_program(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """LightningCLI writes a config.yaml there, too."""
     files = RunFolder(tmp_path)
-    files.config.write_text("seed_everything: 7\n")
+    files.result.write_text("{}")
     files.predictions.write_bytes(b"name\na\n\xff\n")
     assert models.run_seed(tmp_path / "model.ckpt") is None
     models.warn_of_rows_seen(faces(), tmp_path / "model.ckpt")
     assert not caplog.records
-    with pytest.raises(UserError, match=r"config\.yaml: seed = None"):
+    with pytest.raises(UserError, match=r"result\.json: no valid result"):
         models.run_seed(mlp(tmp_path))
+
+
+def test_the_seed_of_a_run_is_the_one_it_drew_from(tmp_path: Path) -> None:
+    path, files = mlp(tmp_path), RunFolder(tmp_path)
+    assert models.run_seed(path) is None
+    files.config.write_text("seed: 9\nseeds: unpaired\n")
+    names = {"name": "run", "optimizer": "adam", "model": "m", "dataset": "d"}
+    files.write_result(RunResult(status="completed", seed=762635667, **names))
+    assert models.run_seed(path) == 762635667
 
 
 @pytest.mark.parametrize(

@@ -46,5 +46,5 @@ def test_a_split_of_the_runs_seed_needs_that_seed(tmp_path: Path) -> None:
     data = dataset(tmp_path, split=Split(seed="run"))
     assert rows(data, "test", 7).names.tolist() == data.parts(7).test.names.tolist()
     assert len(rows(data, "all", None)) == 30
-    with pytest.raises(UserError, match=r"dataset\.split\.seed=run, but no config\.yaml .* tells the seed"):
+    with pytest.raises(UserError, match=r"dataset\.split\.seed=run, but no result\.json .* tells the seed"):
         rows(data, "test", None)

@@ -29,10 +29,10 @@ class FusedLauncher(BasicLauncher):
         program, train = inspect.getmodule(self.task_function), find_spec("vec2uage.train")
         if program is None or train is None or program.__file__ != train.origin:
             return super().launch(job_overrides, initial_job_idx)
-        from vec2uage.sweep.check import check_jobs
+        from vec2uage.sweep.check import check_jobs, found_again
         from vec2uage.sweep.launch import launch_fused
 
-        jobs = self.checked or check_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        jobs = self.checked or found_again(check_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx))
         return launch_fused(self.hydra_context, self.task_function, self.config, jobs)
 
 
@@ -40,7 +40,7 @@ class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vec2uage.sweep.check import check_data, check_fused, check_jobs, check_sweeper, name_jobs
+        from vec2uage.sweep.check import check_data, check_fused, check_jobs, check_sweeper, found_again, name_jobs
         from vec2uage.sweep.launch import end_if_planned, sweeping
         from vec2uage.sweep.resume import resume_of
 
@@ -54,7 +54,7 @@ class GridSweeper(BasicSweeper):
         [grid] = self.split_arguments(overrides, max_batch_size=None)
         checked = check_jobs(self.hydra_context, self.config, grid, 0)
         if isinstance(self.launcher, FusedLauncher):
-            self.launcher.checked = checked
+            self.launcher.checked = checked = found_again(checked)
             if check_fused(self.config, checked).here:
                 check_data([item.job for item in checked], resume_of(checked[0].cfg))
         end_if_planned(checked)

@@ -23,6 +23,7 @@ INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 _users_own: set[Path] = set()  # folders that the arguments name and that were there before
+_codes: list[int] = []  # of the jobs of a sweep that have ended
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def run(entry: Callable[[], Any]) -> None:
     values = [argument.partition("=")[2].strip("'\"") for argument in sys.argv[1:]]
     _users_own.update(Path(value).resolve() for value in values if value and os.path.isdir(value))  # noqa: PTH112 - never raises
     sys.argv[1:] = with_paths(sys.argv[1:])
+    _codes.clear()
     try:
         entry()
     except KeyboardInterrupt:
@@ -42,19 +44,23 @@ def run(entry: Callable[[], Any]) -> None:
         sys.exit(1)
     except Exception as error:
         end(error)
+    if any(_codes):
+        sys.exit(max(_codes))
 
 
 def run_job(command: Callable[[Any], int], cfg: Any) -> None:
     """Run a command on its composed configuration and end the program with the exit code that it returns.
 
-    In a job of a sweep nothing ends but by Ctrl-C, which ends the sweep and not this job alone.
+    In a job of a sweep nothing ends but by Ctrl-C, which ends the sweep and not this job alone; the sweep ends with the
+    highest code of its jobs.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        if command(cfg) == INTERRUPTED:
+        _codes.append(code := command(cfg))
+        if code == INTERRUPTED:
             raise KeyboardInterrupt
         return
     try:

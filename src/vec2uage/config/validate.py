@@ -138,7 +138,8 @@ def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
     """Word the refusal of a key that does not exist."""
     close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"{key} = {value!r}: no such option; {hint}allowed are: {', '.join(sorted(allowed)) or 'none'}"
+    known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
+    return f"{key} = {value!r}: no such option; {hint}{known}"
 
 
 def _sentences(cls: Any, key: str, error: ValidationError) -> list[str]:

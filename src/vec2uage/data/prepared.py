@@ -139,6 +139,8 @@ def _written(folder: Path) -> dict[str, str]:
     Raises UserError where there is no description, or none of three parts.
     """
     file = folder / DESCRIPTION
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder (dataset.path); vec2uage.prepare makes one")
     if not file.is_file():
         raise UserError(f"{folder}: no {DESCRIPTION} in this folder (dataset.path), so it is not complete: {AGAIN}")
     try:

@@ -3,14 +3,13 @@
 import csv
 import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
-from vec2uage.config.validate import check_value, refuse
+from vec2uage.config.validate import refuse
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.spec import Foreign
 from vec2uage.runs.folder import RunFolder
@@ -60,17 +59,12 @@ def open_model(path: Path, foreign: Foreign) -> Model:
 
 
 def run_seed(path: Path) -> int | None:
-    """Return the seed of the run whose folder a model lies in, None where no config.yaml of a run lies beside it.
+    """Return the seed of the run whose folder a model lies in, None where no result of a run lies beside it.
 
-    A config.yaml beside a foreign checkpoint is of another program.
+    That of the result, as `seeds=unpaired` draws another one than config.yaml has.
     """
-    config = _run_config(path) if _is_own(path) else None
-    if config is None:
-        return None
-    problems: list[str] = []
-    seed: int | None = check_value(Annotated[int, Field(ge=0)], config.get("seed"), "seed", problems)
-    refuse([f"{RunFolder(path.parent).config}: {problem}" for problem in problems])
-    return seed
+    folder = RunFolder(path.parent)
+    return folder.read_result().seed if _is_own(path) and folder.result.is_file() else None
 
 
 def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse", "allow"]) -> None:

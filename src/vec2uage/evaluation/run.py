@@ -118,7 +118,7 @@ def rows(dataset: Dataset, part: Rows, run_seed: int | None) -> VectorSet:
         return vs
     if run_seed is None and _drawn_by_run(dataset):
         raise UserError(
-            "dataset.split.seed=run, but no config.yaml of a run of vec2uage beside the checkpoint tells the seed: "
+            "dataset.split.seed=run, but no result.json of a run of vec2uage beside the checkpoint tells the seed: "
             "set dataset.split.seed to that seed"
         )
     parts = dataset.parts(dataset.split_seed(run_seed or 0))

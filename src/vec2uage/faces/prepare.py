@@ -79,6 +79,8 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     in_sweep = hydra.mode == RunMode.MULTIRUN
+    if in_sweep and any(override.startswith("output=") for override in hydra.overrides.task):
+        raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
     output = {"hydra.sweep.dir": Path(hydra.sweep.dir)} if in_sweep else {"output": folder}
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
@@ -90,14 +92,14 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
             return cli.INTERRUPTED
-        _keep_only_crops_of(
-            gathered.rows, settings.extraction(folder / "crops" if settings.keep_crops else None), folder
-        )
         done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": settings.options}
         if not settings.overwrite and all(before.get(k) == v for k, v in done.items()) and is_whole(folder, before):
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
             _write(gathered, settings, folder, done)
+        _keep_only_crops_of(
+            gathered.rows, settings.extraction(folder / "crops" if settings.keep_crops else None), folder
+        )
         print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
     return WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0

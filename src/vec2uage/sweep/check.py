@@ -1,5 +1,6 @@
 """What is refused before a sweep begins, and the jobs that it has."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.config.validate import check_group, refuse
 from vec2uage.data.loading import check_files
+from vec2uage.runs.index import collect
 from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
@@ -67,6 +69,25 @@ def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequen
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
     _refuse_doubles(checked)
     return checked
+
+
+def found_again(checked: Sequence[Checked]) -> list[Checked]:
+    """Return the jobs of a sweep, each in the folder that holds its run already, if there is one.
+
+    Names of folders begin with a job's number, and a grid that has grown numbers its jobs anew.
+    """
+    folder = Path(checked[0].cfg.hydra.sweep.dir)
+    holding: dict[str, list[Path]] = defaultdict(list)
+    for path, result in (collect(folder)[0] if folder.is_dir() else {}).items():
+        holding[result.config_hash].append(path)
+    given = {item.job.folder for item in checked}
+
+    def folder_of(job: Job) -> Path:
+        known = holding[job.settings.config_hash]
+        elsewhere = [path for path in known if path not in given]
+        return elsewhere[0] if elsewhere and job.folder not in known else job.folder
+
+    return [replace(item, job=replace(item.job, folder=folder_of(item.job))) for item in checked]
 
 
 def _refuse_doubles(checked: Sequence[Checked]) -> None:

@@ -224,7 +224,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
         line("test", result.test_mae, result.test_loss),
         f"{best}, lr {result.lr}, {result.seconds or 0:.1f} s",
         f"run:     {shown}",
-        f"curves:  tensorboard --logdir {shown}",
+        f"curves:  tensorboard --logdir {shlex.quote(str(shown))}",
     ]
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
     ended = [job for job in jobs if resume is not False and has_ended(job)]
     to_train = [job for job in jobs if job not in ended]
     if not to_train:
-        return f"all {len(jobs)} runs have ended: nothing to train"
+        return f"all runs have ended ({len(jobs)}): nothing to train"
     begun = {} if resume is False else headers(to_train)
     groups = group(to_train, begun)
     plan = sweep_plan(groups, None, measure=True)

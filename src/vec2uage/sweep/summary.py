@@ -1,5 +1,6 @@
 """The end of a sweep: one table in the layout of the paper's Table 2, read from the run folders alone."""
 
+import shlex
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def report(results: Sequence[RunResult], folder: str) -> str:
     if failed:
         parts.append(f"{len(failed)} of {len(results)} runs did not complete:")
         parts.extend(f"  {r.name}: {r.status}" + (f", {r.reason}" if r.reason else "") for r in failed)
-    parts.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {folder}")
+    parts.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
     return "\n".join(parts)
 
 
@@ -52,5 +53,5 @@ def _scored(results: Sequence[RunResult]) -> list[RunResult]:
 
 
 def _cell(values: list[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{min(values):8.3f}{statistics.fmean(values):7.3f}{spread:7.3f}"
+    spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
+    return f"{min(values):8.3f}{statistics.fmean(values):7.3f}{spread:>7}"

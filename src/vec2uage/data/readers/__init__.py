@@ -29,6 +29,8 @@ def read(path: Path, **how: Any) -> VectorSet:
 
 def reader_of(path: Path) -> Callable[..., VectorSet]:
     """Return the reader of a file or folder; UserError when it is missing or of an unknown format."""
+    if (path / "dataset.json").is_file():
+        raise UserError(f"{path}: a set of vec2uage.prepare, which dataset=prepared reads")
     if path.is_dir():
         return selfie_fv.read
     if not path.is_file():

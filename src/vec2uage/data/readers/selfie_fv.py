@@ -30,7 +30,8 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     files = [path] if path.is_file() else sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
         raise UserError(
-            f"{path}: a folder without pickled tables of Selfie-FV ({', '.join(SUFFIXES)}): name a file of vectors"
+            f"{path}: a folder without pickled tables of Selfie-FV ({', '.join(SUFFIXES)}): name a file of vectors, or "
+            "make vectors of photographs with vec2uage.prepare"
         )
     ages: list[float] = []
     subjects: list[str] = []

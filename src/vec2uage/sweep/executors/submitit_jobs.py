@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.sweep.executors.base import Count, Executor, library
 from vec2uage.sweep.executors.parts import Handle, beyond_ctrl_c, follow, parts, train_part
@@ -44,8 +45,11 @@ class SubmititLocal(Executor):
             return Finished()
         executor = self.executor(jobs[0].folder.parent / ".submitit")
         pieces = parts(jobs, self.runs_per_job)
-        with beyond_ctrl_c(), executor.batch():  # one array on a cluster
-            submitted = [executor.submit(Part(piece, command, self.cpus_per_task)) for piece in pieces]
+        try:
+            with beyond_ctrl_c(), executor.batch():  # one array on a cluster
+                submitted = [executor.submit(Part(piece, command, self.cpus_per_task)) for piece in pieces]
+        except library("submitit.core.utils").FailedJobError as error:
+            raise UserError(f"the cluster does not take the jobs: {str(error).strip().splitlines()[-1]}") from None
         handles = dict(zip(map(id, pieces), submitted, strict=True))
         return follow(jobs, command, pieces, lambda piece: self.handle(handles[id(piece)]))
 
