@@ -97,6 +97,7 @@ def test_a_folder_of_the_users_or_with_anything_else_in_it_stays(command, tmp_pa
         discard_unused(folder, with_log=True)
         assert folder.exists()
     assert (other / "train.log").exists()
+    assert not list((tmp_path / "mine").iterdir())
 
 
 def test_a_folder_that_another_command_writes_to_stays(command, tmp_path):

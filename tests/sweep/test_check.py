@@ -72,6 +72,7 @@ def test_a_grid_that_has_grown_finds_its_runs_again(sweep: Sweep, tmp_path: Path
     finish(first, tmp_path / "copy")  # its own folder comes first
     finish(moved, tmp_path / "earlier number")
     finish(taken, new.folder)  # where another job of the grid belongs
+    finish(new, tmp_path / "another sweep" / "0")
     cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     found = found_again([Checked((), cfg, job) for job in (first, moved, new, taken)])
     folders = [first.folder, tmp_path / "earlier number", new.folder, taken.folder]

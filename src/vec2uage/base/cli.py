@@ -32,7 +32,8 @@ def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     values = [argument.partition("=")[2].strip("'\"") for argument in sys.argv[1:]]
-    _users_own.update(Path(value).resolve() for value in values if value and os.path.isdir(value))  # noqa: PTH112 - never raises
+    folders = [value for value in values if value and os.path.isdir(value)]  # noqa: PTH112 - that of Path may raise
+    _users_own.update(Path(folder).resolve() for folder in folders)
     sys.argv[1:] = with_paths(sys.argv[1:])
     _codes.clear()
     try:
@@ -133,14 +134,20 @@ def discard_unused(output: Path, with_log: bool = False) -> None:
     """
     if not output.is_dir() or output.is_symlink() or output.resolve() in {Path.cwd(), *_users_own}:
         return
-    log_file = f"{Path(sys.argv[0]).stem}.log"
-    with suppress(OSError, Busy), only_user_of(output):  # as far as it goes: it only tidies up
-        written = {path.name: path for path in output.iterdir()}
-        said = log_file in written and written[log_file].stat().st_size > 0
-        if written.keys() <= {log_file, ".lock"} and (with_log or not said):
-            for path in written.values():
-                path.unlink()
-            output.rmdir()
+    log_file = output / f"{Path(sys.argv[0]).stem}.log"
+
+    def is_unused() -> bool:
+        said = log_file.is_file() and log_file.stat().st_size > 0
+        return {path.name for path in output.iterdir()} <= {log_file.name, ".lock"} and (with_log or not said)
+
+    with suppress(OSError, Busy):  # as far as it goes: it only tidies up
+        if not is_unused():
+            return
+        with only_user_of(output):
+            if is_unused():
+                for path in list(output.iterdir()):
+                    path.unlink()
+                output.rmdir()
 
 
 @contextmanager

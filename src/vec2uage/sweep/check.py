@@ -83,7 +83,7 @@ def found_again(checked: Sequence[Checked]) -> list[Checked]:
     given = {item.job.folder for item in checked}
 
     def folder_of(job: Job) -> Path:
-        known = holding[job.settings.config_hash]
+        known = [path for path in holding[job.settings.config_hash] if path.parent == job.folder.parent]
         elsewhere = [path for path in known if path not in given]
         return elsewhere[0] if elsewhere and job.folder not in known else job.folder
 
