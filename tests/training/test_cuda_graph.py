@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import library
 
 from vec2uage.training.batches import Rows
 from vec2uage.training.cuda_graph import take_step
@@ -30,11 +31,10 @@ def fused_kernels_without_numbers():
         assert {(tensor.device.type, tensor.dtype) for tensor in tensors} == {("meta", torch.float32)}
         assert all(isinstance(value, bool | float) for value in options.values())
 
-    kernels = torch.library.Library("aten", "IMPL")
-    for name in ("_fused_sgd_", "_fused_adam_", "_fused_adagrad_"):
-        kernels.impl(f"{name}.tensor_lr", kernel, "Meta")
-    yield
-    kernels._destroy()
+    with library._scoped_library("aten", "IMPL") as kernels:
+        for name in ("_fused_sgd_", "_fused_adam_", "_fused_adagrad_"):
+            kernels.impl(f"{name}.tensor_lr", kernel, "Meta")
+        yield
 
 
 def two_runs(make_run, make_data, *overrides):
