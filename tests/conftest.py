@@ -24,7 +24,7 @@ def pytest_configure() -> None:
     Threads of one wait for each other on cores that another needs: sharing them costs a third of the time.
     """
     worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    cores = sorted(os.sched_getaffinity(0)) if worker else []
+    cores = sorted(os.sched_getaffinity(0)) if worker and hasattr(os, "sched_getaffinity") else []
     if own := cores[int(worker.removeprefix("gw") or 0) :: count]:
         os.sched_setaffinity(0, own)
         torch.set_num_threads(len(own))

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from vec2uage.augmentation.spec import from_config as augment_settings
 from vec2uage.augmentation.spec import prepare_settings
 from vec2uage.base import seeds
-from vec2uage.base.cli import gathered
+from vec2uage.base.arguments import gathered
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.evaluation.spec import from_config as evaluation
 from vec2uage.reporting.spec import from_config as report

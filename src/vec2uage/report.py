@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vec2uage.base import cli
+from vec2uage.base.arguments import gathered
 from vec2uage.config.register import conf_dir, register_resolvers
 
 register_resolvers()
@@ -21,7 +22,7 @@ def entry(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command line."""
-    sys.argv[1:] = cli.gathered("sweep", sys.argv[1:])
+    sys.argv[1:] = gathered("sweep", sys.argv[1:])
     cli.run(entry)
 
 

@@ -153,7 +153,7 @@ def test_erasing_puts_noise_over_one_rectangle_of_its_share(face: np.ndarray, nu
     ("cls", "values", "told"),
     [
         (ops.Rotation, {"angle": 26}, r"\.angle = 26: should be less than or equal to 25"),
-        (ops.Rotation, {"angle": 2.5}, r"\.angle = 2.5: should be a valid integer"),
+        (ops.Rotation, {"angle": 2.5}, r"\.angle = 2.5: should be a whole number"),
         (ops.Brightness, {"min_factor": 2, "max_factor": 1}, "min_factor=2 is above max_factor=1"),
         (ops.Zoom, {"min_factor": 3, "max_factor": 1.5}, "min_factor=3 is above max_factor=1.5"),
         (ops.Zoom, {"min_factor": 0.5, "max_factor": 1}, r"\.min_factor = 0.5: should be greater than or equal to 1"),

@@ -102,7 +102,7 @@ def test_what_is_written_comes_back_to_the_bit(tmp_path_factory, data):
     count = data.draw(st.integers(1, 5))
     subjects = data.draw(st.lists(st.text(), min_size=count, max_size=count))
     vs = make_vector_set(
-        data.draw(arrays(np.float32, (count, 3), elements=finite)),
+        data.draw(arrays(np.float32, (count, 3), elements=finite).filter(lambda rows: rows.any(axis=1).all())),
         data.draw(st.lists(years, min_size=count, max_size=count)),
         subjects=subjects,
         source="x",

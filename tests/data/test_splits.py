@@ -152,7 +152,7 @@ def test_floor_labels_change_training_ages_only_whole_ones_all(faces):
 
 
 def test_exact_duplicates_are_removed_before_dividing():
-    vectors = np.arange(10, dtype=np.float32)[:, None] % 7
+    vectors = np.arange(10, dtype=np.float32)[:, None] % 7 + 1
     division = split(make_vector_set(vectors, [1] * 10), options(4, (1, 1)), 0)
     assert sum(len(part) for part in parts_of(division)) == 7
 

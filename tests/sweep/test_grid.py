@@ -71,20 +71,32 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
 
 
 def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes() -> None:
-    arguments = ["optimizer.lr=0.1,-1,fast", "seed=1,2"]
+    arguments = ["optimizer=adam,sgd", "optimizer.beta1=0.8", "optimizer.lr=0.1,-1", "seed=1,2"]
     with pytest.raises(UserError) as caught:
         split(make_sweep(*arguments), *arguments)
     assert str(caught.value).splitlines() == [
         "2 options are wrong:",
-        "  optimizer.lr = -1: should be greater than 0",
-        "  optimizer.lr = 'fast': should be a valid number, unable to parse string as a number",
+        "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 seed=1: optimizer.lr = -1: should be greater than 0",
+        "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 seed=1: optimizer.beta1 = '0.8': no such option; "
+        "allowed are: lr, momentum, weight_decay",
     ]
+
+
+def test_a_mistake_of_all_jobs_is_told_as_that_of_one() -> None:
+    arguments = ["optimizer=adam,sgd", "trainer.batch_size=0"]
+    with pytest.raises(UserError) as caught:
+        split(make_sweep(*arguments), *arguments)
+    assert str(caught.value) == "trainer.batch_size = 0: should be greater than or equal to 1"
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["seed=1,2,1"], "two jobs are the same run: seed=1 and seed=1"),
+        (
+            ["lr_finder=range_test", "optimizer=adam", "optimizer.lr=0.1,0.2"],
+            "two jobs are the same run: .*; lr_finder=range_test finds the rate, whatever optimizer.lr is",
+        ),
         (["seed=range(0)"], "the sweep has no jobs"),
         (["seed=1,2", "hydra.sweep.subdir=same"], "hydra.sweep.subdir puts two jobs into .*same: seed=2 .* and seed=1"),
     ],

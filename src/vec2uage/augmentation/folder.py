@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vec2uage.base import cli
+from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import file_sha256
 from vec2uage.config.differences import differences
@@ -94,7 +94,7 @@ def made_for(prepared: Path, how: "ImageAugmentation") -> dict[str, Any]:
 
 
 def _again(prepared: Path) -> str:
-    return f"python -m vec2uage.augment task=generate {cli.option('path', prepared)} with these options of augmentation"
+    return f"python -m vec2uage.augment task=generate {option('path', prepared)} with these options of augmentation"
 
 
 def find_children(prepared: Path, how: "ImageAugmentation") -> tuple[Path, str]:

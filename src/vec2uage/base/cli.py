@@ -3,17 +3,17 @@
 import logging
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from vec2uage.base.arguments import deferred, with_paths
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, only_user_of
 
@@ -30,11 +30,13 @@ log = logging.getLogger(__name__)
 
 def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
+    from vec2uage.config.register import conf_dir
+
     os.environ["HYDRA_FULL_ERROR"] = "1"
     values = [argument.partition("=")[2].strip("'\"") for argument in sys.argv[1:]]
     folders = [value for value in values if value and os.path.isdir(value)]  # noqa: PTH112 - that of Path may raise
     _users_own.update(Path(folder).resolve() for folder in folders)
-    sys.argv[1:] = with_paths(sys.argv[1:])
+    sys.argv[1:] = deferred(with_paths(sys.argv[1:]), Path(conf_dir()))
     _codes.clear()
     try:
         entry()
@@ -77,52 +79,11 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def option(key: str, value: object) -> str:
-    """Return `key=value` as one types it in a shell; Hydra takes = and , in a bare value for its own."""
-    text = str(value)
-    return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
-
-
-def gathered(key: str, arguments: Sequence[str]) -> list[str]:
-    """Put all `key=value` arguments into one list, quoted, where Hydra would take the last one alone.
-
-    Values are paths as shells complete them: Hydra could not read a bare = or , in them. Lists and quoted values stay.
-    """
-    given = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
-    if not given or any(value[:1] in ("[", "'", '"', "$", "") for value in given):
-        return list(arguments)
-    others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
-    return [*others, f"{key}=[{','.join(map(quoted, given))}]"]
-
-
-def with_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them.
-
-    A name without / or = is none: `seed=1,2` is a sweep, whatever files there are. Flags are not Hydra's to parse.
-    """
-
-    def is_path(argument: str, value: str) -> bool:
-        looks = not argument.startswith("-") and ("/" in value or "=" in value) and not re.fullmatch(r"[\w./-]*", value)
-        return looks and os.path.exists(value)  # noqa: PTH110 - that of Path raises where a name is too long
-
-    return [
-        f"{key}={quoted(value)}" if is_path(argument, value) else argument
-        for argument in arguments
-        for key, _, value in [argument.partition("=")]
-    ]
-
-
-def quoted(value: str) -> str:
-    """Return a value as Hydra reads it literally."""
-    # in quotes, Hydra takes a backslash for itself only where a quote follows
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
-
-
 def end(error: Exception) -> NoReturn:
     """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
-    if _WANTS_TRACEBACK or not _is_users(error):
+    if _WANTS_TRACEBACK or not is_users(error):
         raise error
-    print(f"error: {_sentence(error)}", file=sys.stderr)
+    print(f"error: {sentence(error)}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -175,7 +136,7 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _is_users(error: Exception) -> bool:
+def is_users(error: Exception) -> bool:
     """Tell whether the user can mend an error: bad input, a full or forbidden disk, options that Hydra refuses."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -186,13 +147,13 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, ValueError) and str(frame.f_globals["__name__"]).startswith("hydra._internal.")
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """Say what is wrong; for a key or choice that does not exist, which there are."""
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from vec2uage.config.validate import unknown_option
+    from vec2uage.config.sentences import unknown_option
 
     cause = error.__cause__
     if isinstance(error, UserError):

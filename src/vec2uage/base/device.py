@@ -1,8 +1,9 @@
 """Which device a name in the configuration stands for."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from vec2uage.base.errors import UserError
 
@@ -10,7 +11,13 @@ if TYPE_CHECKING:
     import torch
 
 
-DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+def _known(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ValueError("should be auto, cpu, cuda, or one of several as in cuda:1")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_known)]
 
 
 def torch_device(name: str, option: str = "device") -> "torch.device":

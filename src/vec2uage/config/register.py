@@ -27,7 +27,8 @@ def folder_name(overrides: Sequence[str]) -> str:
     Keys lose their group where they stay distinct, paths their folder, and odd characters are left out; a short hash
     at the end tells apart what was shortened, so that different options never share a folder.
     """
-    full = ",".join(o for o in overrides if not o.lstrip("+").startswith((*HOW, "hydra.", "hydra/")))
+    kept = [o for o in overrides if not o.lstrip("+").startswith((*HOW, "hydra.", "hydra/"))]
+    full = ",".join(re.sub(r"=choice\((.*)\)$", r"=\1", o) for o in kept)
     short = _short(full)
     if short == full:
         return full or "default"

@@ -1,9 +1,8 @@
 """From a composed configuration to plain settings: every mistake found at once, before any work starts."""
 
-import difflib
 import inspect
 from collections.abc import Collection, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +12,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, frozen, locate
+from vec2uage.config.sentences import as_typed, sentence, sentences, unknown_option
 
 
 def to_container(cfg: DictConfig) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list
     try:
         return TypeAdapter(cls).validate_python(plain)
     except ValidationError as error:
-        problems.extend(_sentences(cls, key, error))
+        problems.extend(sentences(cls, key, error))
         return None
 
 
@@ -104,14 +104,14 @@ def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
     try:
         return TypeAdapter(kind).validate_python(_tuples(value))
     except ValidationError as error:
-        problems.append(_describe(key, error.errors()))
+        problems.append(sentence(key, error.errors()))
         return None
 
 
 def target_of(values: Any, key: str, problems: list[str]) -> Any:
     """Return the object that `key._target_` names, or None with a line in `problems`."""
     if not isinstance(values, Mapping) or not isinstance(values.get("_target_"), str):
-        problems.append(f"{key} = {values!r}: needs a _target_, the dotted name of a class or function")
+        problems.append(f"{key} = {as_typed(values)}: needs a _target_, the dotted name of a class or function")
         return None
     try:
         return locate(values["_target_"])
@@ -132,42 +132,6 @@ def check_keys(plain: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise UserError where a configuration lacks a `known` key, or has another."""
     problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
     refuse(problems + [f"{key} is missing" for key in sorted(known) if key not in plain])
-
-
-def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
-    """Word the refusal of a key that does not exist."""
-    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
-    return f"{key} = {value!r}: no such option; {hint}{known}"
-
-
-def _sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
-    """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
-    sentences = []
-    items_of: dict[str, list[Any]] = {}
-    for item in error.errors():
-        owner, path = cls, key
-        for part in map(str, item["loc"]):
-            allowed = [f.name for f in fields(owner) if f.init] if is_dataclass(owner) else []
-            if part not in allowed and item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-                sentences.append(unknown_option(f"{path}.{part}", item["input"], allowed))
-                break
-            if part not in allowed:  # a type of a union or a place within a value, not an option
-                items_of.setdefault(path, []).append(item)
-                break
-            path, owner = f"{path}.{part}", get_type_hints(owner)[part]
-        else:
-            items_of.setdefault(path, []).append(item)
-    return sentences + [_describe(path, items) for path, items in items_of.items()]
-
-
-def _describe(key: str, items: list[Any]) -> str:
-    if items[0]["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing"
-    texts = [item["msg"].replace("Input should be", "should be").removeprefix("Value error, ") for item in items]
-    value = "" if isinstance(items[0]["input"], dict) else f" = {items[0]['input']!r}"
-    return f"{key}{value}: {' or '.join(dict.fromkeys(texts))}"
 
 
 def _simple_types(target: str) -> dict[str, Any]:

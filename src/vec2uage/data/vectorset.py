@@ -92,9 +92,9 @@ def make_vector_set(
 
     `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are
     years, None or NaN where missing; so are labels. `names` default to "<source>:<row>". A row is bad when its vector
-    has another dimension or holds NaN or Inf, its age is missing, negative or above 120, or its name was seen before.
-    Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log); `where` is what
-    messages call the input, such as a file's path.
+    has another dimension, holds NaN or Inf or nothing but zeros, as no face's does, its age is missing, negative or
+    above 120, or its name was seen before. Bad rows are refused (UserError with counts and the first names) or dropped
+    (the same in the log); `where` is what messages call the input, such as a file's path.
     """
     matrix, misshapen = _matrix(vectors, where)
     count = len(matrix)
@@ -210,7 +210,11 @@ def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"]) -> Text:
     reasons = np.full(len(vs), "", dtype=object)
     reasons[(vs.ages < 0) | (vs.ages > OLDEST)] = f"age negative or above {OLDEST}"
     reasons[np.isnan(vs.ages)] = "age missing"
-    reasons[~np.isfinite(vs.vectors).all(axis=1)] = "NaN or Inf in the vector"
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.einsum("nd,nd->n", vs.vectors, vs.vectors)
+    odd = np.flatnonzero(~((squares > 0) & np.isfinite(squares)))  # also where only the squares are too large or small
+    reasons[odd[~vs.vectors[odd].any(axis=1)]] = "vector of zeros"
+    reasons[odd[~np.isfinite(vs.vectors[odd]).all(axis=1)]] = "NaN or Inf in the vector"
     reasons[misshapen] = f"dimension other than {vs.dimension}"
     seen: set[str] = set()
     for row in np.flatnonzero(reasons == ""):

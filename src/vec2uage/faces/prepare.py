@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vec2uage.base import cli
+from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
@@ -112,7 +113,7 @@ def _refuse_among_photographs(sources: Sequence[Part], written: Mapping[str, Pat
         for folder in folders:
             if folder.is_dir() and place.resolve().is_relative_to(folder.resolve()):
                 raise UserError(
-                    f"{cli.option(key, cli.shown(place))} lies in the folder of photographs {folder}: it would "
+                    f"{option(key, cli.shown(place))} lies in the folder of photographs {folder}: it would "
                     f"be taken for one of them; choose another place with {key}=..."
                 )
 
@@ -249,13 +250,13 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
         sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
         for kinds in (("identical_file", "near_duplicate"), ("same_person",))
     )
-    option = cli.option("dataset.path", shown if divided else shown / "vectors.arrow")
+    path = option("dataset.path", shown if divided else shown / "vectors.arrow")
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
         f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
         f"leakage  {copies:,} pairs {where} show one picture, {persons:,} more likely one person ({leaks['action']})",
         f"folder   {shown}",
-        f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {option}",
+        f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",
     ]
     return "\n".join(line for line in lines if line)

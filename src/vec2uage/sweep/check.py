@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.base import cli
+from vec2uage.base.arguments import quoted
 from vec2uage.base.errors import UserError
 from vec2uage.config.validate import check_group, refuse
 from vec2uage.data.loading import check_files
@@ -18,6 +19,7 @@ from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Resume, has_ended
+from vec2uage.training.range_test import RangeTest
 from vec2uage.training.spec import RunSettings
 
 
@@ -26,10 +28,16 @@ def name_jobs(master: DictConfig, overrides: Sequence[Override]) -> None:
 
     Hydra composes jobs from the master's `hydra` overrides alone, so both go there.
     """
-    fixed = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+    fixed = [o.key_or_group for o in overrides if not o.is_sweep_override() or _is_single(o)]
     exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
-    folder = cli.quoted(str(master.hydra.sweep.dir))
+    folder = quoted(str(master.hydra.sweep.dir))
     master.hydra.overrides.hydra.extend([exclude, f"hydra.sweep.dir={folder}"])
+
+
+def _is_single(override: Override) -> bool:
+    """Tell whether an override is a choice of one value (see `base.arguments.deferred`)."""
+    value = override.value()
+    return isinstance(value, ChoiceSweep) and len(value.list) == 1
 
 
 def check_sweeper(master: DictConfig) -> None:
@@ -57,18 +65,28 @@ def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequen
     """
     composer = Composer(context.config_loader, master)
     checked: list[Checked] = []
-    problems: dict[str, None] = {}
+    problems: dict[str, list[Sequence[str]]] = defaultdict(list)
     for number, overrides in enumerate(batch, first):
         try:
             cfg = composer.job(overrides, number)
             checked.append(Checked(tuple(overrides), cfg, Job(*settings_of(cfg))))
-        except UserError as error:
-            problems[str(error)] = None
-    refuse(list(problems))
+        except Exception as error:
+            if not cli.is_users(error):
+                raise
+            problems[cli.sentence(error)].append(overrides)
+    refuse([_of_jobs(problem, jobs, batch) for problem, jobs in problems.items()])
     if not checked:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
     _refuse_doubles(checked)
     return checked
+
+
+def _of_jobs(problem: str, jobs: Sequence[Sequence[str]], batch: Sequence[Sequence[str]]) -> str:
+    """Say which jobs of a sweep have a problem, where it is not all of them."""
+    if len(jobs) == len(batch):
+        return problem
+    swept = [override for override in jobs[0] if not all(override in overrides for overrides in batch)]
+    return f"{len(jobs)} of {len(batch)} jobs, such as {' '.join(swept)}: {problem}"
 
 
 def found_again(checked: Sequence[Checked]) -> list[Checked]:
@@ -98,8 +116,11 @@ def _refuse_doubles(checked: Sequence[Checked]) -> None:
         settings = item.job.settings
         told = " ".join(item.overrides)
         run = replace(settings, choices=(), overrides=(), swept=(), config_hash="")
+        if finds_lr := isinstance(settings.lr_finder, RangeTest):
+            run = replace(run, optimizer=replace(run.optimizer, lr=1.0))
         if (other := runs.setdefault(run, item)) is not item:
-            raise UserError(f"two jobs are the same run: {told} and {' '.join(other.overrides)}")
+            why = "; lr_finder=range_test finds the rate, whatever optimizer.lr is" * finds_lr
+            raise UserError(f"two jobs are the same run: {told} and {' '.join(other.overrides)}{why}")
         if (other := folders.setdefault(item.job.folder, item)) is not item:
             raise UserError(
                 f"hydra.sweep.subdir puts two jobs into {item.job.folder}: {told} and {' '.join(other.overrides)}; "

@@ -1,0 +1,80 @@
+"""What is wrong with an option, in one sentence: its key, its value as it is typed, and what is allowed."""
+
+import difflib
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from pydantic import ValidationError
+
+# By the type of pydantic's error, or how it begins; the words of the others are good enough.
+_SHOULD_BE = {
+    "int_": "a whole number",
+    "float_": "a number",
+    "bool_": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list in brackets",
+}
+
+
+def as_typed(value: Any) -> str:
+    """Return a value as one types it on the command line.
+
+    >>> as_typed((1, None)), as_typed("two"), as_typed(True)
+    ('[1,null]', "'two'", 'true')
+    """
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
+    """Word the refusal of a key that does not exist."""
+    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
+    return f"{key} = {as_typed(value)}: no such option; {hint}{known}"
+
+
+def sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
+    """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
+    found = []
+    items_of: dict[str, list[Any]] = {}
+    for item in error.errors():
+        owner, path = cls, key
+        for part in map(str, item["loc"]):
+            allowed = [f.name for f in fields(owner) if f.init] if is_dataclass(owner) else []
+            if part not in allowed and item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+                found.append(unknown_option(f"{path}.{part}", item["input"], allowed))
+                break
+            if part not in allowed:  # a type of a union or a place within a value, not an option
+                items_of.setdefault(path, []).append(item)
+                break
+            path, owner = f"{path}.{part}", get_type_hints(owner)[part]
+        else:
+            items_of.setdefault(path, []).append(item)
+    return found + [sentence(path, items) for path, items in items_of.items()]
+
+
+def sentence(key: str, items: list[Any]) -> str:
+    """Word pydantic's errors of one option."""
+    first = items[0]
+    if first["type"] in ("missing", "missing_argument") and not isinstance(first["input"], tuple):
+        return f"{key} is missing"
+    value = "" if isinstance(first["input"], dict) else f" = {as_typed(first['input'])}"
+    return f"{key}{value}: {' or '.join(dict.fromkeys(map(_wrong, items))).replace(' or should be ', ' or ')}"
+
+
+def _wrong(item: Any) -> str:
+    kind, about, message = item["type"], item.get("ctx", {}), str(item["msg"])
+    if kind == "missing":
+        return "has too few items"
+    if kind == "too_long":
+        return f"has {about['actual_length']} items, not {about['max_length']}"
+    if kind == "is_instance_of" and about["class"] == "Sequence":
+        kind = "tuple_type"
+    for known, thing in _SHOULD_BE.items():
+        if kind.startswith(known):
+            return f"should be {thing}"
+    return message.replace("Input should be", "should be").removeprefix("Value error, ")
