@@ -56,9 +56,16 @@ def test_what_names_no_path_or_needs_no_quotes_is_left_alone(argument, tmp_path,
 
 
 @pytest.mark.parametrize("value", ["0.9", "[32,16]", "'a=b, c'", "${seed}", "{a:1}"])
-@pytest.mark.parametrize("swept", ["optimizer=sgd,swa", "experiment=d1,e1", "optimizer=choice(sgd,swa)"])
-def test_options_of_groups_are_left_to_the_jobs_where_a_group_is_swept(swept, value):
-    given = ["-m", swept, f"optimizer.momentum={value}", "optimizer.lr=0.1,0.2", "seed=1", "hydra.sweep.dir=a=b"]
+@pytest.mark.parametrize(
+    ("multirun", "swept"),
+    [
+        ("-m", "optimizer=sgd,swa"),
+        ("--multirun", "experiment=d1,e1"),
+        ("experiment=d1", "optimizer=choice(sgd,swa)"),
+    ],
+)
+def test_options_of_groups_are_left_to_the_jobs_where_a_group_is_swept(multirun, swept, value):
+    given = [multirun, swept, f"optimizer.momentum={value}", "optimizer.lr=0.1,0.2", "seed=1", "hydra.sweep.dir=here"]
     [option, *others] = [argument for argument in deferred(given, Path(conf_dir())) if argument not in given]
     assert not others
     parser = OverridesParser.create()
@@ -71,6 +78,7 @@ def test_options_of_groups_are_left_to_the_jobs_where_a_group_is_swept(swept, va
     "arguments",
     [
         ["optimizer=sgd,swa", "optimizer.momentum=0.9"],
+        ["experiment=visage", "optimizer=sgd,swa", "optimizer.momentum=0.9"],
         ["-m", "optimizer=sgd", "seed=1,2", "optimizer.momentum=0.9"],
         [
             "-m",

@@ -25,6 +25,15 @@ def test_runs_come_with_what_lies_in_their_folders(write_sweep):
     assert sweep.config["model"]["hidden"] == [512, 256, 128]
 
 
+def test_runs_are_called_by_their_numbers_where_these_tell_them_apart(write_sweep):
+    folder = write_sweep("grown", GOOD)
+    (folder / "002_swa,seed=1").rename(folder / "000_swa,seed=1")
+    result = folder / "000_swa,seed=1" / "result.json"
+    result.write_text(result.read_text().replace("002_swa", "000_swa"))
+    labels = [run.label for run in read_sweep(folder).runs]
+    assert labels == ["000_sgd,seed=1", "000_swa,seed=1", "001", "003"]
+
+
 def test_range_tests_may_be_longer_than_training(write_sweep):
     folder = write_sweep("e1", GOOD)
     (folder / "000_sgd,seed=1" / "lr_range_test.csv").write_text("lr,loss,smoothed\n" + "0.1,2,3\n" * 50)

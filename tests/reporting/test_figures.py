@@ -65,6 +65,7 @@ def run(variant: str, test: float, seed: int = 1, epochs: int = 30, tested: bool
     return Run(
         folder=Path("nowhere"),
         result=RunResult(**(result | known)),
+        label=f"{seed:03d}",
         variant=variant,
         seeds=(str(seed),),
         curve={"epoch": epoch, "val_mae": val, "train_mae": val - 0.02 * epoch},

@@ -43,6 +43,12 @@ def test_other_swept_options_have_a_line_for_each_combination() -> None:
     assert labels == ["sgd optimizer.momentum=0", "sgd optimizer.momentum=0.9"]
 
 
+def test_runs_that_an_option_was_not_set_for_have_a_line_that_says_so() -> None:
+    runs = [result(0, "sgd", 2.0), result(1, "sgd", 3.0, "optimizer.momentum=0.9")]
+    labels = [line.split("  ")[0] for line in table(runs).splitlines()[2:]]
+    assert labels == ["sgd optimizer.momentum=default", "sgd optimizer.momentum=0.9"]
+
+
 def test_seeds_of_any_kind_make_no_lines_of_their_own() -> None:
     runs = [result(n, "sgd", 2.0, f"dataset.split.seed={n}") for n in range(3)]
     assert len(table(runs).splitlines()) == 3

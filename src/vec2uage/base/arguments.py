@@ -58,7 +58,7 @@ def deferred(arguments: Sequence[str], conf: Path) -> list[str]:
     Hydra would give them to the default choice first, and refuse `optimizer=sgd,swa optimizer.momentum=0.9` as adam has
     no momentum. As a sweep of one value they are left to the jobs. `conf` holds a folder for every group.
     """
-    if not {"-m", "--multirun"} & set(arguments):
+    if not {"-m", "--multirun"} & set(arguments) and not any(_is_grid(argument, conf) for argument in arguments):
         return list(arguments)
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -79,10 +79,18 @@ def deferred(arguments: Sequence[str], conf: Path) -> list[str]:
         key, _, value = argument.partition("=")
         group, dot, _ = key.partition(".")
         before, after = parsed(argument), parsed(f"{key}=choice({value})")
-        if not dot or not (conf / group).is_dir() or before is None or before.is_sweep_override() or after is None:
+        of_group = dot and group != "hydra" and (conf / group).is_dir()
+        if not of_group or before is None or before.is_sweep_override() or after is None:
             return argument
         of_job = parsed(f"{key}={next(after.sweep_string_iterator())}")  # in which Hydra loses the quotes of a '5'
         same = of_job is not None and of_job.value() == before.value()
         return str(after.input_line) if same else argument
 
     return list(map(left_to_jobs, arguments)) if any(map(sweeps_group, arguments)) else list(arguments)
+
+
+def _is_grid(argument: str, conf: Path) -> bool:
+    """Tell whether an argument chooses an experiment that is a multirun without `-m`."""
+    key, _, value = argument.partition("=")
+    file = conf / key / f"{value}.yaml"
+    return key == "experiment" and file.is_file() and "mode: MULTIRUN" in file.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,8 @@ class Run:
 
     folder: Path
     result: RunResult
+    label: str
+    """Its number in the sweep; its name where that has none, or one that others have, too, as in a grown sweep."""
     variant: str
     """What its options make of it, but for seeds: `sgd`, or `sgd method=paper`."""
     seeds: tuple[str, ...]
@@ -44,12 +47,6 @@ class Run:
     @property
     def name(self) -> str:
         return self.result.name
-
-    @property
-    def number(self) -> str:
-        """The run's number in its sweep, as its folder's name begins; that name where it has none."""
-        number = self.name.partition("_")[0]
-        return number if number.isdecimal() else self.name
 
     @property
     def train_mae(self) -> float:
@@ -130,11 +127,14 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     results, rejects = collect(folder)
     all_results = list(results.values())
     varied, seeds = factors(all_results), [option for option in swept(all_results) if is_seed(all_results, option)]
+    numbers = Counter(map(_number, all_results))
     runs = []
     for path, result in results.items():
         if result.status == "completed":
+            number = _number(result)
+            label = number if number.isdecimal() and numbers[number] == 1 else result.name
             try:
-                runs.append(_read_run(path, result, varied, seeds))
+                runs.append(_read_run(path, result, label, varied, seeds))
             except UserError as error:
                 rejects[path] = str(error)
     others = tuple(result for result in all_results if result.status != "completed")
@@ -144,7 +144,12 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     return Sweep(folder, name or folder.absolute().name, tuple(runs), others, rejects, tuple(varied))
 
 
-def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Sequence[str]) -> Run:
+def _number(result: RunResult) -> str:
+    """Return what a run's name begins with."""
+    return result.name.partition("_")[0]
+
+
+def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str], seeds: Sequence[str]) -> Run:
     files = RunFolder(folder)
     if not all(mae is not None and math.isfinite(mae) for mae in (result.train_mae, result.val_mae, result.test_mae)):
         raise UserError(f"{files.result}: completed, but train_mae, val_mae or test_mae is no number")
@@ -158,6 +163,7 @@ def _read_run(folder: Path, result: RunResult, varied: Sequence[str], seeds: Seq
     return Run(
         folder=folder,
         result=result,
+        label=label,
         variant=variant(result, varied),
         seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
         curve=curve,

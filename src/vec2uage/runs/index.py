@@ -19,6 +19,7 @@ class _Runs:
     runs: list[RunResult]
 
 
+DEFAULT = "default"  # what tables call the value of an option that was not set
 _RUNS = TypeAdapter(_Runs)
 _SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("overrides", "provenance"))
 
@@ -84,8 +85,8 @@ def is_seed(results: Sequence[RunResult], option: str) -> bool:
 
 
 def variant(result: RunResult, factors: Sequence[str]) -> str:
-    """Name what the factors make of a run: its optimiser, and the values of the others."""
-    others = [f"{option}={value(result, option)}" for option in factors if option != "optimizer"]
+    """Name what the factors make of a run: its optimiser, and the values of the others, `default` where not set."""
+    others = [f"{option}={value(result, option) or DEFAULT}" for option in factors if option != "optimizer"]
     return " ".join([result.optimizer, *others])
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint
+from vec2uage.base.wording import counted
 from vec2uage.config.differences import differences
 from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
@@ -132,7 +133,7 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     others = len(changed or of_other_data) - 1
     raise Refused(
         f"{job.folder} holds a run made {' and '.join(what)}"
-        + (f", and so do {others} other folders" if others else "")
+        + (f" (and {counted(others, 'other folder')})" if others else "")
         + "; resume=changed goes on all the same, resume=false trains anew"
     )
 

@@ -31,7 +31,7 @@ def best_runs(runs: Sequence[Run], styles: Mapping[str, Style]) -> "Figure":
         drawn += axes.plot(
             ages,
             [run.per_age[age] for age in ages],
-            label=f"{run.variant}, run {run.number}: {run.test_mae:.2f} years",
+            label=f"{run.variant}, run {run.label}: {run.test_mae:.2f} years",
             color=styles[run.variant].colour,
             marker=marker,
             linestyle=dashes,

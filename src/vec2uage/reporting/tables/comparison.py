@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.content import Column, Table
+from vec2uage.runs.index import DEFAULT
 from vec2uage.statistics.dominance import CLEAR
 
 
@@ -93,7 +94,10 @@ def verdict(difference: Difference) -> str:
 
 def effects(analysis: Analysis) -> Table:
     """Lay out what options other than the optimiser change."""
-    rows = [(f"{e.option}={e.value}", e.baseline, e.among, e.difference, e.p, e.adjusted_p) for e in analysis.effects]
+    rows = [
+        (f"{e.option}={e.value or DEFAULT}", e.baseline or DEFAULT, e.among, e.difference, e.p, e.adjusted_p)
+        for e in analysis.effects
+    ]
     return Table(
         "effects",
         "Effects of options on the test MAE",

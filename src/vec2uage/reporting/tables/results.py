@@ -97,7 +97,7 @@ def per_age(sweep: Sweep) -> Table:
         )
         for age in ages
     ]
-    heads = [*sweep.variants, *(f"run {run.number}" for run in top)]
+    heads = [*sweep.variants, *(f"run {run.label}" for run in top)]
     claim = paper().claims["per_age"]
     return Table(
         "per_age",
