@@ -86,7 +86,7 @@ def test_real_visage_vectors(shared_data):
         "encoder": "facenet-vggface2",
         "heldout_per_age": 20,
     }
-    with pytest.raises(UserError, match=r"no rows of age 12: set missing_ages=allow"):
+    with pytest.raises(UserError, match=r"^dataset: no rows of age 12: set missing_ages=allow"):
         load_split(Vectors(**options), NoAugmentation(), 0)
     division = load_split(Vectors(**options, missing_ages="allow"), NoAugmentation(), 0)
     assert set(division.test.ages) == set(range(1, 19)) - {12}

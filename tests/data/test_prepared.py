@@ -97,5 +97,5 @@ def test_a_split_tells_which_rows_it_uses(faces):
     vs = faces([0.5, 1.0, 18.9, 19.0])
     assert HeldOut(age_range=(1, 18), **PAPER).used(vs).ages.tolist() == pytest.approx([1.0, 18.9])
     assert NoSplit().used(vs) is vs
-    with pytest.raises(UserError, match="no rows of the ages 50-60: set age_range"):
+    with pytest.raises(UserError, match=r"^split: no rows of the ages 50-60: set age_range"):
         HeldOut(age_range=(50, 60), **PAPER).used(vs)

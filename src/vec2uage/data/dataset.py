@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from pathlib import Path
 
+from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.readers import read, reader_of
 from vec2uage.data.splits import DataSplit, Division, split
@@ -38,7 +39,11 @@ class UnsplitDataset(Division, Dataset):
 
     def parts(self, split_seed: int) -> DataSplit:
         """Divide the rows as the paper did (see `splits.split`)."""
-        return split(_read(self), self, split_seed)
+        vs = _read(self)
+        try:
+            return split(vs, self, split_seed)
+        except UserError as error:  # which names options without the group that they are of
+            raise UserError(f"dataset: {error}") from None
 
     def split_seed(self, run_seed: int) -> int:
         """Return `split.seed`, or the run's own where that is "run"."""

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
+from vec2uage.base.wording import counted
 from vec2uage.config.settings import settings
 from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
 from vec2uage.data.splits import PARTS, DataSplit
@@ -286,8 +287,8 @@ def _tell(found: dict[str, Any], divided: bool) -> None:
     """Log the findings in a line, as a warning where copies lie on two sides."""
     counts = found["pairs"]
     text = (
-        f"leakage audit: {counts['identical_file']:,} pairs of identical files, {counts['near_duplicate']:,} of "
-        f"near-duplicates, {counts['same_person']:,} likely of one person"
+        f"leakage audit: {counted(counts['identical_file'], 'pair')} of identical files, "
+        f"{counts['near_duplicate']:,} of near-duplicates, {counts['same_person']:,} likely of one person"
     )
     copies = sum(found["pairs_across_sides"][kind] for kind in COPIES)
     if copies:

@@ -48,7 +48,7 @@ class HeldOut(Splitter):
         inside = within(vs, self.age_range)
         if not len(inside):
             first, last = self.age_range
-            raise UserError(f"no rows of the ages {first}-{last}: set age_range to ages that the data has")
+            raise UserError(f"split: no rows of the ages {first}-{last}: set age_range to ages that the data has")
         return inside
 
     def divide(self, vs: VectorSet, together: PerRow | None) -> DataSplit:
@@ -59,7 +59,10 @@ class HeldOut(Splitter):
             missing_ages=self.missing_ages,
             split=Split(seed=self.seed, group=self.group),
         )
-        return split(vs, how, self.seed, together)
+        try:
+            return split(vs, how, self.seed, together)
+        except UserError as error:  # which names options without the group that they are of
+            raise UserError(f"split: {error}") from None
 
 
 @settings

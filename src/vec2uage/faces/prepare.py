@@ -255,7 +255,7 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
     lines = [
         f"files    {statuses}" if statuses else "",
         f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
-        f"leakage  {copies:,} pairs {where} show one picture, {persons:,} more likely one person ({leaks['action']})",
+        f"leakage  pairs {where}: {copies:,} of one picture, {persons:,} more likely of one person ({leaks['action']})",
         f"folder   {shown}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",
     ]
