@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from jaxtyping import install_import_hook
 
 # Before the first import of the package: from here on, a call with a wrong shape or dtype fails.
 install_import_hook("vec2uage", "beartype.beartype")
+
+ALL_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 # A busy machine is no bug: examples may take as long as they do.
 settings.register_profile("vec2uage", deadline=None)
@@ -24,10 +27,21 @@ def pytest_configure() -> None:
     Threads of one wait for each other on cores that another needs: sharing them costs a third of the time.
     """
     worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    cores = sorted(os.sched_getaffinity(0)) if worker and hasattr(os, "sched_getaffinity") else []
-    if own := cores[int(worker.removeprefix("gw") or 0) :: count]:
+    if own := ALL_CORES[int(worker.removeprefix("gw")) :: count] if worker else []:
         os.sched_setaffinity(0, own)
         torch.set_num_threads(len(own))
+
+
+@pytest.fixture(scope="module")
+def all_cores() -> Iterator[None]:
+    """Let the processes that a module's tests start have all cores, as commands have."""
+    if ALL_CORES:
+        own = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, ALL_CORES)
+        yield
+        os.sched_setaffinity(0, own)
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,8 @@ def undisturbed(machine: Machine) -> tuple[Path, float]:
 def everything(folder: Path) -> dict[str, object]:
     """All that a run leaves behind, bit for bit, except when and how long it was trained, and with which command."""
     result = RunFolder(folder).read_result()
+    assert (folder / "best.safetensors").is_file()
+    assert (folder / "predictions.csv").is_file()
     apart = ("seconds", "started", "command")
     left = {path.name for path in folder.iterdir() if not path.name.startswith("events.")}
     return {

@@ -113,7 +113,7 @@ def test_another_combination_is_yaml_alone(tmp_path):
         ([*PARTS, "source.parts.visage.name=selfie_fv"], "two parts have the name 'selfie_fv'"),
         ([*PARTS, "source.parts.visage._target_=os.getcwd"], r"visage\._target_ = os\.getcwd: must be a"),
         ([*PARTS, "+source.parts.third=3"], r"source\.parts.* = 3: "),
-        (["source.parts=null"], "source.parts = null: should be a list in brackets"),
+        (["source.parts=null"], "source.parts = null: should have options of its own"),
         ([*PARTS, "+source.ages=[1,2]"], r"source\.ages = \[1,2\]: no such option; allowed are: parts"),
     ],
 )

@@ -34,6 +34,14 @@ def test_runs_are_called_by_their_numbers_where_these_tell_them_apart(write_swee
     assert labels == ["000_sgd,seed=1", "000_swa,seed=1", "001", "003"]
 
 
+def test_a_run_that_repeats_another_is_left_out_with_the_reason(write_sweep):
+    folder = write_sweep("again", {"sgd": GOOD["sgd"]}, config_hash="h")
+    sweep = read_sweep(folder)
+    assert [run.name for run in sweep.runs] == ["000_sgd,seed=1"]
+    assert [*sweep.rejects] == [folder / "001_sgd,seed=2"]
+    assert f"repeats {folder}/000_sgd,seed=1: it would count twice" in sweep.rejects[folder / "001_sgd,seed=2"]
+
+
 def test_range_tests_may_be_longer_than_training(write_sweep):
     folder = write_sweep("e1", GOOD)
     (folder / "000_sgd,seed=1" / "lr_range_test.csv").write_text("lr,loss,smoothed\n" + "0.1,2,3\n" * 50)

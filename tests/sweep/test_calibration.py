@@ -88,6 +88,17 @@ def test_a_plan_tells_all_and_touches_nothing(sweep: Sweep, tmp_path: Path, monk
     assert "6 of 6 runs to train" in preview(jobs, False)
 
 
+def test_a_plan_tells_groups_apart_by_what_is_swept(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasten(monkeypatch)
+    swept = [[*QUICK, f"loss={loss}", f"seed={seed}", "trainer.threads=1"] for loss in ("l1", "mse") for seed in (1, 2)]
+    whats = [
+        line.partition("synthetic vec2uage adam")[2] for line in preview(sweep.jobs(tmp_path, swept), True).splitlines()
+    ]
+    assert [what.split()[-1] for what in whats if what] == ["loss=l1", "loss=mse"]
+
+
 def test_a_plan_counts_the_largest_stacks_that_train_together(sweep: Sweep, tmp_path: Path) -> None:
     lines = [
         [*QUICK, "trainer.stack_size=2", f"optimizer={name}", f"seed={s}"] for name in ("sgd", "adam") for s in (1, 2)

@@ -71,14 +71,27 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
 
 
 def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes() -> None:
-    arguments = ["optimizer=adam,sgd", "optimizer.beta1=0.8", "optimizer.lr=0.1,-1", "seed=1,2"]
+    arguments = ["optimizer=adam,sgd", "optimizer.beta1=0.8", "optimizer.lr=0.1,-1", "loss=l1,mse"]
     with pytest.raises(UserError) as caught:
         split(make_sweep(*arguments), *arguments)
     assert str(caught.value).splitlines() == [
         "2 options are wrong:",
-        "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 seed=1: optimizer.lr = -1: should be greater than 0",
-        "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 seed=1: optimizer.beta1 = '0.8': no such option; "
+        "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 loss=l1: optimizer.lr = -1: should be greater than 0",
+        "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 loss=l1: optimizer.beta1 = '0.8': no such option; "
         "allowed are: lr, momentum, weight_decay",
+    ]
+
+
+def test_mistakes_of_one_job_are_counted_each_by_itself() -> None:
+    arguments = ["optimizer=adam,swa", "optimizer.lr=0", "trainer.batch_size=0", "optimizer.weight_decay=0,-1"]
+    with pytest.raises(UserError) as caught:
+        split(make_sweep(*arguments), *arguments)
+    assert str(caught.value).splitlines() == [
+        "3 options are wrong:",
+        "  trainer.batch_size = 0: should be greater than or equal to 1",
+        "  optimizer.lr = 0: should be greater than 0",
+        "  2 of 4 jobs, such as optimizer=adam optimizer.weight_decay=-1: "
+        "optimizer.weight_decay = -1: should be greater than or equal to 0",
     ]
 
 

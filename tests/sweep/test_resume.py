@@ -83,7 +83,7 @@ def test_other_options_are_refused_by_name_unless_told_otherwise(
     if resume_ == "changed":
         assert len(settle(other, "changed")) == 2
         return
-    with pytest.raises(UserError, match=r"\(optimizer\.lr: 0\.0001 there, 0\.5 now\) \(and 1 other folder\); "):
+    with pytest.raises(UserError, match=r"\(optimizer\.lr: 0\.0001 there, 0\.5 now\), and so does 1 other folder; "):
         settle(other, True)
 
 
@@ -97,7 +97,7 @@ def test_other_data_are_refused(sweep: Sweep, tmp_path: Path, trained: dict[Job,
     for job in trained:
         result = RunFolder(job.folder).read_result()
         RunFolder(job.folder).write_result(dataclasses.replace(result, data_fingerprint="of yesterday"))
-    with pytest.raises(UserError, match=r"holds a run made on other data \(and 1 other folder\); "):
+    with pytest.raises(UserError, match=r"holds a run made on other data, and so does 1 other folder; "):
         settle(trained, True)
     assert len(settle(trained, "changed")) == 2
 

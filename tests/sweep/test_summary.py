@@ -1,5 +1,7 @@
 """The end of a sweep, as it is read: one line per optimiser, or per combination of what was swept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,21 @@ def test_means_are_over_the_runs_that_completed(status: Status) -> None:
     text = report([result(0, "sgd", 2.5), result(1, "sgd", 60.0, status=status)], "sweep")
     assert text.splitlines()[2].split()[:2] == ["sgd", "1"]
     assert "60" not in text
+
+
+def test_a_run_that_repeats_another_counts_once() -> None:
+    made = {"config_hash": "h", "data_fingerprint": "d", "code": "c"}
+    first, again = (replace(result(n, "sgd", 2.5), **made) for n in (0, 1))
+    other, unknown = replace(again, code="d", test_mae=3.5), result(3, "sgd", 2.5)
+    text = report([first, again, other, unknown], "sweep")
+    assert text.splitlines()[2].split()[:2] == ["sgd", "3"]
+    assert "1 run left out as repeated: 001 is 000 once more" in text
+    assert "did not complete" not in text
+
+
+def test_what_changes_no_number_sets_no_runs_apart() -> None:
+    runs = [result(n, "sgd", 2.0, f"trainer.threads={n}", "resume=changed") for n in (1, 2)]
+    assert table(runs).splitlines()[2].split()[:2] == ["sgd", "2"]
 
 
 def test_what_did_not_complete_is_named_with_its_reason() -> None:

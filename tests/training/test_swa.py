@@ -63,6 +63,7 @@ def test_the_average_is_the_mean_of_the_weights_at_the_chosen_moments(unit, star
                 np.testing.assert_allclose(evaluated[name].numpy(), mean, rtol=1e-5, atol=1e-6)
             else:
                 assert torch.equal(evaluated[name], p)
+    assert (optimizer.caution(6, steps_per_epoch) == "") == (len(seen) > 1)
 
 
 @pytest.mark.parametrize("strategy", ["linear", "cosine"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from vec2uage.base.arguments import deferred, with_paths
+from vec2uage.base.arguments import left_to_jobs, with_paths
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, only_user_of
 
@@ -23,6 +23,7 @@ INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 _users_own: set[Path] = set()  # folders that the arguments name and that were there before
+_typed: list[str] = []
 _codes: list[int] = []  # of the jobs of a sweep that have ended
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,15 @@ log = logging.getLogger(__name__)
 
 def run(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point; end with exit code 1 and one sentence where the user can mend what went wrong."""
-    from vec2uage.config.register import conf_dir
-
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _typed[:] = sys.argv[1:]
     values = [argument.partition("=")[2].strip("'\"") for argument in sys.argv[1:]]
     folders = [value for value in values if value and os.path.isdir(value)]  # noqa: PTH112 - that of Path may raise
     _users_own.update(Path(folder).resolve() for folder in folders)
-    sys.argv[1:] = deferred(with_paths(sys.argv[1:]), Path(conf_dir()))
+    sys.argv[1:] = with_paths(sys.argv[1:])
     _codes.clear()
     try:
-        entry()
+        _compose_and_call(entry)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # whoever read our output (`| head`) has seen enough
@@ -49,6 +49,40 @@ def run(entry: Callable[[], Any]) -> None:
         end(error)
     if any(_codes):
         sys.exit(max(_codes))
+
+
+def _compose_and_call(entry: Callable[[], Any]) -> None:
+    """Call a Hydra entry point, once more where an option has to be left to the jobs of a multirun."""
+    first: Exception | None = None
+    while True:
+        try:
+            return entry()
+        except Exception as error:
+            if not any(a in ("-m", "--multirun") or a.startswith("experiment=") for a in sys.argv[1:]):
+                raise
+            if first is not None and "requires --multirun" in str(error):
+                raise first from None
+            first = first or error
+            arguments = left_to_jobs(sys.argv[1:], _unknown_key(error))
+            if arguments == sys.argv[1:]:
+                raise
+            sys.argv[1:] = arguments
+
+
+def _unknown_key(error: Exception) -> str:
+    """Return the option that a configuration turned out not to have; "" for any other error."""
+    from hydra.errors import ConfigCompositionException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    cause = error.__cause__
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        return str(cause.full_key or cause.key)
+    return ""
+
+
+def typed() -> list[str]:
+    """Return the arguments of the command line as they were typed."""
+    return list(_typed)
 
 
 def run_job(command: Callable[[Any], int], cfg: Any) -> None:
@@ -153,14 +187,14 @@ def sentence(error: Exception) -> str:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from vec2uage.config.sentences import unknown_option
+    from vec2uage.config.sentences import unknown_choice, unknown_option
 
     cause = error.__cause__
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return f"{group} = {choice}: no such choice; allowed are: {', '.join(error.options)}"
+        return unknown_choice(group, choice, list(error.options))
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
         value = str(error).rpartition("=")[2]
@@ -169,13 +203,20 @@ def sentence(error: Exception) -> str:
         return unknown_option(str(cause.full_key or cause.key), value, keys)
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"{error.override}: options are set as key=value (--help shows them)"
     if isinstance(error, OverrideParseException):
         reason = " ".join(line for line in str(error).splitlines() if not line.startswith("See http"))
         hint = " (a value that holds = , ( ) or a space needs quotes: 'key=\"value\"')"
         return f"{error.override}: {reason}" + hint * bool(re.search("mismatched input|LexerNoViableAlt", reason))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return str(error).replace("\n", " ")
+    text = " ".join(str(error).split())
+    if unknown := re.match(r"Could not override '(.+)'\. No match in the defaults list", text):
+        return f"{unknown[1]}: no such option or group of this command (--help shows them)"
+    if several := re.match(r"Ambiguous value for argument '(.+)' 1\.", text):
+        return f"{several[1]}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
+    return text
 
 
 def _deeper(config: Any, key: str) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 
 from vec2uage.base.errors import UserError
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def _known(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+def _known(name: object) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ValueError("should be auto, cpu, cuda, or one of several as in cuda:1")
     return name
 
 
-DeviceName = Annotated[str, AfterValidator(_known)]
+DeviceName = Annotated[str, BeforeValidator(_known)]
 
 
 def torch_device(name: str, option: str = "device") -> "torch.device":

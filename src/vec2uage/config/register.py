@@ -8,9 +8,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-# Options that say how to run, not what: they change no number, and so belong neither to the name of a folder nor to the
-# hash of a run's configuration.
-HOW = ("overwrite", "resume", "plan", "trainer.threads", "trainer.stack_size", "trainer.checkpoint_every")
+from vec2uage.config.settings import HOW
+
 _LONGEST = 100
 
 
@@ -48,7 +47,7 @@ def sweep_name() -> str:
 def report_name(sweeps: str | Sequence[str] | None) -> str:
     """Name a report's folder after the folders of its sweeps: `experiment=d1+experiment=e1`."""
     paths = [sweeps] if isinstance(sweeps, str) else list(sweeps or ())
-    full = "+".join(Path(path).absolute().name for path in paths)
+    full = "+".join(Path(str(path)).absolute().name for path in paths)
     short = re.sub(r"[^\w.,=+~-]", "", full, flags=re.ASCII)[:_LONGEST]
     return short if short == full else f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
 

@@ -31,16 +31,25 @@ def as_typed(value: Any) -> str:
 
 def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
     """Word the refusal of a key that does not exist."""
-    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
     known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
-    return f"{key} = {as_typed(value)}: no such option; {hint}{known}"
+    return f"{key} = {as_typed(value)}: no such option; {_close(key.rsplit('.', 1)[-1], allowed)}{known}"
+
+
+def unknown_choice(group: str, choice: str, allowed: list[str]) -> str:
+    """Word the refusal of a choice that a group does not have."""
+    return f"{group} = {choice}: no such choice; {_close(choice, allowed)}allowed are: {', '.join(allowed)}"
+
+
+def _close(name: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
     """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
     found = []
     items_of: dict[str, list[Any]] = {}
+    kind_of: dict[str, Any] = {}
     for item in error.errors():
         owner, path = cls, key
         for part in map(str, item["loc"]):
@@ -52,29 +61,38 @@ def sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
                 items_of.setdefault(path, []).append(item)
                 break
             path, owner = f"{path}.{part}", get_type_hints(owner)[part]
+            kind_of[path] = owner
         else:
             items_of.setdefault(path, []).append(item)
-    return found + [sentence(path, items) for path, items in items_of.items()]
+    return found + [sentence(path, kind_of.get(path), items) for path, items in items_of.items()]
 
 
-def sentence(key: str, items: list[Any]) -> str:
-    """Word pydantic's errors of one option."""
+def sentence(key: str, kind: Any, items: list[Any]) -> str:
+    """Word pydantic's errors of one option of this kind."""
     first = items[0]
     if first["type"] in ("missing", "missing_argument") and not isinstance(first["input"], tuple):
         return f"{key} is missing"
     value = "" if isinstance(first["input"], dict) else f" = {as_typed(first['input'])}"
-    return f"{key}{value}: {' or '.join(dict.fromkeys(map(_wrong, items))).replace(' or should be ', ' or ')}"
+    wrong = [_wrong(item, kind) for item in items]
+    several = [text for text, item in zip(wrong, items, strict=True) if item["type"] != "missing"]
+    return f"{key}{value}: {' or '.join(dict.fromkeys(several or wrong)).replace(' or should be ', ' or ')}"
 
 
-def _wrong(item: Any) -> str:
-    kind, about, message = item["type"], item.get("ctx", {}), str(item["msg"])
-    if kind == "missing":
+def _wrong(item: Any, kind: Any) -> str:
+    error, about, message = item["type"], item.get("ctx", {}), str(item["msg"])
+    if error == "missing":
         return "has too few items"
-    if kind == "too_long":
+    if error == "too_long":
         return f"has {about['actual_length']} items, not {about['max_length']}"
-    if kind == "is_instance_of" and about["class"] == "Sequence":
-        kind = "tuple_type"
+    if error in ("too_short", "string_too_short"):
+        return "should not be empty"
+    if error == "string_pattern_mismatch":
+        return f"should match {about['pattern']}"
+    if error == "sequence_str" or (error == "is_instance_of" and about["class"] == "Sequence"):
+        error = "tuple_type"
+    if error == "tuple_type" and "tuple[tuple[str, " in str(kind):  # a mapping, as its sorted pairs
+        return "should have options of its own"
     for known, thing in _SHOULD_BE.items():
-        if kind.startswith(known):
+        if error.startswith(known):
             return f"should be {thing}"
     return message.replace("Input should be", "should be").removeprefix("Value error, ")

@@ -1,4 +1,7 @@
-"""The decorator behind every settings class: a frozen, keyword-only dataclass that checks its own values."""
+"""The decorator behind every settings class: a frozen, keyword-only dataclass that checks its own values.
+
+And the options that are about no class's values, but about how a command runs.
+"""
 
 from typing import TypeVar, cast, dataclass_transform
 
@@ -6,6 +9,10 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 T = TypeVar("T")
+
+# Options that say how to run, not what: they change no number, and so belong neither to the name of a folder, nor to
+# the hash of a run's configuration, nor to what sets runs apart in tables.
+HOW = ("overwrite", "resume", "plan", "trainer.threads", "trainer.stack_size", "trainer.checkpoint_every")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -39,6 +39,9 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
 
 def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list[str]) -> Any:
     """Build the settings class `cls` from `values`; append to `problems` one line per mistake instead of raising."""
+    if not isinstance(values, Mapping):
+        problems.append(f"{key} = {as_typed(values)}: should have options of its own")
+        return None
     if not is_dataclass(cls) or cls.__hash__ is None:
         problems.append(f"{key}._target_ = {values['_target_']}: must be a class made with @vec2uage.config.settings")
         return None
@@ -104,7 +107,7 @@ def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
     try:
         return TypeAdapter(kind).validate_python(_tuples(value))
     except ValidationError as error:
-        problems.append(sentence(key, error.errors()))
+        problems.append(sentence(key, kind, error.errors()))
         return None
 
 
@@ -125,7 +128,7 @@ def refuse(problems: list[str]) -> None:
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
-        raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems))
+        raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems), problems)
 
 
 def check_keys(plain: Mapping[str, Any], known: Collection[str]) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -131,4 +130,4 @@ def _drawn_by_run(dataset: Dataset) -> bool:
 
 
 def _command() -> str:
-    return shlex.join(["python", "-m", "vec2uage.evaluate", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "vec2uage.evaluate", *cli.typed()])

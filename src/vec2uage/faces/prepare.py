@@ -103,7 +103,10 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
         )
         print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
-    return WITH_BROKEN_FILES if any(statuses.get(status) for status in BROKEN) else 0
+    broken = sum(statuses.get(status, 0) for status in BROKEN)
+    if broken:
+        log.warning("%s could not be used: %s says why", counted(broken, "file"), cli.shown(folder / "faces.csv"))
+    return WITH_BROKEN_FILES if broken else 0
 
 
 def _refuse_among_photographs(sources: Sequence[Part], written: Mapping[str, Path]) -> None:
@@ -144,7 +147,8 @@ def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
     workers = processes(settings.workers)
     with open_store(Path(settings.store)) as store:
         extracted = extract(photographs, how, store, workers, settings.device, stop)
-    log.info("%s photographs looked into, all others were known", f"{extracted.looked_into:,}")
+    rest = ", the others were known or are left out" * (extracted.looked_into < len(photographs))
+    log.info("%s of them looked into%s", f"{extracted.looked_into:,}", rest)
     made = to_vectors(extracted.rows, encoder)
     sets += [made] if made is not None else []
     # the vectors are in one matrix now: a second copy of each would be half of all memory

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from vec2uage.base import metrics
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import MetricsLog, RunFolder
-from vec2uage.runs.index import collect, factors, is_seed, swept, value, variant
+from vec2uage.runs.index import collect, factors, is_seed, repeats, swept, value, variant
 from vec2uage.runs.result import RunResult
 
 Columns = dict[str, Float[np.ndarray, " _"]]
@@ -125,6 +125,11 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     `name` is what the report calls it, by default as its folder is called.
     """
     results, rejects = collect(folder)
+    of_result = {id(result): path for path, result in results.items()}
+    for repeated, earlier in repeats(results.values()):
+        path = of_result[id(repeated)]
+        rejects[path] = f"{path}: repeats {of_result[id(earlier)]}: it would count twice"
+        del results[path]
     all_results = list(results.values())
     varied, seeds = factors(all_results), [option for option in swept(all_results) if is_seed(all_results, option)]
     numbers = Counter(map(_number, all_results))

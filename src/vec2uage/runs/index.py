@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
+from vec2uage.config.settings import HOW
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 
@@ -65,6 +66,20 @@ def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
     write_table(results, folder / "sweep.csv")
 
 
+def repeats(results: Iterable[RunResult]) -> list[tuple[RunResult, RunResult]]:
+    """Return the runs that repeat an earlier one, with that one: of the same configuration, data and code.
+
+    They have the same numbers, and would count twice in every mean.
+    """
+    first: dict[tuple[str, ...], RunResult] = {}
+    found = []
+    for result in results:
+        made = (result.config_hash, result.data_fingerprint, result.code)
+        if result.status == "completed" and all(made) and first.setdefault(made, result) is not result:
+            found.append((result, first[made]))
+    return found
+
+
 def swept(results: Sequence[RunResult]) -> list[str]:
     """Return the options that were set to different values in different runs, in the order they were set."""
     options = [_options(result) for result in results]
@@ -107,7 +122,8 @@ def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
 
 
 def _options(result: RunResult) -> dict[str, str]:
-    return dict(map(split_override, result.overrides))
+    """Return what was set for a run, but for what changes no number."""
+    return {key: value for key, value in map(split_override, result.overrides) if key not in HOW}
 
 
 def split_override(override: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """What is refused before a sweep begins, and the jobs that it has."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, Override
@@ -35,7 +35,7 @@ def name_jobs(master: DictConfig, overrides: Sequence[Override]) -> None:
 
 
 def _is_single(override: Override) -> bool:
-    """Tell whether an override is a choice of one value (see `base.arguments.deferred`)."""
+    """Tell whether an override is a choice of one value (see `base.arguments.left_to_jobs`)."""
     value = override.value()
     return isinstance(value, ChoiceSweep) and len(value.list) == 1
 
@@ -73,7 +73,9 @@ def check_jobs(context: HydraContext, master: DictConfig, batch: Sequence[Sequen
         except Exception as error:
             if not cli.is_users(error):
                 raise
-            problems[cli.sentence(error)].append(overrides)
+            several = error.problems if isinstance(error, UserError) else ()
+            for problem in several or [cli.sentence(error)]:
+                problems[problem].append(overrides)
     refuse([_of_jobs(problem, jobs, batch) for problem, jobs in problems.items()])
     if not checked:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
@@ -110,22 +112,30 @@ def found_again(checked: Sequence[Checked]) -> list[Checked]:
 
 def _refuse_doubles(checked: Sequence[Checked]) -> None:
     """Raise UserError where two jobs are the same, which would count twice in every mean, or share a folder."""
-    runs: dict[RunSettings, Checked] = {}
+    runs: dict[Hashable, Checked] = {}
     folders: dict[Path, Checked] = {}
     for item in checked:
-        settings = item.job.settings
         told = " ".join(item.overrides)
-        run = replace(settings, choices=(), overrides=(), swept=(), config_hash="")
-        if finds_lr := isinstance(settings.lr_finder, RangeTest):
-            run = replace(run, optimizer=replace(run.optimizer, lr=1.0))
-        if (other := runs.setdefault(run, item)) is not item:
-            why = "; lr_finder=range_test finds the rate, whatever optimizer.lr is" * finds_lr
+        if (other := runs.setdefault(_identity(item.job.settings), item)) is not item:
+            differ = item.job.settings.optimizer.lr != other.job.settings.optimizer.lr
+            why = "; lr_finder=range_test finds the rate, whatever optimizer.lr is" * differ
             raise UserError(f"two jobs are the same run: {told} and {' '.join(other.overrides)}{why}")
         if (other := folders.setdefault(item.job.folder, item)) is not item:
             raise UserError(
                 f"hydra.sweep.subdir puts two jobs into {item.job.folder}: {told} and {' '.join(other.overrides)}; "
                 "let it hold ${hydra.job.num}"
             )
+
+
+def _identity(settings: RunSettings) -> Hashable:
+    """Return all that makes a run what it is: a range test finds the learning rate, whatever that of the optimiser."""
+    told = ("choices", "overrides", "swept", "config_hash")
+    parts = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in told}
+    if isinstance(settings.lr_finder, RangeTest):
+        optimizer = settings.optimizer
+        options = [(f.name, getattr(optimizer, f.name)) for f in fields(optimizer) if f.name != "lr"]
+        parts["optimizer"] = (type(optimizer), *options)
+    return tuple(parts.items())
 
 
 def check_fused(master: DictConfig, checked: Sequence[Checked]) -> Executor:

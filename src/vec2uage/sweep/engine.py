@@ -102,6 +102,8 @@ class _Floor:
         layout, data = loaded
         if self.told and not alone:
             log.info("%s", layout.describe(self.plan.workers))
+        if layout.caution and not alone:
+            log.warning("%s", layout.caution)
         # a network that draws random numbers holds torch's global random state
         by_itself = alone or layout.proof.draws or self.plan.workers == 1
         if by_itself:

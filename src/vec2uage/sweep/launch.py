@@ -151,7 +151,7 @@ def summarize(folder: Path) -> None:
 
 def command() -> str:
     """Return the command line that is running, as one could type it again."""
-    return shlex.join(["python", "-m", "vec2uage.train", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "vec2uage.train", *cli.typed()])
 
 
 def _wants_plan(cfg: DictConfig) -> bool:

@@ -7,6 +7,8 @@ import torch
 
 from vec2uage.base.cores import cores
 from vec2uage.base.wording import counted
+from vec2uage.config.settings import HOW
+from vec2uage.runs.index import split_override
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
 from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
@@ -47,13 +49,27 @@ class Layout:
     def run_bytes(self) -> int:
         return memory.run_bytes(self.settings, self.data.dimension, len(self.data.train))
 
+    @property
+    def what(self) -> str:
+        """Dataset, model and optimiser, and what else was swept and is the same for all jobs of the group."""
+        names = ("dataset", "model", "optimizer")
+        first, *others = (dict(map(split_override, job.settings.overrides)) for job in self.jobs)
+        options = [key for key in self.settings.swept if key not in (*names, *HOW) and not key.endswith("seed")]
+        alike = [f"{key}={first[key]}" for key in options if all(other.get(key) == first[key] for other in others)]
+        return " ".join([*map(self.settings.choice, names), *alike])
+
+    @property
+    def caution(self) -> str:
+        """What a user should know of the settings, "" for nothing."""
+        trainer = self.settings.trainer
+        return self.settings.optimizer.caution(trainer.max_epochs, _steps_per_epoch(self.settings, self.data))
+
     def describe(self, workers: int) -> str:
         """Say in one line what is trained, and how."""
-        what = " ".join(self.settings.choice(group) for group in ("dataset", "model", "optimizer"))
         sizes = sorted({len(stack) for stack in self.stacks})
         how = f"stacks of {'-'.join(str(size) for size in sizes)}, {min(workers, len(self.stacks))} at a time"
         why = "" if self.proof.stackable else f" (one by one: {self.proof.reason})"
-        return f"{counted(len(self.jobs), 'run')} of {what}: {how}{why}"
+        return f"{counted(len(self.jobs), 'run')} of {self.what}: {how}{why}"
 
 
 def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: bool | None = None) -> Plan:

@@ -37,12 +37,11 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
 
 def _line(layout: Layout, plan: Plan) -> str:
     largest = max(len(stack) for stack in layout.stacks)
-    what = " ".join(layout.settings.choice(name) for name in ("dataset", "model", "optimizer"))
     why = "" if layout.proof.stackable else f" (one by one: {layout.proof.reason})"
     time = "?" if layout.seconds is None else duration(layout.seconds)
     return (
         f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "
-        f"{size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {time:>9}  {what}{why}"
+        f"{size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {time:>9}  {layout.what}{why}"
     )
 
 

@@ -133,7 +133,7 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     others = len(changed or of_other_data) - 1
     raise Refused(
         f"{job.folder} holds a run made {' and '.join(what)}"
-        + (f" (and {counted(others, 'other folder')})" if others else "")
+        + (f", and so do{'es' * (others == 1)} {counted(others, 'other folder')}" if others else "")
         + "; resume=changed goes on all the same, resume=false trains anew"
     )
 

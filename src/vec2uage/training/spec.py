@@ -13,8 +13,7 @@ from pydantic import Field
 from vec2uage.base.device import DeviceName
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component
-from vec2uage.config.register import HOW
-from vec2uage.config.settings import settings
+from vec2uage.config.settings import HOW, settings
 from vec2uage.config.validate import (
     check_call,
     check_group,

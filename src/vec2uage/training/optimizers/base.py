@@ -93,6 +93,10 @@ class StackedOptimizer:
         """Tell whether weight averaging has begun; from then on the schedule stands still."""
         return False
 
+    def caution(self, max_epochs: int, steps_per_epoch: int) -> str:
+        """Return what a user should know who trains for so long, "" for nothing."""
+        return ""
+
     def after_step(self, params: Tensors, state: Any, clock: Clock) -> None:
         """Look at the parameters after the step `clock` (averaging optimisers do)."""
 

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from vec2uage.base.wording import counted
 from vec2uage.config.settings import settings
 from vec2uage.training.optimizers.base import Clock, Tensors, spread, steps_taken, zeros_like
 from vec2uage.training.optimizers.sgd import SGD
@@ -39,6 +40,13 @@ class SWA(SGD):
 
     def averaging(self, clock: Clock) -> bool:
         return self._elapsed(clock) >= 0
+
+    def caution(self, max_epochs: int, steps_per_epoch: int) -> str:
+        units = max_epochs * (1 if self.unit == "epoch" else steps_per_epoch)
+        averaged = max(0, -(-(units - self.start) // self.freq))
+        if averaged > 1:
+            return ""
+        return f"optimizer.start = {self.start} of {counted(units, self.unit)}: the weights of {averaged} are averaged"
 
     def learning_rate(self, options: Tensors, scheduled: Tensor, clock: Clock) -> Tensor:
         elapsed = self._elapsed(clock)
