@@ -61,7 +61,7 @@ def _compose_and_call(entry: Callable[[], Any]) -> None:
             if not any(a in ("-m", "--multirun") or a.startswith("experiment=") for a in sys.argv[1:]):
                 raise
             if first is not None and "requires --multirun" in str(error):
-                raise first from None
+                raise first from first.__cause__  # which tells what the option was
             first = first or error
             arguments = left_to_jobs(sys.argv[1:], _unknown_key(error))
             if arguments == sys.argv[1:]:
