@@ -50,7 +50,7 @@ def test_all_rows_are_taken_unless_ages_are_asked_for(folder):
 )
 def test_a_folder_that_is_not_complete_is_refused(folder, use):
     (folder / DESCRIPTION).unlink()
-    with pytest.raises(UserError, match=r"not complete: run the same vec2uage\.prepare command again"):
+    with pytest.raises(UserError, match=r"if it was interrupted, run the same vec2uage\.prepare command again"):
         use(prepared(folder))
     with pytest.raises(UserError, match="none: no such folder"):
         use(prepared(folder / "none"))

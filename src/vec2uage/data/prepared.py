@@ -145,7 +145,10 @@ def _written(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder (dataset.path); vec2uage.prepare makes one")
     if not file.is_file():
-        raise UserError(f"{folder}: no {DESCRIPTION} in this folder (dataset.path), so it is not complete: {AGAIN}")
+        raise UserError(
+            f"{folder}: no {DESCRIPTION} in this folder (dataset.path): vec2uage.prepare makes such a folder of "
+            f"photographs; if it was interrupted, {AGAIN}"
+        )
     try:
         parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
         written = {name: str(part["sha256"]) for name, part in parts.items()}
