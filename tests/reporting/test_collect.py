@@ -5,7 +5,10 @@ import json
 import pytest
 
 from vec2uage.base.errors import UserError
+from vec2uage.reporting import findings
+from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
+from vec2uage.reporting.tables.account import failures
 
 GOOD = {"sgd": [(2.5, 2.6), (2.4, 2.7)], "swa": [(2.3, 2.5), (2.2, 2.4)]}
 
@@ -38,8 +41,12 @@ def test_a_run_that_repeats_another_is_left_out_with_the_reason(write_sweep):
     folder = write_sweep("again", {"sgd": GOOD["sgd"]}, config_hash="h")
     sweep = read_sweep(folder)
     assert [run.name for run in sweep.runs] == ["000_sgd,seed=1"]
-    assert [*sweep.rejects] == [folder / "001_sgd,seed=2"]
-    assert f"repeats {folder}/000_sgd,seed=1: it would count twice" in sweep.rejects[folder / "001_sgd,seed=2"]
+    assert sweep.repeated == {folder / "001_sgd,seed=2": folder / "000_sgd,seed=1"}
+    assert not sweep.rejects
+    told = findings.warnings(analyse(sweep, 0, 100))
+    assert "1 run left out as repeated: 001_sgd,seed=2 is 000_sgd,seed=1 once more." in told
+    assert not any("did not complete" in text for text in told)
+    assert failures(sweep).rows == (("001_sgd,seed=2", "repeated", f"the same run as {folder}/000_sgd,seed=1"),)
 
 
 def test_range_tests_may_be_longer_than_training(write_sweep):

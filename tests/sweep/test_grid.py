@@ -70,36 +70,42 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
     ]
 
 
-def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes() -> None:
-    arguments = ["optimizer=adam,sgd", "optimizer.beta1=0.8", "optimizer.lr=0.1,-1", "loss=l1,mse"]
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(
+            ["optimizer=adam,sgd", "optimizer.beta1=0.8", "optimizer.lr=0.1,-1", "loss=l1,mse"],
+            [
+                "2 options are wrong:",
+                "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 loss=l1: "
+                "optimizer.lr = -1: should be greater than 0",
+                "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 loss=l1: "
+                "optimizer.beta1 = '0.8': no such option; allowed are: lr, momentum, weight_decay",
+            ],
+            id="of some jobs",
+        ),
+        pytest.param(
+            ["optimizer=adam,swa", "optimizer.lr=0", "trainer.batch_size=0", "optimizer.weight_decay=0,-1"],
+            [
+                "3 options are wrong:",
+                "  trainer.batch_size = 0: should be greater than or equal to 1",
+                "  optimizer.lr = 0: should be greater than 0",
+                "  2 of 4 jobs, such as optimizer=adam optimizer.weight_decay=-1: "
+                "optimizer.weight_decay = -1: should be greater than or equal to 0",
+            ],
+            id="several of one job",
+        ),
+        pytest.param(
+            ["optimizer=adam,sgd", "trainer.batch_size=0"],
+            ["trainer.batch_size = 0: should be greater than or equal to 1"],
+            id="of all jobs",
+        ),
+    ],
+)
+def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes(arguments: list[str], told: list[str]) -> None:
     with pytest.raises(UserError) as caught:
         split(make_sweep(*arguments), *arguments)
-    assert str(caught.value).splitlines() == [
-        "2 options are wrong:",
-        "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 loss=l1: optimizer.lr = -1: should be greater than 0",
-        "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 loss=l1: optimizer.beta1 = '0.8': no such option; "
-        "allowed are: lr, momentum, weight_decay",
-    ]
-
-
-def test_mistakes_of_one_job_are_counted_each_by_itself() -> None:
-    arguments = ["optimizer=adam,swa", "optimizer.lr=0", "trainer.batch_size=0", "optimizer.weight_decay=0,-1"]
-    with pytest.raises(UserError) as caught:
-        split(make_sweep(*arguments), *arguments)
-    assert str(caught.value).splitlines() == [
-        "3 options are wrong:",
-        "  trainer.batch_size = 0: should be greater than or equal to 1",
-        "  optimizer.lr = 0: should be greater than 0",
-        "  2 of 4 jobs, such as optimizer=adam optimizer.weight_decay=-1: "
-        "optimizer.weight_decay = -1: should be greater than or equal to 0",
-    ]
-
-
-def test_a_mistake_of_all_jobs_is_told_as_that_of_one() -> None:
-    arguments = ["optimizer=adam,sgd", "trainer.batch_size=0"]
-    with pytest.raises(UserError) as caught:
-        split(make_sweep(*arguments), *arguments)
-    assert str(caught.value) == "trainer.batch_size = 0: should be greater than or equal to 1"
+    assert str(caught.value).splitlines() == told
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ class Sweep:
     """Those that did not: diverged, failed, interrupted or pending."""
     rejects: dict[Path, str]
     """Folders that cannot be read, and why."""
+    repeated: dict[Path, Path]
+    """Folders of completed runs that are another one's over again, and that one's."""
     factors: tuple[str, ...]
     """The options that were set to different values, but for seeds."""
 
@@ -125,11 +127,9 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     `name` is what the report calls it, by default as its folder is called.
     """
     results, rejects = collect(folder)
-    of_result = {id(result): path for path, result in results.items()}
-    for repeated, earlier in repeats(results.values()):
-        path = of_result[id(repeated)]
-        rejects[path] = f"{path}: repeats {of_result[id(earlier)]}: it would count twice"
-        del results[path]
+    paths = list(results)
+    repeated = {paths[place]: paths[earlier] for place, earlier in repeats(list(results.values())).items()}
+    results = {path: result for path, result in results.items() if path not in repeated}
     all_results = list(results.values())
     varied, seeds = factors(all_results), [option for option in swept(all_results) if is_seed(all_results, option)]
     numbers = Counter(map(_number, all_results))
@@ -146,7 +146,7 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     if not runs:
         reasons = [f"{result.name}: {result.status}" for result in others] + list(rejects.values())
         raise UserError(f"{folder}: no completed run to report on ({'; '.join(reasons[:3]) or 'no run at all'})")
-    return Sweep(folder, name or folder.absolute().name, tuple(runs), others, rejects, tuple(varied))
+    return Sweep(folder, name or folder.absolute().name, tuple(runs), others, rejects, repeated, tuple(varied))
 
 
 def _number(result: RunResult) -> str:

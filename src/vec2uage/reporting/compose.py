@@ -119,7 +119,7 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     )
     if figures:
         yield Section("Data and network", figures=figures)
-    tables = [account.failures(sweep)] if sweep.others or sweep.rejects else []
+    tables = [account.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
     yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
     yield Section("Where the numbers come from", tables=(account.provenance(sweep),))
 

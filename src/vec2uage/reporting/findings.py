@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from vec2uage.base.wording import duration
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.selection import Selection
+from vec2uage.runs.index import repeats_text
 from vec2uage.statistics.bootstrap import Interval
 
 
@@ -98,6 +99,9 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(
             f"{len(missing)} of {total} runs did not complete and are left out: means are over the others only."
         )
+    if sweep.repeated:
+        names = [(path.name, earlier.name) for path, earlier in sweep.repeated.items()]
+        found.append(f"{repeats_text(names)}.")
     counts = {variant.name: len(variant.runs) for variant in analysis.variants}
     if len(set(counts.values())) > 1:
         found.append(f"Numbers of runs differ: {', '.join(f'{name} {count}' for name, count in counts.items())}.")

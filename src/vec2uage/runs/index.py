@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
+from vec2uage.base.wording import counted
 from vec2uage.config.settings import HOW
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
@@ -66,18 +67,24 @@ def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
     write_table(results, folder / "sweep.csv")
 
 
-def repeats(results: Iterable[RunResult]) -> list[tuple[RunResult, RunResult]]:
-    """Return the runs that repeat an earlier one, with that one: of the same configuration, data and code.
+def repeats(results: Sequence[RunResult]) -> dict[int, int]:
+    """Return the places of runs that repeat an earlier one, of the same configuration, data and code, with its place.
 
     They have the same numbers, and would count twice in every mean.
     """
-    first: dict[tuple[str, ...], RunResult] = {}
-    found = []
-    for result in results:
+    first: dict[tuple[str, ...], int] = {}
+    found = {}
+    for place, result in enumerate(results):
         made = (result.config_hash, result.data_fingerprint, result.code)
-        if result.status == "completed" and all(made) and first.setdefault(made, result) is not result:
-            found.append((result, first[made]))
+        if result.status == "completed" and all(made) and (earlier := first.setdefault(made, place)) != place:
+            found[place] = earlier
     return found
+
+
+def repeats_text(names: Sequence[tuple[str, str]]) -> str:
+    """Say that runs are left out as they repeat others; `names` are those of each and of the one that it repeats."""
+    repeated, earlier = names[0]
+    return f"{counted(len(names), 'run')} left out as repeated: {repeated} is {earlier} once more"
 
 
 def swept(results: Sequence[RunResult]) -> list[str]:

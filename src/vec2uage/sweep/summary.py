@@ -5,8 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vec2uage.base.wording import counted
-from vec2uage.runs.index import factors, repeats, variant
+from vec2uage.runs.index import factors, repeats, repeats_text, variant
 from vec2uage.runs.result import RunResult
 
 _SIDES = (("train", "train_mae"), ("validation", "val_mae"), ("test", "test_mae"))
@@ -35,14 +34,14 @@ def table(results: Sequence[RunResult]) -> str:
 def report(results: Sequence[RunResult], folder: str) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
     parts, again = [], repeats(results)
-    results = [result for result in results if not any(result is repeated for repeated, _ in again)]
+    names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
+    results = [result for place, result in enumerate(results) if place not in again]
     if scored := _scored(results):
         parts.append(table(results))
         best = min(scored, key=lambda r: (r.val_mae, r.name))
         parts.append(f"best by validation: {best.name} (mae {best.val_mae:.3f} val, {best.test_mae:.3f} test)")
-    if again:
-        repeated, earlier = again[0]
-        parts.append(f"{counted(len(again), 'run')} left out as repeated: {repeated.name} is {earlier.name} once more")
+    if names:
+        parts.append(repeats_text(names))
     failed = [r for r in results if r.status != "completed"]
     if failed:
         parts.append(f"{len(failed)} of {len(results)} runs did not complete:")

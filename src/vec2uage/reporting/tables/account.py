@@ -7,15 +7,16 @@ from vec2uage.reporting.content import Column, Table
 
 
 def failures(sweep: Sweep) -> Table:
-    """List the runs that did not complete and the folders that could not be read."""
+    """List the runs that did not complete, could not be read, or are there twice."""
     rows: list[tuple[str, str, str]] = [(r.name, r.status, r.reason or "it has not ended") for r in sweep.others]
     rows += [(path.name, "unreadable", reason) for path, reason in sweep.rejects.items()]
+    rows += [(path.name, "repeated", f"the same run as {earlier}") for path, earlier in sweep.repeated.items()]
     return Table(
         "failures",
-        "Runs that did not complete",
+        "Runs that are left out",
         (Column("run"), Column("status"), Column("reason")),
         tuple(rows),
-        "They are left out of all other tables and figures.",
+        "No other table or figure holds them.",
     )
 
 
