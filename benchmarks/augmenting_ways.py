@@ -21,10 +21,10 @@ from benchmarks.embedding import OBVIOUS_BATCH, clock, obvious
 from benchmarks.no_embedder import NoEmbedder
 from benchmarks.preparing import generate
 from benchmarks.setting import fastest, machine
-from vec2uage.augmentation.children import Child, Parent, Pictures, Studio, vectors_of
+from vec2uage.augmentation.augment_settings import AugmentSettings, from_config
+from vec2uage.augmentation.augmenter import Child, Parent, Pictures, Studio, vectors_of
 from vec2uage.augmentation.ops import Brightness, Op, RandomContrast, Rotation
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.spec import AugmentSettings, from_config
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.faces.detectors.whole import WholeImage
 from vec2uage.faces.embedders.base import Embedder

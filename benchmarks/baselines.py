@@ -9,11 +9,11 @@ import argparse
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from vec2uage.base.metrics import mae
 from vec2uage.data.balance import Balance
 from vec2uage.data.dataset import Vectors
 from vec2uage.data.loading import load_split
 from vec2uage.data.splits import Split
+from vec2uage.predictions.metrics import mae
 
 ALPHAS = np.logspace(-6, 2, 17)
 

@@ -27,7 +27,7 @@ from vec2uage.training.batches import batches, epoch_order
 from vec2uage.training.cuda_graph import take_step
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Outcome
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import assemble
 
 GPU = torch.device("cuda", 0)

@@ -28,7 +28,7 @@ from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.training.batches import Rows
 from vec2uage.training.data import load
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 
 LR = 1e-4
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}

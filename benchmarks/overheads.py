@@ -16,7 +16,7 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import assemble
 from vec2uage.training.trainer import train_stack
 

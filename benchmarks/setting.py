@@ -16,11 +16,11 @@ from vec2uage.base.provenance import provenance
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.sweep.plan import cut, make_plan, workers
 from vec2uage.training.batches import Rows
+from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import fit
 from vec2uage.training.outcome import Epoch, Outcome
-from vec2uage.training.spec import RunSettings, from_config
-from vec2uage.training.state import RunState
+from vec2uage.training.run_settings import RunSettings, from_config
 
 ROWS, HELDOUT, DIMENSION, BATCH = 90_000, 4_500, 512, 64
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ class Silent:
     def epoch(self, run: int, epoch: Epoch) -> None:
         pass
 
-    def checkpoint(self, run: int, state: RunState) -> None:
+    def checkpoint(self, run: int, state: Checkpoint) -> None:
         pass
 
     def end(self, run: int, outcome: Outcome) -> None:

@@ -24,7 +24,7 @@ from benchmarks.setting import BATCH, CPU, DIMENSION, Silent, arguments, fastest
 from vec2uage.base import seeds
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Outcome
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import Stack, assemble
 from vec2uage.training.trainer import train_epoch
 

@@ -16,15 +16,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from vec2uage.augmentation.spec import from_config as augment_settings
-from vec2uage.augmentation.spec import prepare_settings
+from vec2uage.augmentation.augment_settings import from_config as augment_settings
+from vec2uage.augmentation.augment_settings import prepare_settings
 from vec2uage.base import seeds
 from vec2uage.base.arguments import gathered
 from vec2uage.config.register import conf_dir, register_resolvers
-from vec2uage.evaluation.spec import from_config as evaluation
-from vec2uage.reporting.spec import from_config as report
+from vec2uage.evaluation.evaluate_settings import from_config as evaluation
+from vec2uage.reporting.report_settings import from_config as report
 from vec2uage.training import models
-from vec2uage.training.spec import from_config as run_settings
+from vec2uage.training.run_settings import from_config as run_settings
 
 CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -113,7 +113,7 @@ def test_every_part_is_what_its_file_says(path: Path) -> None:
     part = getattr(checked, group)
     wanted = yaml.safe_load(path.read_text())
     target = part.target if group == "model" else f"{type(part).__module__}.{type(part).__qualname__}"
-    assert target == wanted.get("_target_", {"trainer": "vec2uage.training.spec.Trainer"}.get(group, target))
+    assert target == wanted.get("_target_", {"trainer": "vec2uage.training.run_settings.Trainer"}.get(group, target))
     for option in wanted.keys() - {"_target_", "path", "split", "defaults", "parts", "folder"}:
         value = dict(part.options)[option] if group == "model" else getattr(part, option)
         assert_agrees(value, wanted[option])

@@ -15,19 +15,21 @@ PLUGIN = SOURCE.parent / "hydra_plugins" / "vec2uage_fused" / "__init__.py"
 MAY_IMPORT = {
     "base": set[str](),
     "statistics": set(),
+    "predictions": {"base"},
+    "importers": {"base"},
     "config": {"base"},
-    "data": {"base", "config.settings"},
+    "data": {"base", "config.settings", "importers"},
     "runs": {"base", "config.settings"},
-    "faces": {"base", "config", "data"},
+    "faces": {"base", "config", "data", "importers"},
+    "training": {"base", "config", "data", "importers", "predictions", "runs"},
     "augmentation": {"base", "config", "data", "faces"},
-    "training": {"base", "config", "data", "runs"},
-    "evaluation": {"base", "config", "data", "runs", "training"},
     "sweep": {"base", "config", "data", "runs", "training"},
-    "reporting": {"base", "config", "runs", "statistics"},
+    "evaluation": {"base", "config", "data", "predictions", "runs", "training"},
+    "reporting": {"base", "config", "predictions", "runs", "statistics"},
 }
 ENTRIES = ("train", "prepare", "augment", "evaluate", "report")
 # Words a configuration error as `config` does, and asks it where the groups are; imported when that is needed.
-LATE = {("base/cli.py", "config.sentences"), ("base/cli.py", "config.register")}
+LATE = {("base/cli.py", "config.error_messages"), ("base/cli.py", "config.register")}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -12,7 +12,7 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="evaluate")
 def entry(cfg: DictConfig) -> None:
     """Predict the ages of the faces that `cfg` describes; write and print the errors."""
-    from vec2uage.augmentation.views import views_of
+    from vec2uage.augmentation.tta import views_of
     from vec2uage.evaluation.run import run
 
     run(cfg, views_of)

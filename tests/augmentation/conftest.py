@@ -13,9 +13,9 @@ from drawn_face import draw_face, save
 from hydra import compose, initialize_config_dir
 from toys import Halves, MeanColour
 
-from vec2uage.augmentation.children import Parent, Studio
+from vec2uage.augmentation.augment_settings import from_config
+from vec2uage.augmentation.augmenter import Parent, Studio
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.spec import from_config
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.faces.crop import Crop
@@ -25,7 +25,7 @@ from vec2uage.faces.store import open_store
 from vec2uage.faces.worker import Extraction
 
 SIDE = 40
-HOW = Extraction(
+EXECUTION_OPTIONS = Extraction(
     detector=Halves(),
     faces="largest",
     crop=Crop(size=SIDE, margin=0.0),
@@ -92,7 +92,7 @@ def rows_of() -> Callable[..., VectorSet]:
             subjects=[f"person {parent.name}" for parent in parents],
             source="drawn",
             gender=["female"] * len(parents),
-            encoder=HOW.embedder.fingerprint(),
+            encoder=EXECUTION_OPTIONS.embedder.fingerprint(),
         )
 
     return make
@@ -106,6 +106,6 @@ def studio_in() -> Callable[..., Any]:
     def make(folder: Path, workers: int = 1, stop: Event | None = None) -> Iterator[Studio]:
         path = folder / "store.sqlite"
         with open_store(path) as store:
-            yield Studio(HOW, store, path, workers, "cpu", stop or Event())
+            yield Studio(EXECUTION_OPTIONS, store, path, workers, "cpu", stop or Event())
 
     return make

@@ -14,8 +14,8 @@ from PIL import Image
 
 from vec2uage.augmentation import ops
 from vec2uage.augmentation.analysis import Draws, Similarity, alone, analyse, kept_ops, summarise
-from vec2uage.augmentation.children import Child, Parent
-from vec2uage.augmentation.keep import Keep
+from vec2uage.augmentation.augmenter import Child, Parent
+from vec2uage.augmentation.keep_rule import Keep
 from vec2uage.augmentation.parents import spread
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.faces.records import Face

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vec2uage.augmentation.children import Parent, Pictures
+from vec2uage.augmentation.augmented_set import write_generated
+from vec2uage.augmentation.augmenter import Parent, Pictures
 from vec2uage.augmentation.generate import Generated, generate
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.written import write_generated
 from vec2uage.base.errors import UserError
 from vec2uage.faces.extract import Interrupted
 

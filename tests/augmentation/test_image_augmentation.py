@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vec2uage.augmentation.augmented_set import write_generated
 from vec2uage.augmentation.folder import KEYS, folder_of, read_augmented, read_children, refuse_other_options
 from vec2uage.augmentation.generate import generate
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.written import write_generated
 from vec2uage.base.atomic import write_json
 from vec2uage.base.errors import UserError
 from vec2uage.data import storage

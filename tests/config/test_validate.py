@@ -21,7 +21,7 @@ from vec2uage.config.component import Component
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.config.validate import check_call
 from vec2uage.training import models
-from vec2uage.training.spec import RunSettings, from_config
+from vec2uage.training.run_settings import RunSettings, from_config
 
 
 class Net(torch.nn.Module):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers import read, selfie_fv
-from vec2uage.data.readers.pandas_pickle import ALLOWED
+from vec2uage.importers.pandas_pickle import ALLOWED
 
 UUIDS = ["11-aa", "22-bb", "11-aa"]
 AGES = [8.25, 17.5, 9.0]

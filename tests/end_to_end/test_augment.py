@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from terminal import AGES, SPLIT, Terminal, draw_people, table
 
+from vec2uage.augmentation.augment_settings import check_augmentation
 from vec2uage.augmentation.parents import settings_of
-from vec2uage.augmentation.spec import check_augmentation
 from vec2uage.config.register import conf_dir
 from vec2uage.data import storage
 from vec2uage.faces.crop import crop
@@ -486,7 +486,7 @@ def views(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count}
 
 @pytest.mark.slow
 def test_a_prediction_is_the_mean_over_a_face_and_its_augmented_selves(terminal: Terminal, run: str) -> None:
-    from vec2uage.training.checkpoint import load
+    from vec2uage.training.model_file import load
 
     options = ["checkpoint=run", *SET, "part=test"]
     at_once(terminal, *(("evaluate", *options, f"tta={count}", f"hydra.run.dir=tta{count}") for count in (0, 3)))

@@ -14,7 +14,7 @@ import torch
 from terminal import Terminal
 from torch import nn
 
-from vec2uage.data.assemble import divide, write, write_description
+from vec2uage.data.dataset_folder import divide, write, write_description
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.prepared import HeldOut
 from vec2uage.data.synthetic import generate

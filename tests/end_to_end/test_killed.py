@@ -25,8 +25,8 @@ from vec2uage.runs.result import RunResult
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import settle
-from vec2uage.training import state
-from vec2uage.training.spec import from_config
+from vec2uage.training import checkpoint
+from vec2uage.training.run_settings import from_config
 
 SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20", "model.hidden=[32,16]"]
 # Range test, plateau, averages and early stopping all have a state of their own.
@@ -99,7 +99,7 @@ def kill(process: BaseProcess, folder: Path, number: int) -> None:
     for metrics in folder.glob("*/metrics.csv"):
         run, rows = RunFolder(metrics.parent), metrics.read_text().count("\n") - 1
         if not run.result.exists() and rows > 1:
-            assert state.read_header(run.state).epochs >= rows - 1, "more than one epoch is lost"
+            assert checkpoint.read_header(run.checkpoint).epochs >= rows - 1, "more than one epoch is lost"
 
 
 def kill_until_done(machine: Machine, name: str, seconds: float, dice: random.Random, most: int) -> int:
@@ -226,7 +226,7 @@ def test_a_resumed_run_has_one_curve_in_tensorboard(machine: Machine) -> None:
         assert machine.run(*finite, "hydra.sweep.dir=curves") == 0
         events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
         assert [event.step for event in events.Scalars("loss/val")] == list(range(40))
-        assert not RunFolder(run).state.exists()
+        assert not RunFolder(run).checkpoint.exists()
 
 
 def test_what_a_kill_left_over_is_in_the_table(machine: Machine) -> None:
@@ -292,8 +292,8 @@ def test_a_full_disk_ends_a_sweep_with_one_sentence_and_intact_files(
         assert "Traceback" not in said
         for path in (small_disk / "sweep").glob("*/result.json"):
             assert RunFolder(path.parent).read_result().status == "completed"
-        for path in (small_disk / "sweep").glob("*/state.safetensors"):
-            state.load(path)
+        for path in (small_disk / "sweep").glob("*/checkpoint.safetensors"):
+            checkpoint.load(path)
         ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     assert machine.run(*command) == 0, machine.output()

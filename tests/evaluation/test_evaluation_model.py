@@ -13,10 +13,10 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.evaluation import model as models
-from vec2uage.evaluation.spec import Foreign
+from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
-from vec2uage.training import checkpoint
+from vec2uage.training import model_file
 from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Normalization
 
@@ -40,7 +40,7 @@ OWN = {"_target_": "test_evaluation_model.Doubler", "factor": 2.0}
 
 def save(folder: Path, network: nn.Module, component: Component, encoder: str = "facenet") -> Path:
     path = folder / "best.safetensors"
-    checkpoint.save(path, dict(network.state_dict()), component, 3, Normalization("none"), encoder)
+    model_file.save(path, dict(network.state_dict()), component, 3, Normalization("none"), encoder)
     return path
 
 

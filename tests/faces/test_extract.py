@@ -19,7 +19,7 @@ from vec2uage.faces.records import Photograph
 from vec2uage.faces.store import open_store
 from vec2uage.faces.worker import Extraction
 
-HOW = Extraction(
+EXECUTION_OPTIONS = Extraction(
     detector=Halves(),
     faces="largest",
     crop=Crop(size=8, margin=0.0),
@@ -39,7 +39,7 @@ def pictures(folder: Path, count: int) -> list[Photograph]:
     return [picture(folder, f"{k:02d}.png", (10 * k + 1, 7, 200 - k)) for k in range(count)]
 
 
-def run(photographs: list[Photograph], folder: Path, how: Extraction = HOW) -> Extracted:
+def run(photographs: list[Photograph], folder: Path, how: Extraction = EXECUTION_OPTIONS) -> Extracted:
     with open_store(folder / "store.sqlite") as store:
         return extract(photographs, how, store, 2, "cpu", threading.Event())
 
@@ -105,18 +105,18 @@ def test_only_new_photographs_are_looked_into(tmp_path: Path):
 def test_a_changed_detector_keeps_the_vectors_of_unchanged_boxes(tmp_path: Path):
     files = pictures(tmp_path / "photos", 5)
     first = run(files, tmp_path)
-    renamed = run(files, tmp_path, replace(HOW, detector=Halves(name="others")))
+    renamed = run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(name="others")))
     assert renamed.looked_into == 5
     assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (10, 5)
     assert same(first, renamed)
-    run(files, tmp_path, replace(HOW, detector=Halves(count=2)))
+    run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(count=2)))
     assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (15, 10)
 
 
 def test_thresholds_of_quality_need_no_second_look(tmp_path: Path):
     files = pictures(tmp_path / "photos", 5)
     options = {"min_sharpness": 0.0, "min_brightness": 0.0, "max_brightness": 255.0, "max_clipped": 1.0}
-    loose, tight = (replace(HOW, quality=BasicQuality(min_size=size, **options)) for size in (1, 25))
+    loose, tight = (replace(EXECUTION_OPTIONS, quality=BasicQuality(min_size=size, **options)) for size in (1, 25))
     assert {row.outcome.status for row in run(files, tmp_path, loose).rows} == {"ok"}
     refused = run(files, tmp_path, tight)
     assert refused.looked_into == 0
@@ -126,7 +126,7 @@ def test_thresholds_of_quality_need_no_second_look(tmp_path: Path):
 
 def test_all_faces_have_a_row_each_and_single_refuses_several(tmp_path: Path):
     files = pictures(tmp_path / "photos", 2)
-    two = replace(HOW, detector=Halves(count=2))
+    two = replace(EXECUTION_OPTIONS, detector=Halves(count=2))
     rows = run(files, tmp_path, replace(two, faces="all")).rows
     assert [(row.photograph.name, row.number) for row in rows] == [
         (name, number) for name in ("00.png", "01.png") for number in (1, 2)
@@ -147,7 +147,7 @@ def test_stopped_work_is_kept(tmp_path: Path):
     stop = threading.Event()
     stop.set()
     with open_store(tmp_path / "store.sqlite") as store, pytest.raises(Interrupted):
-        extract(files, HOW, store, 2, "cpu", stop)
+        extract(files, EXECUTION_OPTIONS, store, 2, "cpu", stop)
     assert same(run(files, tmp_path), run(files, tmp_path / "apart"))
 
 
@@ -155,7 +155,7 @@ def test_crops_are_kept_only_where_asked_for(tmp_path: Path):
     files = pictures(tmp_path / "photos", 3)
     run(files, tmp_path)
     assert not list(tmp_path.rglob("crops"))
-    kept = replace(HOW, keep_crops=tmp_path / "crops")
+    kept = replace(EXECUTION_OPTIONS, keep_crops=tmp_path / "crops")
     assert run(files, tmp_path, kept).looked_into == 3
     assert len(list((tmp_path / "crops").glob("*.png"))) == 3
     assert run(files, tmp_path, kept).looked_into == 0
@@ -163,7 +163,7 @@ def test_crops_are_kept_only_where_asked_for(tmp_path: Path):
 
 def test_what_fails_for_the_moment_is_tried_again(tmp_path: Path):
     files = [*pictures(tmp_path / "photos", 3), picture(tmp_path / "photos", "odd.png", (0, 0, 255))]
-    rows = run(files, tmp_path, replace(HOW, detector=Halves(name="fails"))).rows
+    rows = run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(name="fails"))).rows
     assert [row.outcome.status for row in rows] == ["ok"] * 3 + ["unreadable"]
     assert "looking into it failed: RuntimeError: blue" in rows[-1].outcome.reason
     assert [row.outcome.status for row in run(files, tmp_path).rows] == ["ok"] * 4
@@ -171,10 +171,10 @@ def test_what_fails_for_the_moment_is_tried_again(tmp_path: Path):
 
 def test_what_one_embedder_refuses_another_may_take(tmp_path: Path):
     files = pictures(tmp_path / "photos", 3)
-    refused = run(files, tmp_path, replace(HOW, embedder=Picky()))
+    refused = run(files, tmp_path, replace(EXECUTION_OPTIONS, embedder=Picky()))
     assert {row.outcome.status for row in refused.rows} == {"too_small"}
     assert {row.outcome.status for row in run(files, tmp_path).rows} == {"ok"}
-    assert same(refused, run(files, tmp_path, replace(HOW, embedder=Picky())))
+    assert same(refused, run(files, tmp_path, replace(EXECUTION_OPTIONS, embedder=Picky())))
 
 
 def test_a_replaced_file_of_the_same_size_and_time_is_seen(tmp_path: Path):

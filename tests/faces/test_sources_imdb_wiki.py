@@ -16,7 +16,7 @@ from shipped import source
 
 from vec2uage.base.errors import UserError
 from vec2uage.faces.sources.imdb_wiki import MATLAB_EPOCH, ImdbWiki, _age, plot_spans, read_metadata, spans
-from vec2uage.faces.sources.matlab import read_struct
+from vec2uage.importers.matlab import read_struct
 
 
 def cells(values: list[Any]) -> np.ndarray:

@@ -19,7 +19,7 @@ WRITTEN = (
     "predictions.csv",
     "config.yaml",
     "overrides.yaml",
-    "state.safetensors",
+    "checkpoint.safetensors",
     "lr_range_test.csv",
     "lr_range_test.png",
     "events.out.tfevents.1.host.2.3",

@@ -20,7 +20,7 @@ from vec2uage.sweep import calibration, engine, layout
 from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
-from vec2uage.sweep.work import Finished
+from vec2uage.sweep.state import Finished
 from vec2uage.training.data import TrainingData
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
@@ -42,7 +42,7 @@ def train(sweep: Sweep, root: Path, overrides: Sequence[Sequence[str]]) -> Finis
 def figures(folder: Path) -> tuple[object, ...]:
     """What a run's folder says about how well it did: all of result.json's numbers, and the model byte by byte."""
     result = RunFolder(folder).read_result()
-    files = [RunFolder(folder).checkpoint, RunFolder(folder).predictions, RunFolder(folder).metrics]
+    files = [RunFolder(folder).model, RunFolder(folder).predictions, RunFolder(folder).metrics]
     return (*(getattr(result, name) for name in FIGURES), *(file.read_bytes() for file in files))
 
 
@@ -296,10 +296,10 @@ def test_a_run_that_is_interrupted_before_it_goes_on_keeps_its_epochs(
     monkeypatch.setattr(layout, "make_plan", lambda *_: Plan((torch.device("cpu"),), 1, 1))
     options = ["trainer.max_epochs=1000", "early_stopping=none", *own_model(Interrupting)]
     new, begun = sweep.jobs(tmp_path, [[*options, "optimizer=sgd"], [*options, "optimizer=adam"]])
-    Interrupting.files.append(RunFolder(begun.folder).state)
+    Interrupting.files.append(RunFolder(begun.folder).checkpoint)
     epochs = train_jobs([begun], "").results[begun].epochs
     assert epochs > 0
-    Interrupting.files.append(RunFolder(begun.folder).state)
+    Interrupting.files.append(RunFolder(begun.folder).checkpoint)
     results = train_jobs([new, begun], "").results
     assert (results[new].status, results[new].epochs) == ("interrupted", 0)
     assert (results[begun].epochs, results[begun].reason) == (epochs, "interrupted before it went on")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.plan import cut, make_plan, share_gpus
-from vec2uage.training.spec import Trainer
+from vec2uage.training.run_settings import Trainer
 
 CPU = torch.device("cpu")
 

@@ -123,10 +123,10 @@ def test_a_damaged_state_is_reported_and_the_run_begins_anew(
 ) -> None:
     jobs = jobs_of(sweep, tmp_path)
     for job in jobs:
-        RunFolder(job.folder).state.write_bytes(b"")
+        RunFolder(job.folder).checkpoint.write_bytes(b"")
     assert settle(jobs, True) == {}
     assert caplog.text.count("without it the run begins anew") == 2
-    assert not any(RunFolder(job.folder).state.exists() for job in jobs)
+    assert not any(RunFolder(job.folder).checkpoint.exists() for job in jobs)
     train_jobs(list(jobs), "")
     assert {RunFolder(job.folder).read_result().status for job in jobs} == {"completed"}
 

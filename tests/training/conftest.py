@@ -13,11 +13,11 @@ from hydra import compose, initialize_config_dir
 
 from vec2uage.config.register import conf_dir
 from vec2uage.training.batches import Rows
+from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.outcome import Epoch, Outcome
-from vec2uage.training.spec import RunSettings, from_config
-from vec2uage.training.state import RunState
+from vec2uage.training.run_settings import RunSettings, from_config
 from vec2uage.training.trainer import train_stack
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ class Recording:
         assert run not in self.outcomes, "an epoch of a run that has ended"
         self.epochs.setdefault(run, []).append(epoch)
 
-    def checkpoint(self, run: int, state: RunState) -> None:
+    def checkpoint(self, run: int, state: Checkpoint) -> None:
         assert run not in self.outcomes, "a state of a run that has ended"
 
     def end(self, run: int, outcome: Outcome) -> None:

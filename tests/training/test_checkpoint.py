@@ -1,176 +1,121 @@
-"""The saved model: what comes out is what was trained, and nothing foreign gets in."""
+"""A run goes on from a state as if it had never stopped."""
 
-import json
-from dataclasses import replace
+import dataclasses
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
-from vec2uage.config.component import Component
 from vec2uage.training import checkpoint
-from vec2uage.training.normalization import Normalization, fit
+from vec2uage.training.trainer import train_stack
+
+HEADER = checkpoint.Header(config_hash="c", code="k", data_fingerprint="f", started="2026-01-01", epochs=0)
+OPTIMIZERS = [
+    ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.lr=0.02"),
+    ("optimizer=sgd", "lr_schedule=plateau", "lr_schedule.patience=0", "optimizer.lr=0.3"),
+    ("optimizer=adam", "lr_finder=range_test", "optimizer.weight_decay=0.01"),
+    ("optimizer=adagrad", "lr_schedule=one_cycle"),
+    ("optimizer=swa", "optimizer.start=2", "lr_schedule=cyclic"),
+    ("optimizer=swa_published", "optimizer.start=9"),
+    ("optimizer._target_=torch.optim.AdamW", "+optimizer.amsgrad=true"),
+    ("optimizer._target_=torch.optim.ASGD",),
+    ("optimizer._target_=torch.optim.SGD", "+optimizer.nesterov=true", "+optimizer.momentum=0.8"),
+]
 
 
-def saved(path, run, outcome, normalization):
-    checkpoint.save(path, outcome.weights, run.model, 24, normalization, "facenet")
-    return path
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def outcome(make_run, make_data, train):
-    return train([make_run("optimizer=adam")], make_data()).outcomes[0]
+def save(recording, tmp_path):
+    """Train runs as one stack and write every state to `RUN-EPOCHS.safetensors`, as run folders would."""
+
+    class Saving(recording):
+        def checkpoint(self, run, saved):
+            header = dataclasses.replace(HEADER, epochs=saved.outcome.epochs)
+            checkpoint.save(tmp_path / f"{run}-{saved.outcome.epochs}.safetensors", saved, header)
+
+    def go(runs, data):
+        seen = Saving()
+        train_stack(runs, data, CPU, seen)
+        return seen
+
+    return go
 
 
-def raw_vectors(rows=37):
-    return np.random.default_rng(0).normal(2, 3, (rows, 24)).astype(np.float32)
+def composed(make_run, overrides):
+    foreign = any("_target_" in o for o in overrides)
+    only = ("~optimizer.beta1", "~optimizer.beta2", "~optimizer.eps", "~optimizer.weight_decay") if foreign else ()
+    return make_run(*only, *overrides, trainer={"max_epochs": 6})
 
 
-@pytest.mark.parametrize("kind", ["l2", "none", "standardize"])
-def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, tmp_path, make_run, make_data, train):
-    """The normalisation is part of the file: the loaded model takes vectors as they come."""
-    raw = torch.from_numpy(raw_vectors())
-    normalization = fit(kind, torch.from_numpy(raw_vectors(80)))
+@pytest.mark.parametrize("overrides", OPTIMIZERS, ids=lambda overrides: ",".join(overrides))
+def test_going_on_from_any_epoch_changes_no_bit(overrides, make_run, make_data, save, recording, tmp_path):
     data = make_data()
-    data = replace(data, test=replace(data.test, x=normalization(raw)), normalization=normalization)
-    run = make_run("optimizer=adam")
-    outcome = train([run], data).outcomes[0]
-    model = checkpoint.load(saved(tmp_path / "best.safetensors", run, outcome, normalization))
-    assert np.array_equal(model.predict(raw.numpy()), outcome.predictions)
-    assert model.encoder == "facenet"
-    assert model.normalization.kind == kind
+    run = composed(make_run, overrides)
+    runs = [run, dataclasses.replace(run, seed=7)]
+    whole = save(runs, data)
+    assert [whole.outcomes[k].status for k in range(2)] == ["completed"] * 2
+    assert len(whole.epochs[0]) == 6, "the test needs runs of six epochs"
+    for epochs in (1, 3, 5):
+        rest = recording()
+        states = [checkpoint.load(tmp_path / f"{k}-{epochs}.safetensors") for k in (1, 0)]  # in another order, too
+        train_stack(runs[::-1], data, CPU, rest, states)
+        for position, k in enumerate((1, 0)):
+            assert rest.epochs[position] == whole.epochs[k][epochs:]
+            rest.epochs[position] = whole.epochs[k]
+            assert rest.everything(position) == whole.everything(k)
 
 
-def test_a_model_predicts_in_the_precision_it_was_trained_in(tmp_path, make_run, make_data, train):
-    run = make_run("optimizer=adam", "trainer.precision=bf16")
-    outcome = train([run], make_data()).outcomes[0]
-    path = tmp_path / "best.safetensors"
-    checkpoint.save(path, outcome.weights, run.model, 24, Normalization("none"), "facenet", "bf16")
-    assert np.array_equal(checkpoint.load(path).predict(make_data().test.x.numpy()), outcome.predictions)
+def test_a_run_may_go_on_alone_or_beside_others(make_run, make_data, save, recording, tmp_path):
+    runs = [make_run("optimizer=sgd", optimizer={"momentum": m, "lr": 0.02}) for m in (0.5, 0.9)]
+    whole = save(runs, make_data())
+    for k in range(2):
+        rest = recording()
+        train_stack([runs[k]], make_data(), CPU, rest, [checkpoint.load(tmp_path / f"{k}-2.safetensors")])
+        assert rest.outcomes[0].val_loss == whole.outcomes[k].val_loss
+        assert all(torch.equal(w, whole.outcomes[k].weights[n]) for n, w in rest.outcomes[0].weights.items())
 
 
-def test_predictions_do_not_depend_on_the_number_of_threads(tmp_path, make_run, make_data, train):
-    """A matrix library cuts products of these widths differently for more threads."""
-    run = make_run("optimizer=adam", "model.hidden=[1000,100]")
-    outcome = train([run], make_data()).outcomes[0]
-    model = checkpoint.load(saved(tmp_path / "best.safetensors", run, outcome, Normalization("none")))
-    vectors = np.random.default_rng(0).normal(size=(180, 24)).astype(np.float32)
-    predicted = []
-    for count in (1, 2, 3):
-        with threads(count):
-            predicted.append(model.predict(vectors))
-            assert torch.get_num_threads() == count
-    assert all(np.array_equal(predicted[0], other) for other in predicted)
+def test_the_state_of_another_network_is_refused(make_run, make_data, save, recording, tmp_path):
+    save([make_run()], make_data())
+    other = make_run("model.hidden=[16,16]")
+    with pytest.raises(UserError, match=r"not of this model and optimizer.*resume=false"):
+        train_stack([other], make_data(), CPU, recording(), [checkpoint.load(tmp_path / "0-2.safetensors")])
 
 
-def test_a_saved_model_may_be_read_by_whom_other_files_may(tmp_path, make_run, outcome):
-    saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("none"))
-    (tmp_path / "other").touch()
-    assert (tmp_path / "best.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+def test_the_header_tells_whose_state_it_is(make_run, make_data, save, recording, tmp_path):
+    save([make_run()], make_data())
+    assert checkpoint.read_header(tmp_path / "0-3.safetensors") == dataclasses.replace(HEADER, epochs=3)
 
 
-def test_predicting_does_not_touch_the_vectors(tmp_path, make_run, outcome):
-    model = checkpoint.load(saved(tmp_path / "m", make_run("optimizer=adam"), outcome, Normalization("l2")))
-    vectors = raw_vectors()
-    vectors.setflags(write=False)
-    model.predict(vectors)
-    assert np.array_equal(vectors, raw_vectors())
+@pytest.mark.parametrize("damage", ["empty", "cut", "foreign", "text"])
+def test_a_damaged_state_says_so(damage, make_run, make_data, save, recording, tmp_path):
+    save([make_run()], make_data())
+    path = tmp_path / "0-3.safetensors"
+    content = path.read_bytes()
+    if damage == "foreign":
+        from safetensors.torch import save_file
+
+        save_file({"a": torch.zeros(2)}, path)
+    else:
+        path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"no tensors"}[damage])
+    for read in (checkpoint.load, checkpoint.read_header):
+        with pytest.raises(UserError, match=r"0-3\.safetensors"):
+            read(path)
 
 
-def test_a_network_of_the_user_is_not_built_from_a_name_in_a_file(tmp_path, make_run, make_data, train):
-    run = make_run("optimizer=adam", "model._target_=test_models.Foreign", "~model.hidden")
-    outcome = train([run], make_data()).outcomes[0]
-    path = saved(tmp_path / "best.safetensors", run, outcome, Normalization("none"))
-    with pytest.raises(UserError, match=r"test_models\.Foreign: pass that model's configuration"):
-        checkpoint.load(path)
-    predicted = checkpoint.load(path, run.model).predict(make_data().test.x.numpy())
-    assert np.array_equal(predicted, outcome.predictions)
+def test_states_are_only_written_when_asked(make_run, make_data, save, recording, tmp_path):
+    save([make_run(trainer={"checkpoint_every": 0})], make_data())
+    assert not list(tmp_path.iterdir())
+    save([make_run(trainer={"checkpoint_every": 2, "max_epochs": 6})], make_data())
+    assert {path.name for path in tmp_path.iterdir()} == {"0-2.safetensors", "0-4.safetensors"}
 
 
-def test_a_damaged_file_is_refused(tmp_path, make_run, outcome):
-    path = saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("l2"))
-    whole = path.read_bytes()
-    for length in (0, 5, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        with pytest.raises(UserError, match="no readable safetensors file"):
-            checkpoint.load(path)
-
-
-def test_a_file_of_another_program_is_refused(tmp_path):
-    path = tmp_path / "other.safetensors"
-    save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(UserError, match="no model written by vec2uage"):
-        checkpoint.load(path)
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        checkpoint.load(tmp_path / "best.safetensors")
-
-
-def test_a_configuration_of_another_network_is_refused(tmp_path, make_run, outcome):
-    path = saved(tmp_path / "best.safetensors", make_run("optimizer=adam"), outcome, Normalization("l2"))
-    with pytest.raises(UserError, match="does not fit"):
-        checkpoint.load(path, Component("vec2uage.training.models.MLP", (("hidden", (8,)),)))
-
-
-HONEST = {
-    "format": "vec2uage-model-1",
-    "target": "vec2uage.training.models.MLP",
-    "options": {"hidden": []},
-    "in_features": 3,
-    "normalization": "none",
-    "encoder": "facenet",
-    "precision": "float32",
-}
-
-
-def forged(path, **said):
-    """Write a file whose header says what `save` never wrote; None leaves a key out."""
-    header = {key: value for key, value in {**HONEST, **said}.items() if value is not None}
-    tensors = {"network.layers.0.weight": torch.ones(1, 3), "network.layers.0.bias": torch.ones(1)}
-    save_file(tensors, path, metadata={"vec2uage": json.dumps(header)})
-    return path
-
-
-def test_a_forged_file_without_malice_is_read(tmp_path):
-    model = checkpoint.load(forged(tmp_path / "m"))
-    assert model.predict(np.ones((1, 3), dtype=np.float32)).tolist() == [4.0]
-    assert (model.dimension, checkpoint.target(tmp_path / "m")) == (3, "vec2uage.training.models.MLP")
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["vec2uage.base.provenance.subprocess.run", "vec2uage.base.atomic.write_text", "os.system"],
-)
-def test_nothing_is_called_because_a_file_names_it(target, tmp_path):
-    """The modules of vec2uage import others, so that a dotted name through them reaches anything."""
-    mark = tmp_path / "was-here"
-    for options in ({"args": ["touch", str(mark)]}, {"path": str(mark), "text": "x"}, {"command": f"touch {mark}"}):
-        with pytest.raises(UserError, match="pass that model's configuration"):
-            checkpoint.load(forged(tmp_path / "m", target=target, options=options))
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    ("said", "says"),
-    [
-        ({"precision": None}, "header is damaged or of another version .precision: "),
-        ({"options": [1]}, "header is damaged or of another version .options: "),
-        ({"in_features": -1}, "header is damaged or of another version .in_features: "),
-        ({"normalization": "l3"}, "header is damaged or of another version .normalization: "),
-        ({"normalization": "standardize"}, "mean and deviation do not fit"),
-        ({"options": {}}, r"options\.hidden is missing"),
-        ({"options": {"hidden": [0]}}, r"options\.hidden = 0: should be greater"),
-        ({"options": {"hidden": [], "path": "x"}}, r"options\.path = 'x': no such option"),
-        ({"options": {"hidden": [10**9]}}, "does not fit"),
-        ({"in_features": 10**18}, "does not fit"),
-        ({"in_features": 4}, "does not fit"),
-    ],
-)
-def test_a_header_that_says_something_else_than_the_weights_is_refused(said, says, tmp_path):
-    with pytest.raises(UserError, match=says):
-        checkpoint.load(forged(tmp_path / "m", **said))
+def test_a_state_holds_no_more_than_one_run_needs(make_run, make_data, save, tmp_path):
+    """The file of a run in a large stack must not carry its neighbours."""
+    seen = save([make_run("optimizer=sgd", seed=seed) for seed in range(8)], make_data())
+    weights = sum(weight.nbytes for weight in seen.outcomes[0].weights.values())
+    sizes = {path.stat().st_size for path in tmp_path.glob("*-1.safetensors")}
+    assert weights < min(sizes)
+    assert max(sizes) < 2 * weights + 10_000

@@ -10,10 +10,10 @@ from test_models import Foreign
 from vec2uage.sweep import memory
 from vec2uage.sweep.plan import devices_of, free_bytes, make_plan, share_gpus
 from vec2uage.training import models
+from vec2uage.training.checkpoint import restore, snapshot
 from vec2uage.training.models import MLP
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.stack import assemble
-from vec2uage.training.state import restore, snapshot
 from vec2uage.training.trainer import train_epoch, train_stack
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

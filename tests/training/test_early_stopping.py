@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.training.early_stopping import NoEarlyStopping, Patience
-from vec2uage.training.spec import per_run_options
+from vec2uage.training.run_settings import per_run_options
 
 RUNS = [
     Patience(patience=1, min_delta=0.0),

@@ -11,7 +11,7 @@ from vec2uage.training.optimizers.adagrad import Adagrad
 from vec2uage.training.optimizers.adam import Adam
 from vec2uage.training.optimizers.sgd import SGD
 from vec2uage.training.outcome import Outcome
-from vec2uage.training.spec import per_run_options
+from vec2uage.training.run_settings import per_run_options
 from vec2uage.training.stack import assemble
 from vec2uage.training.trainer import train_epoch
 

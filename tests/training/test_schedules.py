@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from vec2uage.training.optimizers.base import Clock
+from vec2uage.training.run_settings import per_run_options
 from vec2uage.training.schedules import Constant, Cosine, Cyclic, OneCycle, Plateau
-from vec2uage.training.spec import per_run_options
 
 RATES = (0.1, 0.02, 0.5)
 EPOCHS, STEPS_PER_EPOCH = 8, 5

@@ -14,7 +14,7 @@ from vec2uage.base import seeds
 from vec2uage.training import models
 from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.optimizers.swa import SWA
-from vec2uage.training.spec import per_run_options
+from vec2uage.training.run_settings import per_run_options
 
 DEFAULTS = {
     "lr": 0.05,

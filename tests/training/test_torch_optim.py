@@ -9,7 +9,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.training.models import MLP, stack
 from vec2uage.training.optimizers.torch_optim import TorchOptim
-from vec2uage.training.spec import per_run_options
+from vec2uage.training.run_settings import per_run_options
 
 FOREIGN = [
     ("torch.optim.RMSprop", {"alpha": 0.9, "momentum": 0.5}),

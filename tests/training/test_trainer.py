@@ -9,7 +9,7 @@ from torch.nn import functional
 from vec2uage.base import seeds
 from vec2uage.config.register import conf_dir
 from vec2uage.training import models
-from vec2uage.training.spec import from_config
+from vec2uage.training.run_settings import from_config
 
 
 def composed_config(*overrides):

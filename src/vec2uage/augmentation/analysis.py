@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from vec2uage.augmentation.children import Child, Parent, Studio, vectors_of
-from vec2uage.augmentation.keep import Keep
+from vec2uage.augmentation.augmenter import Child, Parent, Studio, vectors_of
+from vec2uage.augmentation.keep_rule import Keep
 from vec2uage.augmentation.ops import Op
 from vec2uage.augmentation.parents import spread
 from vec2uage.augmentation.recipe import Ops, Recipe

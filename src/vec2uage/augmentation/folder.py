@@ -15,7 +15,7 @@ from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import file_sha256
 from vec2uage.config.differences import differences
-from vec2uage.data.assemble import read_description
+from vec2uage.data.dataset_folder import read_description
 from vec2uage.data.prepared import DESCRIPTION
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import VectorSet

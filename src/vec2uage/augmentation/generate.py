@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from vec2uage.augmentation.analysis import Similarity, analyse, kept_ops, summarise
-from vec2uage.augmentation.children import Child, Parent, Pictures, Studio, is_missing, vectors_of
+from vec2uage.augmentation.augmenter import Child, Parent, Pictures, Studio, is_missing, vectors_of
 from vec2uage.augmentation.recipe import Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
-from vec2uage.base.wording import counted, size
+from vec2uage.base.formatting import counted, size
 from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine_of
 from vec2uage.data.vectorset import VectorSet

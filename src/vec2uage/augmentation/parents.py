@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from omegaconf import OmegaConf
 
-from vec2uage.augmentation.children import Parent
+from vec2uage.augmentation.augmenter import Parent
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
-from vec2uage.base.wording import counted
-from vec2uage.data.assemble import read_description
 from vec2uage.data.balance import in_turn
+from vec2uage.data.dataset_folder import read_description
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
 from vec2uage.data.readers import read
 from vec2uage.data.splits import Part
@@ -22,10 +22,10 @@ from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.extract import Row, extract
 from vec2uage.faces.pool import processes
 from vec2uage.faces.prepare import gather
+from vec2uage.faces.prepare_settings import PrepareSettings, from_config
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.rows import counts, face_name
 from vec2uage.faces.sources.walk import walk
-from vec2uage.faces.spec import PrepareSettings, from_config
 from vec2uage.faces.store import open_store
 from vec2uage.faces.worker import Extraction
 

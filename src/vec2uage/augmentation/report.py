@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from vec2uage.augmentation.analysis import ALL_AGES, TABLE_1, Draws, Similarity
-from vec2uage.augmentation.children import Studio
-from vec2uage.augmentation.keep import Keep
+from vec2uage.augmentation.augmenter import Studio
+from vec2uage.augmentation.keep_rule import Keep
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.data.figures import COLOURS
 from vec2uage.faces.crop import crop

@@ -10,7 +10,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.augmentation.analysis import analyse, summarise
-from vec2uage.augmentation.children import Pictures, open_studio
+from vec2uage.augmentation.augment_settings import OF_PHOTOGRAPHS, AugmentSettings, from_config, prepare_settings
+from vec2uage.augmentation.augmented_set import is_complete, summary, write_generated
+from vec2uage.augmentation.augmenter import Pictures, open_studio
 from vec2uage.augmentation.folder import folder_of, refuse_other_options
 from vec2uage.augmentation.generate import generate
 from vec2uage.augmentation.parents import (
@@ -23,15 +25,13 @@ from vec2uage.augmentation.parents import (
 )
 from vec2uage.augmentation.report import table, write, write_sweep
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.augmentation.spec import OF_PHOTOGRAPHS, AugmentSettings, from_config, prepare_settings
-from vec2uage.augmentation.written import is_complete, summary, write_generated
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.faces.extract import Interrupted
 from vec2uage.faces.prepare import prepare
+from vec2uage.faces.prepare_settings import PrepareSettings
 from vec2uage.faces.quality import NoQuality
-from vec2uage.faces.spec import PrepareSettings
 from vec2uage.faces.worker import Extraction
 
 log = logging.getLogger(__name__)

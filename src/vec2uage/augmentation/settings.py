@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from vec2uage.augmentation.keep import Keep
+from vec2uage.augmentation.keep_rule import Keep
 from vec2uage.augmentation.ops import Op
 from vec2uage.augmentation.recipe import Combine, Recipe, described_ops
 from vec2uage.base.errors import UserError

@@ -187,7 +187,7 @@ def sentence(error: Exception) -> str:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from vec2uage.config.sentences import unknown_choice, unknown_option
+    from vec2uage.config.error_messages import unknown_choice, unknown_option
 
     cause = error.__cause__
     if isinstance(error, UserError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from vec2uage.config.settings import HOW
+from vec2uage.config.settings import EXECUTION_OPTIONS
 
 _LONGEST = 100
 
@@ -26,7 +26,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     Keys lose their group where they stay distinct, paths their folder, and odd characters are left out; a short hash
     at the end tells apart what was shortened, so that different options never share a folder.
     """
-    kept = [o for o in overrides if not o.lstrip("+").startswith((*HOW, "hydra.", "hydra/"))]
+    kept = [o for o in overrides if not o.lstrip("+").startswith((*EXECUTION_OPTIONS, "hydra.", "hydra/"))]
     # a sweep of one value is that value (see `base.arguments.left_to_jobs`)
     full = ",".join(re.sub(r"=choice\((.*)\)$", r"=\1", o) for o in kept)
     short = _short(full)

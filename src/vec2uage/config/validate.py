@@ -12,7 +12,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, frozen, locate
-from vec2uage.config.sentences import as_typed, sentence, sentences, unknown_option
+from vec2uage.config.error_messages import as_typed, sentence, sentences, unknown_option
 
 
 def to_container(cfg: DictConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
-from vec2uage.base.wording import counted
+from vec2uage.base.formatting import counted
 from vec2uage.config.settings import settings
 from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
 from vec2uage.data.splits import PARTS, DataSplit

@@ -11,11 +11,11 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.validate import refuse
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.evaluation.spec import Foreign
+from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.runs.folder import RunFolder
-from vec2uage.training import checkpoint, foreign_checkpoint
-from vec2uage.training.checkpoint import Model
-from vec2uage.training.spec import check_model
+from vec2uage.training import foreign_model, model_file
+from vec2uage.training.model_file import Model
+from vec2uage.training.run_settings import check_model
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def find(checkpoint: str) -> Path:
         raise UserError(f"{path}: no such file or folder (checkpoint)")
     if not path.is_dir():
         return path
-    file = RunFolder(path).checkpoint
+    file = RunFolder(path).model
     if not file.is_file():
         raise UserError(
             f"{path}: no {file.name} in this folder (checkpoint): give a folder of vec2uage.train, or a file"
@@ -50,9 +50,9 @@ def open_model(path: Path, foreign: Foreign) -> Model:
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
                 f"leave out {' and '.join(idle)}"
             )
-        target = checkpoint.target(path)
-        return checkpoint.load(path, None if target in checkpoint.OWN else _own_class(path, target))
-    imported = foreign_checkpoint.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
+        target = model_file.target(path)
+        return model_file.load(path, None if target in model_file.OWN else _own_class(path, target))
+    imported = foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
     if foreign.save_as is not None:
         imported.save(Path(foreign.save_as))
     return imported.model()

@@ -21,8 +21,8 @@ from vec2uage.data.dataset import Dataset
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.splits import Division, within
 from vec2uage.data.vectorset import VectorSet
+from vec2uage.evaluation.evaluate_settings import Evaluation, Rows, from_config
 from vec2uage.evaluation.scores import Scores, score
-from vec2uage.evaluation.spec import Evaluation, Rows, from_config
 from vec2uage.runs.folder import RunFolder
 
 Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Real
 
-from vec2uage.base import metrics
+from vec2uage.predictions import metrics
 
 
 @dataclass(frozen=True)

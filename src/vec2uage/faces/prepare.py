@@ -21,11 +21,11 @@ from omegaconf import DictConfig
 from vec2uage.base import cli
 from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
-from vec2uage.base.wording import counted
 from vec2uage.config.differences import differences
-from vec2uage.data.assemble import (
+from vec2uage.data.dataset_folder import (
     clear,
     divide,
     draw,
@@ -37,11 +37,11 @@ from vec2uage.data.assemble import (
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import Interrupted, Row, extract
 from vec2uage.faces.pool import processes
+from vec2uage.faces.prepare_settings import PrepareSettings, from_config
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.rows import counts, face_name, to_vectors, write_table
 from vec2uage.faces.sources.base import Part, Photographs
 from vec2uage.faces.sources.vectors import Vectors
-from vec2uage.faces.spec import PrepareSettings, from_config
 from vec2uage.faces.store import open_store
 from vec2uage.faces.worker import Extraction
 

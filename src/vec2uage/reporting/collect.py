@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
-from vec2uage.base import metrics
 from vec2uage.base.errors import UserError
+from vec2uage.predictions import metrics
 from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import collect, factors, is_seed, repeats, swept, value, variant
 from vec2uage.runs.result import RunResult

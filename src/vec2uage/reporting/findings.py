@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from vec2uage.base.wording import duration
+from vec2uage.base.formatting import duration
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.selection import Selection
 from vec2uage.runs.index import repeats_text

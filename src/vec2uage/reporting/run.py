@@ -21,7 +21,7 @@ from vec2uage.reporting.compose import compose
 from vec2uage.reporting.content import Report
 from vec2uage.reporting.figures.save import save, svg_text
 from vec2uage.reporting.page import render
-from vec2uage.reporting.spec import Format, ReportSettings, from_config
+from vec2uage.reporting.report_settings import Format, ReportSettings, from_config
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.tensorboard import EventLog
 

@@ -32,12 +32,12 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
-    def state(self) -> Path:
-        """What a run that has not ended goes on from (`training.state`); deleted with its end."""
-        return self.path / "state.safetensors"
+    def checkpoint(self) -> Path:
+        """What a run that has not ended goes on from (`training.checkpoint`); deleted with its end."""
+        return self.path / "checkpoint.safetensors"
 
     @property
-    def checkpoint(self) -> Path:
+    def model(self) -> Path:
         """The model of the best epoch, with what is needed to use it alone."""
         return self.path / "best.safetensors"
 
@@ -120,19 +120,19 @@ class RunFolder:
     def clear_unfinished(self) -> None:
         """Delete what a killed process has left of files in the making; nobody may be writing to the folder."""
         if any(path.name.startswith(".") for path in self.path.iterdir()):
-            for path in (*self._written_at_end, self.state, self.config, self.overrides):
+            for path in (*self._written_at_end, self.checkpoint, self.config, self.overrides):
                 remove_unfinished(path)
 
     @property
     def _written_at_end(self) -> tuple[Path, ...]:
         curve = self.lr_range_test_csv, self.lr_range_test_png
-        return self.result, self.checkpoint, self.predictions, self.data, *curve
+        return self.result, self.model, self.predictions, self.data, *curve
 
     def clear(self) -> None:
         """Delete all files a run writes, and no others."""
         self.clear_end()
         self.clear_events()
-        for path in (self.state, self.metrics, self.config, self.overrides):
+        for path in (self.checkpoint, self.metrics, self.config, self.overrides):
             path.unlink(missing_ok=True)
 
     def clear_events(self) -> None:

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
-from vec2uage.base.wording import counted
-from vec2uage.config.settings import HOW
+from vec2uage.base.formatting import counted
+from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 
@@ -130,7 +130,7 @@ def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
 
 def _options(result: RunResult) -> dict[str, str]:
     """Return what was set for a run, but for what changes no number."""
-    return {key: value for key, value in map(split_override, result.overrides) if key not in HOW}
+    return {key: value for key, value in map(split_override, result.overrides) if key not in EXECUTION_OPTIONS}
 
 
 def split_override(override: str) -> tuple[str, str]:

@@ -16,12 +16,12 @@ from vec2uage.base.atomic import write_json
 from vec2uage.base.cache import cache_folder
 from vec2uage.base.provenance import provenance
 from vec2uage.sweep.plan import Plan, cut, workers
+from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import NoRangeTest
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import assemble
-from vec2uage.training.state import RunState
 from vec2uage.training.trainer import train_epoch
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class _Silent:
 
     def epoch(self, run: int, epoch: Epoch) -> None: ...
 
-    def checkpoint(self, run: int, state: RunState) -> None: ...
+    def checkpoint(self, run: int, state: Checkpoint) -> None: ...
 
     def end(self, run: int, outcome: Outcome) -> None: ...
 

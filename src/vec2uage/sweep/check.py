@@ -20,7 +20,7 @@ from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Resume, has_ended
 from vec2uage.training.range_test import RangeTest
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 
 
 def name_jobs(master: DictConfig, overrides: Sequence[Override]) -> None:

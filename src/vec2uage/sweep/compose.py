@@ -13,7 +13,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from vec2uage.training.spec import RunSettings, from_config
+from vec2uage.training.run_settings import RunSettings, from_config
 
 
 class Composer:

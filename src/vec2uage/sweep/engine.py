@@ -14,7 +14,7 @@ from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job, Proof, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan, workers
-from vec2uage.sweep.work import Finished, Work
+from vec2uage.sweep.state import Finished, Work
 from vec2uage.sweep.worker import end_untrained, fail, headers, is_out_of_memory, train
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData

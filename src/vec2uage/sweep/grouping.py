@@ -11,10 +11,10 @@ from torch import Tensor
 from vec2uage.base.cores import cores, threads
 from vec2uage.config.component import Component
 from vec2uage.training import models
+from vec2uage.training.checkpoint import Header
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.precision import Precision, products
-from vec2uage.training.spec import RunSettings
-from vec2uage.training.state import Header
+from vec2uage.training.run_settings import RunSettings
 
 
 @dataclass(frozen=True)

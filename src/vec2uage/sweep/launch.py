@@ -29,7 +29,7 @@ from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import Refused, resume_of, settle
 from vec2uage.sweep.summary import report
 from vec2uage.training.record import describe
-from vec2uage.training.spec import from_config
+from vec2uage.training.run_settings import from_config
 
 log = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 
 from vec2uage.base.cores import cores
-from vec2uage.base.wording import counted
-from vec2uage.config.settings import HOW
+from vec2uage.base.formatting import counted
+from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.index import split_override
 from vec2uage.sweep import calibration, memory
 from vec2uage.sweep.grouping import Job, Proof, prove
 from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
 from vec2uage.training.data import TrainingData, load
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 
 # Work on CPUs that is longer than this is worth measuring first, judged by the operations of its matrix products.
 _WORTH_SECONDS = 60
@@ -54,7 +54,9 @@ class Layout:
         """Dataset, model and optimiser, and what else was swept and is the same for all jobs of the group."""
         names = ("dataset", "model", "optimizer")
         first, *others = (dict(map(split_override, job.settings.overrides)) for job in self.jobs)
-        options = [key for key in self.settings.swept if key not in (*names, *HOW) and not key.endswith("seed")]
+        options = [
+            key for key in self.settings.swept if key not in (*names, *EXECUTION_OPTIONS) and not key.endswith("seed")
+        ]
         alike = [f"{key}={first[key]}" for key in options if all(other.get(key) == first[key] for other in others)]
         return " ".join([*map(self.settings.choice, names), *alike])
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from vec2uage.training import models
-from vec2uage.training.spec import RunSettings, per_run_options
+from vec2uage.training.run_settings import RunSettings, per_run_options
 
 
 @lru_cache(maxsize=64)

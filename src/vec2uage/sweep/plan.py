@@ -12,7 +12,7 @@ import torch
 
 from vec2uage.base.cores import cores, use_threads
 from vec2uage.base.device import torch_device
-from vec2uage.training.spec import Trainer
+from vec2uage.training.run_settings import Trainer
 
 T = TypeVar("T")
 # Runs per stack on a CPU unless it was measured. One core does best with the weights and gradients of a few runs in its

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vec2uage.base.wording import counted, duration, size
+from vec2uage.base.formatting import counted, duration, size
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan

@@ -11,15 +11,15 @@ import yaml
 from omegaconf import DictConfig
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.base.provenance import code_fingerprint
-from vec2uage.base.wording import counted
 from vec2uage.config.differences import differences
 from vec2uage.config.validate import check_value, refuse, to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import devices_of
-from vec2uage.training import state
+from vec2uage.training import checkpoint
 from vec2uage.training.data import load
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def settle(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResul
         folder.clear_unfinished()
         if before.result is not None and before.result.status in ENDED:
             ended[job] = before.result
-            folder.state.unlink(missing_ok=True)
+            folder.checkpoint.unlink(missing_ok=True)
         elif before.header is not None and before.header.config_hash == job.settings.config_hash:
             folder.clear_end()
         else:
@@ -85,10 +85,10 @@ class _Before:
     """What an earlier run has left in a folder: its result and the header of its state, if any."""
 
     result: RunResult | None = None
-    header: state.Header | None = None
+    header: checkpoint.Header | None = None
 
     @property
-    def kept(self) -> RunResult | state.Header | None:
+    def kept(self) -> RunResult | checkpoint.Header | None:
         """What would be used again, and so must have been made with the same settings."""
         return self.result if self.result is not None and self.result.status in ENDED else self.header
 
@@ -108,9 +108,9 @@ def _look(path: Path, resume: Resume) -> _Before:
             result = folder.read_result()
         except UserError as error:
             raise Refused(f"{error}; resume=false trains anew") from None
-    if folder.state.exists():
+    if folder.checkpoint.exists():
         try:
-            header = state.read_header(folder.state)
+            header = checkpoint.read_header(folder.checkpoint)
         except UserError as error:
             log.warning("%s", error)
     return _Before(result, header)
@@ -138,11 +138,11 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     )
 
 
-def _is_changed(job: Job, kept: RunResult | state.Header) -> bool:
+def _is_changed(job: Job, kept: RunResult | checkpoint.Header) -> bool:
     return (kept.config_hash, kept.code) != (job.settings.config_hash, code_fingerprint())
 
 
-def _of_other_data(made: Mapping[Job, RunResult | state.Header]) -> dict[Job, RunResult | state.Header]:
+def _of_other_data(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Job, RunResult | checkpoint.Header]:
     """Return the jobs whose data have changed, found out with one split of each dataset: all are cut from the same."""
     of_datasets: dict[tuple[Any, ...], list[Job]] = {}
     for job in made:

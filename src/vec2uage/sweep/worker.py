@@ -16,13 +16,13 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
 from vec2uage.sweep.grouping import Job, Proof, group
 from vec2uage.sweep.plan import cut
-from vec2uage.sweep.work import Work, is_disk_full
-from vec2uage.training import state
+from vec2uage.sweep.state import Work, is_disk_full
+from vec2uage.training import checkpoint
+from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder, describe
-from vec2uage.training.state import RunState
 from vec2uage.training.trainer import train_stack
 
 log = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ def end_untrained(job: Job, status: Status, reason: str, work: Work, error: Exce
     work.end(job, result, error)
 
 
-def headers(jobs: Sequence[Job]) -> dict[Job, state.Header]:
+def headers(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
     """Return the headers of the states that jobs go on from; a state that cannot be read counts as none."""
     found = {}
     for job in jobs:
-        path = RunFolder(job.folder).state
+        path = RunFolder(job.folder).checkpoint
         if path.exists():
             with suppress(UserError):
-                found[job] = state.read_header(path)
+                found[job] = checkpoint.read_header(path)
     return found
 
 
@@ -112,7 +112,7 @@ class _Observer:
         self.recorders[self.jobs[run]].epoch(epoch)
         self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
 
-    def checkpoint(self, run: int, state: RunState) -> None:
+    def checkpoint(self, run: int, state: Checkpoint) -> None:
         if self.draws:
             state.tensors[_FORWARD] = torch.get_rng_state()
             if (device := self.data.train.age.device).type == "cuda":
@@ -134,7 +134,7 @@ def _attempt(
 ) -> Exception | None:
     """Train jobs as one stack; return what was raised. `recorders` gets a Recorder for each job that has begun."""
     try:
-        states = [state.load(RunFolder(job.folder).state) for job in jobs if job in work.begun]
+        states = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in work.begun]
         for job in jobs:
             recorders[job] = Recorder(RunFolder(job.folder), job.settings, work.command, work.begun.get(job))
         observer = _Observer(work, jobs, recorders, data, proof.draws)

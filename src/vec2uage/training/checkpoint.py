@@ -1,159 +1,160 @@
-"""The saved model: weights, input normalisation and how to build the network again, in one safetensors file."""
+"""A run between two epochs as one file, with all that the next epoch depends on."""
 
 import json
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from vec2uage.base.atomic import replacing
-from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
-from vec2uage.config.component import Component
-from vec2uage.config.validate import check_call, refuse
-from vec2uage.training.models import MLP, stack
-from vec2uage.training.normalization import Kind, Normalization
 from vec2uage.training.optimizers.base import Tensors
-from vec2uage.training.precision import Precision
-from vec2uage.training.step import EVALUATION_ROWS
+from vec2uage.training.outcome import Outcome
+from vec2uage.training.range_test import Curve
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.stack import Stack
 
-_FORMAT = "vec2uage-model-1"
-# The classes that are built because a file names them. A prefix would not do: what vec2uage's modules import can be
-# reached by a dotted name too.
-OWN = (f"{MLP.__module__}.{MLP.__qualname__}",)
+_FORMAT = "vec2uage-state-1"
+_ARRAYS = ("weights", "predictions", "curve")  # of an outcome, kept as tensors
+_CURVE = ("lr", "loss", "smoothed")
+_PER_RUN = ("lr", "schedule_state", "stopping_state")  # dicts of `[K]` tensors of a stack
+
+
+@dataclass
+class Checkpoint:
+    """One run between two epochs: its outcome so far, and its part of every tensor of the stack, on the CPU.
+
+    Names: `params/...`, `buffers/...`, `optimizer/...`, `lr/...`, `schedule_state/...`, `stopping_state/...` and
+    `order`, the state of the generator that draws the order of the data.
+    """
+
+    outcome: Outcome
+    tensors: Tensors
+
+    def part(self, prefix: str) -> Tensors:
+        """Return the tensors whose names begin with `prefix/`, without that."""
+        return {name[len(prefix) + 1 :]: t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
 
 
 @dataclass(frozen=True)
-class Model:
-    """A trained network for vectors of `dimension` numbers, with the normalisation it expects.
+class Header:
+    """Whose state a file holds: readable without its tensors. `epochs` are those trained so far."""
 
-    `encoder` names what made the vectors it was trained on.
+    config_hash: str
+    code: str
+    data_fingerprint: str
+    started: str
+    epochs: int
+
+
+def snapshot(stack: Stack, outcomes: Sequence[Outcome]) -> list[Checkpoint]:
+    """Return the states of all runs of a stack, in its order; on a CPU they share the stack's memory."""
+    network = stack.network
+    whole = {f"params/{name}": p.detach() for name, p in network.params.items()}
+    whole |= {f"buffers/{name}": b for name, b in network.buffers.items()}
+    for group in _PER_RUN:
+        # Copies: where there is no schedule, the scheduled rate is the base rate, and a file holds no tensor twice.
+        whole |= {f"{group}/{name}": t.clone() for name, t in getattr(stack, group).items()}
+    whole = {name: tensor.cpu() for name, tensor in whole.items()}
+    states = []
+    optimizers = network.optimizer.unstack_state(network.state, len(stack.runs))
+    for position, (run, optimizer) in enumerate(zip(stack.runs, optimizers, strict=True)):
+        own = {name: tensor[position] for name, tensor in whole.items()}
+        own |= {f"optimizer/{name}": tensor for name, tensor in optimizer.items()}
+        states.append(Checkpoint(outcomes[run], own | {"order": stack.orders[position].get_state()}))
+    return states
+
+
+def restore(stack: Stack, states: Sequence[Checkpoint], runs: Sequence[RunSettings]) -> None:
+    """Put all runs of a newly assembled stack where `states` left them.
+
+    Raises UserError if a state is of another network or optimiser.
     """
+    network = stack.network
 
-    network: nn.Module
-    dimension: int
-    normalization: Normalization
-    encoder: str
-    precision: Precision
+    def stacked(name: str, like: Tensor) -> Tensor:
+        tensor = torch.stack([state.tensors[name] for state in states]).to(like.device)
+        if (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"{name} is {list(tensor.shape)}, not {list(like.shape)}")
+        return tensor
 
-    @torch.no_grad()
-    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
-        """Return ages in years for face vectors `[N, D] float32`, the same bits as in the run's predictions.csv."""
-        x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
-        forward, params, buffers = stack([self.network], self.precision)
-        with threads(1):
-            parts = [forward(params | buffers, part[None])[0] for part in x.split(EVALUATION_ROWS)]
-        return torch.cat(parts).numpy()
-
-
-def save(
-    path: Path,
-    weights: Tensors,
-    model: Component,
-    dimension: int,
-    normalization: Normalization,
-    encoder: str,
-    precision: Precision = "float32",
-) -> None:
-    """Write a model to `path`, whole or not at all."""
-    tensors = {f"network.{name}": tensor.contiguous() for name, tensor in weights.items()}
-    for name in ("mean", "std"):
-        tensor: Tensor | None = getattr(normalization, name)
-        if tensor is not None:
-            tensors[f"normalization.{name}"] = tensor.contiguous()
-    description = {
-        "format": _FORMAT,
-        "target": model.target,
-        "options": dict(model.options),
-        "in_features": dimension,
-        "normalization": normalization.kind,
-        "encoder": encoder,
-        "precision": precision,
-    }
-    with replacing(path) as temporary:
-        # save_file would write to a file of its own, which a kill leaves behind and nobody else may read
-        temporary.write_bytes(to_bytes(tensors, metadata={"vec2uage": json.dumps(description, sort_keys=True)}))
-
-
-def load(path: Path, model: Component | None = None) -> Model:
-    """Read a model that `save` wrote.
-
-    A file can name any class; only those in `OWN` are built from a name in a file. For a network of your own pass its
-    `model` component, as the configuration of its run has it. Raises UserError for a missing, damaged or foreign
-    file, and where `model` is needed.
-    """
-    tensors, header = _read(path)
-    own = model is None
-    if model is None:
-        if header.target not in OWN:
-            raise UserError(f"{path} holds a {header.target}: pass that model's configuration to load it")
-        problems: list[str] = []
-        model = check_call(header.target, header.options, "its header's options", {"in_features"}, problems)
-        refuse([f"{path}: {problem}" for problem in problems])
-    extra = {"in_features": header.in_features} if model.accepts("in_features") else {}
-    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
     try:
-        # Our own take no memory before the weights fit: a file can state any width.
-        with torch.device("meta") if own else nullcontext():
-            network: nn.Module = model.build(**extra)
-        network.load_state_dict(weights, assign=own)
-    except RuntimeError:
-        options = ", ".join(f"{name}={value}" for name, value in model.options)
+        network.params = {n: stacked(f"params/{n}", p).requires_grad_() for n, p in network.params.items()}
+        network.buffers = {n: stacked(f"buffers/{n}", b) for n, b in network.buffers.items()}
+        saved = [state.part("optimizer") for state in states]
+        network.state = network.optimizer.stack_state(network.options, network.params, saved)
+        for group in _PER_RUN:
+            setattr(stack, group, {n: stacked(f"{group}/{n}", t) for n, t in getattr(stack, group).items()})
+        for order, state in zip(stack.orders, states, strict=True):
+            order.set_state(state.tensors["order"])
+    except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path} does not fit {model.target}({options}): pass the model configuration of the run that wrote it"
+            f"the saved state of seed {runs[0].seed} is not of this model and optimizer ({error}): "
+            "resume=false trains anew"
         ) from None
-    mean, std = (tensors.get(f"normalization.{name}") for name in ("mean", "std"))
-    wanted = [(header.in_features,)] * 2 if header.normalization == "standardize" else [None] * 2
-    if [None if t is None else tuple(t.shape) for t in (mean, std)] != wanted:
-        raise UserError(f"{path}: its mean and deviation do not fit its normalization, {header.normalization}")
-    return Model(
-        network=network.float().eval(),
-        dimension=header.in_features,
-        normalization=Normalization(header.normalization, mean, std),
-        encoder=header.encoder,
-        precision=header.precision,
-    )
 
 
-def target(path: Path) -> str:
-    """Return the dotted name of the class whose weights `path` holds; nothing is imported."""
-    return _read(path)[1].target
+def save(path: Path, state: Checkpoint, header: Header) -> None:
+    """Write a state to `path`, whole or not at all."""
+    outcome = state.outcome
+    tensors = dict(state.tensors)
+    tensors |= {f"weights/{name}": tensor.cpu() for name, tensor in outcome.weights.items()}
+    if outcome.curve is not None:
+        tensors |= {f"curve/{name}": torch.from_numpy(getattr(outcome.curve, name)) for name in _CURVE}
+    known = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in _ARRAYS}
+    suggestion = None if outcome.curve is None else outcome.curve.suggestion
+    metadata = {"format": _FORMAT, "header": asdict(header), "outcome": known, "suggestion": suggestion}
+    content = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {"vec2uage": json.dumps(metadata)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_header(path: Path) -> Header:
+    """Read whose state a file holds; raises UserError if it is damaged or of another version."""
+    return _read(path, tensors=False)[0]
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a state that `save` wrote; raises UserError if it is damaged or of another version."""
+    return _read(path, tensors=True)[1]
 
 
 @dataclass(frozen=True)
-class _Header:
-    """What the header of a file says of its network; from a file, so checked before it is used."""
+class _Metadata:
+    """What the file says beside its tensors; from a file, so checked before it is used."""
 
-    target: str
-    options: dict[str, Any]
-    in_features: Annotated[int, Field(ge=1)]
-    normalization: Kind
-    encoder: str
-    precision: Precision
+    header: Header
+    outcome: dict[str, Any]
+    suggestion: float | None
 
 
-def _read(path: Path) -> tuple[Tensors, _Header]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+_SCHEMA = TypeAdapter(_Metadata)
+
+
+def _read(path: Path, tensors: bool) -> tuple[Header, Checkpoint]:
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {}).get("vec2uage", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is no readable safetensors file: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise UserError(f"{path} is no model written by vec2uage (its header does not say {_FORMAT})")
-    try:
-        return tensors, TypeAdapter(_Header).validate_python(description)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: its header is damaged or of another version ({where}: {first['msg']})") from None
+            names = list(file.keys()) if tensors else []
+            read = {name: file.get_tensor(name) for name in names}
+        if description.pop("format", None) != _FORMAT:
+            raise UserError(f"{path} is no state of a run written by this version of vec2uage")
+        metadata = _SCHEMA.validate_python(description)
+        outcome = Outcome(**metadata.outcome)
+    except (SafetensorError, OSError, json.JSONDecodeError, AttributeError, TypeError, ValidationError) as error:
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): without it the run begins anew") from None
+    state = Checkpoint(outcome, read)
+    outcome.weights = state.part("weights")
+    curve = state.part("curve")
+    if curve:
+        outcome.curve = Curve(
+            curve["lr"].numpy(), curve["loss"].numpy(), curve["smoothed"].numpy(), metadata.suggestion
+        )
+    state.tensors = {n: t for n, t in read.items() if not n.startswith(("weights/", "curve/"))}
+    return metadata.header, state

@@ -6,12 +6,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from vec2uage.data.census import Count, census
 from vec2uage.data.loading import load_split
+from vec2uage.data.row_counts import Count, census
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.training.batches import Rows
 from vec2uage.training.normalization import Kind, Normalization, fit
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
-from vec2uage.training import checkpoint
+from vec2uage.training import model_file
+from vec2uage.training.checkpoint import Checkpoint, Header
+from vec2uage.training.checkpoint import save as save_state
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import Curve
-from vec2uage.training.spec import RunSettings
-from vec2uage.training.state import Header, RunState
-from vec2uage.training.state import save as save_state
+from vec2uage.training.run_settings import RunSettings
 
 # Chosen files that TensorBoard shows as hyperparameters.
 _GROUPS = (
@@ -68,7 +68,7 @@ class Recorder:
             },
         )
 
-    def checkpoint(self, state: RunState, data: TrainingData) -> None:
+    def checkpoint(self, state: Checkpoint, data: TrainingData) -> None:
         """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
         header = Header(
             config_hash=self.settings.config_hash,
@@ -77,7 +77,7 @@ class Recorder:
             started=self._started,
             epochs=state.outcome.epochs,
         )
-        save_state(self.folder.state, state, header)
+        save_state(self.folder.checkpoint, state, header)
 
     def end(self, outcome: Outcome, data: TrainingData) -> RunResult:
         """Write all that is known at the end of the run, result.json last: a folder that has it is complete."""
@@ -85,8 +85,8 @@ class Recorder:
         if outcome.curve is not None:
             write_curve(self.folder, outcome.curve)
         if outcome.weights:
-            checkpoint.save(
-                self.folder.checkpoint,
+            model_file.save(
+                self.folder.model,
                 outcome.weights,
                 settings.model,
                 data.dimension,
@@ -122,7 +122,7 @@ class Recorder:
         )
         self.folder.write_result(result)
         if outcome.status != "interrupted":
-            self.folder.state.unlink(missing_ok=True)
+            self.folder.checkpoint.unlink(missing_ok=True)
         return result
 
     def fail(self, reason: str, status: Status = "failed") -> RunResult:

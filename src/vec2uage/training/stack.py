@@ -15,7 +15,7 @@ from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.precision import check
 from vec2uage.training.range_test import RangeTest, read_curve, stacked_losses
-from vec2uage.training.spec import RunSettings, per_run_options
+from vec2uage.training.run_settings import RunSettings, per_run_options
 from vec2uage.training.step import Network
 
 

@@ -13,13 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vec2uage.training.batches import batches, epoch_order
+from vec2uage.training.checkpoint import Checkpoint, restore, snapshot
 from vec2uage.training.cuda_graph import take_step
 from vec2uage.training.data import TrainingData
 from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.outcome import Epoch, Outcome
-from vec2uage.training.spec import RunSettings
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import Stack, assemble
-from vec2uage.training.state import RunState, restore, snapshot
 from vec2uage.training.step import predict_rows, score
 
 
@@ -33,7 +33,7 @@ class Observer(Protocol):
     def epoch(self, run: int, epoch: Epoch) -> None:
         """Told of every epoch of every run."""
 
-    def checkpoint(self, run: int, state: RunState) -> None:
+    def checkpoint(self, run: int, state: Checkpoint) -> None:
         """Given what the run can go on from; valid until the next step."""
 
     def end(self, run: int, outcome: Outcome) -> None:
@@ -45,7 +45,7 @@ def train_stack(
     data: TrainingData,
     device: torch.device,
     observer: Observer,
-    states: Sequence[RunState] = (),
+    states: Sequence[Checkpoint] = (),
 ) -> None:
     """Train runs that share one `stack_key`, each with the numbers it would have alone.
 

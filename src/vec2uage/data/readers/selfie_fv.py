@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.readers.pandas_pickle import columns
 from vec2uage.data.vectorset import BadRows, VectorSet, as_text, make_vector_set
+from vec2uage.importers.pandas_pickle import columns
 
 log = logging.getLogger(__name__)
 

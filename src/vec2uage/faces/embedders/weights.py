@@ -111,8 +111,8 @@ def load(origin: Origin, path: str | None) -> "InceptionResnetV1":
     """
     import torch
 
-    from vec2uage.faces import frozen_graph
     from vec2uage.faces.embedders.inception import InceptionResnetV1, fold
+    from vec2uage.importers import frozen_graph
 
     file = locate(origin, path)
     if origin == "frozen_graph":

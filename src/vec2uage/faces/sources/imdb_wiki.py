@@ -12,8 +12,8 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import Photographs, Text, read_age
-from vec2uage.faces.sources.matlab import read_struct
 from vec2uage.faces.sources.table import listed
+from vec2uage.importers.matlab import read_struct
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from vec2uage.config.settings import settings
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Refused
-from vec2uage.sweep.work import Finished
+from vec2uage.sweep.state import Finished
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -14,7 +14,7 @@ from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.plan import cut
 from vec2uage.sweep.resume import ENDED
-from vec2uage.sweep.work import Finished, Work
+from vec2uage.sweep.state import Finished, Work
 from vec2uage.sweep.worker import end_untrained, headers
 
 _POLL_SECONDS = 0.5  # between two looks for runs that have ended elsewhere

@@ -11,7 +11,7 @@ from vec2uage.config.settings import settings
 from vec2uage.sweep.executors.base import Count, Executor, library
 from vec2uage.sweep.executors.parts import Handle, Stoppable, follow, parts, train_part
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.work import Finished
+from vec2uage.sweep.state import Finished
 
 
 @settings

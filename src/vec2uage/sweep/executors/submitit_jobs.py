@@ -22,7 +22,7 @@ from vec2uage.sweep.executors.base import Count, Executor, library
 from vec2uage.sweep.executors.parts import Handle, beyond_ctrl_c, follow, parts, train_part
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Refused
-from vec2uage.sweep.work import Finished
+from vec2uage.sweep.state import Finished
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from vec2uage.base.wording import counted
+from vec2uage.base.formatting import counted
 from vec2uage.config.settings import settings
 from vec2uage.training.optimizers.base import Clock, Tensors, spread, steps_taken, zeros_like
 from vec2uage.training.optimizers.sgd import SGD

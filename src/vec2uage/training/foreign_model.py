@@ -9,7 +9,8 @@ from torch import Tensor
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
-from vec2uage.training import checkpoint, torch_file
+from vec2uage.importers import torch_file
+from vec2uage.training import model_file
 from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Kind, Normalization
 from vec2uage.training.optimizers.base import Tensors
@@ -27,15 +28,15 @@ class Imported:
     normalization: Normalization
     encoder: str
 
-    def model(self) -> checkpoint.Model:
+    def model(self) -> model_file.Model:
         """Return the network, ready to predict."""
         network = self.component.build(in_features=self.dimension)
         network.load_state_dict(self.weights)
-        return checkpoint.Model(network.eval(), self.dimension, self.normalization, self.encoder, "float32")
+        return model_file.Model(network.eval(), self.dimension, self.normalization, self.encoder, "float32")
 
     def save(self, path: Path) -> None:
-        """Write the network as a model that `checkpoint.load` reads."""
-        checkpoint.save(path, self.weights, self.component, self.dimension, self.normalization, self.encoder)
+        """Write the network as a model that `model_file.load` reads."""
+        model_file.save(path, self.weights, self.component, self.dimension, self.normalization, self.encoder)
 
 
 def load(path: Path, normalization: Kind, encoder: str) -> Imported:

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vec2uage.base.errors import UserError
-from vec2uage.training import checkpoint, foreign_checkpoint, torch_file
+from vec2uage.importers import torch_file
+from vec2uage.training import foreign_model, model_file
 
 FORMS = ["zip", "legacy"]
 
@@ -72,8 +73,8 @@ def lightning(net: nn.Module, optimizer: bool = True, hparams: Any = None) -> di
     return {**saved, "optimizer_states": [adam.state_dict()]} if optimizer else saved
 
 
-def load(path: Path) -> foreign_checkpoint.Imported:
-    return foreign_checkpoint.load(path, "none", "facenet")
+def load(path: Path) -> foreign_model.Imported:
+    return foreign_model.load(path, "none", "facenet")
 
 
 def vectors(dimension: int, rows: int = 20) -> np.ndarray:
@@ -131,15 +132,15 @@ def test_parameters_and_views_into_one_storage_are_read(form: str, tmp_path: Pat
 
 
 def test_what_is_saved_is_a_model_of_vec2uage(tmp_path: Path) -> None:
-    imported = foreign_checkpoint.load(write(tmp_path / "m.ckpt", lightning(network(12, 8, 1)), "zip"), "l2", "facenet")
+    imported = foreign_model.load(write(tmp_path / "m.ckpt", lightning(network(12, 8, 1)), "zip"), "l2", "facenet")
     imported.save(tmp_path / "m.safetensors")
-    model = checkpoint.load(tmp_path / "m.safetensors")
+    model = model_file.load(tmp_path / "m.safetensors")
     assert np.array_equal(model.predict(vectors(12)), imported.model().predict(vectors(12)))
     assert (model.encoder, model.normalization.kind, model.dimension) == ("facenet", "l2", 12)
 
 
 def test_the_authors_released_model_has_its_known_error(shared: Path) -> None:
-    imported = foreign_checkpoint.load(shared / "data/original/SAN-396.ckpt", "l2", "unknown")
+    imported = foreign_model.load(shared / "data/original/SAN-396.ckpt", "l2", "unknown")
     assert dict(imported.component.options) == {"hidden": (512, 256, 128)}
     data = np.load(shared / "data/visage_val.npz")
     inside = data["arr_1"] <= 18

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vec2uage.augmentation.children import Child, Pictures, Studio, vectors_of
+from vec2uage.augmentation.augmenter import Child, Pictures, Studio, vectors_of
 from vec2uage.augmentation.folder import AUGMENTED, read_augmented
 from vec2uage.augmentation.generate import Generated
 from vec2uage.augmentation.settings import ImageAugmentation
@@ -19,7 +19,7 @@ from vec2uage.base.arguments import option
 from vec2uage.base.atomic import remove_unfinished, write_json, write_text
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 from vec2uage.data import storage
-from vec2uage.data.assemble import read_description
+from vec2uage.data.dataset_folder import read_description
 from vec2uage.data.figures import counts_per_age
 from vec2uage.data.vectorset import VectorSet, concatenate
 

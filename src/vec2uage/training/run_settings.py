@@ -13,7 +13,7 @@ from pydantic import Field
 from vec2uage.base.device import DeviceName
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component
-from vec2uage.config.settings import HOW, settings
+from vec2uage.config.settings import EXECUTION_OPTIONS, settings
 from vec2uage.config.validate import (
     check_call,
     check_group,
@@ -182,6 +182,8 @@ def _without_per_run(part: Any) -> Any:
 
 
 def _hash(plain: dict[str, Any]) -> str:
-    what = {key: value for key, value in plain.items() if key not in HOW}
-    what["trainer"] = {key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in HOW}
+    what = {key: value for key, value in plain.items() if key not in EXECUTION_OPTIONS}
+    what["trainer"] = {
+        key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in EXECUTION_OPTIONS
+    }
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.augmentation.children import Child, open_studio, vectors_of
+from vec2uage.augmentation.augmenter import Child, open_studio, vectors_of
 from vec2uage.augmentation.folder import made_for
 from vec2uage.augmentation.parents import parents_in, settings_of
 from vec2uage.augmentation.settings import ImageAugmentation

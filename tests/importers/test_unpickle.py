@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.unpickle import Inert, load
+from vec2uage.importers.unpickle import Inert, load
 
 ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("some.module", "Thing"): Inert, ("some", "VALUE"): 7}
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -117,7 +117,7 @@ NAMES = [
     ("importlib", "import_module"),
     ("runpy", "_run_code"),
     ("pickle", "loads"),
-    ("vec2uage.data.unpickle", "pickle.loads"),
+    ("vec2uage.importers.unpickle", "pickle.loads"),
     ("__main__", "x"),
     ("sys", "modules"),
     (EVIL, "run"),

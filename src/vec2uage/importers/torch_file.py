@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from vec2uage.base.errors import UserError
-from vec2uage.data import unpickle
-from vec2uage.training.optimizers.base import Tensors
+from vec2uage.importers import unpickle
+
+Tensors = dict[str, torch.Tensor]
 
 # torch/serialization.py, `_legacy_save`
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from vec2uage.data.balance import Balance
-from vec2uage.data.census import Count, census
+from vec2uage.data.row_counts import Count, census
 from vec2uage.data.splits import DataSplit
 from vec2uage.data.vectorset import make_vector_set
 

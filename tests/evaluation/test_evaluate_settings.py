@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.register import conf_dir, register_resolvers
-from vec2uage.evaluation.spec import Evaluation, from_config
+from vec2uage.evaluation.evaluate_settings import Evaluation, from_config
 
 MODEL = "checkpoint=outputs/runs/default"
 FACES = "dataset.path=faces.npz"

@@ -16,8 +16,8 @@ from tensorboard.util.tensor_util import make_ndarray, make_tensor_proto
 from torch import nn
 
 from vec2uage.base.errors import UserError
-from vec2uage.faces import frozen_graph
 from vec2uage.faces.embedders import inception
+from vec2uage.importers import frozen_graph
 
 Change = Callable[[GraphDef], None]
 

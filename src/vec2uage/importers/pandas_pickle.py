@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.unpickle import Inert, load
+from vec2uage.importers.unpickle import Inert, load
 
 NUMBERS = re.compile(r"[biuf][1248]")  # bool, int, unsigned and float; no records, dates or extended precision
 Column = np.ndarray | list[Any]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.base import metrics
+from vec2uage.predictions import metrics
 
 pairs = st.lists(st.tuples(st.floats(0, 120, width=32), st.floats(-50, 200, width=32)), min_size=1, max_size=50)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.augmentation.keep import Keep
+from vec2uage.augmentation.keep_rule import Keep
 from vec2uage.config.validate import check_settings
 
 COSINE = st.floats(-1, 1)

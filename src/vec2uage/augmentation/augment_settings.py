@@ -25,8 +25,8 @@ from vec2uage.data.splits import AgeRange
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector
 from vec2uage.faces.embedders.base import Embedder
-from vec2uage.faces.spec import MOST_PIXELS, Count, PrepareSettings
-from vec2uage.faces.spec import from_config as prepare_from_config
+from vec2uage.faces.prepare_settings import MOST_PIXELS, Count, PrepareSettings
+from vec2uage.faces.prepare_settings import from_config as prepare_from_config
 
 
 def _apart(bands: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

@@ -9,7 +9,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job
-from vec2uage.training.state import Header
+from vec2uage.training.checkpoint import Header
 
 
 @dataclass

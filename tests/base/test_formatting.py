@@ -4,12 +4,11 @@ import doctest
 
 import pytest
 
-from vec2uage.base import wording
-from vec2uage.base.wording import duration, size
+from vec2uage.base.formatting import duration, size
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(wording).failed == 0
+    assert doctest.testmod(formatting).failed == 0
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, "0 s"), (119, "119 s"), (120, "2.0 min"), (172_800, "2.0 days")])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vec2uage.data.assemble import divide, write
+from vec2uage.data.dataset_folder import divide, write
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.prepared import HeldOut, NoSplit
 from vec2uage.data.readers import read

@@ -1,0 +1,1 @@
+"""What a model says of faces: a distribution of age for each, and the metrics that judge it; numpy and scipy only."""
