@@ -14,6 +14,7 @@ from vec2uage.data.dataset import Vectors
 from vec2uage.data.loading import load_split
 from vec2uage.data.splits import Split
 from vec2uage.predictions.metrics import mae
+from vec2uage.predictions.point import Point
 
 ALPHAS = np.logspace(-6, 2, 17)
 
@@ -44,9 +45,11 @@ def main() -> None:
         parts = load_split(dataset, Balance(train_per_age=arguments.train), run_seed=0)
         x, val_x, test_x = (unit(side.vectors) for side in (parts.train, parts.validation, parts.test))
         models = [Ridge(alpha=alpha).fit(x, parts.train.ages) for alpha in ALPHAS]
-        best = min(models, key=lambda model: mae(parts.validation.ages, model.predict(val_x)))
-        val, test = mae(parts.validation.ages, best.predict(val_x)), mae(parts.test.ages, best.predict(test_x))
-        median = mae(parts.test.ages, np.full(len(parts.test), np.median(parts.train.ages)))
+        best = min(models, key=lambda model: mae(parts.validation.ages, Point(model.predict(val_x))))
+        val, test = (
+            mae(part.ages, Point(best.predict(x))) for part, x in ((parts.validation, val_x), (parts.test, test_x))
+        )
+        median = mae(parts.test.ages, Point(np.full(len(parts.test), np.median(parts.train.ages))))
         print(f"{seed:5d}{best.alpha:14.3g}{val:12.3f}{test:13.3f}{median:14.3f}", flush=True)
 
 

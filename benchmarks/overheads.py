@@ -49,8 +49,14 @@ def write_run(run: RunSettings, data: TrainingData, weights: dict[str, torch.Ten
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(RunFolder(Path(folder)), run, "benchmark")
         for number in range(EPOCHS):
-            recorder.epoch(Epoch(number, 1e-4, 20.0, 21.0, 3.0, 3.1))
-        outcome = Outcome(status="completed", best_epoch=0, val_mae=3.1, train_mae=3.0, test_mae=3.2, weights=weights)
+            losses = {"train/loss": 20.0, "train/mae": 3.0, "validation/loss": 21.0, "validation/mae": 3.1}
+            recorder.epoch(Epoch(number, 1e-4, losses))
+        outcome = Outcome(
+            status="completed",
+            best_epoch=0,
+            scores={"validation/mae": 3.1, "train/mae": 3.0, "test/mae": 3.2},
+            weights=weights,
+        )
         outcome.predictions = data.test.age.numpy()
         recorder.end(outcome, data)
 

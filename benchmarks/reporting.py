@@ -49,7 +49,8 @@ def write_sweep(folder: Path, generator: np.random.Generator) -> None:
         curve = 2.4 + 3 * np.exp(-np.arange(EPOCHS) / 8) + generator.normal(0, 0.02, EPOCHS)
         with MetricsLog(files.metrics) as log:
             for epoch, mae in enumerate(curve.tolist()):
-                log.append(epoch=epoch, lr=0.02, train_loss=9.0, val_loss=9.0, train_mae=mae - 0.4, val_mae=mae)
+                losses = {"train/loss": 9.0, "validation/loss": 9.0}
+                log.append(epoch, 0.02, losses | {"train/mae": mae - 0.4, "validation/mae": mae})
         val, test = (float(value) for value in generator.normal(2.45, 0.04, 2))
         result = RunResult(
             status="completed",
@@ -61,9 +62,7 @@ def write_sweep(folder: Path, generator: np.random.Generator) -> None:
             lr=0.02,
             epochs=EPOCHS,
             best_epoch=int(curve.argmin()),
-            train_mae=val - 0.4,
-            val_mae=val,
-            test_mae=test,
+            scores={"train/mae": val - 0.4, "validation/mae": val, "test/mae": test},
             seconds=120.0,
             parameters=427_009,
             overrides=[f"optimizer={optimizer}", f"seed={seed}"],

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.predictions import metrics
+from vec2uage.predictions.normal import Normal
+from vec2uage.predictions.point import Point
 
 pairs = st.lists(st.tuples(st.floats(0, 120, width=32), st.floats(-50, 200, width=32)), min_size=1, max_size=50)
 
 
 @given(pairs)
 def test_measures_agree_with_plain_python(rows: list[tuple[float, float]]) -> None:
-    ages, predictions = np.array(rows, dtype=np.float32).T
+    ages, ages_predicted = np.array(rows, dtype=np.float32).T
+    predictions = Point(ages_predicted)
     errors = [prediction - age for age, prediction in rows]
     assert metrics.mae(ages, predictions) == pytest.approx(statistics.fmean(map(abs, errors)), rel=1e-12)
     assert metrics.bias(ages, predictions) == pytest.approx(statistics.fmean(errors), rel=1e-9, abs=1e-12)
@@ -37,7 +40,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 def test_many_float32_values_are_summed_in_double_precision() -> None:
     ages = np.zeros(1_000_000, dtype=np.float32)
-    assert metrics.mae(ages, np.full(1_000_000, 0.1, dtype=np.float32)) == pytest.approx(
+    assert metrics.mae(ages, Point(np.full(1_000_000, 0.1, dtype=np.float32))) == pytest.approx(
         float(np.float32(0.1)), rel=1e-12
     )
 
@@ -45,9 +48,20 @@ def test_many_float32_values_are_summed_in_double_precision() -> None:
 @pytest.mark.parametrize("predictions", [np.zeros(2), np.zeros(0)])
 def test_shapes_that_would_broadcast_to_a_wrong_number_are_refused(predictions: np.ndarray) -> None:
     with pytest.raises(Exception, match=r"(?i)predictions"):
-        metrics.mae(np.zeros(3), predictions)
+        metrics.mae(np.zeros(3), Point(predictions))
 
 
 def test_no_rows_have_no_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        metrics.mae(np.zeros(0), np.zeros(0))
+        metrics.mae(np.zeros(0), Point(np.zeros(0)))
+
+
+def test_every_registered_metric_measures_any_prediction() -> None:
+    ages = np.array([4.0, 10.0])
+    found = metrics.scores(ages, Normal(np.array([5.0, 7.0]), np.array([1.0, 2.0])))
+    assert found == pytest.approx({"mae": 2.0, "rmse": 5**0.5, "bias": -1.0})
+
+
+def test_a_monitor_compares_values_by_how_bad_they_are() -> None:
+    assert metrics.METRICS["mae"].badness(2.0) > metrics.METRICS["mae"].badness(1.0)
+    assert metrics.METRICS["bias"].badness(-2.0) > metrics.METRICS["bias"].badness(1.0)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Real
 
 from vec2uage.predictions import metrics
+from vec2uage.predictions.point import Point
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,21 @@ def score(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], cs:
     >>> score(np.array([4.0, 4.5, 10.0]), np.array([5.0, 4.5, 7.0]), [1.0]).cs
     ((1.0, 0.6666666666666666),)
     """
-    floors = np.floor(ages).astype(int)
+    floors, point = np.floor(ages).astype(int), Point(predictions)
     per_age = [
         AgeScores(
             age=int(age),
             n=int((floors == age).sum()),
-            mae=metrics.mae(ages[floors == age], predictions[floors == age]),
-            bias=metrics.bias(ages[floors == age], predictions[floors == age]),
+            mae=metrics.mae(ages[floors == age], point.take(floors == age)),
+            bias=metrics.bias(ages[floors == age], point.take(floors == age)),
         )
         for age in np.unique(floors)
     ]
     return Scores(
         n=len(ages),
-        mae=metrics.mae(ages, predictions),
-        rmse=metrics.rmse(ages, predictions),
-        bias=metrics.bias(ages, predictions),
-        cs=tuple((k, metrics.cumulative_score(ages, predictions, k)) for k in cs),
+        mae=metrics.mae(ages, point),
+        rmse=metrics.rmse(ages, point),
+        bias=metrics.bias(ages, point),
+        cs=tuple((k, metrics.cumulative_score(ages, point, k)) for k in cs),
         per_age=tuple(per_age),
     )

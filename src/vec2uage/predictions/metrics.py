@@ -1,60 +1,90 @@
-"""Measures of how far predicted ages lie from true ones, in years and in double precision."""
+"""What is measured of predictions, by name: one registry for validation, results, tables, monitors and searches.
+
+A new metric is one function with `@metric`, of the true ages `[N]` in years and a `Prediction`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Real
 
-Years = Real[np.ndarray, " N"]
+from vec2uage.predictions.base import Prediction
+
+Ages = Real[np.ndarray, " N"]
+Measure = Callable[[Ages, Prediction], float]
 
 
-def mae(ages: Years, predictions: Years) -> float:
-    """Return the mean absolute error in years.
+@dataclass(frozen=True)
+class Metric:
+    """A measure with what is to be known to compare two values of it."""
 
-    >>> mae(np.array([4.0, 10.0]), np.array([5.0, 7.0]))
+    name: str
+    measure: Measure
+    unit: str
+    best: Literal["lowest", "highest", "zero"]
+
+    def badness(self, value: float) -> float:
+        """Return a number that is lower the better a value is: what a monitor compares."""
+        return {"lowest": value, "highest": -value, "zero": abs(value)}[self.best]
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(unit: str, best: Literal["lowest", "highest", "zero"] = "lowest") -> Callable[[Measure], Measure]:
+    """Register a function under its own name."""
+
+    def register(measure: Measure) -> Measure:
+        METRICS[measure.__name__] = Metric(measure.__name__, measure, unit, best)
+        return measure
+
+    return register
+
+
+def scores(ages: Ages, prediction: Prediction) -> dict[str, float]:
+    """Return all registered metrics, by name.
+
+    >>> from vec2uage.predictions.point import Point
+    >>> scores(np.array([4.0, 10.0]), Point(np.array([5.0, 7.0])))["mae"]
     2.0
     """
-    return float(np.abs(_errors(ages, predictions)).mean())
+    return {name: known.measure(ages, prediction) for name, known in METRICS.items()}
 
 
-def rmse(ages: Years, predictions: Years) -> float:
-    """Return the root of the mean squared error in years.
-
-    >>> rmse(np.array([4.0, 10.0]), np.array([5.0, 17.0]))
-    5.0
-    """
-    return float(np.sqrt(np.square(_errors(ages, predictions)).mean()))
+@metric(unit="years")
+def mae(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean absolute error in years of the medians, which it is least for."""
+    return float(np.abs(_errors(ages, prediction.median)).mean())
 
 
-def bias(ages: Years, predictions: Years) -> float:
-    """Return the mean of prediction minus age in years: positive where people are judged too old.
-
-    >>> bias(np.array([4.0, 10.0]), np.array([5.0, 7.0]))
-    -1.0
-    """
-    return float(_errors(ages, predictions).mean())
+@metric(unit="years")
+def rmse(ages: Ages, prediction: Prediction) -> float:
+    """Return the root of the mean squared error in years of the means, which it is least for."""
+    return float(np.sqrt(np.square(_errors(ages, prediction.mean)).mean()))
 
 
-def cumulative_score(ages: Years, predictions: Years, k: float) -> float:
-    """Return the share (0 to 1) of predictions at most `k` years off, known as CS(k).
-
-    >>> cumulative_score(np.array([4.0, 10.0]), np.array([5.0, 7.0]), 1.0)
-    0.5
-    """
-    return float((np.abs(_errors(ages, predictions)) <= k).mean())
+@metric(unit="years", best="zero")
+def bias(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean of the predicted mean minus age in years: positive where people are judged too old."""
+    return float(_errors(ages, prediction.mean).mean())
 
 
-def per_age(ages: Years, predictions: Years) -> dict[int, float]:
-    """Return the mean absolute error in years for each whole age (floor), youngest first.
+def cumulative_score(ages: Ages, prediction: Prediction, k: float) -> float:
+    """Return the share (0 to 1) of medians at most `k` years off, known as CS(k)."""
+    return float((np.abs(_errors(ages, prediction.median)) <= k).mean())
 
-    >>> per_age(np.array([10.0, 4.0, 4.9]), np.array([7.0, 5.0, 4.9]))
-    {4: 0.5, 10: 3.0}
-    """
-    errors = np.abs(_errors(ages, predictions))
+
+def per_age(ages: Ages, prediction: Prediction) -> dict[int, float]:
+    """Return the mean absolute error in years for each whole age (floor), youngest first."""
+    errors = np.abs(_errors(ages, prediction.median))
     floors = np.floor(ages).astype(int)
     return {int(age): float(errors[floors == age].mean()) for age in np.unique(floors)}
 
 
-def _errors(ages: Years, predictions: Years) -> Float64[np.ndarray, " N"]:
+def _errors(ages: Ages, predicted: Real[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
     # [N] against [N, 1] would broadcast to N * N differences and a plausible, wrong number
-    if ages.shape != predictions.shape or ages.ndim != 1 or len(ages) == 0:
-        raise ValueError(f"expected as many predictions as ages, at least one: {predictions.shape}, {ages.shape}")
-    return predictions.astype(np.float64) - ages.astype(np.float64)
+    if ages.shape != predicted.shape or ages.ndim != 1 or len(ages) == 0:
+        raise ValueError(f"expected as many predictions as ages, at least one: {predicted.shape}, {ages.shape}")
+    return predicted.astype(np.float64) - ages.astype(np.float64)

@@ -16,7 +16,8 @@ from jaxtyping import Float
 
 from vec2uage.base.errors import UserError
 from vec2uage.predictions import metrics
-from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.predictions.point import Point
+from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, factors, is_seed, repeats, swept, value, variant
 from vec2uage.runs.result import RunResult
 
@@ -50,15 +51,18 @@ class Run:
 
     @property
     def train_mae(self) -> float:
-        return _known(self.result.train_mae)
+        return self.result.scores["train/mae"]
 
     @property
     def val_mae(self) -> float:
-        return _known(self.result.val_mae)
+        return self.result.scores["validation/mae"]
 
     @property
     def test_mae(self) -> float:
-        return _known(self.result.test_mae)
+        return self.result.scores["test/mae"]
+
+
+_NEEDED = ("train/mae", "validation/mae", "test/mae")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +160,9 @@ def _number(result: RunResult) -> str:
 
 def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str], seeds: Sequence[str]) -> Run:
     files = RunFolder(folder)
-    if not all(mae is not None and math.isfinite(mae) for mae in (result.train_mae, result.val_mae, result.test_mae)):
-        raise UserError(f"{files.result}: completed, but train_mae, val_mae or test_mae is no number")
-    curve = _columns(files.metrics, MetricsLog.COLUMNS)
+    if missing := [score for score in _NEEDED if not math.isfinite(result.scores.get(score, math.nan))]:
+        raise UserError(f"{files.result}: completed, but its {' and '.join(missing)} is no number")
+    curve = _columns(files.metrics, ("epoch", "train/mae", "validation/mae"))
     if len(curve["epoch"]) != result.epochs:
         raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
     found = files.lr_range_test_csv.is_file()
@@ -173,7 +177,7 @@ def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str]
         seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
         curve=curve,
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
-        per_age=metrics.per_age(predictions["age"], predictions["prediction"]),
+        per_age=metrics.per_age(predictions["age"], Point(predictions["prediction"])),
         tested=_faces(files.predictions),
     )
 
@@ -216,8 +220,3 @@ def _is_count(row: dict[str, str]) -> bool:
     """Tell whether a row of data.csv is whole."""
     texts = all(isinstance(row.get(name), str) for name in ("part", "kind", "source", "gender", "age", "faces"))
     return texts and row["age"].isdecimal() and row["faces"].isdecimal()
-
-
-def _known(number: float | None) -> float:
-    assert number is not None, "read_sweep leaves out runs without figures"
-    return number

@@ -1,7 +1,7 @@
 """The folder of one run: what its files are called, how they are written, and who may use it."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -151,11 +151,11 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 class MetricsLog:
     """Appends rows to a `metrics.csv`: header once, every row on disk at once, numbers in full precision.
 
+    Columns are the epoch, the learning rate and the scores, by the names that they have in `result.json`.
+
     The first `rows` rows that are there are kept, later ones are of epochs that will be trained again. While the log is
     open, no other process can open it: Busy.
     """
-
-    COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "train_mae", "val_mae")
 
     def __init__(self, path: Path, rows: int = 0) -> None:
         self._stream = path.open("a+b")
@@ -167,17 +167,16 @@ class MetricsLog:
         self._stream.seek(0)
         kept = b"".join(self._stream.readlines()[: rows + 1]) if rows else b""
         self._stream.truncate(len(kept))
-        if not kept:
-            self._write(*self.COLUMNS)
-        elif not kept.endswith(b"\n"):
+        self._is_new = not kept
+        if kept and not kept.endswith(b"\n"):
             self._stream.write(b"\n")
 
-    def append(
-        self, *, epoch: int, lr: float, train_loss: float, val_loss: float, train_mae: float, val_mae: float
-    ) -> None:
-        """Append one epoch: MAE in years, losses in the unit of the loss."""
-        numbers = (lr, train_loss, val_loss, train_mae, val_mae)
-        self._write(str(epoch), *(repr(float(number)) for number in numbers))
+    def append(self, epoch: int, lr: float, scores: Mapping[str, float]) -> None:
+        """Append one epoch, always with the same scores."""
+        if self._is_new:
+            self._write("epoch", "lr", *scores)
+            self._is_new = False
+        self._write(str(epoch), repr(float(lr)), *(repr(float(score)) for score in scores.values()))
 
     def close(self) -> None:
         """Close the file."""

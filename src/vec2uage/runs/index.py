@@ -23,7 +23,7 @@ class _Runs:
 
 DEFAULT = "default"  # what tables call the value of an option that was not set
 _RUNS = TypeAdapter(_Runs)
-_SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("overrides", "provenance"))
+_SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("scores", "overrides", "provenance"))
 
 
 def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
@@ -118,14 +118,16 @@ def value(result: RunResult, option: str) -> str:
 
 
 def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
-    """Write one row a run with all scalar fields of `result.json`, then the swept options; None is an empty cell."""
+    """Write one row a run: the scalar fields of `result.json`, all scores, the swept options; what is None is empty."""
     options = [option for option in swept(results) if option not in _SCALARS]
+    scores = list(dict.fromkeys(name for result in results for name in result.scores))
     with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow((*_SCALARS, *options))
+        writer.writerow((*_SCALARS, *scores, *options))
         for result in results:
             scalars = [getattr(result, name) for name in _SCALARS]
-            writer.writerow(scalars + [value(result, option) for option in options])
+            measured = [result.scores.get(name) for name in scores]
+            writer.writerow([*scalars, *measured, *(value(result, option) for option in options)])
 
 
 def _options(result: RunResult) -> dict[str, str]:

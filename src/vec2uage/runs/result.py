@@ -16,9 +16,10 @@ Status = Literal["completed", "diverged", "failed", "interrupted", "pending"]
 class RunResult:
     """What one run did and how well.
 
-    `lr` is the learning rate training began with; MAE in years, losses in the unit of the loss, all over
-    whole sets and at the best checkpoint, that of `best_epoch`; `seconds` is the run's wall time; `started`
-    an ISO 8601 time. A number that does not exist (the run failed before) is None.
+    `lr` is the learning rate training began with; `scores` are named `part/metric`, such as `test/mae` (years) and
+    `validation/loss` (in the unit of the loss), all over whole sets and with the weights of `best_epoch`; `seconds` is
+    the run's wall time; `started` an ISO 8601 time. A number that does not exist (the run failed before) is None, a
+    score is left out.
     """
 
     status: Status
@@ -31,12 +32,7 @@ class RunResult:
     lr: float | None = None
     epochs: int = 0
     best_epoch: int | None = None
-    train_mae: float | None = None
-    val_mae: float | None = None
-    test_mae: float | None = None
-    train_loss: float | None = None
-    val_loss: float | None = None
-    test_loss: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
     parameters: int | None = None
     data_fingerprint: str = ""

@@ -29,15 +29,18 @@ class Display:
         with self._lock:
             self._epochs[job] += 1
             self._samples += samples
-            self._best_val_mae = min(self._best_val_mae, epoch.val_mae)
+            self._best_val_mae = min(self._best_val_mae, epoch.scores["validation/mae"])
             rate = self._samples / (time.perf_counter() - self._began)
             runs = {"runs": f"{self._ended}/{self._jobs}"} if self._jobs > 1 else {}
             self._progress.note(**runs, best_val_mae=f"{self._best_val_mae:.3f}", samples_per_s=f"{rate:,.0f}")
             self._progress.advance()
             if self._jobs == 1 and not self._progress.is_terminal:
+                train, validation = (
+                    [epoch.scores[f"{part}/{name}"] for name in ("loss", "mae")] for part in ("train", "validation")
+                )
                 self._progress.line(
-                    f"epoch {epoch.number:3d}  lr {epoch.lr:.3g}  loss {epoch.train_loss:.4f} / {epoch.val_loss:.4f}  "
-                    f"mae {epoch.train_mae:.3f} / {epoch.val_mae:.3f} (train / val)"
+                    f"epoch {epoch.number:3d}  lr {epoch.lr:.3g}  loss {train[0]:.4f} / {validation[0]:.4f}  "
+                    f"mae {train[1]:.3f} / {validation[1]:.3f} (train / validation)"
                 )
 
     def end(self, job: Job, result: RunResult) -> None:
@@ -58,7 +61,8 @@ class Display:
 
 
 def _outcome(result: RunResult) -> str:
-    if result.test_mae is None or result.val_mae is None:
+    test, validation = result.scores.get("test/mae"), result.scores.get("validation/mae")
+    if test is None or validation is None:
         return f"{result.status} ({result.reason})" if result.reason else result.status
-    figures = f"mae {result.val_mae:.3f} val / {result.test_mae:.3f} test at epoch {result.best_epoch}"
+    figures = f"mae {validation:.3f} validation / {test:.3f} test at epoch {result.best_epoch}"
     return f"{result.status}, {figures}" + (f" ({result.reason})" if result.reason else "")

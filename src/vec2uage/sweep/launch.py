@@ -196,7 +196,7 @@ def _train(cfg: DictConfig, folder: Path) -> RunResult:
 
 def _account(job_return: JobReturn, outcome: RunResult | Exception) -> None:
     if isinstance(outcome, RunResult) and outcome.status == "completed":
-        job_return.status, job_return.return_value = JobStatus.COMPLETED, outcome.val_mae
+        job_return.status, job_return.return_value = JobStatus.COMPLETED, outcome.scores.get("validation/mae")
         return
     if isinstance(outcome, RunResult):
         outcome = UserError(f"{outcome.name}: {outcome.status}" + (f", {outcome.reason}" if outcome.reason else ""))
@@ -211,17 +211,18 @@ def _write_config(folder: Path, plain: dict[str, Any], overrides: Sequence[str])
 
 
 def _result_text(result: RunResult, folder: Path) -> str:
-    def line(side: str, mae: float | None, loss: float | None) -> str:
-        return f"{side:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
+    def line(part: str) -> str:
+        mae, loss = (result.scores.get(f"{part}/{name}") for name in ("mae", "loss"))
+        return f"{part:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
 
     shown = cli.shown(folder)
     best = "no best epoch" if result.best_epoch is None else f"best epoch {result.best_epoch} of 0-{result.epochs - 1}"
     lines = [
         f"{result.status}" + (f": {result.reason}" if result.reason else ""),
         f"{'':12}{'MAE (years)':>8}  {'loss':>7}",
-        line("train", result.train_mae, result.train_loss),
-        line("validation", result.val_mae, result.val_loss),
-        line("test", result.test_mae, result.test_loss),
+        line("train"),
+        line("validation"),
+        line("test"),
         f"{best}, lr {result.lr}, {result.seconds or 0:.1f} s",
         f"run:     {shown}",
         f"curves:  tensorboard --logdir {shlex.quote(str(shown))}",

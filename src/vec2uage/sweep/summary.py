@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vec2uage.runs.index import factors, repeats, repeats_text, variant
 from vec2uage.runs.result import RunResult
 
-_SIDES = (("train", "train_mae"), ("validation", "val_mae"), ("test", "test_mae"))
+_PARTS = ("train", "validation", "test")
 
 
 def table(results: Sequence[RunResult]) -> str:
@@ -22,11 +22,11 @@ def table(results: Sequence[RunResult]) -> str:
         rows[variant(result, options)].append(result)
     width = max([len("optimizer"), *(len(name) for name in rows)])
     lines = [
-        f"{'MAE in years':{width}}       " + "".join(f"{side:^22}" for side, _ in _SIDES),
+        f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),
         f"{'optimizer':{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * 3,
     ]
     for name, members in rows.items():
-        cells = "".join(_cell([getattr(m, key) for m in members]) for _, key in _SIDES)
+        cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in _PARTS)
         lines.append(f"{name:{width}}  {len(members):4d} {cells}")
     return "\n".join(lines)
 
@@ -38,8 +38,9 @@ def report(results: Sequence[RunResult], folder: str) -> str:
     results = [result for place, result in enumerate(results) if place not in again]
     if scored := _scored(results):
         parts.append(table(results))
-        best = min(scored, key=lambda r: (r.val_mae, r.name))
-        parts.append(f"best by validation: {best.name} (mae {best.val_mae:.3f} val, {best.test_mae:.3f} test)")
+        best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
+        validation, test = best.scores["validation/mae"], best.scores["test/mae"]
+        parts.append(f"best by validation: {best.name} (mae {validation:.3f} validation, {test:.3f} test)")
     if names:
         parts.append(repeats_text(names))
     failed = [r for r in results if r.status != "completed"]
@@ -52,8 +53,7 @@ def report(results: Sequence[RunResult], folder: str) -> str:
 
 def _scored(results: Sequence[RunResult]) -> list[RunResult]:
     """Return the runs that completed, with all their errors, which a file changed by hand may lack."""
-    keys = [key for _, key in _SIDES]
-    return [r for r in results if r.status == "completed" and all(getattr(r, key) is not None for key in keys)]
+    return [r for r in results if r.status == "completed" and all(f"{part}/mae" in r.scores for part in _PARTS)]
 
 
 def _cell(values: list[float]) -> str:

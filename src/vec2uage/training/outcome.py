@@ -12,19 +12,19 @@ from vec2uage.training.range_test import Curve
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of one run; train figures are running means over the epoch's own steps, sample-weighted."""
+    """One epoch of one run; scores are named as in `RunResult`.
+
+    Those of the training part are running means over the epoch's own steps, sample-weighted.
+    """
 
     number: int
     lr: float
-    train_loss: float
-    val_loss: float
-    train_mae: float
-    val_mae: float
+    scores: dict[str, float]
 
 
 @dataclass
 class Outcome:
-    """What became of one run; losses, errors (years) and weights are those of the epoch with the best val_loss."""
+    """What became of one run; scores (named as in `RunResult`) and weights are those of its best epoch."""
 
     status: Status = "interrupted"
     reason: str | None = None
@@ -32,12 +32,7 @@ class Outcome:
     curve: Curve | None = None
     epochs: int = 0
     best_epoch: int | None = None
-    train_loss: float | None = None
-    val_loss: float | None = None
-    test_loss: float | None = None
-    train_mae: float | None = None
-    val_mae: float | None = None
-    test_mae: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     predictions: Float[np.ndarray, " N"] | None = None
     weights: Tensors = field(default_factory=dict)
     seconds: float = 0.0

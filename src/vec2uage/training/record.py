@@ -1,6 +1,7 @@
 """What a run leaves behind in its folder: metrics, events, the model, predictions and result.json."""
 
-from dataclasses import asdict, astuple, dataclass
+import math
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ _GROUPS = (
     "lr_finder",
     "early_stopping",
 )
-_METRICS = ("mae/best_val", "mae/best_train", "mae/test")
+_BEST = ("best/validation/mae", "best/train/mae", "best/test/mae")
 
 
 @dataclass
@@ -52,21 +53,12 @@ class Recorder:
         self._metrics = MetricsLog(self.folder.metrics)
         self.folder.clear_events()
         self._events = EventLog(self.folder.path)
-        self._events.hparams(_hparams(self.settings), _METRICS, shown=self.settings.swept or ("optimizer", "seed"))
+        self._events.hparams(_hparams(self.settings), _BEST, shown=self.settings.swept or ("optimizer", "seed"))
 
     def epoch(self, epoch: Epoch) -> None:
         """Write one epoch to metrics.csv and TensorBoard."""
-        self._metrics.append(**{("epoch" if k == "number" else k): v for k, v in asdict(epoch).items()})
-        self._events.scalars(
-            epoch.number,
-            {
-                "loss/train": epoch.train_loss,
-                "loss/val": epoch.val_loss,
-                "mae/train": epoch.train_mae,
-                "mae/val": epoch.val_mae,
-                "lr": epoch.lr,
-            },
-        )
+        self._metrics.append(epoch.number, epoch.lr, epoch.scores)
+        self._events.scalars(epoch.number, {**epoch.scores, "lr": epoch.lr})
 
     def checkpoint(self, state: Checkpoint, data: TrainingData) -> None:
         """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
@@ -99,9 +91,9 @@ class Recorder:
             self.folder.write_predictions(
                 data.test_names, data.test_subjects, data.test.age.cpu().numpy(), outcome.predictions
             )
-        if outcome.best_epoch is not None and outcome.test_mae is not None:
-            best = dict(zip(_METRICS, (outcome.val_mae, outcome.train_mae, outcome.test_mae), strict=True))
-            self._events.scalars(outcome.best_epoch, {tag: v for tag, v in best.items() if v is not None})
+        if outcome.best_epoch is not None:
+            best = {tag: outcome.scores.get(tag.removeprefix("best/")) for tag in _BEST}
+            self._events.scalars(outcome.best_epoch, {tag: score for tag, score in best.items() if score is not None})
         self._close(outcome.status)
         result = self._result(
             status=outcome.status,
@@ -109,12 +101,7 @@ class Recorder:
             lr=outcome.lr,
             epochs=outcome.epochs,
             best_epoch=outcome.best_epoch,
-            train_mae=outcome.train_mae,
-            val_mae=outcome.val_mae,
-            test_mae=outcome.test_mae,
-            train_loss=outcome.train_loss,
-            val_loss=outcome.val_loss,
-            test_loss=outcome.test_loss,
+            scores={name: score for name, score in outcome.scores.items() if math.isfinite(score)},
             seconds=outcome.seconds,
             parameters=sum(t.numel() for t in outcome.weights.values()),
             data_fingerprint=data.fingerprint,

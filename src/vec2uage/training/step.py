@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.base.cores import threads
+from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.point import Point
 from vec2uage.training.batches import Rows
 from vec2uage.training.losses import Loss
 from vec2uage.training.models import Stacked
@@ -88,15 +91,22 @@ def predict_rows(network: Network, weights: Tensors, rows: Rows) -> Float[Tensor
     return torch.cat(parts)
 
 
-def score(
-    network: Network, predicted: Float[Tensor, " N"], age: Float[Tensor, " N"], batch_size: int | None = None
-) -> tuple[float, float]:
-    """Return mean loss and MAE (years), every row weighing the same, or with `batch_size` every batch."""
+def part_scores(
+    part: str,
+    network: Network,
+    predicted: Float[Tensor, " N"],
+    age: Float[Tensor, " N"],
+    batch_size: int | None = None,
+) -> dict[str, float]:
+    """Return mean loss and metrics of a part; every row weighs the same, or with `batch_size` every batch."""
     losses = network.loss(predicted[None], age[None])[0].double()
-    errors = (predicted - age).abs().double()
+    point, ages = Point(predicted.cpu().numpy()), age.cpu().numpy()
     if batch_size is not None:
-        loss, error = (torch.stack([b.mean() for b in each.split(batch_size)]).mean() for each in (losses, errors))
-        return float(loss), float(error)
-    pairs = zip(losses.split(EVALUATION_ROWS), errors.split(EVALUATION_ROWS), strict=True)
-    sums = [(float(loss.sum()), float(error.sum())) for loss, error in pairs]
-    return sum(loss for loss, _ in sums) / len(age), sum(error for _, error in sums) / len(age)
+        blocks = [slice(first, first + batch_size) for first in range(0, len(age), batch_size)]
+        loss = float(torch.stack([losses[block].mean() for block in blocks]).mean())
+        measured = [scores(ages[block], point.take(block)) for block in blocks]
+        means = {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
+    else:
+        loss = sum(float(block.sum()) for block in losses.split(EVALUATION_ROWS)) / len(age)
+        means = scores(ages, point)
+    return {f"{part}/loss": loss, **{f"{part}/{name}": mean for name, mean in means.items()}}

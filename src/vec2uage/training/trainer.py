@@ -20,7 +20,7 @@ from vec2uage.training.optimizers.base import Clock
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import Stack, assemble
-from vec2uage.training.step import predict_rows, score
+from vec2uage.training.step import part_scores, predict_rows
 
 
 @runtime_checkable
@@ -122,16 +122,18 @@ def validate(
     epochs = []
     for position, run in enumerate(stack.runs):
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
-        val_loss, val_mae = score(network, predict_rows(network, own, data.validation), data.validation.age, batch_size)
+        predicted = predict_rows(network, own, data.validation)
+        scores = part_scores("validation", network, predicted, data.validation.age, batch_size)
         train_loss, train_mae, lr = means[:, position].tolist()
-        epoch = Epoch(number, lr, train_loss, val_loss, train_mae, val_mae)
+        epoch = Epoch(number, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores})
         outcome = outcomes[run]
         outcome.epochs = number + 1
+        val_loss = scores["validation/loss"]
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             outcome.status = "diverged"
             outcome.reason = f"the loss was no longer finite in epoch {number}: try a lower learning rate"
-        elif outcome.val_loss is None or val_loss < outcome.val_loss:
-            outcome.best_epoch, outcome.val_loss, outcome.val_mae = number, val_loss, val_mae
+        elif outcome.best_epoch is None or val_loss < outcome.scores["validation/loss"]:
+            outcome.best_epoch, outcome.scores = number, scores
             outcome.weights = {name: tensor.clone() for name, tensor in own.items()}
         epochs.append(epoch)
     return epochs
@@ -139,7 +141,8 @@ def validate(
 
 def observe(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -> list[bool]:
     """Show the validation losses to schedule and early stopping; return which runs stop."""
-    val_loss = torch.tensor([e.val_loss for e in epochs], dtype=torch.float64, device=stack.lr["base"].device)
+    losses = [epoch.scores["validation/loss"] for epoch in epochs]
+    val_loss = torch.tensor(losses, dtype=torch.float64, device=stack.lr["base"].device)
     settings.lr_schedule.observe(stack.schedule_options, stack.schedule_state, val_loss)
     stops: list[bool] = settings.early_stopping.observe(stack.stopping_options, stack.stopping_state, val_loss).tolist()
     return stops
@@ -164,8 +167,8 @@ def leave(
         if outcome.weights:
             train = predict_rows(stack.network, outcome.weights, data.train)
             test = predict_rows(stack.network, outcome.weights, data.test)
-            outcome.train_loss, outcome.train_mae = score(stack.network, train, data.train.age, batch_size)
-            outcome.test_loss, outcome.test_mae = score(stack.network, test, data.test.age, batch_size)
+            outcome.scores |= part_scores("train", stack.network, train, data.train.age, batch_size)
+            outcome.scores |= part_scores("test", stack.network, test, data.test.age, batch_size)
             outcome.predictions = test.cpu().numpy()
             outcome.weights = {name: tensor.cpu() for name, tensor in outcome.weights.items()}
         outcome.seconds += time.perf_counter() - began

@@ -42,7 +42,7 @@ def learning(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style])
 
     figure, panels = canvas(PAGE, 2.3, columns=2, across=0.3, sharex=True, sharey=True)
     bands = []
-    for axes, (part, title) in zip(panels, {"val_mae": "Validation", "train_mae": "Train"}.items(), strict=True):
+    for axes, (part, title) in zip(panels, {"validation/mae": "Validation", "train/mae": "Train"}.items(), strict=True):
         reached = {name: _reached([run.curve[part] for run in runs]) for name, runs in variants.items()}
         bands += draw_bands(axes, reached, styles)
         axes.set_xlabel("epochs trained")

@@ -1,0 +1,59 @@
+"""The normal distribution, of models that give a mean and a deviation."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Real
+from scipy.special import ndtr, ndtri
+
+from vec2uage.predictions.base import Prediction, Rows, check_level
+
+_LEVELS = np.array([1e-12, 1e-8, 1e-5, 1e-3, *np.linspace(0.01, 0.99, 25), 1 - 1e-3, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
+
+
+@dataclass(frozen=True)
+class Normal(Prediction):
+    """Means and standard deviations, in years; a deviation is above 0."""
+
+    location: Float[np.ndarray, " N"]
+    scale: Float[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.location)
+
+    @property
+    def mean(self) -> Float[np.ndarray, " N"]:
+        return self.location
+
+    @property
+    def median(self) -> Float[np.ndarray, " N"]:
+        return self.location
+
+    def cdf(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        return ndtr(self._standardized(age))
+
+    def log_density(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        return -(self._standardized(age) ** 2) / 2 - np.log(self.scale) - math.log(2 * math.pi) / 2
+
+    def quantile(self, q: float) -> Float[np.ndarray, " N"]:
+        check_level(q)
+        return self.location + self.scale * ndtri(q)
+
+    def knots(self) -> Float[np.ndarray, "N k"]:
+        return self.location[:, None] + self.scale[:, None] * ndtri(_LEVELS)
+
+    def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Return the score by its formula (Gneiting and Raftery 2007, equation 21)."""
+        z = self._standardized(age)
+        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        return self.scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
+
+    def take(self, rows: Rows) -> "Normal":
+        return Normal(self.location[rows], self.scale[rows])
+
+    def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
+        return {"prediction": self.location, "std": self.scale}
+
+    def _standardized(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        return (np.asarray(age, dtype=np.float64) - self.location) / self.scale
