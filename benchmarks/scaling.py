@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.overheads import TINY
 from benchmarks.setting import BATCH, CPU, DIMENSION, ROWS, Silent, fastest, machine, random_data, runs
 from benchmarks.training import ours
-from vec2uage.sweep.memory import run_bytes
+from vec2uage.training.memory import run_bytes
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.stack import assemble
 from vec2uage.training.trainer import train_epoch

@@ -9,7 +9,8 @@ from sweeps import Dropping, Sweep
 from torch import nn
 
 from vec2uage.config.component import Component
-from vec2uage.sweep.grouping import Proof, group, prove
+from vec2uage.sweep.grouping import group
+from vec2uage.training.stack_check import StackCheck, check_stackable
 
 CPU = torch.device("cpu")
 
@@ -80,28 +81,28 @@ def test_groups_hold_every_job_once_in_order(sweep: Sweep, tmp_path: Path) -> No
     assert grouped(sweep, tmp_path, jobs) == [["0", "2", "4"], ["1", "3", "5"]]
 
 
-def proof(sweep: Sweep, tmp_path: Path, *overrides: str, model: type[nn.Module] | None = None) -> Proof:
+def stack_check(sweep: Sweep, tmp_path: Path, *overrides: str, model: type[nn.Module] | None = None) -> StackCheck:
     (job,) = sweep.jobs(tmp_path, [overrides])
     settings = job.settings
     if model is not None:
         object.__setattr__(settings, "model", Component(f"{model.__module__}.{model.__qualname__}"))
-    return prove(settings, 512, 360, CPU)
+    return check_stackable(settings, 512, 360, CPU)
 
 
 @pytest.mark.parametrize("model", ["model=vec2uage", "model=linear"])
 def test_the_models_that_come_along_can_be_stacked(sweep: Sweep, tmp_path: Path, model: str) -> None:
-    assert proof(sweep, tmp_path, model).stackable
+    assert stack_check(sweep, tmp_path, model).stackable
 
 
 def test_a_model_that_draws_random_numbers_trains_alone(sweep: Sweep, tmp_path: Path) -> None:
-    found = proof(sweep, tmp_path, model=Dropping)
+    found = stack_check(sweep, tmp_path, model=Dropping)
     assert not found.stackable
     assert found.draws
     assert "random numbers" in found.reason
 
 
 def test_a_model_that_torch_func_cannot_stack_trains_alone(sweep: Sweep, tmp_path: Path) -> None:
-    found = proof(sweep, tmp_path, model=Branching)
+    found = stack_check(sweep, tmp_path, model=Branching)
     assert not found.stackable
     assert not found.draws
     assert found.reason.startswith("torch.func cannot stack the model")

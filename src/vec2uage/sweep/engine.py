@@ -11,7 +11,7 @@ import torch
 
 from vec2uage.base.cli import interruptible
 from vec2uage.sweep.display import Display
-from vec2uage.sweep.grouping import Job, Proof, group
+from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan, workers
 from vec2uage.sweep.state import Finished, Work
@@ -19,6 +19,7 @@ from vec2uage.sweep.worker import end_untrained, fail, headers, is_out_of_memory
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.precision import Precision
+from vec2uage.training.stack_check import StackCheck
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +106,14 @@ class _Floor:
         if layout.caution and not alone:
             log.warning("%s", layout.caution)
         # a network that draws random numbers holds torch's global random state
-        by_itself = alone or layout.proof.draws or self.plan.workers == 1
+        by_itself = alone or layout.stack_check.is_stochastic or self.plan.workers == 1
         if by_itself:
             self.wait()
         if layout.devices not in self.free:
             self.free[layout.devices] = _all_free(layout.devices, self.plan)
         of_group = self.free[layout.devices]
         self.pending |= {
-            self.pool.submit(_train, stack, data, of_group, layout.proof, self.work, by_itself)
+            self.pool.submit(_train, stack, data, of_group, layout.stack_check, self.work, by_itself)
             for stack in layout.stacks
         }
         if by_itself:
@@ -146,12 +147,17 @@ def _all_free(devices: tuple[torch.device, ...], plan: Plan) -> Free:
 
 
 def _train(
-    jobs: Sequence[Job], data: Mapping[torch.device, TrainingData], free: Free, proof: Proof, work: Work, alone: bool
+    jobs: Sequence[Job],
+    data: Mapping[torch.device, TrainingData],
+    free: Free,
+    stack_check: StackCheck,
+    work: Work,
+    alone: bool,
 ) -> None:
     place = free.get()
     try:
         with _within(place):
-            train(jobs, data[place.device], place.device, proof, work, alone)
+            train(jobs, data[place.device], place.device, stack_check, work, alone)
     except Exception as error:  # of what was to end them: still no reason for the others to end
         fail([job for job in jobs if job not in work.finished.results], error, work)
     finally:

@@ -9,11 +9,13 @@ from vec2uage.base.cores import cores
 from vec2uage.base.formatting import counted
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.index import split_override
-from vec2uage.sweep import calibration, memory
-from vec2uage.sweep.grouping import Job, Proof, prove
+from vec2uage.sweep import calibration
+from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
+from vec2uage.training import memory
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.stack_check import StackCheck, check_stackable
 
 # Work on CPUs that is longer than this is worth measuring first, judged by the operations of its matrix products.
 _WORTH_SECONDS = 60
@@ -32,7 +34,7 @@ class Layout:
     epochs: int
     data: TrainingData
     devices: tuple[torch.device, ...]
-    proof: Proof
+    stack_check: StackCheck
     stacks: list[list[Job]]
     seconds: float | None
 
@@ -70,7 +72,7 @@ class Layout:
         """Say in one line what is trained, and how."""
         sizes = sorted({len(stack) for stack in self.stacks})
         how = f"stacks of {'-'.join(str(size) for size in sizes)}, {min(workers, len(self.stacks))} at a time"
-        why = "" if self.proof.stackable else f" (one by one: {self.proof.reason})"
+        why = "" if self.stack_check.stackable else f" (one by one: {self.stack_check.reason})"
         return f"{counted(len(self.jobs), 'run')} of {self.what}: {how}{why}"
 
 
@@ -89,8 +91,8 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: 
             return plan
         data = load(settings, devices[0])
         if measure or (measure is None and _is_long(settings, data, runs)):
-            proof = prove(settings, data.dimension, len(data.train), devices[0])
-            speeds = calibration.measured(settings, data, available or cores(), proof.stackable)
+            stack_check = check_stackable(settings, data.dimension, len(data.train), devices[0])
+            speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
             best = calibration.fastest(speeds, runs)
             return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
         return plan
@@ -105,19 +107,19 @@ def lay_out(
     settings, runs = members[0].settings, len(members)
     devices = devices_of(settings.trainer)
     data = load(settings, devices[0])
-    proof = prove(settings, data.dimension, len(data.train), devices[0])
-    size = make_plan(runs, settings.trainer, devices, available).stack_size if proof.stackable else 1
+    stack_check = check_stackable(settings, data.dimension, len(data.train), devices[0])
+    size = make_plan(runs, settings.trainer, devices, available).stack_size if stack_check.stackable else 1
     seconds = None
     if plan.room is not None:
         size = max(1, min(size, plan.room // memory.run_bytes(settings, data.dimension, len(data.train))))
     epochs = settings.trainer.max_epochs - begun
     if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
-        speeds = calibration.measured(settings, data, available or cores(), proof.stackable)
+        speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
         same = [s for s in speeds if s.workers == plan.workers]
         best = calibration.fastest(same or speeds, runs)
         size, seconds = best.stack_size, best.estimate(runs, _steps_per_epoch(settings, data) * epochs)
     stacks = cut(list(members), size, plan.workers // plan.groups)
-    return Layout(list(members), epochs, data, devices, proof, stacks, seconds)
+    return Layout(list(members), epochs, data, devices, stack_check, stacks, seconds)
 
 
 def _steps_per_epoch(settings: RunSettings, data: TrainingData) -> int:

@@ -37,7 +37,7 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
 
 def _line(layout: Layout, plan: Plan) -> str:
     largest = max(len(stack) for stack in layout.stacks)
-    why = "" if layout.proof.stackable else f" (one by one: {layout.proof.reason})"
+    why = "" if layout.stack_check.stackable else f" (one by one: {layout.stack_check.reason})"
     time = "?" if layout.seconds is None else duration(layout.seconds)
     return (
         f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "

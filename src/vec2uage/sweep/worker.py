@@ -14,7 +14,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
-from vec2uage.sweep.grouping import Job, Proof, group
+from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.plan import cut
 from vec2uage.sweep.state import Work, is_disk_full
 from vec2uage.training import checkpoint
@@ -23,6 +23,7 @@ from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder, describe
+from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 _FORWARD, _FORWARD_CUDA = "forward", "forward_cuda"
 
 
-def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: Proof, work: Work, alone: bool) -> None:
+def train(
+    jobs: Sequence[Job], data: TrainingData, device: torch.device, stack_check: StackCheck, work: Work, alone: bool
+) -> None:
     """Train jobs as one stack, or, where the device's memory does not hold it, as two halves one after the other.
 
     A single job that memory does not hold fails if it trains `alone`; beside other stacks it is postponed.
@@ -40,7 +43,7 @@ def train(jobs: Sequence[Job], data: TrainingData, device: torch.device, proof: 
     while parts and not work.interrupt.is_set():
         part = parts.pop(0)
         recorders: dict[Job, Recorder] = {}
-        error = _attempt(part, data, device, proof, work, recorders)
+        error = _attempt(part, data, device, stack_check, work, recorders)
         if error is None:
             continue
         left = [job for job in part if job not in work.finished.results]
@@ -103,7 +106,7 @@ class _Observer:
     jobs: Sequence[Job]
     recorders: Mapping[Job, Recorder]
     data: TrainingData
-    draws: bool
+    is_stochastic: bool
 
     def interrupted(self) -> bool:
         return self.work.interrupt.is_set()
@@ -113,7 +116,7 @@ class _Observer:
         self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
 
     def checkpoint(self, run: int, state: Checkpoint) -> None:
-        if self.draws:
+        if self.is_stochastic:
             state.tensors[_FORWARD] = torch.get_rng_state()
             if (device := self.data.train.age.device).type == "cuda":
                 state.tensors[_FORWARD_CUDA] = torch.cuda.get_rng_state(device)
@@ -128,7 +131,7 @@ def _attempt(
     jobs: Sequence[Job],
     data: TrainingData,
     device: torch.device,
-    proof: Proof,
+    stack_check: StackCheck,
     work: Work,
     recorders: dict[Job, Recorder],
 ) -> Exception | None:
@@ -137,12 +140,12 @@ def _attempt(
         states = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in work.begun]
         for job in jobs:
             recorders[job] = Recorder(RunFolder(job.folder), job.settings, work.command, work.begun.get(job))
-        observer = _Observer(work, jobs, recorders, data, proof.draws)
+        observer = _Observer(work, jobs, recorders, data, stack_check.is_stochastic)
         settings = [job.settings for job in jobs]
         with ExitStack() as conditions:
-            if proof.one_thread:
+            if stack_check.one_thread:
                 conditions.enter_context(threads(1))
-            if proof.draws:
+            if stack_check.is_stochastic:
                 conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward", device=device))
                 if states:
                     torch.set_rng_state(states[0].tensors[_FORWARD])
