@@ -19,12 +19,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from vec2uage.training.batches import batches, epoch_order
 
 from benchmarks.setting import BATCH, HELDOUT, ROWS, random_data, runs
 from benchmarks.training import SIZES, lightning_loop, quiet
 from vec2uage.base.provenance import provenance
-from vec2uage.training.batches import batches, epoch_order
-from vec2uage.training.cuda_graph import take_step
+from vec2uage.training.cuda_graph import graphed_step
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings
@@ -52,7 +52,7 @@ def milliseconds(settings: list[RunSettings], data: TrainingData, steps: int) ->
         if number == WARM_UP:
             torch.cuda.current_stream().synchronize()
             began = time.perf_counter()
-        take_step(stack.network, data.train, index, stack.lr["scheduled"])
+        graphed_step(stack.network, data.train, index, stack.lr["scheduled"])
     torch.cuda.current_stream().synchronize()
     return 1e3 * (time.perf_counter() - began) / steps
 

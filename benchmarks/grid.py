@@ -20,13 +20,13 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from vec2uage.training.batches import Rows
 
 from benchmarks.setting import BATCH, CPU, fastest, machine, runs
 from benchmarks.training import network, quiet
 from vec2uage.base import seeds
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
-from vec2uage.training.batches import Rows
 from vec2uage.training.data import load
 from vec2uage.training.run_settings import RunSettings
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from jaxtyping import Float
+from vec2uage.training.batches import Rows
 
 from vec2uage.base import seeds
 from vec2uage.base.provenance import provenance
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.sweep.plan import cut, make_plan, workers
-from vec2uage.training.batches import Rows
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import fit

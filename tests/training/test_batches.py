@@ -3,7 +3,6 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from vec2uage.training.batches import Rows, batches, epoch_order
 
 

@@ -56,7 +56,7 @@ def test_recorded_steps_are_the_steps_themselves(kind, precision, make_run, make
     runs = runs_of(make_run, kind, f"trainer.precision={precision}", "lr_schedule=one_cycle")
     recorded, again = (train_on(GPU, runs, make_data()) for _ in range(2))
     for model in (MLP, Foreign):
-        monkeypatch.setattr(model, "recordable", False)
+        monkeypatch.setattr(model, "cuda_graph_safe", False)
     taken = train_on(GPU, runs, make_data())
     for run in range(len(runs)):
         assert recorded.everything(run) == taken.everything(run)

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import library
-
 from vec2uage.training.batches import Rows
-from vec2uage.training.cuda_graph import take_step
+from vec2uage.training.step import train_step
+
+from vec2uage.training.cuda_graph import graphed_step
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.stack import assemble
-from vec2uage.training.step import train_step
 
 CPU = torch.device("cpu")
 KINDS = {
@@ -66,7 +66,7 @@ def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_recorded(mak
         "~optimizer.momentum",
         "~optimizer.weight_decay",
     )
-    assert not network.recordable
+    assert not network.cuda_graph_safe
     optimizers, network.state = network.state, {}
     step = elsewhere(network, make_data().train, INDEX, network.options["lr"])
     network.state = optimizers
@@ -76,18 +76,18 @@ def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_recorded(mak
 
 def test_only_what_says_so_is_recorded(make_run, make_data):
     """A replay would repeat for ever what a class of the user's once decided in Python."""
-    assert two_runs(make_run, make_data, *KINDS["foreign model"]).recordable
+    assert two_runs(make_run, make_data, *KINDS["foreign model"]).cuda_graph_safe
     for overrides in (
         ("model._target_=test_models.Normed", "~model.hidden", "optimizer=sgd"),
         ("optimizer=sgd", "loss._target_=test_losses.Quartic"),
     ):
-        assert not two_runs(make_run, make_data, *overrides).recordable
+        assert not two_runs(make_run, make_data, *overrides).cuda_graph_safe
 
 
 def test_on_a_cpu_every_step_is_taken_at_once(make_run, make_data):
     first, second = (two_runs(make_run, make_data, "optimizer=adam") for _ in range(2))
     for _ in range(3):
-        taken = take_step(first, make_data().train, INDEX, first.options["lr"])
+        taken = graphed_step(first, make_data().train, INDEX, first.options["lr"])
         assert torch.equal(taken, train_step(second, make_data().train, INDEX, second.options["lr"]))
-    assert not first.recordings
+    assert not first.captured_steps
     assert all(torch.equal(p, second.params[name]) for name, p in first.params.items())

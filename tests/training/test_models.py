@@ -13,7 +13,7 @@ from vec2uage.training.models import MLP
 class Foreign(nn.Module):
     """A user's own way of writing the small MLP."""
 
-    recordable = True
+    cuda_graph_safe = True
 
     def __init__(self, in_features: int) -> None:
         super().__init__()

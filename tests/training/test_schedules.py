@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from vec2uage.training.optimizers.base import Clock
+from vec2uage.training.optimizers.base import TrainProgress
 from vec2uage.training.run_settings import per_run_options
 from vec2uage.training.schedules import Constant, Cosine, Cyclic, OneCycle, Plateau
 
@@ -24,7 +24,9 @@ def rates_per_step(parts, epochs=EPOCHS, steps_per_epoch=STEPS_PER_EPOCH):
     state = parts[0].init(options, base)
     return np.array(
         [
-            parts[0].lr(options, state, base, Clock(step // steps_per_epoch, step, steps_per_epoch, epochs)).tolist()
+            parts[0]
+            .lr(options, state, base, TrainProgress(step // steps_per_epoch, step, steps_per_epoch, epochs))
+            .tolist()
             for step in range(epochs * steps_per_epoch)
         ]
     ).T
@@ -118,7 +120,7 @@ def test_plateau_is_that_of_torch(losses):
         parts[0].observe(given_, state, torch.tensor(row, dtype=torch.float64))
         for twin, loss in zip(twins, row, strict=True):
             twin.step(loss)
-        ours = parts[0].lr(given_, state, base, Clock(epoch + 1, epoch + 1, 1, 100))
+        ours = parts[0].lr(given_, state, base, TrainProgress(epoch + 1, epoch + 1, 1, 100))
         np.testing.assert_allclose(ours.numpy(), [o.param_groups[0]["lr"] for o in optimizers], rtol=1e-12)
 
 

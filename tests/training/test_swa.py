@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.swa_utils import SWALR, AveragedModel
+from vec2uage.training.optimizers.swa import SWA
 
 from vec2uage.base import seeds
 from vec2uage.training import models
-from vec2uage.training.optimizers.base import Clock
-from vec2uage.training.optimizers.swa import SWA
+from vec2uage.training.optimizers.base import TrainProgress
 from vec2uage.training.run_settings import per_run_options
 
 DEFAULTS = {
@@ -29,7 +29,7 @@ DEFAULTS = {
 
 def clocks(epochs, steps_per_epoch):
     return [
-        Clock(epoch, epoch * steps_per_epoch + batch, steps_per_epoch, epochs)
+        TrainProgress(epoch, epoch * steps_per_epoch + batch, steps_per_epoch, epochs)
         for epoch in range(epochs)
         for batch in range(steps_per_epoch)
     ]

@@ -14,7 +14,8 @@ from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training import foreign_model, model_file
-from vec2uage.training.model_file import Model
+from vec2uage.training.learners.registry import READERS
+from vec2uage.training.outcome import Model
 from vec2uage.training.run_settings import check_model
 
 log = logging.getLogger(__name__)
@@ -50,12 +51,11 @@ def open_model(path: Path, foreign: Foreign) -> Model:
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
                 f"leave out {' and '.join(idle)}"
             )
-        target = model_file.target(path)
-        return model_file.load(path, None if target in model_file.OWN else _own_class(path, target))
+        return READERS[path.suffix](path, _own_class(path))
     imported = foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
     if foreign.save_as is not None:
         imported.save(Path(foreign.save_as))
-    return imported.model()
+    return imported
 
 
 def run_seed(path: Path) -> int | None:
@@ -112,17 +112,26 @@ def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    return path.suffix == ".safetensors"
+    return path.suffix in READERS
 
 
-def _own_class(path: Path, target: str) -> Component:
+def _own_class(path: Path) -> Component | None:
+    """Return the model that the config.yaml beside a file describes where it is of a class of the user's own."""
+    if path.suffix == model_file.NetworkModel.suffix:
+        target = model_file.target(path)
+        if target in model_file.OWN:
+            return None
     config = _run_config(path)
     if config is None:
-        raise UserError(f"{path} holds a {target}: it can be built in its run folder only, as config.yaml says there")
+        if path.suffix == model_file.NetworkModel.suffix:
+            raise UserError(
+                f"{path} holds a {target}: it can be built in its run folder only, as config.yaml says there"
+            )
+        return None
     problems: list[str] = []
     component = check_model(config.get("model"), problems)
     refuse([f"{RunFolder(path.parent).config}: {problem}" for problem in problems])
-    if component is None or component.target != target:
+    if path.suffix == model_file.NetworkModel.suffix and (component is None or component.target != target):
         raise UserError(f"{path} holds a {target}, but the config.yaml beside it describes another model")
     return component
 

@@ -68,9 +68,9 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: 
     models.check_fit(model, vs, path, what.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
     selves = views(what, vs) if what.tta else None
-    predictions = model.predict(vs.vectors)
+    predictions = model.predict(vs.vectors).median
     if selves is not None:
-        augmented = model.predict(selves.reshape(-1, vs.dimension)).reshape(len(vs), what.tta)
+        augmented = model.predict(selves.reshape(-1, vs.dimension)).median.reshape(len(vs), what.tta)
         predictions = np.column_stack([predictions, augmented]).mean(axis=1, dtype=np.float64).astype(np.float32)
     if count := int((~np.isfinite(predictions)).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")

@@ -43,14 +43,18 @@ def metric(unit: str, best: Literal["lowest", "highest", "zero"] = "lowest") -> 
     return register
 
 
-def scores(ages: Ages, prediction: Prediction) -> dict[str, float]:
-    """Return all registered metrics, by name.
+def scores(ages: Ages, prediction: Prediction, batch_size: int | None = None) -> dict[str, float]:
+    """Return all registered metrics, by name, over all rows; with `batch_size`, their means over batches of it.
 
     >>> from vec2uage.predictions.point import Point
     >>> scores(np.array([4.0, 10.0]), Point(np.array([5.0, 7.0])))["mae"]
     2.0
     """
-    return {name: known.measure(ages, prediction) for name, known in METRICS.items()}
+    if batch_size is None:
+        return {name: known.measure(ages, prediction) for name, known in METRICS.items()}
+    batches = [slice(first, first + batch_size) for first in range(0, len(ages), batch_size)]
+    measured = [scores(ages[batch], prediction.take(batch)) for batch in batches]
+    return {name: float(np.mean([of_batch[name] for of_batch in measured])) for name in METRICS}
 
 
 @metric(unit="years")

@@ -14,6 +14,9 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.runs.result import RunResult
 
+MODEL_SUFFIXES = (".safetensors", ".skops")
+"""Of networks, and of scikit-learn's models."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -38,8 +41,16 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The model of the best epoch, with what is needed to use it alone."""
-        return self.path / "best.safetensors"
+        """The model of the best epoch, with what is needed to use it alone: the file that is there, if one is."""
+        return next((path for path in self._models if path.is_file()), self._models[0])
+
+    def model_of(self, suffix: str) -> Path:
+        """Where a model lies whose kind of file has this suffix."""
+        return self.path / f"best{suffix}"
+
+    @property
+    def _models(self) -> list[Path]:
+        return [self.model_of(suffix) for suffix in MODEL_SUFFIXES]
 
     @property
     def predictions(self) -> Path:
@@ -126,7 +137,7 @@ class RunFolder:
     @property
     def _written_at_end(self) -> tuple[Path, ...]:
         curve = self.lr_range_test_csv, self.lr_range_test_png
-        return self.result, self.model, self.predictions, self.data, *curve
+        return self.result, *self._models, self.predictions, self.data, *curve
 
     def clear(self) -> None:
         """Delete all files a run writes, and no others."""

@@ -109,7 +109,7 @@ def is_seed(results: Sequence[RunResult], option: str) -> bool:
 def variant(result: RunResult, factors: Sequence[str]) -> str:
     """Name what the factors make of a run: its optimiser, and the values of the others, `default` where not set."""
     others = [f"{option}={value(result, option) or DEFAULT}" for option in factors if option != "optimizer"]
-    return " ".join([result.optimizer, *others])
+    return " ".join([result.optimizer or result.model, *others])
 
 
 def value(result: RunResult, option: str) -> str:

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from vec2uage.base.atomic import json_text
 from vec2uage.base.errors import UserError
 
-# "pending" is only of runs in sweep.json that have no result.json: they have not ended.
-Status = Literal["completed", "diverged", "failed", "interrupted", "pending"]
+# "running" is only of runs that still train, "pending" only of those in sweep.json that have no result.json.
+Status = Literal["running", "completed", "diverged", "failed", "interrupted", "pending"]
 
 
 @dataclass(kw_only=True)
@@ -26,7 +26,7 @@ class RunResult:
     reason: str | None = None  # why the status is not "completed"
     name: str
     seed: int
-    optimizer: str  # these three are the choices' names in the config
+    optimizer: str | None  # these three are the choices' names in the config; only networks have an optimizer
     model: str
     dataset: str
     lr: float | None = None

@@ -21,8 +21,7 @@ from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import NoRangeTest
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack import assemble
-from vec2uage.training.trainer import train_epoch
+from vec2uage.training.trainer import first_weights, train_epoch
 
 log = logging.getLogger(__name__)
 
@@ -81,18 +80,18 @@ class _Silent:
 
     def epoch(self, run: int, epoch: Epoch) -> None: ...
 
-    def checkpoint(self, run: int, state: Checkpoint) -> None: ...
+    def checkpoint(self, run: int, checkpoint: Checkpoint) -> None: ...
 
     def end(self, run: int, outcome: Outcome) -> None: ...
 
 
 def _measure(plan: Plan, settings: RunSettings, data: TrainingData) -> Speed:
-    few = replace(data, train=data.train.head(_STEPS * settings.trainer.batch_size))
+    few = replace(data, parts={"train": data.train.first(_STEPS * settings.trainer.batch_size)})
     steps = -(-len(few.train) // settings.trainer.batch_size)
     runs = [replace(settings, seed=seed, lr_finder=NoRangeTest()) for seed in range(plan.stack_size)]
 
     def train() -> float:
-        stack = assemble(runs, few, _CPU, [Outcome() for _ in runs])
+        stack = first_weights(runs, few, _CPU)
         train_epoch(stack, settings, few, 0, _Silent())  # fills caches
         began, epochs = time.perf_counter(), 0
         while time.perf_counter() - began < _SECONDS:
@@ -113,6 +112,15 @@ def _key(settings: RunSettings, dimension: int, cores: int, sizes: Sequence[int]
     known = provenance()
     trainer = settings.trainer
     optimizer = type(settings.optimizer).__name__ + str(getattr(settings.optimizer, "component", ""))
-    what = (known["cpu"], cores, known["torch"], known["vec2uage"], settings.model, optimizer, settings.loss)
+    what = (
+        known["cpu"],
+        cores,
+        known["torch"],
+        known["vec2uage"],
+        settings.model,
+        optimizer,
+        settings.averaging,
+        settings.head,
+    )
     text = repr((what, dimension, trainer.batch_size, trainer.precision, sizes))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

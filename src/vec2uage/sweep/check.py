@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, Override
@@ -19,8 +19,6 @@ from vec2uage.sweep.compose import Composer, settings_of
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import Resume, has_ended
-from vec2uage.training.range_test import RangeTest
-from vec2uage.training.run_settings import RunSettings
 
 
 def name_jobs(master: DictConfig, overrides: Sequence[Override]) -> None:
@@ -116,7 +114,7 @@ def _refuse_doubles(checked: Sequence[Checked]) -> None:
     folders: dict[Path, Checked] = {}
     for item in checked:
         told = " ".join(item.overrides)
-        if (other := runs.setdefault(_identity(item.job.settings), item)) is not item:
+        if (other := runs.setdefault(item.job.settings.identity(), item)) is not item:
             differ = item.job.settings.optimizer.lr != other.job.settings.optimizer.lr
             why = "; lr_finder=range_test finds the rate, whatever optimizer.lr is" * differ
             raise UserError(f"two jobs are the same run: {told} and {' '.join(other.overrides)}{why}")
@@ -125,17 +123,6 @@ def _refuse_doubles(checked: Sequence[Checked]) -> None:
                 f"hydra.sweep.subdir puts two jobs into {item.job.folder}: {told} and {' '.join(other.overrides)}; "
                 "let it hold ${hydra.job.num}"
             )
-
-
-def _identity(settings: RunSettings) -> Hashable:
-    """Return all that makes a run what it is: a range test finds the learning rate, whatever that of the optimiser."""
-    told = ("choices", "overrides", "swept", "config_hash")
-    parts = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in told}
-    if isinstance(settings.lr_finder, RangeTest):
-        optimizer = settings.optimizer
-        options = [(f.name, getattr(optimizer, f.name)) for f in fields(optimizer) if f.name != "lr"]
-        parts["optimizer"] = (type(optimizer), *options)
-    return tuple(parts.items())
 
 
 def check_fused(master: DictConfig, checked: Sequence[Checked]) -> Executor:

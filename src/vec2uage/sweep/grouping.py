@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vec2uage.training.checkpoint import Header
+from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.run_settings import RunSettings
 
 
@@ -25,5 +26,5 @@ def group(jobs: Sequence[Job], begun: Mapping[Job, Header] | None = None) -> lis
     epochs = {job: header.epochs for job, header in (begun or {}).items()}
     groups: dict[Hashable, list[Job]] = {}
     for job in jobs:
-        groups.setdefault((job.settings.stack_key(), epochs.get(job, 0)), []).append(job)
+        groups.setdefault((learner_of(job.settings).stack_key(job.settings), epochs.get(job, 0)), []).append(job)
     return sorted(groups.values(), key=lambda members: members[0].settings.trainer.precision)

@@ -14,8 +14,9 @@ from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
 from vec2uage.training import memory
 from vec2uage.training.data import TrainingData, load
+from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack_check import StackCheck, check_stackable
+from vec2uage.training.stack_check import StackCheck
 
 # Work on CPUs that is longer than this is worth measuring first, judged by the operations of its matrix products.
 _WORTH_SECONDS = 60
@@ -45,11 +46,11 @@ class Layout:
     @property
     def steps(self) -> int:
         """Steps of each run, at most."""
-        return _steps_per_epoch(self.settings, self.data) * self.epochs
+        return learner_of(self.settings).steps_per_epoch(self.settings, self.data) * self.epochs
 
     @property
     def run_bytes(self) -> int:
-        return memory.run_bytes(self.settings, self.data.dimension, len(self.data.train))
+        return learner_of(self.settings).run_bytes(self.settings, self.data)
 
     @property
     def what(self) -> str:
@@ -65,8 +66,7 @@ class Layout:
     @property
     def caution(self) -> str:
         """What a user should know of the settings, "" for nothing."""
-        trainer = self.settings.trainer
-        return self.settings.optimizer.caution(trainer.max_epochs, _steps_per_epoch(self.settings, self.data))
+        return learner_of(self.settings).warning(self.settings, self.data)
 
     def describe(self, workers: int) -> str:
         """Say in one line what is trained, and how."""
@@ -91,7 +91,7 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: 
             return plan
         data = load(settings, devices[0])
         if measure or (measure is None and _is_long(settings, data, runs)):
-            stack_check = check_stackable(settings, data.dimension, len(data.train), devices[0])
+            stack_check = learner_of(settings).check_stackable(settings, data, devices[0])
             speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
             best = calibration.fastest(speeds, runs)
             return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
@@ -107,28 +107,32 @@ def lay_out(
     settings, runs = members[0].settings, len(members)
     devices = devices_of(settings.trainer)
     data = load(settings, devices[0])
-    stack_check = check_stackable(settings, data.dimension, len(data.train), devices[0])
+    stack_check = learner_of(settings).check_stackable(settings, data, devices[0])
     size = make_plan(runs, settings.trainer, devices, available).stack_size if stack_check.stackable else 1
     seconds = None
     if plan.room is not None:
-        size = max(1, min(size, plan.room // memory.run_bytes(settings, data.dimension, len(data.train))))
+        size = max(1, min(size, plan.room // learner_of(settings).run_bytes(settings, data)))
     epochs = settings.trainer.max_epochs - begun
     if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
         speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
         same = [s for s in speeds if s.workers == plan.workers]
         best = calibration.fastest(same or speeds, runs)
-        size, seconds = best.stack_size, best.estimate(runs, _steps_per_epoch(settings, data) * epochs)
+        size, seconds = (
+            best.stack_size,
+            best.estimate(runs, learner_of(settings).steps_per_epoch(settings, data) * epochs),
+        )
     stacks = cut(list(members), size, plan.workers // plan.groups)
     return Layout(list(members), epochs, data, devices, stack_check, stacks, seconds)
 
 
-def _steps_per_epoch(settings: RunSettings, data: TrainingData) -> int:
-    return -(-len(data.train) // settings.trainer.batch_size)
-
-
 def _measurable(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:
     trainer = settings.trainer
-    return runs > 1 and devices[0].type == "cpu" and (trainer.threads, trainer.stack_size) == ("auto", "auto")
+    return (
+        settings.is_network
+        and runs > 1
+        and devices[0].type == "cpu"
+        and (trainer.threads, trainer.stack_size) == ("auto", "auto")
+    )
 
 
 def _is_long(settings: RunSettings, data: TrainingData, runs: int) -> bool:

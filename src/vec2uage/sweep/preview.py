@@ -51,7 +51,7 @@ def _bytes(layout: Layout, plan: Plan) -> int:
 
 
 def _data_bytes(layout: Layout) -> int:
-    return sum(side.x.nbytes for side in (layout.data.train, layout.data.validation, layout.data.test))
+    return sum(part.x.nbytes for part in layout.data.parts.values())
 
 
 def at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:

@@ -21,10 +21,10 @@ from vec2uage.training import checkpoint
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
+from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder, describe
 from vec2uage.training.stack_check import StackCheck
-from vec2uage.training.trainer import train_stack
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +115,12 @@ class _Observer:
         self.recorders[self.jobs[run]].epoch(epoch)
         self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
 
-    def checkpoint(self, run: int, state: Checkpoint) -> None:
+    def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
         if self.is_stochastic:
-            state.tensors[_FORWARD] = torch.get_rng_state()
+            checkpoint.tensors[_FORWARD] = torch.get_rng_state()
             if (device := self.data.train.age.device).type == "cuda":
-                state.tensors[_FORWARD_CUDA] = torch.cuda.get_rng_state(device)
-        self.recorders[self.jobs[run]].checkpoint(state, self.data)
+                checkpoint.tensors[_FORWARD_CUDA] = torch.cuda.get_rng_state(device)
+        self.recorders[self.jobs[run]].checkpoint(checkpoint, self.data)
 
     def end(self, run: int, outcome: Outcome) -> None:
         if self.work.full_disk is None:
@@ -151,7 +151,7 @@ def _attempt(
                     torch.set_rng_state(states[0].tensors[_FORWARD])
                     if device.type == "cuda" and _FORWARD_CUDA in states[0].tensors:
                         torch.cuda.set_rng_state(states[0].tensors[_FORWARD_CUDA], device)
-            train_stack(settings, data, device, observer, states)
+            learner_of(settings[0]).fit(settings, data, device, observer, states)
     except Exception as error:
         return error
     return None

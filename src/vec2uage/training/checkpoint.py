@@ -20,17 +20,17 @@ from vec2uage.training.range_test import Curve
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import Stack
 
-_FORMAT = "vec2uage-state-1"
-_ARRAYS = ("weights", "predictions", "curve")  # of an outcome, kept as tensors
+_FORMAT = "vec2uage-checkpoint-1"
+_NOT_PLAIN = ("weights", "curve", "prediction", "model")  # of an outcome; the first two are kept as tensors
 _CURVE = ("lr", "loss", "smoothed")
-_PER_RUN = ("lr", "schedule_state", "stopping_state")  # dicts of `[K]` tensors of a stack
+_POLICIES = ("averaging", "schedule", "stopping")  # of a stack, whose checkpoints are dicts of tensors, run axis first
 
 
 @dataclass
 class Checkpoint:
     """One run between two epochs: its outcome so far, and its part of every tensor of the stack, on the CPU.
 
-    Names: `params/...`, `buffers/...`, `optimizer/...`, `lr/...`, `schedule_state/...`, `stopping_state/...` and
+    Names: `params/...`, `buffers/...`, `optimizer/...`, `lr/...`, `averaging/...`, `schedule/...`, `stopping/...` and
     `order`, the state of the generator that draws the order of the data.
     """
 
@@ -44,7 +44,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """Whose state a file holds: readable without its tensors. `epochs` are those trained so far."""
+    """Whose checkpoint a file holds: readable without its tensors. `epochs` are those trained so far."""
 
     config_hash: str
     code: str
@@ -54,32 +54,33 @@ class Header:
 
 
 def snapshot(stack: Stack, outcomes: Sequence[Outcome]) -> list[Checkpoint]:
-    """Return the states of all runs of a stack, in its order; on a CPU they share the stack's memory."""
+    """Return the checkpoints of all runs of a stack, in its order; on a CPU they share the stack's memory."""
     network = stack.network
     whole = {f"params/{name}": p.detach() for name, p in network.params.items()}
     whole |= {f"buffers/{name}": b for name, b in network.buffers.items()}
-    for group in _PER_RUN:
-        # Copies: where there is no schedule, the scheduled rate is the base rate, and a file holds no tensor twice.
-        whole |= {f"{group}/{name}": t.clone() for name, t in getattr(stack, group).items()}
+    # Copies: where there is no schedule, the scheduled rate is the base rate, and a file holds no tensor twice.
+    whole |= {f"lr/{name}": rates.clone() for name, rates in stack.lr.items()}
+    for policy in _POLICIES:
+        whole |= {f"{policy}/{name}": t.clone() for name, t in getattr(stack, policy).state.items()}
     whole = {name: tensor.cpu() for name, tensor in whole.items()}
-    states = []
+    checkpoints = []
     optimizers = network.optimizer.unstack_state(network.state, len(stack.runs))
     for position, (run, optimizer) in enumerate(zip(stack.runs, optimizers, strict=True)):
         own = {name: tensor[position] for name, tensor in whole.items()}
         own |= {f"optimizer/{name}": tensor for name, tensor in optimizer.items()}
-        states.append(Checkpoint(outcomes[run], own | {"order": stack.orders[position].get_state()}))
-    return states
+        checkpoints.append(Checkpoint(outcomes[run], own | {"order": stack.orders[position].get_state()}))
+    return checkpoints
 
 
-def restore(stack: Stack, states: Sequence[Checkpoint], runs: Sequence[RunSettings]) -> None:
-    """Put all runs of a newly assembled stack where `states` left them.
+def restore(stack: Stack, checkpoints: Sequence[Checkpoint], runs: Sequence[RunSettings]) -> None:
+    """Put all runs of a newly assembled stack where `checkpoints` left them.
 
-    Raises UserError if a state is of another network or optimiser.
+    Raises UserError if a checkpoint is of another network or optimiser.
     """
     network = stack.network
 
     def stacked(name: str, like: Tensor) -> Tensor:
-        tensor = torch.stack([state.tensors[name] for state in states]).to(like.device)
+        tensor = torch.stack([checkpoint.tensors[name] for checkpoint in checkpoints]).to(like.device)
         if (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
             raise ValueError(f"{name} is {list(tensor.shape)}, not {list(like.shape)}")
         return tensor
@@ -87,27 +88,29 @@ def restore(stack: Stack, states: Sequence[Checkpoint], runs: Sequence[RunSettin
     try:
         network.params = {n: stacked(f"params/{n}", p).requires_grad_() for n, p in network.params.items()}
         network.buffers = {n: stacked(f"buffers/{n}", b) for n, b in network.buffers.items()}
-        saved = [state.part("optimizer") for state in states]
+        saved = [checkpoint.part("optimizer") for checkpoint in checkpoints]
         network.state = network.optimizer.stack_state(network.options, network.params, saved)
-        for group in _PER_RUN:
-            setattr(stack, group, {n: stacked(f"{group}/{n}", t) for n, t in getattr(stack, group).items()})
-        for order, state in zip(stack.orders, states, strict=True):
-            order.set_state(state.tensors["order"])
+        stack.lr = {n: stacked(f"lr/{n}", rates) for n, rates in stack.lr.items()}
+        for policy in _POLICIES:
+            of_stack = getattr(stack, policy)
+            of_stack.state = {n: stacked(f"{policy}/{n}", t) for n, t in of_stack.state.items()}
+        for order, checkpoint in zip(stack.orders, checkpoints, strict=True):
+            order.set_state(checkpoint.tensors["order"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"the saved state of seed {runs[0].seed} is not of this model and optimizer ({error}): "
+            f"the checkpoint of seed {runs[0].seed} is not of this model and optimizer ({error}): "
             "resume=false trains anew"
         ) from None
 
 
-def save(path: Path, state: Checkpoint, header: Header) -> None:
-    """Write a state to `path`, whole or not at all."""
-    outcome = state.outcome
-    tensors = dict(state.tensors)
+def save(path: Path, checkpoint: Checkpoint, header: Header) -> None:
+    """Write a checkpoint to `path`, whole or not at all."""
+    outcome = checkpoint.outcome
+    tensors = dict(checkpoint.tensors)
     tensors |= {f"weights/{name}": tensor.cpu() for name, tensor in outcome.weights.items()}
     if outcome.curve is not None:
         tensors |= {f"curve/{name}": torch.from_numpy(getattr(outcome.curve, name)) for name in _CURVE}
-    known = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in _ARRAYS}
+    known = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in _NOT_PLAIN}
     suggestion = None if outcome.curve is None else outcome.curve.suggestion
     metadata = {"format": _FORMAT, "header": asdict(header), "outcome": known, "suggestion": suggestion}
     content = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {"vec2uage": json.dumps(metadata)})
@@ -116,12 +119,12 @@ def save(path: Path, state: Checkpoint, header: Header) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """Read whose state a file holds; raises UserError if it is damaged or of another version."""
+    """Read whose checkpoint a file holds; raises UserError if it is damaged or of another version."""
     return _read(path, tensors=False)[0]
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a state that `save` wrote; raises UserError if it is damaged or of another version."""
+    """Read a checkpoint that `save` wrote; raises UserError if it is damaged or of another version."""
     return _read(path, tensors=True)[1]
 
 
@@ -144,17 +147,17 @@ def _read(path: Path, tensors: bool) -> tuple[Header, Checkpoint]:
             names = list(file.keys()) if tensors else []
             read = {name: file.get_tensor(name) for name in names}
         if description.pop("format", None) != _FORMAT:
-            raise UserError(f"{path} is no state of a run written by this version of vec2uage")
+            raise UserError(f"{path} is no checkpoint of a run written by this version of vec2uage")
         metadata = _SCHEMA.validate_python(description)
         outcome = Outcome(**metadata.outcome)
     except (SafetensorError, OSError, json.JSONDecodeError, AttributeError, TypeError, ValidationError) as error:
         raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): without it the run begins anew") from None
-    state = Checkpoint(outcome, read)
-    outcome.weights = state.part("weights")
-    curve = state.part("curve")
+    checkpoint = Checkpoint(outcome, read)
+    outcome.weights = checkpoint.part("weights")
+    curve = checkpoint.part("curve")
     if curve:
         outcome.curve = Curve(
             curve["lr"].numpy(), curve["loss"].numpy(), curve["smoothed"].numpy(), metadata.suggestion
         )
-    state.tensors = {n: t for n, t in read.items() if not n.startswith(("weights/", "curve/"))}
-    return metadata.header, state
+    checkpoint.tensors = {n: t for n, t in read.items() if not n.startswith(("weights/", "curve/"))}
+    return metadata.header, checkpoint

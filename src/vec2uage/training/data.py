@@ -1,5 +1,6 @@
-"""Training data as tensors: a split, normalised, resident on the device."""
+"""Training data as tensors: the parts of a split, normalised, resident on the device."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -8,19 +9,18 @@ import torch
 
 from vec2uage.data.loading import load_split
 from vec2uage.data.row_counts import Count, census
+from vec2uage.data.splits import PARTS
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.training.batches import Rows
+from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.normalization import Kind, Normalization, fit
 from vec2uage.training.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The three sides of a split as the network sees them, with who is who in the test set."""
+    """The parts of a split as a model sees them, by name, with who is who in the test part."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    parts: Mapping[str, VectorInputs]
     test_names: np.ndarray
     test_subjects: np.ndarray
     normalization: Normalization
@@ -29,16 +29,20 @@ class TrainingData:
     census: tuple[Count, ...]
 
     @property
+    def train(self) -> VectorInputs:
+        """The part that is learned from."""
+        return self.parts["train"]
+
+    @property
     def dimension(self) -> int:
+        """How many numbers a vector has."""
         return self.train.x.shape[1]
 
     def to(self, device: torch.device) -> "TrainingData":
         """Return the same data on another device, or these where they are there."""
         if self.train.x.device == device:
             return self
-        sides = (self.train, self.validation, self.test)
-        train, validation, test = (Rows(side.x.to(device), side.age.to(device)) for side in sides)
-        return replace(self, train=train, validation=validation, test=test)
+        return replace(self, parts={name: part.to(device) for name, part in self.parts.items()})
 
 
 def load(run: RunSettings, device: torch.device) -> TrainingData:
@@ -46,17 +50,12 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
     data = _load(run.dataset, run.augmentation, run.split_seed, run.normalization, device)
     if not run.trainer.overfit:
         return data
-    batch = data.train.head(run.trainer.batch_size)
-    return TrainingData(
-        batch,
-        batch,
-        batch,
-        np.array([f"batch:{row}" for row in range(len(batch))], dtype=object),
-        np.array([""] * len(batch), dtype=object),
-        data.normalization,
-        data.fingerprint,
-        data.encoder,
-        data.census,
+    batch = data.train.first(run.trainer.batch_size)
+    return replace(
+        data,
+        parts=dict.fromkeys(data.parts, batch),
+        test_names=np.array([f"batch:{row}" for row in range(len(batch))], dtype=object),
+        test_subjects=np.full(len(batch), "", dtype=object),
     )
 
 
@@ -65,13 +64,11 @@ def _load(dataset: object, augmentation: object, split_seed: int, kind: Kind, de
     split = load_split(dataset, augmentation, split_seed)  # type: ignore[arg-type]
     normalization = fit(kind, _tensor(split.train.vectors))
 
-    def rows(side: VectorSet) -> Rows:
-        return Rows(normalization(_tensor(side.vectors)).to(device), _tensor(side.ages).to(device))
+    def inputs(part: VectorSet) -> VectorInputs:
+        return VectorInputs(normalization(_tensor(part.vectors)), _tensor(part.ages)).to(device)
 
     return TrainingData(
-        rows(split.train),
-        rows(split.validation),
-        rows(split.test),
+        {name: inputs(getattr(split, name)) for name in PARTS},
         split.test.names,
         split.test.subjects,
         normalization,

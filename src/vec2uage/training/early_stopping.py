@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
+from vec2uage.training.monitor import Monitor
 from vec2uage.training.optimizers.base import Tensors
 
 
@@ -16,20 +17,22 @@ from vec2uage.training.optimizers.base import Tensors
 class NoEarlyStopping:
     """Train for `trainer.max_epochs`."""
 
+    monitor: Monitor = "validation/loss"
+    """The score that is watched."""
     per_run: ClassVar[tuple[str, ...]] = ()
 
     def init(self, options: Tensors, like: Float[Tensor, " K"]) -> Tensors:
         """Return the state before the first epoch."""
         return {}
 
-    def observe(self, options: Tensors, state: Tensors, val_loss: Float[Tensor, " K"]) -> Bool[Tensor, " K"]:
-        """Take notice of an epoch's validation loss; return which runs stop now."""
-        return torch.zeros_like(val_loss, dtype=torch.bool)
+    def update(self, options: Tensors, state: Tensors, monitored: Float[Tensor, " K"]) -> Bool[Tensor, " K"]:
+        """Take notice of an epoch's score, lower being better; return which runs stop now."""
+        return torch.zeros_like(monitored, dtype=torch.bool)
 
 
 @settings
 class Patience(NoEarlyStopping):
-    """Stop after `patience` epochs in a row without a validation loss lower than the best by `min_delta`.
+    """Stop after `patience` epochs in a row without a score better than the best by `min_delta`.
 
     The paper's rule is patience 10 (section 3.6).
     """
@@ -41,8 +44,8 @@ class Patience(NoEarlyStopping):
     def init(self, options: Tensors, like: Tensor) -> Tensors:
         return {"best": torch.full_like(like, math.inf), "waited": torch.zeros_like(like)}
 
-    def observe(self, options: Tensors, state: Tensors, val_loss: Tensor) -> Tensor:
-        better = val_loss < state["best"] - options["min_delta"]
-        state["best"] = torch.where(better, val_loss, state["best"])
+    def update(self, options: Tensors, state: Tensors, monitored: Tensor) -> Tensor:
+        better = monitored < state["best"] - options["min_delta"]
+        state["best"] = torch.where(better, monitored, state["best"])
         state["waited"] = torch.where(better, 0, state["waited"] + 1)
         return state["waited"] >= options["patience"]

@@ -1,7 +1,6 @@
 """Imports a network that torch saved, bare or in a checkpoint of pytorch-lightning, as a vec2uage model."""
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.importers import torch_file
-from vec2uage.training import model_file
+from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Kind, Normalization
 from vec2uage.training.optimizers.base import Tensors
@@ -18,28 +17,7 @@ from vec2uage.training.optimizers.base import Tensors
 _KEY = re.compile(r"(?P<prefix>(.*\.)?)(?P<layer>0|[1-9]\d{0,5})\.(?P<part>weight|bias)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A foreign network as a vec2uage MLP: `weights` are named as `MLP` names them."""
-
-    weights: Tensors
-    component: Component
-    dimension: int
-    normalization: Normalization
-    encoder: str
-
-    def model(self) -> model_file.Model:
-        """Return the network, ready to predict."""
-        network = self.component.build(in_features=self.dimension)
-        network.load_state_dict(self.weights)
-        return model_file.Model(network.eval(), self.dimension, self.normalization, self.encoder, "float32")
-
-    def save(self, path: Path) -> None:
-        """Write the network as a model that `model_file.load` reads."""
-        model_file.save(path, self.weights, self.component, self.dimension, self.normalization, self.encoder)
-
-
-def load(path: Path, normalization: Kind, encoder: str) -> Imported:
+def load(path: Path, normalization: Kind, encoder: str) -> NetworkModel:
     """Import the `nn.Sequential` of Linear layers whose weights the file holds, ReLU between them.
 
     The file says neither which activation its network has nor how its vectors were scaled (`normalization`) and
@@ -49,7 +27,7 @@ def load(path: Path, normalization: Kind, encoder: str) -> Imported:
     return _convert(torch_file.read(path), path, normalization, encoder)
 
 
-def _convert(state: Tensors, path: Path, normalization: Kind, encoder: str) -> Imported:
+def _convert(state: Tensors, path: Path, normalization: Kind, encoder: str) -> NetworkModel:
     """Name the tensors of a Sequential as MLP does, by the order of its layers, and read the widths off them."""
     layers: dict[int, dict[str, Tensor]] = {}
     prefixes = set()
@@ -85,4 +63,4 @@ def _convert(state: Tensors, path: Path, normalization: Kind, encoder: str) -> I
         for part in ("weight", "bias")
     }
     component = Component(f"{MLP.__module__}.{MLP.__qualname__}", (("hidden", tuple(widths[1:-1])),))
-    return Imported(weights, component, widths[0], Normalization(normalization), encoder)
+    return NetworkModel(component, weights, widths[0], Normalization(normalization), encoder)

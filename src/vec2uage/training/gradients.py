@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseGrad:
     """Gradients that are numbers already."""
 
     value: Float[Tensor, "K ..."]
@@ -24,7 +24,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Product:
+class LazyMatmulGrad:
     """A layer's weight gradients `[K, O, I]`: the layer's output gradients times its inputs, summed over the batch.
 
     Added to the weights as they are multiplied out, they never pass through memory: one step of SGD for the price of
@@ -50,8 +50,8 @@ class Product:
         return self.outputs.dtype == torch.bfloat16
 
 
-Gradient = Dense | Product
-# What a forward pass leaves behind: from the gradients by the predictions it makes those of all parameters, one at a
-# time. A parameter may be changed as soon as its gradient is there. Twice the one gives twice the others. To be called
-# under `torch.no_grad`.
-Backward = Callable[[Float[Tensor, "K B"]], Iterator[tuple[str, Gradient]]]
+Gradient = DenseGrad | LazyMatmulGrad
+# What a forward pass leaves behind: called with the derivative by the outputs, it yields the gradients of all
+# parameters, one at a time. A parameter may be changed as soon as its gradient is there. The gradients are linear in
+# what it is called with. To be called under `torch.no_grad`.
+Backward = Callable[[Float[Tensor, "K B O"]], Iterator[tuple[str, Gradient]]]

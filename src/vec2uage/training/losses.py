@@ -9,14 +9,14 @@ from torch import Tensor
 
 from vec2uage.config.settings import settings
 
-Samples = Float[Tensor, "K B"]  # a number for every sample of the batches of K runs
+PerSample = Float[Tensor, "K B"]  # a number for every sample of the batches of K runs
 
 
 @settings
 class Loss:
     """Base of all losses: calling one gives the loss of every sample, in the unit of the loss."""
 
-    recordable: ClassVar[bool] = False  # whether a CUDA graph can hold a call (see `cuda_graph.take_step`)
+    cuda_graph_safe: ClassVar[bool] = False  # whether a CUDA graph can hold a call (see `cuda_graph.graphed_step`)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take the derivative of a class with a formula of its own from that, not from its parent's formula."""
@@ -24,10 +24,10 @@ class Loss:
         if "__call__" in vars(cls) and "with_gradient" not in vars(cls):
             cls.with_gradient = Loss.with_gradient  # type: ignore[method-assign]
 
-    def __call__(self, predicted: Samples, age: Samples) -> Samples:
+    def __call__(self, predicted: PerSample, age: PerSample) -> PerSample:
         raise TypeError(f"{type(self).__name__} must define __call__()")
 
-    def with_gradient(self, predicted: Samples, age: Samples) -> tuple[Samples, Samples]:
+    def with_gradient(self, predicted: PerSample, age: PerSample) -> tuple[PerSample, PerSample]:
         """Return every sample's loss and its derivative by the prediction.
 
         By autograd; the losses here know a formula, since autograd takes a tenth of a millisecond in every step.
@@ -44,12 +44,12 @@ class Loss:
 class MSE(Loss):
     """Squared error in years squared (the paper's loss, section 3.5)."""
 
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
 
-    def __call__(self, predicted: Samples, age: Samples) -> Samples:
+    def __call__(self, predicted: PerSample, age: PerSample) -> PerSample:
         return (predicted - age) ** 2
 
-    def with_gradient(self, predicted: Samples, age: Samples) -> tuple[Samples, Samples]:
+    def with_gradient(self, predicted: PerSample, age: PerSample) -> tuple[PerSample, PerSample]:
         error = predicted - age
         return error**2, 2 * error
 
@@ -58,12 +58,12 @@ class MSE(Loss):
 class L1(Loss):
     """Absolute error in years."""
 
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
 
-    def __call__(self, predicted: Samples, age: Samples) -> Samples:
+    def __call__(self, predicted: PerSample, age: PerSample) -> PerSample:
         return (predicted - age).abs()
 
-    def with_gradient(self, predicted: Samples, age: Samples) -> tuple[Samples, Samples]:
+    def with_gradient(self, predicted: PerSample, age: PerSample) -> tuple[PerSample, PerSample]:
         error = predicted - age
         return error.abs(), error.sign()
 
@@ -72,11 +72,11 @@ class L1(Loss):
 class Huber(Loss):
     """Squared error up to `delta` years, linear beyond (Huber 1964; scaled as `torch.nn.HuberLoss`)."""
 
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
     delta: Annotated[float, Field(gt=0)]
 
-    def __call__(self, predicted: Samples, age: Samples) -> Samples:
+    def __call__(self, predicted: PerSample, age: PerSample) -> PerSample:
         return torch.nn.functional.huber_loss(predicted, age, reduction="none", delta=self.delta)
 
-    def with_gradient(self, predicted: Samples, age: Samples) -> tuple[Samples, Samples]:
+    def with_gradient(self, predicted: PerSample, age: PerSample) -> tuple[PerSample, PerSample]:
         return self(predicted, age), (predicted - age).clamp(-self.delta, self.delta)

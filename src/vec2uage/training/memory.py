@@ -18,8 +18,8 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     Weights count five times: themselves, their gradients, the best of the run so far, and two tensors of their size
     that pass by in an update.
     """
-    module = models.build(settings.model, dimension, settings.seed)
-    forward, params, buffers = models.stack([module], settings.trainer.precision)
+    module = models.build(settings.model, dimension, settings.head.outputs, settings.seed)
+    forward, params, buffers = models.stack([module], settings.head.outputs, settings.trainer.precision)
     weights = params | buffers
     own = {tensor.data_ptr() for tensor in weights.values()}
     activations = 0
@@ -37,13 +37,16 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     of_weights = _total(weights)
     # What a torch.optim class keeps is made in its first step; two tensors per weight, as ADAM's, are usual.
     of_optimizer = _total(state) if isinstance(state, dict) else 2 * of_weights
-    return 5 * of_weights + of_optimizer + activations + 8 * rows
+    of_averaging = _total(settings.averaging.init(per_run_options([settings.averaging]), params))
+    return 5 * of_weights + of_optimizer + of_averaging + activations + 8 * rows
 
 
 @lru_cache(maxsize=64)
 def weights(settings: RunSettings, dimension: int) -> int:
     """Return how many weights the network of a run has."""
-    return sum(p.numel() for p in models.build(settings.model, dimension, settings.seed).parameters())
+    return sum(
+        p.numel() for p in models.build(settings.model, dimension, settings.head.outputs, settings.seed).parameters()
+    )
 
 
 def _total(tensors: dict[str, Any]) -> int:

@@ -13,71 +13,76 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.overrides import TorchFunctionMode
 
 from vec2uage.base import seeds
+from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
-from vec2uage.training.gradients import Backward, Dense, Gradient, Product
+from vec2uage.training.gradients import Backward, DenseGrad, Gradient, LazyMatmulGrad
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.precision import Precision, products
 
 # Parameters and buffers come in one dict.
-Forward = Callable[[Tensors, Float[Tensor, "K B D"]], Float[Tensor, "K B"]]
+Forward = Callable[[Tensors, Float[Tensor, "K B D"]], Float[Tensor, "K B O"]]
 
 
 class MLP(nn.Module):
-    """Multilayer perceptron from a face vector to an age in years (paper section 3.5, Figure 6).
+    """Multilayer perceptron from a face vector to what a head makes ages of (paper section 3.5, Figure 6).
 
-    `hidden=(512, 256, 128)` is the paper's network, 427,009 parameters at 512 inputs; `hidden=()` is linear
-    regression. ReLU between the layers, a linear output.
+    `hidden=(512, 256, 128)` with one output is the paper's network, 427,009 parameters at 512 inputs; `hidden=()` is
+    linear regression. ReLU between the layers, linear outputs.
     """
 
-    recordable = True  # a CUDA graph can hold a pass (see `cuda_graph.take_step`)
+    cuda_graph_safe = True  # a CUDA graph can hold a pass (see `cuda_graph.graphed_step`)
 
-    def __init__(self, in_features: int, hidden: Sequence[Annotated[int, Field(ge=1)]]) -> None:
+    def __init__(self, in_features: int, hidden: Sequence[Annotated[int, Field(ge=1)]], out_features: int = 1) -> None:
         super().__init__()
-        sizes = [in_features, *hidden, 1]
+        sizes = [in_features, *hidden, out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
 
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B O"]:
         return self.stacked_forward({name: p[None] for name, p in self.named_parameters()}, x[None])[0]
 
-    def stacked_forward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
+    def stacked_forward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B O"]:
         """Run K networks at once; the same as K times `forward`, bit for bit on CPU."""
         return self._run(params, x)[0]
 
     @torch.no_grad()
-    def stacked_backward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> tuple[Float[Tensor, "K B"], Backward]:
-        """Run K networks at once; return the predictions, and how to get the gradients.
+    def stacked_backward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> tuple[Float[Tensor, "K B O"], Backward]:
+        """Run K networks at once; return the outputs, and how to get the gradients.
 
-        By hand, not by autograd, since that would multiply out what an optimiser may only need to add (`Product`).
+        By hand, not by autograd, which would multiply out what an optimiser may only need to add (`LazyMatmulGrad`).
         Matrix products are computed of numbers in the dtype of `x`; what is added to weights is float32.
         """
-        predicted, inputs, weights = self._run(params, x)
-        return predicted, partial(self._gradients, params, inputs, weights)
+        raw, inputs, weights = self._run(params, x)
+        return raw, partial(self._gradients, params, inputs, weights)
 
     def _gradients(
         self,
         params: Tensors,
         inputs: list[Float[Tensor, "K _ B"]],
         weights: list[Float[Tensor, "K _ _"]],
-        grad: Float[Tensor, "K B"],
+        grad: Float[Tensor, "K B O"],
     ) -> Iterator[tuple[str, Gradient]]:
         """Yield the gradients of all parameters, from the last layer to the first."""
         last = len(self.layers) - 1
-        outputs = grad[:, None]
-        below = params[f"layers.{last}.weight"].mT * outputs  # the gradient of the layer's inputs
-        yield f"layers.{last}.weight", Dense((inputs[last] * outputs).sum(2)[:, None])
-        yield f"layers.{last}.bias", Dense(outputs.sum(2))
+        outputs, weight = grad.mT, params[f"layers.{last}.weight"]
+        if outputs.shape[1] == 1:
+            below = weight.mT * outputs  # the gradient of the layer's inputs
+            yield f"layers.{last}.weight", DenseGrad((inputs[last] * outputs).sum(2)[:, None])
+        else:
+            below = torch.bmm(weight.mT, outputs) if last else outputs  # nobody needs that of the vectors
+            yield f"layers.{last}.weight", DenseGrad(torch.bmm(outputs, inputs[last].mT.to(outputs.dtype)))
+        yield f"layers.{last}.bias", DenseGrad(outputs.sum(2))
         for layer in reversed(range(last)):
             outputs = below.to(inputs[0].dtype)
             torch.ops.aten.threshold_backward.grad_input(outputs, inputs[layer + 1], 0, grad_input=outputs)  # of relu
             if layer:
                 below = torch.bmm(weights[layer].mT, outputs)
-            yield f"layers.{layer}.weight", Product(outputs, inputs[layer])
-            yield f"layers.{layer}.bias", Dense(outputs.sum(2, dtype=grad.dtype))
+            yield f"layers.{layer}.weight", LazyMatmulGrad(outputs, inputs[layer])
+            yield f"layers.{layer}.bias", DenseGrad(outputs.sum(2, dtype=grad.dtype))
 
     def _run(
         self, params: Tensors, x: Float[Tensor, "K B D"]
-    ) -> tuple[Float[Tensor, "K B"], list[Float[Tensor, "K _ B"]], list[Float[Tensor, "K _ _"]]]:
-        """Return the predictions, the inputs of every layer, a column per row of the batch, and the weights as used.
+    ) -> tuple[Float[Tensor, "K B O"], list[Float[Tensor, "K _ B"]], list[Float[Tensor, "K _ _"]]]:
+        """Return the outputs, the inputs of every layer, a column per row of the batch, and the weights as used.
 
         As columns they make the weights the left factor of every product, which is a tenth faster than `x @ weight.mT`.
         """
@@ -88,9 +93,12 @@ class MLP(nn.Module):
             bias = params[f"layers.{layer}.bias"].to(x.dtype)
             inputs.append(torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_())
             weights.append(weight)
-        # A layer of width 1 as product and sum: as a matrix product its bits would depend on the stack size.
-        predicted = (inputs[-1] * params[f"layers.{last}.weight"].mT).sum(1) + params[f"layers.{last}.bias"]
-        return predicted, inputs, weights
+        weight, bias = params[f"layers.{last}.weight"], params[f"layers.{last}.bias"]
+        if weight.shape[1] == 1:
+            # A layer of width 1 as product and sum: as a matrix product its bits would depend on the stack size.
+            return ((inputs[-1] * weight.mT).sum(1) + bias)[..., None], inputs, weights
+        raw = torch.baddbmm(bias[..., None], weight, inputs[-1].to(weight.dtype))
+        return raw.mT, inputs, weights
 
 
 class _SingleOutputs(TorchFunctionMode):
@@ -106,11 +114,22 @@ class _SingleOutputs(TorchFunctionMode):
         return func(*args, **kwargs or {})
 
 
-def build(model: Component, in_features: int, seed: int) -> nn.Module:
-    """Build one network with the weights that `seed` draws; `in_features` is passed if the class takes it."""
-    extra = {"in_features": in_features} if model.accepts("in_features") else {}
+def build(model: Component, in_features: int, out_features: int, seed: int) -> nn.Module:
+    """Build one network with the weights that `seed` draws."""
+    extra = sizes(model, in_features, out_features)
     with seeds.global_torch_rng(seed, "model"):
         return model.build(**extra)
+
+
+def sizes(model: Component, in_features: int, out_features: int) -> dict[str, int]:
+    """Return those of both sizes that the class takes; UserError where it gives one number and a head needs more."""
+    known = {"in_features": in_features, "out_features": out_features}
+    if out_features != 1 and not model.accepts("out_features"):
+        raise UserError(
+            f"model._target_ = {model.target}: takes no out_features, so it gives one number for a face, but the head "
+            f"needs {out_features}: take head=scalar"
+        )
+    return {name: size for name, size in known.items() if model.accepts(name)}
 
 
 class Stacked:
@@ -120,9 +139,9 @@ class Stacked:
     bfloat16; any other module goes through `torch.func` and autograd.
     """
 
-    def __init__(self, module: nn.Module, precision: Precision, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, out_features: int, precision: Precision, device: torch.device) -> None:
         self.precision = precision
-        self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module)
+        self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module, out_features)
         self._backward = getattr(module, "stacked_backward", None)
         if precision == "bf16" and device.type == "cuda":  # which has no such products of float32 tensors
             if self._backward is None:
@@ -130,32 +149,32 @@ class Stacked:
             else:
                 self._forward, self._backward = _narrowed(self._forward), _narrowed(self._backward)
 
-    def __call__(self, state: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B"]:
-        """Predict; `state` holds parameters and buffers."""
+    def __call__(self, state: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B O"]:
+        """Return the outputs; `state` holds parameters and buffers."""
         with products(self.precision):
             return self._forward(state, x)
 
     def backward(
         self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B D"]
-    ) -> tuple[Float[Tensor, "K B"], Backward]:
-        """Predict, and return how to get the gradients of `params`: within `products` of the same precision."""
+    ) -> tuple[Float[Tensor, "K B O"], Backward]:
+        """Return the outputs, and how to get the gradients of `params`: within `products` of the same precision."""
         if self._backward is not None:
-            predicted, backward = self._backward(params | buffers, x)
-            return predicted, backward
+            raw, backward = self._backward(params | buffers, x)
+            return raw, backward
         with torch.enable_grad():
-            predicted = self._forward(params | buffers, x)
+            raw = self._forward(params | buffers, x)
 
-        def by_autograd(grad: Float[Tensor, "K B"]) -> Iterator[tuple[str, Gradient]]:
-            grads = torch.autograd.grad(predicted, list(params.values()), grad)
-            return iter([(name, Dense(g)) for name, g in zip(params, grads, strict=True)])
+        def by_autograd(grad: Float[Tensor, "K B O"]) -> Iterator[tuple[str, Gradient]]:
+            grads = torch.autograd.grad(raw, list(params.values()), grad)
+            return iter([(name, DenseGrad(g)) for name, g in zip(params, grads, strict=True)])
 
-        return predicted.detach(), by_autograd
+        return raw.detach(), by_autograd
 
 
-def stack(modules: Sequence[nn.Module], precision: Precision) -> tuple[Stacked, Tensors, Tensors]:
+def stack(modules: Sequence[nn.Module], out_features: int, precision: Precision) -> tuple[Stacked, Tensors, Tensors]:
     """Return K networks alike in shape as one, their parameters and their buffers `[K, ...]`."""
     params, buffers = stack_module_state(list(modules))
-    return Stacked(modules[0], precision, next(iter(params.values())).device), params, buffers
+    return Stacked(modules[0], out_features, precision, next(iter(params.values())).device), params, buffers
 
 
 def _autocast(forward: Forward) -> Forward:
@@ -171,9 +190,9 @@ def _narrowed(compute: Callable[[Tensors, Tensor], Any]) -> Callable[[Tensors, T
     return lambda params, x: compute(params, x.bfloat16())
 
 
-def _stacked(module: nn.Module) -> Forward:
+def _stacked(module: nn.Module, out_features: int) -> Forward:
     def one(state: Tensors, x: Tensor) -> Tensor:
-        return functional_call(module, state, (x,)).reshape(len(x))
+        return functional_call(module, state, (x,)).reshape(len(x), out_features)
 
     def forward(state: Tensors, x: Tensor) -> Tensor:
         with _SingleOutputs():

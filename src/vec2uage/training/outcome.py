@@ -1,13 +1,37 @@
 """What training tells of a run: every epoch, and what became of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
+from vec2uage.predictions.base import Prediction
 from vec2uage.runs.result import Status
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.range_test import Curve
+
+
+class Model(Protocol):
+    """A trained model: from face vectors to what it says of them."""
+
+    suffix: ClassVar[str]
+    """Of the file that `save` writes."""
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    @property
+    def encoder(self) -> str:
+        """What made the vectors that it was trained on."""
+
+    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
+        """Return a distribution of age for each of N vectors, `float32` as a dataset has them."""
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path`, whole or not at all."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +50,15 @@ class Epoch:
 class Outcome:
     """What became of one run; scores (named as in `RunResult`) and weights are those of its best epoch."""
 
-    status: Status = "interrupted"
+    status: Status = "running"
     reason: str | None = None
     lr: float | None = None
     curve: Curve | None = None
     epochs: int = 0
     best_epoch: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
-    predictions: Float[np.ndarray, " N"] | None = None
+    prediction: Prediction | None = None
+    """Of the test part."""
+    model: Model | None = None
     weights: Tensors = field(default_factory=dict)
     seconds: float = 0.0

@@ -1,20 +1,15 @@
 """The learning-rate range test (Smith 2017): a short run with growing rates, and the rate its loss suggests."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.batches import Rows, batches, epoch_order
-from vec2uage.training.cuda_graph import take_step
-from vec2uage.training.step import Network
 
 Rule = Literal["steepest", "valley", "minimum_over_10"]
 
@@ -131,24 +126,3 @@ _RULES: dict[str, Callable[[np.ndarray], int | None]] = {
     "minimum_over_10": minimum,
     "valley": valley,
 }
-
-
-def stacked_losses(
-    test: RangeTest, network: Network, train: Rows, generators: Sequence[torch.Generator], batch_size: int
-) -> Float[np.ndarray, "K steps"]:
-    """Train copies of the networks with growing rates; return the mean loss of every batch.
-
-    Model, optimiser and the runs' own random state stay untouched: weights and optimiser are copies, and the data
-    order comes from `generators` made for this test.
-    """
-    copies = network.copy()
-    device = train.age.device
-    losses: list[Tensor] = []
-    rates = torch.from_numpy(test.rates())
-    while len(losses) < test.steps:
-        for index in batches(epoch_order(generators, len(train)).to(device), batch_size):
-            lr = rates[len(losses)].expand(len(index))
-            losses.append(take_step(copies, train, index, lr)[0] / index.shape[1])
-            if len(losses) == test.steps:
-                break
-    return torch.stack(losses, dim=1).cpu().numpy()

@@ -12,21 +12,22 @@ from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
-from vec2uage.training import model_file
 from vec2uage.training.checkpoint import Checkpoint, Header
-from vec2uage.training.checkpoint import save as save_state
+from vec2uage.training.checkpoint import save as save_checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import Curve
-from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.run_settings import NETWORK_ONLY, RunSettings
 
 # Chosen files that TensorBoard shows as hyperparameters.
 _GROUPS = (
     "dataset",
     "augmentation",
     "model",
-    "optimizer",
+    "head",
     "loss",
+    "optimizer",
+    "averaging",
     "lr_schedule",
     "lr_finder",
     "early_stopping",
@@ -41,59 +42,53 @@ class Recorder:
     folder: RunFolder
     settings: RunSettings
     command: str
-    begun: Header | None = None  # of the state that the run goes on from
+    resumed: Header | None = None  # of the checkpoint that the run goes on from
 
     def __post_init__(self) -> None:
-        if self.begun is not None:
-            epochs, self._started = self.begun.epochs, self.begun.started
+        self._metrics: MetricsLog | None = None  # of what has epochs
+        if self.resumed is not None:
+            epochs, self._started = self.resumed.epochs, self.resumed.started
             self._metrics = MetricsLog(self.folder.metrics, epochs)
             self._events = EventLog(self.folder.path, resumed_at=epochs)
             return
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._metrics = MetricsLog(self.folder.metrics)
+        if self.settings.is_network:
+            self._metrics = MetricsLog(self.folder.metrics)
         self.folder.clear_events()
         self._events = EventLog(self.folder.path)
         self._events.hparams(_hparams(self.settings), _BEST, shown=self.settings.swept or ("optimizer", "seed"))
 
     def epoch(self, epoch: Epoch) -> None:
         """Write one epoch to metrics.csv and TensorBoard."""
+        assert self._metrics is not None, "an epoch of a model that has none"
         self._metrics.append(epoch.number, epoch.lr, epoch.scores)
         self._events.scalars(epoch.number, {**epoch.scores, "lr": epoch.lr})
 
-    def checkpoint(self, state: Checkpoint, data: TrainingData) -> None:
+    def checkpoint(self, checkpoint: Checkpoint, data: TrainingData) -> None:
         """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
         header = Header(
             config_hash=self.settings.config_hash,
             code=code_fingerprint(),
             data_fingerprint=data.fingerprint,
             started=self._started,
-            epochs=state.outcome.epochs,
+            epochs=checkpoint.outcome.epochs,
         )
-        save_state(self.folder.checkpoint, state, header)
+        save_checkpoint(self.folder.checkpoint, checkpoint, header)
 
     def end(self, outcome: Outcome, data: TrainingData) -> RunResult:
         """Write all that is known at the end of the run, result.json last: a folder that has it is complete."""
-        settings = self.settings
         if outcome.curve is not None:
             write_curve(self.folder, outcome.curve)
-        if outcome.weights:
-            model_file.save(
-                self.folder.model,
-                outcome.weights,
-                settings.model,
-                data.dimension,
-                data.normalization,
-                data.encoder,
-                settings.trainer.precision,
-            )
+        if outcome.model is not None:
+            outcome.model.save(self.folder.model_of(outcome.model.suffix))
         self.folder.write_data([astuple(count) for count in data.census])
-        if outcome.predictions is not None:
-            self.folder.write_predictions(
-                data.test_names, data.test_subjects, data.test.age.cpu().numpy(), outcome.predictions
-            )
-        if outcome.best_epoch is not None:
+        if outcome.prediction is not None:
+            ages = data.parts["test"].age.cpu().numpy()
+            self.folder.write_predictions(data.test_names, data.test_subjects, ages, outcome.prediction.median)
+        if outcome.scores:
             best = {tag: outcome.scores.get(tag.removeprefix("best/")) for tag in _BEST}
-            self._events.scalars(outcome.best_epoch, {tag: score for tag, score in best.items() if score is not None})
+            known = {tag: score for tag, score in best.items() if score is not None}
+            self._events.scalars(outcome.best_epoch or 0, known)
         self._close(outcome.status)
         result = self._result(
             status=outcome.status,
@@ -103,7 +98,7 @@ class Recorder:
             best_epoch=outcome.best_epoch,
             scores={name: score for name, score in outcome.scores.items() if math.isfinite(score)},
             seconds=outcome.seconds,
-            parameters=sum(t.numel() for t in outcome.weights.values()),
+            parameters=sum(t.numel() for t in outcome.weights.values()) or None,
             data_fingerprint=data.fingerprint,
             encoder=data.encoder,
         )
@@ -121,11 +116,11 @@ class Recorder:
 
     def close(self) -> None:
         """Let go of the folder of a run that will be taken up again."""
-        self._metrics.close()
-        self._events.close("interrupted")
+        self._close("interrupted")
 
     def _close(self, status: Status) -> None:
-        self._metrics.close()
+        if self._metrics is not None:
+            self._metrics.close()
         self._events.close(status)
 
     def _result(self, **known: Any) -> RunResult:
@@ -137,7 +132,7 @@ def describe(folder: Path, settings: RunSettings, command: str, **known: Any) ->
     return RunResult(
         name=folder.name,
         seed=settings.seed,
-        optimizer=settings.choice("optimizer"),
+        optimizer=settings.choice("optimizer") if settings.is_network else None,
         model=settings.choice("model"),
         dataset=settings.choice("dataset"),
         config_hash=settings.config_hash,
@@ -152,10 +147,11 @@ def describe(folder: Path, settings: RunSettings, command: str, **known: Any) ->
 def _hparams(settings: RunSettings) -> dict[str, str | float]:
     """What TensorBoard lists for a run; the same keys for all runs of a sweep, or its tab would lose columns."""
     swept = {key: value for key, value in map(split_override, settings.overrides) if key in settings.swept}
+    shown = _GROUPS if settings.is_network else [group for group in _GROUPS if group not in NETWORK_ONLY]
     return {
-        **{group: settings.choice(group) for group in _GROUPS},
+        **{group: settings.choice(group) if group in shown else "none" for group in _GROUPS},
         "seed": settings.seed,
-        "optimizer.lr": settings.optimizer.lr,
+        "optimizer.lr": settings.optimizer.lr if settings.is_network else math.nan,
         "batch_size": settings.trainer.batch_size,
         "max_epochs": settings.trainer.max_epochs,
         "normalization": settings.normalization,

@@ -1,4 +1,4 @@
-"""Learning-rate schedules of stacked runs: `[K]` rates from the clock and, for the plateau, the losses seen."""
+"""Learning-rate schedules of stacked runs: `[K]` rates from the progress and, for the plateau, the losses seen."""
 
 import math
 from typing import Annotated, ClassVar, Literal
@@ -9,25 +9,29 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.optimizers.base import Clock, Tensors
+from vec2uage.training.monitor import Monitor
+from vec2uage.training.optimizers.base import Tensors, TrainProgress
 
 
 @settings
 class Schedule:
     """Base: a constant rate. `options` and `state` are dicts of `[K]` tensors, as for optimisers."""
 
+    monitor: ClassVar[Monitor] = "validation/loss"
     per_run: ClassVar[tuple[str, ...]] = ()
 
     def init(self, options: Tensors, base_lr: Float[Tensor, " K"]) -> Tensors:
         """Return the state before the first epoch."""
         return {}
 
-    def lr(self, options: Tensors, state: Tensors, base_lr: Float[Tensor, " K"], clock: Clock) -> Float[Tensor, " K"]:
-        """Return the learning rate of each run for the step that `clock` names."""
+    def lr(
+        self, options: Tensors, state: Tensors, base_lr: Float[Tensor, " K"], progress: TrainProgress
+    ) -> Float[Tensor, " K"]:
+        """Return the learning rate of each run for the step that `progress` names."""
         return base_lr
 
-    def observe(self, options: Tensors, state: Tensors, val_loss: Float[Tensor, " K"]) -> None:
-        """Take notice of an epoch's validation loss."""
+    def update(self, options: Tensors, state: Tensors, monitored: Float[Tensor, " K"]) -> None:
+        """Take notice of the score `monitor` of an epoch, lower being better."""
 
 
 @settings
@@ -37,12 +41,13 @@ class Constant(Schedule):
 
 @settings
 class Plateau(Schedule):
-    """Multiply by `factor` once the validation loss has not improved for more than `patience` epochs.
+    """Multiply by `factor` once the score `monitor` has not improved for more than `patience` epochs.
 
     Twin of `torch.optim.lr_scheduler.ReduceLROnPlateau` (mode min, relative threshold, no cooldown, eps 0); patience 5
     and factor 0.1 stand in the authors' code only.
     """
 
+    monitor: Monitor = "validation/loss"  # type: ignore[misc]
     patience: Annotated[int, Field(ge=0)]
     factor: Annotated[float, Field(gt=0, lt=1)]
     threshold: Annotated[float, Field(ge=0)]
@@ -56,12 +61,13 @@ class Plateau(Schedule):
             "bad": torch.zeros_like(base_lr),
         }
 
-    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, clock: Clock) -> Tensor:
+    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, progress: TrainProgress) -> Tensor:
         return state["lr"]
 
-    def observe(self, options: Tensors, state: Tensors, val_loss: Tensor) -> None:
-        better = val_loss < state["best"] * (1 - options["threshold"])
-        state["best"] = torch.where(better, val_loss, state["best"])
+    def update(self, options: Tensors, state: Tensors, monitored: Tensor) -> None:
+        towards_better = torch.where(state["best"] >= 0, -options["threshold"], options["threshold"])
+        better = monitored < state["best"] * (1 + towards_better)
+        state["best"] = torch.where(better, monitored, state["best"])
         bad = torch.where(better, 0, state["bad"] + 1)
         reduce = bad > options["patience"]
         reduced = torch.maximum(state["lr"] * options["factor"], options["min_lr"])
@@ -76,9 +82,9 @@ class Cosine(Schedule):
     min_lr: Annotated[float, Field(ge=0)]
     per_run: ClassVar[tuple[str, ...]] = ("min_lr",)
 
-    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, clock: Clock) -> Tensor:
+    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, progress: TrainProgress) -> Tensor:
         low = options["min_lr"]
-        return low + (base_lr - low) * (1 + math.cos(math.pi * clock.step / clock.total_steps)) / 2
+        return low + (base_lr - low) * (1 + math.cos(math.pi * progress.step / progress.total_steps)) / 2
 
 
 @settings
@@ -94,14 +100,14 @@ class OneCycle(Schedule):
     final_divisor: Annotated[float, Field(ge=1)]
     per_run: ClassVar[tuple[str, ...]] = ("warmup", "start_divisor", "final_divisor")
 
-    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, clock: Clock) -> Tensor:
+    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, progress: TrainProgress) -> Tensor:
         start = base_lr / options["start_divisor"]
         final = start / options["final_divisor"]
-        turn = options["warmup"] * clock.total_steps - 1
-        last = clock.total_steps - 1
-        rising = _anneal(start, base_lr, clock.step / turn)
-        falling = _anneal(base_lr, final, (clock.step - turn) / (last - turn))
-        return torch.where(turn > clock.step, rising, falling)
+        turn = options["warmup"] * progress.total_steps - 1
+        last = progress.total_steps - 1
+        rising = _anneal(start, base_lr, progress.step / turn)
+        falling = _anneal(base_lr, final, (progress.step - turn) / (last - turn))
+        return torch.where(turn > progress.step, rising, falling)
 
 
 @settings
@@ -116,8 +122,8 @@ class Cyclic(Schedule):
     mode: Literal["constant", "halving"]
     per_run: ClassVar[tuple[str, ...]] = ("low", "epochs_up")
 
-    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, clock: Clock) -> Tensor:
-        position = clock.step / (2 * options["epochs_up"] * clock.steps_per_epoch)
+    def lr(self, options: Tensors, state: Tensors, base_lr: Tensor, progress: TrainProgress) -> Tensor:
+        position = progress.step / (2 * options["epochs_up"] * progress.steps_per_epoch)
         cycle = position.floor()
         height = 1 - (2 * (position - cycle) - 1).abs()
         scale = 2.0**-cycle if self.mode == "halving" else 1.0

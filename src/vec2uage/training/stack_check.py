@@ -38,27 +38,32 @@ def check_stackable(settings: RunSettings, dimension: int, rows: int, device: to
     """
     batch = min(settings.trainer.batch_size, rows)
     sizes = tuple(sorted({batch, rows % batch or batch}))
-    return _check_stackable(settings.model, settings.trainer.precision, dimension, sizes, device)
+    return _check_stackable(settings.model, settings.head.outputs, settings.trainer.precision, dimension, sizes, device)
 
 
 @lru_cache(maxsize=64)
 def _check_stackable(
-    model: Component, precision: Precision, dimension: int, batches: tuple[int, ...], device: torch.device
+    model: Component,
+    outputs: int,
+    precision: Precision,
+    dimension: int,
+    batches: tuple[int, ...],
+    device: torch.device,
 ) -> StackCheck:
-    modules = [models.build(model, dimension, seed).to(device) for seed in range(3)]
+    modules = [models.build(model, dimension, outputs, seed).to(device) for seed in range(3)]
     generator = torch.Generator().manual_seed(0)
     reason, one_thread = "", False
     for batch in batches:
         x = torch.randn(len(modules), batch, dimension, generator=generator).to(device)
         with threads(1):
-            alone = [_gradients(modules[k : k + 1], x[k : k + 1], precision) for k in range(len(modules))]
-            again = _gradients(modules[:1], x[:1], precision)
+            alone = [_gradients(modules[k : k + 1], x[k : k + 1], outputs, precision) for k in range(len(modules))]
+            again = _gradients(modules[:1], x[:1], outputs, precision)
             if not _equal(alone[0], again, 0):
                 return StackCheck(
                     False, is_stochastic=True, reason="the model draws random numbers, or changes with every call"
                 )
             try:
-                stacked = _gradients(modules, x, precision)
+                stacked = _gradients(modules, x, outputs, precision)
             except RuntimeError as error:
                 return StackCheck(False, reason=f"torch.func cannot stack the model ({str(error).splitlines()[0]})")
         if device.type != "cpu":
@@ -66,17 +71,19 @@ def _check_stackable(
         if not all(_equal(a, stacked, k) for k, a in enumerate(alone)):
             reason = "stacked, the model's results would differ in the last bits"
         with threads(cores()):
-            one_thread |= not _equal(alone[0], _gradients(modules[:1], x[:1], precision), 0)
-            one_thread |= any(not torch.equal(g, stacked[n]) for n, g in _gradients(modules, x, precision).items())
+            one_thread |= not _equal(alone[0], _gradients(modules[:1], x[:1], outputs, precision), 0)
+            one_thread |= any(
+                not torch.equal(g, stacked[n]) for n, g in _gradients(modules, x, outputs, precision).items()
+            )
     return StackCheck(not reason, one_thread=one_thread, reason=reason)
 
 
-def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, precision: Precision) -> Tensors:
-    forward, params, buffers = models.stack(modules, precision)
+def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, outputs: int, precision: Precision) -> Tensors:
+    forward, params, buffers = models.stack(modules, outputs, precision)
     with torch.no_grad(), products(precision):
-        predicted, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
-        found = {"predicted": predicted}
-        for name, gradient in backward((predicted - 9.0) * (2 / x.shape[1])):
+        raw, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
+        found = {"outputs": raw}
+        for name, gradient in backward((raw - 9.0) * (2 / x.shape[1])):
             found[name] = gradient.dense()
             found[f"{name} after a step"] = stepped = params[name].detach().clone()
             gradient.add_to(stepped)

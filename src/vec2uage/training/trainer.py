@@ -1,43 +1,32 @@
-"""The training loop: K runs from their first weights to their best ones, as one stack.
+"""The story of training: K runs from their first weights to their best ones, as one stack.
 
-Read top to bottom: `train_stack` is the loop, and what it calls follows in the order of the calls.
+Read top to bottom: `train_stack` is the whole of it, and what it calls follows in the order of the calls.
 """
 
 import math
 import time
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from vec2uage.training.batches import batches, epoch_order
+from vec2uage.base import seeds
+from vec2uage.base.errors import UserError
+from vec2uage.training import models, precision
 from vec2uage.training.checkpoint import Checkpoint, restore, snapshot
-from vec2uage.training.cuda_graph import take_step
+from vec2uage.training.cuda_graph import graphed_step
 from vec2uage.training.data import TrainingData
-from vec2uage.training.optimizers.base import Clock
+from vec2uage.training.inputs import Inputs, batches, epoch_order
+from vec2uage.training.learners.base import Observer
+from vec2uage.training.model_file import NetworkModel
+from vec2uage.training.monitor import badness
+from vec2uage.training.network import Network, evaluate, part_scores
+from vec2uage.training.optimizers.base import Tensors, TrainProgress
 from vec2uage.training.outcome import Epoch, Outcome
-from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack import Stack, assemble
-from vec2uage.training.step import part_scores, predict_rows
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """Who watches a stack train; `run` is the position in the sequence of runs given."""
-
-    def interrupted(self) -> bool:
-        """Asked before every step: should all runs end with what they have?"""
-
-    def epoch(self, run: int, epoch: Epoch) -> None:
-        """Told of every epoch of every run."""
-
-    def checkpoint(self, run: int, state: Checkpoint) -> None:
-        """Given what the run can go on from; valid until the next step."""
-
-    def end(self, run: int, outcome: Outcome) -> None:
-        """Told once per run, as soon as it has ended."""
+from vec2uage.training.range_test import RangeTest, read_curve
+from vec2uage.training.run_settings import RunSettings, per_run_options
+from vec2uage.training.stack import PerRun, Stack
 
 
 def train_stack(
@@ -45,21 +34,23 @@ def train_stack(
     data: TrainingData,
     device: torch.device,
     observer: Observer,
-    states: Sequence[Checkpoint] = (),
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> None:
-    """Train runs that share one `stack_key`, each with the numbers it would have alone.
+    """Train runs that share one stack key, each with the numbers it would have alone.
 
-    With `states`, one a run and all after the same number of epochs, they go on from there.
+    With `checkpoints`, one a run and all after the same number of epochs, they go on from there.
     """
     began = time.perf_counter()
-    outcomes = [state.outcome for state in states] or [Outcome() for _ in runs]
-    stack = assemble(runs, data, device, outcomes, begun=bool(states))
-    if states:
-        restore(stack, states, runs)
-    share_time(stack, outcomes, began)
-    leave(stack, runs[0], data, outcomes, observer)
-    max_epochs, checkpoint_every = runs[0].trainer.max_epochs, runs[0].trainer.checkpoint_every
-    for number in range(outcomes[0].epochs, max_epochs):
+    outcomes = [checkpoint.outcome for checkpoint in checkpoints] or [Outcome() for _ in runs]
+    stack = first_weights(runs, data, device)
+    if checkpoints:
+        restore(stack, checkpoints, runs)
+    else:
+        first_learning_rates(stack, runs, data, outcomes)
+    charge_time(stack, outcomes, began)
+    retire_finished(stack, runs, data, outcomes, observer)
+    settings = runs[0].trainer
+    for number in range(outcomes[0].epochs, settings.max_epochs):
         if not stack.runs:
             return
         began = time.perf_counter()
@@ -67,44 +58,144 @@ def train_stack(
         if means is None:
             break
         epochs = validate(stack, runs[0], data, outcomes, number, means)
-        share_time(stack, outcomes, began)
-        stops = observe(stack, runs[0], epochs)
+        charge_time(stack, outcomes, began)
+        stops = update_schedules(stack, runs[0], epochs)
         for position, run in enumerate(stack.runs):
             observer.epoch(run, epochs[position])
-            if outcomes[run].status == "interrupted" and (stops[position] or number + 1 == max_epochs):
+            if outcomes[run].status == "running" and (stops[position] or number + 1 == settings.max_epochs):
                 outcomes[run].status = "completed"
-        leave(stack, runs[0], data, outcomes, observer)
-        if stack.runs and checkpoint_every and (number + 1) % checkpoint_every == 0:
+        retire_finished(stack, runs, data, outcomes, observer)
+        if stack.runs and settings.checkpoint_every and (number + 1) % settings.checkpoint_every == 0:
             began = time.perf_counter()
-            for run, state in zip(stack.runs, snapshot(stack, outcomes), strict=True):
-                observer.checkpoint(run, state)
-            share_time(stack, outcomes, began)
-    leave(stack, runs[0], data, outcomes, observer, everyone=True)
+            for run, checkpoint in zip(stack.runs, snapshot(stack, outcomes), strict=True):
+                observer.checkpoint(run, checkpoint)
+            charge_time(stack, outcomes, began)
+    for run in stack.runs:
+        outcomes[run].status = "interrupted"
+    retire_finished(stack, runs, data, outcomes, observer)
+
+
+def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch.device) -> Stack:
+    """Draw every run's first weights from its own seed, and stack them with all that trains them."""
+    first = runs[0]
+    precision.check(first.trainer.precision, device)
+    outputs = first.head.outputs
+    modules = [models.build(run.model, data.dimension, outputs, run.seed).to(device) for run in runs]
+    forward, params, buffers = models.stack(modules, outputs, first.trainer.precision)
+    if buffers and first.averaging.averages:
+        raise UserError(
+            f"{first.model.target} has buffers ({', '.join(buffers)}), whose statistics would not belong to averaged "
+            f"weights: set averaging=none, not {first.choice('averaging')}"
+        )
+    network = Network(
+        forward=forward,
+        head=first.head,
+        optimizer=first.optimizer,
+        set_training=modules[0].train,
+        params=params,
+        buffers=buffers,
+        options=per_run_options([run.optimizer for run in runs]),
+        cuda_graph_safe=all(
+            getattr(part, "cuda_graph_safe", False) for part in (modules[0], first.head, first.optimizer)
+        ),
+    )
+    network.reset()
+    averaging, schedule, stopping = (
+        per_run_options([getattr(run, name) for run in runs]) for name in ("averaging", "lr_schedule", "early_stopping")
+    )
+    base_lr = network.options["lr"].clone()
+    return Stack(
+        runs=list(range(len(runs))),
+        orders=[seeds.torch_generator(run.seed, "batches") for run in runs],
+        network=network,
+        lr={"base": base_lr, "scheduled": base_lr},
+        averaging=PerRun(averaging, first.averaging.init(averaging, params)),
+        schedule=PerRun(schedule, first.lr_schedule.init(schedule, base_lr)),
+        stopping=PerRun(stopping, first.early_stopping.init(stopping, base_lr)),
+    )
+
+
+def first_learning_rates(
+    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome]
+) -> None:
+    """Give each run the learning rate that it begins with: the configured one, or what a range test suggests."""
+    rates, test = stack.network.options["lr"].clone(), runs[0].lr_finder
+    if isinstance(test, RangeTest):
+        losses = range_test_losses(test, stack.network, runs, data.train)
+        for run, outcome in enumerate(outcomes):
+            outcome.curve = read_curve(test, losses[run].numpy())
+            if outcome.curve.suggestion is None:
+                outcome.status = "failed"
+                outcome.reason = "the learning-rate range test found no falling loss: change lr_finder.min_lr"
+            else:
+                rates[run] = outcome.curve.suggestion
+    for outcome, rate in zip(outcomes, rates.tolist(), strict=True):
+        outcome.lr = rate
+    stack.lr = {"base": rates, "scheduled": rates}
+    stack.schedule.state = runs[0].lr_schedule.init(stack.schedule.options, rates)
+
+
+def range_test_losses(
+    test: RangeTest, network: Network, runs: Sequence[RunSettings], train: Inputs
+) -> Float[Tensor, "K steps"]:
+    """Train copies of the networks with growing rates; return the mean loss of every batch.
+
+    Weights, optimiser and the runs' own random state stay untouched: the data order has generators of its own.
+    """
+    copies, rates = network.copy(), torch.from_numpy(test.rates())
+    losses: list[Tensor] = []
+    generators = [seeds.torch_generator(run.seed, "range_test") for run in runs]
+    while len(losses) < test.steps:
+        order = epoch_order(generators, len(train)).to(train.age.device)
+        for index in batches(order, runs[0].trainer.batch_size):
+            lr = rates[len(losses)].expand(len(index))
+            losses.append(graphed_step(train_step, copies, train, index, lr)[0] / index.shape[1])
+            if len(losses) == test.steps:
+                break
+    return torch.stack(losses, dim=1).cpu()
 
 
 def train_epoch(
     stack: Stack, settings: RunSettings, data: TrainingData, number: int, observer: Observer
 ) -> Float[Tensor, "3 K"] | None:
     """Train one pass over the data; return each run's mean loss, MAE and last rate, or None if interrupted."""
-    network, rows = stack.network, len(data.train)
+    network, rows, averaging = stack.network, len(data.train), settings.averaging
     order = epoch_order(stack.orders, rows).to(data.train.age.device)
     steps = math.ceil(rows / settings.trainer.batch_size)
     sums = torch.zeros(3, len(stack.runs), dtype=torch.float64, device=order.device)
     for batch, index in enumerate(batches(order, settings.trainer.batch_size)):
         if observer.interrupted():
             return None
-        clock = Clock(number, number * steps + batch, steps, settings.trainer.max_epochs)
-        if not network.optimizer.averaging(clock):
+        progress = TrainProgress(number, number * steps + batch, steps, settings.trainer.max_epochs)
+        if not averaging.has_begun(progress):
             stack.lr["scheduled"] = settings.lr_schedule.lr(
-                stack.schedule_options, stack.schedule_state, stack.lr["base"], clock
+                stack.schedule.options, stack.schedule.state, stack.lr["base"], progress
             )
-        lr = network.optimizer.learning_rate(network.options, stack.lr["scheduled"], clock)
-        share = rows / (steps * index.shape[1]) if weighing_batches(settings) else 1
-        sums[:2].add_(take_step(network, data.train, index, lr), alpha=share)
-        network.optimizer.after_step(network.params, network.state, clock)
+        lr = averaging.learning_rate(stack.averaging.options, stack.lr["scheduled"], progress)
+        weight = rows / (steps * index.shape[1]) if settings.trainer.mean_over == "batches" else 1
+        sums[:2].add_(graphed_step(train_step, network, data.train, index, lr), alpha=weight)
+        averaging.update(network.params, stack.averaging.state, progress)
     sums[:2] /= rows
     sums[2] = lr
     return sums
+
+
+@torch.no_grad()
+def train_step(
+    network: Network, inputs: Inputs, index: Int[Tensor, "K B"], lr: Float[Tensor, " K"]
+) -> Float[Tensor, "2 K"]:
+    """Take one step on each run's own faces `index` with the learning rates `lr` (float64).
+
+    Return the summed losses and the summed absolute errors (years) of each run's batch, in float64. Nothing here waits
+    for a number from the device, so that `cuda_graph` can capture all of it.
+    """
+    x, age = inputs.gather(index)
+    with precision.products(network.forward.precision):
+        raw, backward = network.forward.backward(network.params, network.buffers, x)
+        losses, gradient = network.head.loss_with_gradient(raw, age)
+        of_mean = gradient * (1 / index.shape[1])
+        network.optimizer.apply_backward(network.options, network.params, backward, of_mean, network.state, lr)
+    return torch.stack([losses, (network.head.point(raw) - age).abs()]).sum(2, dtype=torch.float64)
 
 
 def validate(
@@ -115,73 +206,81 @@ def validate(
     number: int,
     means: Float[Tensor, "3 K"],
 ) -> list[Epoch]:
-    """Score the validation rows with each run's evaluated weights, and keep those that are its best so far."""
-    network = stack.network
-    weights = network.optimizer.evaluated(network.params, network.state) | network.buffers
-    batch_size = weighing_batches(settings)
+    """Score the validation faces with the weights that each run is judged by, and keep those that are its best."""
+    network, validation = stack.network, data.parts["validation"]
+    weights = settings.averaging.evaluated(network.params, stack.averaging.state) | network.buffers
     epochs = []
     for position, run in enumerate(stack.runs):
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
-        predicted = predict_rows(network, own, data.validation)
-        scores = part_scores("validation", network, predicted, data.validation.age, batch_size)
+        raw = evaluate(network, own, validation)
+        scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch)
         train_loss, train_mae, lr = means[:, position].tolist()
-        epoch = Epoch(number, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores})
-        outcome = outcomes[run]
+        outcome, monitor = outcomes[run], settings.trainer.monitor
         outcome.epochs = number + 1
-        val_loss = scores["validation/loss"]
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+        if not (math.isfinite(train_loss) and math.isfinite(scores["validation/loss"])):
             outcome.status = "diverged"
             outcome.reason = f"the loss was no longer finite in epoch {number}: try a lower learning rate"
-        elif outcome.best_epoch is None or val_loss < outcome.scores["validation/loss"]:
+        elif outcome.best_epoch is None or badness(monitor, scores) < badness(monitor, outcome.scores):
             outcome.best_epoch, outcome.scores = number, scores
             outcome.weights = {name: tensor.clone() for name, tensor in own.items()}
-        epochs.append(epoch)
+        epochs.append(Epoch(number, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores}))
     return epochs
 
 
-def observe(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -> list[bool]:
-    """Show the validation losses to schedule and early stopping; return which runs stop."""
-    losses = [epoch.scores["validation/loss"] for epoch in epochs]
-    val_loss = torch.tensor(losses, dtype=torch.float64, device=stack.lr["base"].device)
-    settings.lr_schedule.observe(stack.schedule_options, stack.schedule_state, val_loss)
-    stops: list[bool] = settings.early_stopping.observe(stack.stopping_options, stack.stopping_state, val_loss).tolist()
+def update_schedules(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -> list[bool]:
+    """Show the scores that they monitor to schedule and early stopping; return which runs stop."""
+
+    def monitored(monitor: str) -> Float[Tensor, " K"]:
+        return torch.tensor([badness(monitor, epoch.scores) for epoch in epochs], dtype=torch.float64)
+
+    schedule, stopping = settings.lr_schedule, settings.early_stopping
+    schedule.update(stack.schedule.options, stack.schedule.state, monitored(schedule.monitor))
+    stops: list[bool] = stopping.update(
+        stack.stopping.options, stack.stopping.state, monitored(stopping.monitor)
+    ).tolist()
     return stops
 
 
-def leave(
-    stack: Stack,
-    settings: RunSettings,
-    data: TrainingData,
-    outcomes: list[Outcome],
-    observer: Observer,
-    everyone: bool = False,
+def retire_finished(
+    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome], observer: Observer
 ) -> None:
-    """Take the runs that have ended out of the stack, so that they stop costing, and hand over their outcomes."""
-    ended = [run for run in stack.runs if everyone or outcomes[run].status != "interrupted"]
-    if not ended:
+    """Take the runs that no longer train out of the stack, so that they stop costing, and hand over their outcomes."""
+    finished = [run for run in stack.runs if outcomes[run].status != "running"]
+    if not finished:
         return
-    batch_size = weighing_batches(settings)
-    for run in ended:
+    network = stack.network
+    for run in finished:
         began = time.perf_counter()
         outcome = outcomes[run]
         if outcome.weights:
-            train = predict_rows(stack.network, outcome.weights, data.train)
-            test = predict_rows(stack.network, outcome.weights, data.test)
-            outcome.scores |= part_scores("train", stack.network, train, data.train.age, batch_size)
-            outcome.scores |= part_scores("test", stack.network, test, data.test.age, batch_size)
-            outcome.predictions = test.cpu().numpy()
+            for part, inputs in data.parts.items():
+                if part == "validation":
+                    continue  # has its scores from the best epoch
+                raw = evaluate(network, outcome.weights, inputs)
+                outcome.scores |= part_scores(part, network.head, raw, inputs.age, runs[run].trainer.scored_batch)
+                if part == "test":
+                    outcome.prediction = network.head.prediction(raw.cpu().numpy())
             outcome.weights = {name: tensor.cpu() for name, tensor in outcome.weights.items()}
+            outcome.model = trained_model(runs[run], outcome.weights, data)
         outcome.seconds += time.perf_counter() - began
         observer.end(run, outcome)
-    stack.select([position for position, run in enumerate(stack.runs) if run not in ended])
+    stack.select([position for position, run in enumerate(stack.runs) if run not in finished])
 
 
-def weighing_batches(settings: RunSettings) -> int | None:
-    """Return the rows of a batch where figures are means over batches, None where they are means over rows."""
-    return settings.trainer.batch_size if settings.trainer.mean_over == "batches" else None
+def trained_model(run: RunSettings, weights: Tensors, data: TrainingData) -> NetworkModel:
+    """Return the network of a run with these weights, and with all that predicting takes beside them."""
+    return NetworkModel(
+        model=run.model,
+        weights=weights,
+        dimension=data.dimension,
+        normalization=data.normalization,
+        encoder=data.encoder,
+        precision=run.trainer.precision,
+        head=run.head,
+    )
 
 
-def share_time(stack: Stack, outcomes: list[Outcome], began: float) -> None:
+def charge_time(stack: Stack, outcomes: list[Outcome], began: float) -> None:
     """Charge the wall time since `began` to the runs of the stack in equal parts."""
     for run in stack.runs:
         outcomes[run].seconds += (time.perf_counter() - began) / len(stack.runs)

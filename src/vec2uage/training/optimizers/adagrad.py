@@ -10,9 +10,9 @@ from vec2uage.config.settings import settings
 from vec2uage.training.optimizers.base import (
     StackedOptimizer,
     Tensors,
+    expand_per_run,
     rates,
     run_by_run,
-    spread,
     steps_taken,
     zeros_like,
 )
@@ -27,12 +27,12 @@ class Adagrad(StackedOptimizer):
     initial_accumulator: Annotated[float, Field(ge=0)] = 0.0
     eps: Annotated[float, Field(gt=0)] = 1e-10
     per_run: ClassVar[tuple[str, ...]] = ("lr", "lr_decay", "weight_decay", "initial_accumulator", "eps")
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
 
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         sums = zeros_like(params, "sum")
         for tensor in sums.values():
-            tensor.add_(spread(rates(options["initial_accumulator"], params), tensor))
+            tensor.add_(expand_per_run(rates(options["initial_accumulator"], params), tensor))
         return {"steps": steps_taken(params)} | sums
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ class Adam(StackedOptimizer):
     eps: Annotated[float, Field(gt=0)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     per_run: ClassVar[tuple[str, ...]] = ("lr", "beta1", "beta2", "eps", "weight_decay")
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
 
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         return {"steps": steps_taken(params)} | zeros_like(params, "first") | zeros_like(params, "second")

@@ -1,4 +1,4 @@
-"""What an optimiser of stacked runs is: settings, state as tensors, and a few questions the trainer asks."""
+"""What an optimiser of stacked runs is: settings, and state as tensors."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Clock:
+class TrainProgress:
     """Where training stands; all runs of a stack share it. Counts start at 0, `step` counts all epochs."""
 
     epoch: int
@@ -30,7 +30,7 @@ class Clock:
         return self.steps_per_epoch * self.max_epochs
 
 
-def spread(per_run: Tensor, like: Tensor) -> Tensor:
+def expand_per_run(per_run: Tensor, like: Tensor) -> Tensor:
     """Shape a `[K]` quantity so that it multiplies `like` `[K, ...]` run by run, in the dtype of `like`."""
     return per_run.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
@@ -45,8 +45,9 @@ class StackedOptimizer:
 
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
-    recordable: ClassVar[bool] = False  # whether a CUDA graph can hold `descend` (see `cuda_graph.take_step`)
-    averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
+    cuda_graph_safe: ClassVar[bool] = (
+        False  # whether a CUDA graph can hold `apply_backward` (see `cuda_graph.graphed_step`)
+    )
 
     def variant(self) -> Hashable:
         """Return what, beside all that is not in `per_run`, runs must have in common to be one stack."""
@@ -60,12 +61,18 @@ class StackedOptimizer:
         """Update `params` in place from `grads`, both `[K, ...]`, with learning rates `lr` `[K]`."""
         raise TypeError(f"{type(self).__name__} must define step()")
 
-    def descend(
-        self, options: Tensors, params: Tensors, backward: Backward, grad: Float[Tensor, "K B"], state: Any, lr: Tensor
+    def apply_backward(
+        self,
+        options: Tensors,
+        params: Tensors,
+        backward: Backward,
+        grad: Float[Tensor, "K B O"],
+        state: Any,
+        lr: Tensor,
     ) -> None:
-        """Update `params` in place, given the gradients by the predictions and how to get those of `params` from them.
+        """Take one step in place. `grad` is the loss's derivative by the outputs; `backward` gives that by `params`.
 
-        For optimisers that need not have them as numbers; all others define `step`.
+        For optimisers that can add a gradient as it is multiplied out; all others define `step`.
         """
         self.step(options, params, {name: gradient.dense() for name, gradient in backward(grad)}, state, lr)
 
@@ -84,25 +91,6 @@ class StackedOptimizer:
             name: torch.stack([own.get(name, first).to(first) for own, first in zip(saved, tensor, strict=True)])
             for name, tensor in self.init(options, params).items()
         }
-
-    def learning_rate(self, options: Tensors, scheduled: Tensor, clock: Clock) -> Tensor:
-        """Return the learning rates `[K]` of this step, given those of the schedule."""
-        return scheduled
-
-    def averaging(self, clock: Clock) -> bool:
-        """Tell whether weight averaging has begun; from then on the schedule stands still."""
-        return False
-
-    def caution(self, max_epochs: int, steps_per_epoch: int) -> str:
-        """Return what a user should know who trains for so long, "" for nothing."""
-        return ""
-
-    def after_step(self, params: Tensors, state: Any, clock: Clock) -> None:
-        """Look at the parameters after the step `clock` (averaging optimisers do)."""
-
-    def evaluated(self, params: Tensors, state: Any) -> Tensors:
-        """Return the weights that validation, early stopping and the checkpoint look at."""
-        return params
 
 
 def zeros_like(params: Tensors, prefix: str) -> Tensors:

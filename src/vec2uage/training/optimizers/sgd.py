@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.config.settings import settings
-from vec2uage.training.gradients import Backward, Dense
+from vec2uage.training.gradients import Backward, DenseGrad
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors, each_run, rates, side_by_side, zeros_like
 
 
@@ -20,7 +20,7 @@ class SGD(StackedOptimizer):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     per_run: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay")
-    recordable: ClassVar[bool] = True
+    cuda_graph_safe: ClassVar[bool] = True
 
     def variant(self) -> Hashable:
         return self._plain
@@ -50,21 +50,21 @@ class SGD(StackedOptimizer):
             )
 
     @torch.no_grad()
-    def descend(
+    def apply_backward(
         self,
         options: Tensors,
         params: Tensors,
         backward: Backward,
-        grad: Float[Tensor, "K B"],
+        grad: Float[Tensor, "K B O"],
         state: Tensors,
         lr: Tensor,
     ) -> None:
         if not self._plain:
-            super().descend(options, params, backward, grad, state, lr)
+            super().apply_backward(options, params, backward, grad, state, lr)
             return
         dense = {}
-        for name, step in backward(grad * -rates(lr, params)[:, None]):
-            if isinstance(step, Dense):
+        for name, step in backward(grad * -rates(lr, params)[:, None, None]):
+            if isinstance(step, DenseGrad):
                 dense[name] = step.value
             else:
                 step.add_to(params[name])

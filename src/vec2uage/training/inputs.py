@@ -1,0 +1,60 @@
+"""What networks see: the faces of one part of a split with their ages, and the order in which each run sees them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Inputs(Protocol):
+    """The faces of a part, wherever they lie; ages are `[N] float32`, in years."""
+
+    @property
+    def age(self) -> Float[Tensor, " N"]: ...
+
+    def __len__(self) -> int: ...
+
+    def gather(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B ..."], Float[Tensor, "K B"]]:
+        """Fetch each run's own batch, and its ages."""
+
+    def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ ..."]]:
+        """Yield all faces in their order, so many at a time."""
+
+
+@dataclass(frozen=True)
+class VectorInputs:
+    """Vectors `[N, D] float32`, normalised and resident in the memory of a device."""
+
+    x: Float[Tensor, "N D"]
+    age: Float[Tensor, " N"]
+
+    def __len__(self) -> int:
+        return len(self.age)
+
+    def first(self, rows: int) -> "VectorInputs":
+        """Return the first `rows` faces."""
+        return VectorInputs(self.x[:rows], self.age[:rows])
+
+    def to(self, device: torch.device) -> "VectorInputs":
+        """Return the same faces on a device."""
+        return VectorInputs(self.x.to(device), self.age.to(device))
+
+    def gather(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
+        flat = index.reshape(-1)
+        return self.x.index_select(0, flat).view(*index.shape, -1), self.age.index_select(0, flat).view(index.shape)
+
+    def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ D"]]:
+        return iter(self.x.split(rows))
+
+
+def epoch_order(generators: Sequence[torch.Generator], rows: int) -> Int[Tensor, "K N"]:
+    """Draw a permutation of `rows` for each run from that run's own generator."""
+    return torch.stack([torch.randperm(rows, generator=g) for g in generators])
+
+
+def batches(order: Int[Tensor, "K N"], batch_size: int) -> Iterator[Int[Tensor, "K B"]]:
+    """Cut an epoch's order into batches; the last one holds what is left."""
+    return iter(order.split(batch_size, dim=1))

@@ -1,0 +1,1 @@
+"""What trains models of one kind: networks as stacks, and scikit-learn's regressors; one file each."""

@@ -1,0 +1,163 @@
+"""Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from vec2uage.base.atomic import replacing
+from vec2uage.base.errors import UserError
+from vec2uage.base.seeds import derive
+from vec2uage.config.component import Component, locate
+from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.point import Point
+from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.data import TrainingData
+from vec2uage.training.learners.base import Observer
+from vec2uage.training.normalization import Normalization
+from vec2uage.training.outcome import Outcome
+from vec2uage.training.run_settings import RunSettings, is_regressor
+from vec2uage.training.stack_check import StackCheck
+
+_FORMAT = "vec2uage-sklearn-1"
+
+
+@dataclass(frozen=True)
+class SklearnModel:
+    """A fitted regressor for vectors of `dimension` numbers, with the normalisation it expects."""
+
+    estimator: Any
+    dimension: int
+    normalization: Normalization
+    encoder: str
+    suffix: ClassVar[str] = ".skops"
+
+    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Point:
+        x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
+        return self.predict_normalized(x)
+
+    def predict_normalized(self, x: Float[torch.Tensor, "N D"]) -> Point:
+        """Return the ages of vectors that are normalised already."""
+        return Point(np.asarray(self.estimator.predict(_double(x)), dtype=np.float32).reshape(len(x)))
+
+    def save(self, path: Path) -> None:
+        from skops import io as skops
+
+        mean, std = (None if t is None else t.numpy() for t in (self.normalization.mean, self.normalization.std))
+        content = {
+            "format": _FORMAT,
+            "estimator": self.estimator,
+            "dimension": self.dimension,
+            "normalization": self.normalization.kind,
+            "mean": mean,
+            "std": std,
+            "encoder": self.encoder,
+        }
+        with replacing(path) as temporary:
+            temporary.write_bytes(skops.dumps(content))
+
+
+def load(path: Path, own: Component | None = None) -> SklearnModel:
+    """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
+
+    It may hold what skops trusts, scikit-learn's own classes and numbers, and the class that the configuration of its
+    run names, `own`. Raises UserError for a missing, damaged or foreign file, or one that holds another class.
+    """
+    from skops import io as skops
+
+    try:
+        content = path.read_bytes()
+        trusted = [own_name(own)] if own is not None else []
+        strange = [name for name in skops.get_untrusted_types(data=content) if name not in trusted]
+        if strange:
+            raise UserError(
+                f"{path} holds a {strange[0]}, none of scikit-learn's own classes: it can be loaded in its run folder "
+                "only, where config.yaml names it"
+            )
+        found = skops.loads(content, trusted=trusted)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UserError:
+        raise
+    except Exception as error:  # skops raises whatever its readers meet in a damaged file
+        raise UserError(f"{path} is no readable skops file: {str(error).splitlines()[0]}") from None
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise UserError(f"{path} is no model written by this version of vec2uage (it does not say {_FORMAT})")
+    mean, std = (None if found[name] is None else torch.from_numpy(found[name]) for name in ("mean", "std"))
+    normalization = Normalization(found["normalization"], mean, std)
+    return SklearnModel(found["estimator"], found["dimension"], normalization, found["encoder"])
+
+
+def own_name(model: Component) -> str:
+    """Return the name under which a file knows a model's class: where it is defined, not where it was imported from."""
+    found = locate(model.target)
+    return f"{found.__module__}.{found.__qualname__}"
+
+
+class Sklearn:
+    """Fits any regressor of scikit-learn, or one made to its rules, named by `model._target_`; one run at a time."""
+
+    def trains(self, target: Any) -> bool:
+        return is_regressor(target)
+
+    def stack_key(self, run: RunSettings) -> Hashable:
+        shared = (run.dataset, run.augmentation, run.normalization, run.split_seed, run.trainer)
+        return (*shared, run.model)
+
+    def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
+        return StackCheck(False, reason="scikit-learn fits one model at a time")
+
+    def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
+        return 2 * data.train.x.nbytes  # the same vectors in double precision
+
+    def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
+        return 0
+
+    def warning(self, run: RunSettings, data: TrainingData) -> str:
+        return ""
+
+    def fit(
+        self,
+        runs: Sequence[RunSettings],
+        data: TrainingData,
+        device: torch.device,
+        observer: Observer,
+        checkpoints: Sequence[Checkpoint] = (),
+    ) -> None:
+        from threadpoolctl import threadpool_limits
+
+        # For good: other runs may be fitted in other threads, and the sums of a BLAS depend on its threads.
+        threadpool_limits(1, user_api="blas")
+        for position, run in enumerate(runs):
+            if observer.interrupted():
+                observer.end(position, Outcome(status="interrupted"))
+                continue
+            observer.end(position, _fitted(run, data))
+
+
+def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
+    """Fit one regressor; one that draws random numbers draws them from the run's seed, unless its options say how."""
+    began = time.perf_counter()
+    draws = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
+    extra = {"random_state": derive(run.seed, "model") % 2**32} if draws else {}
+    estimator = run.model.build(**extra).fit(_double(data.train.x), data.train.age.double().cpu().numpy())
+    model = SklearnModel(estimator, data.dimension, data.normalization, data.encoder)
+    outcome = Outcome(status="completed", model=model)
+    for part, inputs in data.parts.items():
+        prediction = model.predict_normalized(inputs.x)
+        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch)
+        outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
+        if part == "test":
+            outcome.prediction = prediction
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _double(x: Float[torch.Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
+    """Return vectors as scikit-learn computes best: ridge regression loses digits in single precision."""
+    return x.double().cpu().numpy()

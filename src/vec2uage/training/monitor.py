@@ -1,0 +1,25 @@
+"""The score that a run is steered by: what the best epoch, early stopping and schedules look at."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from vec2uage.predictions.metrics import METRICS
+
+
+def _known(monitor: str) -> str:
+    allowed = ["validation/loss", *(f"validation/{name}" for name in METRICS)]
+    if monitor not in allowed:
+        raise ValueError(f"should be a score of validation: {', '.join(allowed)}")
+    return monitor
+
+
+Monitor = Annotated[str, AfterValidator(_known)]
+"""Names a score of every epoch, such as `validation/loss`."""
+
+
+def badness(monitor: str, scores: Mapping[str, float]) -> float:
+    """Return a number that is lower the better the monitored score is."""
+    score, name = scores[monitor], monitor.rpartition("/")[2]
+    return METRICS[name].badness(score) if name in METRICS else score
