@@ -19,16 +19,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from vec2uage.training.batches import batches, epoch_order
 
 from benchmarks.setting import BATCH, HELDOUT, ROWS, random_data, runs
 from benchmarks.training import SIZES, lightning_loop, quiet
 from vec2uage.base.provenance import provenance
 from vec2uage.training.cuda_graph import graphed_step
 from vec2uage.training.data import TrainingData
-from vec2uage.training.outcome import Outcome
+from vec2uage.training.inputs import batches, epoch_order
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack import assemble
+from vec2uage.training.trainer import first_weights, train_step
 
 GPU = torch.device("cuda", 0)
 OPTIMIZERS = ("sgd", "swa", "adagrad", "adam")
@@ -46,13 +45,13 @@ PASSES = {"sgd": 4, "swa": 4, "adagrad": 8, "adam": 10}
 def milliseconds(settings: list[RunSettings], data: TrainingData, steps: int) -> float:
     """Return the time of a step of these runs as one stack, in the stream that is current; of an epoch at most."""
     steps = min(steps, len(data.train) // BATCH - WARM_UP)
-    stack = assemble(settings, data, GPU, [Outcome() for _ in settings])
+    stack = first_weights(settings, data, GPU)
     order = epoch_order(stack.orders, len(data.train))[:, : (steps + WARM_UP) * BATCH].to(GPU)
     for number, index in enumerate(batches(order, BATCH)):
         if number == WARM_UP:
             torch.cuda.current_stream().synchronize()
             began = time.perf_counter()
-        graphed_step(stack.network, data.train, index, stack.lr["scheduled"])
+        graphed_step(train_step, stack.network, data.train, index, stack.lr["scheduled"])
     torch.cuda.current_stream().synchronize()
     return 1e3 * (time.perf_counter() - began) / steps
 

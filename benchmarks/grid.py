@@ -20,7 +20,6 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from vec2uage.training.batches import Rows
 
 from benchmarks.setting import BATCH, CPU, fastest, machine, runs
 from benchmarks.training import network, quiet
@@ -28,6 +27,7 @@ from vec2uage.base import seeds
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.training.data import load
+from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.run_settings import RunSettings
 
 LR = 1e-4
@@ -56,7 +56,7 @@ class Module(lightning.LightningModule):
         return loss
 
 
-def loader(rows: Rows, seed: int | None) -> DataLoader[tuple[Tensor, ...]]:
+def loader(rows: VectorInputs, seed: int | None) -> DataLoader[tuple[Tensor, ...]]:
     """Return rows in batches, shuffled if there is a seed."""
     generator = None if seed is None else seeds.torch_generator(seed, "batches")
     return DataLoader(TensorDataset(rows.x, rows.age), BATCH, shuffle=generator is not None, generator=generator)
@@ -66,7 +66,7 @@ def with_lightning(optimizer: str, run: RunSettings, folder: Path) -> None:
     """Train one run with pytorch-lightning as it comes: logger, checkpoint, progress bar, validation every epoch."""
     data = load(run, CPU)
     trainer = lightning.Trainer(accelerator="cpu", max_epochs=run.trainer.max_epochs, default_root_dir=folder)
-    trainer.fit(Module(optimizer, run.seed), loader(data.train, run.seed), loader(data.validation, None))
+    trainer.fit(Module(optimizer, run.seed), loader(data.train, run.seed), loader(data.parts["validation"], None))
 
 
 def train(settings: Sequence[RunSettings], folder: Path) -> None:

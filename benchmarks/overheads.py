@@ -12,13 +12,13 @@ import torch
 from benchmarks.setting import CPU, Silent, arguments, fastest, machine, random_data, random_vectors, runs, wall_time
 from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
+from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack import assemble
-from vec2uage.training.trainer import train_stack
+from vec2uage.training.trainer import first_weights, train_stack, trained_model
 
 EPOCHS = 10
 FEW, MANY = 20, 200  # jobs of the two sweeps whose difference is the cost of a job
@@ -57,7 +57,8 @@ def write_run(run: RunSettings, data: TrainingData, weights: dict[str, torch.Ten
             scores={"validation/mae": 3.1, "train/mae": 3.0, "test/mae": 3.2},
             weights=weights,
         )
-        outcome.predictions = data.test.age.numpy()
+        outcome.prediction = Point(data.parts["test"].age.numpy())
+        outcome.model = trained_model(run, weights, data)
         recorder.end(outcome, data)
 
 
@@ -72,7 +73,7 @@ def main() -> None:
     given = arguments("the cost of everything but training")
     data = random_data(given.rows)
     (run,) = runs(1, "optimizer=sgd", "early_stopping=none", f"trainer.max_epochs={EPOCHS}")
-    stack = assemble([run], data, CPU, [Outcome()])
+    stack = first_weights([run], data, CPU)
     weights = {name: tensor.detach()[0] for name, tensor in stack.network.params.items()}
     tiny = runs(MANY, *TINY)
     tiny_data = load(tiny[0], CPU)

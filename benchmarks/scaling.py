@@ -18,9 +18,7 @@ from benchmarks.overheads import TINY
 from benchmarks.setting import BATCH, CPU, DIMENSION, ROWS, Silent, fastest, machine, random_data, runs
 from benchmarks.training import ours
 from vec2uage.training.memory import run_bytes
-from vec2uage.training.outcome import Outcome
-from vec2uage.training.stack import assemble
-from vec2uage.training.trainer import train_epoch
+from vec2uage.training.trainer import first_weights, train_epoch
 
 COUNTS = (1, 2, 8, 40, 160)
 STACKS = (8, 40)  # runs of the stacks whose difference is the memory of one run
@@ -48,7 +46,7 @@ def peak_of_a_stack(count: int) -> int:
     """Return the most memory (bytes) that this process has had after a few steps of `count` runs as one stack."""
     data = random_data(4 * BATCH)
     settings = runs(count, *SGD)
-    train_epoch(assemble(settings, data, CPU, [Outcome() for _ in settings]), settings[0], data, 0, Silent())
+    train_epoch(first_weights(settings, data, CPU), settings[0], data, 0, Silent())
     # not getrusage: its peak is inherited from the process that started this one
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
 

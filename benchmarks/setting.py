@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from jaxtyping import Float
-from vec2uage.training.batches import Rows
 
 from vec2uage.base import seeds
 from vec2uage.base.provenance import provenance
@@ -18,6 +17,7 @@ from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.sweep.plan import cut, make_plan, workers
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
+from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.normalization import fit
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.run_settings import RunSettings, from_config
@@ -63,13 +63,12 @@ def random_vectors(rows: int) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarra
 def random_data(rows: int) -> TrainingData:
     """Return `rows` random rows to train on, and the paper's 4,500 for validation and for test."""
     vectors, ages = (torch.from_numpy(array) for array in random_vectors(rows + 2 * HELDOUT))
-    train, validation, test = (
-        Rows(x, age)
-        for x, age in zip(vectors.split([rows, HELDOUT, HELDOUT]), ages.split([rows, HELDOUT, HELDOUT]), strict=True)
-    )
+    sizes = {"train": rows, "validation": HELDOUT, "test": HELDOUT}
+    split = zip(sizes, vectors.split(list(sizes.values())), ages.split(list(sizes.values())), strict=True)
+    parts = {name: VectorInputs(x, age) for name, x, age in split}
     names = np.array([f"row:{row}" for row in range(HELDOUT)], dtype=object)
     unknown = np.full(HELDOUT, "", dtype=object)
-    return TrainingData(train, validation, test, names, unknown, fit("none", train.x), "random", "random", ())
+    return TrainingData(parts, names, unknown, fit("none", parts["train"].x), "random", "random", ())
 
 
 def wall_time(

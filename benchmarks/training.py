@@ -23,10 +23,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.setting import BATCH, CPU, DIMENSION, Silent, arguments, fastest, machine, random_data, runs, wall_time
 from vec2uage.base import seeds
 from vec2uage.training.data import TrainingData
-from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack import Stack, assemble
-from vec2uage.training.trainer import train_epoch
+from vec2uage.training.stack import Stack
+from vec2uage.training.trainer import first_weights, train_epoch
 
 SIZES = (DIMENSION, 512, 256, 128, 1)
 LR = 1e-4
@@ -112,7 +111,7 @@ def ours(settings: list[RunSettings], data: TrainingData) -> float:
     """Return the seconds of one epoch of all runs, laid over the machine as a sweep would."""
 
     def prepare(stack: list[RunSettings]) -> Stack:
-        return assemble(stack, data, CPU, [Outcome() for _ in stack])
+        return first_weights(stack, data, CPU)
 
     return wall_time(settings, prepare, lambda stack: train_epoch(stack, settings[0], data, 0, Silent()))
 
