@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.range_test import Curve
 
 
+@runtime_checkable
 class Model(Protocol):
     """A trained model: from face vectors to what it says of them."""
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from vec2uage.base import seeds
 from vec2uage.base.cores import cores, threads
 from vec2uage.config.component import Component
 from vec2uage.training import models
@@ -55,26 +56,27 @@ def _check_stackable(
     reason, one_thread = "", False
     for batch in batches:
         x = torch.randn(len(modules), batch, dimension, generator=generator).to(device)
-        with threads(1):
-            alone = [_gradients(modules[k : k + 1], x[k : k + 1], outputs, precision) for k in range(len(modules))]
-            again = _gradients(modules[:1], x[:1], outputs, precision)
-            if not _equal(alone[0], again, 0):
-                return StackCheck(
-                    False, is_stochastic=True, reason="the model draws random numbers, or changes with every call"
-                )
-            try:
-                stacked = _gradients(modules, x, outputs, precision)
-            except RuntimeError as error:
-                return StackCheck(False, reason=f"torch.func cannot stack the model ({str(error).splitlines()[0]})")
-        if device.type != "cpu":
-            continue
-        if not all(_equal(a, stacked, k) for k, a in enumerate(alone)):
-            reason = "stacked, the model's results would differ in the last bits"
-        with threads(cores()):
-            one_thread |= not _equal(alone[0], _gradients(modules[:1], x[:1], outputs, precision), 0)
-            one_thread |= any(
-                not torch.equal(g, stacked[n]) for n, g in _gradients(modules, x, outputs, precision).items()
-            )
+
+        def gradients(first: int, last: int, on_threads: int = 1, seed: int = 0, x: Tensor = x) -> Tensors:
+            with threads(on_threads), seeds.global_torch_rng(seed, "stack_check", device=device):
+                return _gradients(modules[first:last], x[first:last], outputs, precision)
+
+        alone = [gradients(k, k + 1) for k in range(len(modules))]
+        on_cpu = device.type == "cpu"
+        one_thread |= on_cpu and not _equal(alone[0], gradients(0, 1, on_threads=cores()), 0)
+        if not _equal(alone[0], gradients(0, 1, seed=1), 0):
+            why = "the model draws random numbers, or changes with every call"
+            return StackCheck(False, is_stochastic=True, one_thread=one_thread, reason=why)
+        try:
+            stacked = gradients(0, len(modules))
+        except RuntimeError as error:
+            why = f"torch.func cannot stack the model ({str(error).splitlines()[0]})"
+            return StackCheck(False, one_thread=one_thread, reason=why)
+        if on_cpu:
+            if not all(_equal(own, stacked, k) for k, own in enumerate(alone)):
+                reason = "stacked, the model's results would differ in the last bits"
+            threaded = gradients(0, len(modules), on_threads=cores())
+            one_thread |= any(not torch.equal(gradient, stacked[name]) for name, gradient in threaded.items())
     return StackCheck(not reason, one_thread=one_thread, reason=reason)
 
 

@@ -29,6 +29,7 @@ class Observer(Protocol):
         """Told once per run, as soon as it has ended."""
 
 
+@runtime_checkable
 class Learner(Protocol):
     """Trains the runs of one kind of model; what a sweep asks before, and `fit`."""
 
