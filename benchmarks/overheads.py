@@ -83,7 +83,7 @@ def main() -> None:
         seconds = fastest(
             {
                 "help": lambda: python("-m", "vec2uage.train", "--help"),
-                "imports": lambda: python("-c", "import vec2uage.sweep.launch"),
+                "imports": lambda: python("-c", "import vec2uage.sweep.session"),
                 "torch": lambda: python("-c", "import torch"),
                 "open": lambda: clock(lambda: storage.load(file)),
                 "write": lambda: clock(lambda: write_run(run, data, weights)),

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from vec2uage.base import seeds
 from vec2uage.base.provenance import provenance
 from vec2uage.config.register import conf_dir, register_resolvers
-from vec2uage.sweep.plan import cut, make_plan, workers
+from vec2uage.sweep.plan import make_plan, split_evenly, worker_pool
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.inputs import VectorInputs
@@ -79,8 +79,8 @@ def wall_time(
     `prepare` makes of each stack what `work` is called with; its time does not count.
     """
     plan = make_plan(len(settings), settings[0].trainer, (CPU,))
-    stacks = [prepare(stack) for stack in cut(settings, plan.stack_size, plan.workers)]
-    with workers(plan) as pool:
+    stacks = [prepare(stack) for stack in split_evenly(settings, plan.stack_size, plan.workers)]
+    with worker_pool(plan) as pool:
         began = time.perf_counter()
         list(pool.map(work, stacks))
         return time.perf_counter() - began

@@ -12,7 +12,7 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="train")
 def entry(cfg: DictConfig) -> None:
     """Train the one run that `cfg` describes, in Hydra's output folder."""
-    from vec2uage.sweep.launch import run_single
+    from vec2uage.sweep.single_run import run_single
 
     run_single(cfg)
 

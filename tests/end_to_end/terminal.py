@@ -26,7 +26,7 @@ SECONDS = 300  # that a command may take
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
     [
-        "vec2uage.sweep.launch",
+        "vec2uage.sweep.session",
         "vec2uage.augmentation.run",
         "vec2uage.evaluation.run",
         "tensorboard.summary.writer.record_writer",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from sweeps import Sweep, make_sweep
+from vec2uage.sweep.executors.parts import parts, train_part
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.check import executor_of
-from vec2uage.sweep.executors.parts import parts, train_part
 from vec2uage.sweep.executors.submitit_jobs import Part
 
 QUICK = ["trainer.max_epochs=1", "model=linear", "trainer.device=cpu"]

@@ -12,7 +12,15 @@ T = TypeVar("T")
 
 # Options that say how to run, not what: they change no number, and so belong neither to the name of a folder, nor to
 # the hash of a run's configuration, nor to what sets runs apart in tables.
-EXECUTION_OPTIONS = ("overwrite", "resume", "plan", "trainer.threads", "trainer.stack_size", "trainer.checkpoint_every")
+EXECUTION_OPTIONS = (
+    "overwrite",
+    "resume",
+    "plan",
+    "trainer.threads",
+    "trainer.stack_size",
+    "trainer.calibrate",
+    "trainer.checkpoint_every",
+)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

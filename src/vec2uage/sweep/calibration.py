@@ -1,4 +1,7 @@
-"""Which layout of stacks over CPU cores is fastest here, from short real training, measured once per machine."""
+"""Which layout of stacks over CPU cores is fastest here, from short real training; asked for by `trainer.calibrate`.
+
+Other work on the machine while it measures can make it choose badly, so nothing that was measured is used in silence.
+"""
 
 import hashlib
 import logging
@@ -7,6 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -15,7 +21,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationE
 from vec2uage.base.atomic import write_json
 from vec2uage.base.cache import cache_folder
 from vec2uage.base.provenance import provenance
-from vec2uage.sweep.plan import Plan, cut, workers
+from vec2uage.sweep.plan import Plan, split_evenly, worker_pool
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
@@ -43,28 +49,45 @@ class Speed:
 
     def estimate(self, runs: int, steps: int) -> float:
         """Return the seconds that `runs` runs of `steps` steps take at this speed, the last stacks waited for."""
-        stacks = cut(range(runs), self.stack_size, self.workers)
+        stacks = split_evenly(range(runs), self.stack_size, self.workers)
         loads = [sum(map(len, stacks[first :: self.workers])) for first in range(min(self.workers, len(stacks)))]
         return max(loads) * self.workers * self.seconds * steps
 
 
-_SPEEDS = TypeAdapter(Annotated[list[Speed], Field(min_length=1)])
+@dataclass(frozen=True)
+class _Kept:
+    """What the file of a measurement holds: when it was made, and the speed of every layout."""
+
+    measured: datetime
+    speeds: Annotated[list[Speed], Field(min_length=1)]
 
 
-def measured(settings: RunSettings, data: TrainingData, cores: int, stackable: bool) -> list[Speed]:
-    """Return the speed of every layout for runs like `settings`, from the cache if it was measured on this machine."""
+_SCHEMA = TypeAdapter(_Kept)
+
+
+def measured_speeds(settings: RunSettings, data: TrainingData, cores: int, stackable: bool) -> list[Speed]:
+    """Return the speed of every layout for runs like `settings`, as kept from an earlier time or measured now."""
     sizes = _STACK_SIZES if stackable else (1,)
     path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores, sizes)}.json"
     with suppress(OSError, ValidationError):  # not there, or damaged
-        return _SPEEDS.validate_json(path.read_bytes())
-    log.info("measuring once which stacks are fastest on this machine: a few seconds")
+        kept = _SCHEMA.validate_json(path.read_bytes())
+        _tell_kept(path, kept.measured)
+        return kept.speeds
+    log.info("measuring which stacks are fastest on this machine: a few seconds")
     counts = [cores >> halvings for halvings in range(cores.bit_length())]
     layouts = [Plan((_CPU,) * count, cores // count, size) for count in counts for size in sizes]
     rounds = [[_measure(plan, settings, data) for plan in layouts] for _ in range(_ROUNDS)]
     speeds = [min(same, key=lambda speed: speed.seconds) for same in zip(*rounds, strict=True)]
     with suppress(OSError):  # then it is measured again next time
-        write_json(path, [asdict(speed) for speed in speeds])
+        measured = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(path, {"measured": measured, "speeds": [asdict(speed) for speed in speeds]})
     return speeds
+
+
+@cache  # once a measurement, however many groups it plans
+def _tell_kept(path: Path, measured: datetime) -> None:
+    when = measured.astimezone().strftime("%Y-%m-%d %H:%M")
+    log.info("stacks are planned by the speeds measured on %s; to measure again, delete %s", when, path)
 
 
 def fastest(speeds: list[Speed], runs: int) -> Speed:
@@ -100,7 +123,7 @@ def _measure(plan: Plan, settings: RunSettings, data: TrainingData) -> Speed:
         return (time.perf_counter() - began) / (epochs * steps * len(runs))
 
     before = torch.get_num_threads()
-    with workers(plan) as pool:
+    with worker_pool(plan) as pool:
         futures: list[Future[float]] = [pool.submit(train) for _ in range(plan.workers)]
         seconds = [future.result() for future in futures]
     torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""What is seen while runs train: one live bar over runs and epochs on a terminal, plain lines elsewhere."""
+"""What is seen while the runs of a sweep train: one live bar over all epochs on a terminal, plain lines elsewhere."""
 
 import threading
 import time

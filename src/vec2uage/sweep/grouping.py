@@ -1,4 +1,4 @@
-"""Which jobs of a sweep can be one stack, found by what they share and proved by a trial step."""
+"""Which jobs of a sweep may share a stack, told from their settings alone; the first question of every plan."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Job:
     folder: Path
 
 
-def group(jobs: Sequence[Job], begun: Mapping[Job, Header] | None = None) -> list[list[Job]]:
+def group(jobs: Sequence[Job], resumable: Mapping[Job, Header] | None = None) -> list[list[Job]]:
     """Group jobs that differ only in what a stack can hold (seed, learning rate, other `per_run` options).
 
-    A stack has one clock: jobs that have `begun` share a group if they have had the same number of epochs. Groups of
-    one precision follow each other, as those of another wait for them.
+    All runs of a stack are in the same epoch: jobs that go on from a checkpoint (`resumable`) share a group if they
+    have had the same number of epochs. Groups of one precision follow each other, as those of another wait for them.
     """
-    epochs = {job: header.epochs for job, header in (begun or {}).items()}
+    epochs = {job: header.epochs for job, header in (resumable or {}).items()}
     groups: dict[Hashable, list[Job]] = {}
     for job in jobs:
         groups.setdefault((learner_of(job.settings).stack_key(job.settings), epochs.get(job, 0)), []).append(job)

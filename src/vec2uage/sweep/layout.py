@@ -1,4 +1,4 @@
-"""How the groups of a sweep are cut into stacks and laid over the machine; asked by the engine and by `plan=true`."""
+"""How the groups of a sweep become stacks and are laid over the machine; asked by the engine and by `plan=true`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,11 @@ from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.index import split_override
 from vec2uage.sweep import calibration
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.plan import Plan, cut, devices_of, make_plan, share_gpus
-from vec2uage.training import memory
+from vec2uage.sweep.plan import Plan, devices_of, make_plan, share_gpus, split_evenly
 from vec2uage.training.data import TrainingData, load
 from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
-
-# Work on CPUs that is longer than this is worth measuring first, judged by the operations of its matrix products.
-_WORTH_SECONDS = 60
-_OPERATIONS_PER_SECOND = 5e10
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Layout:
     """A group of jobs, its data on the first of the devices, and the stacks that it is trained in.
 
     `epochs` are still to be trained at most; `seconds` is the estimated time of all stacks if every run trains to its
-    last epoch, None where none was measured.
+    last epoch, None where no speed was measured.
     """
 
     jobs: list[Job]
@@ -64,7 +59,7 @@ class Layout:
         return " ".join([*map(self.settings.choice, names), *alike])
 
     @property
-    def caution(self) -> str:
+    def warning(self) -> str:
         """What a user should know of the settings, "" for nothing."""
         return learner_of(self.settings).warning(self.settings, self.data)
 
@@ -76,34 +71,27 @@ class Layout:
         return f"{counted(len(self.jobs), 'run')} of {self.what}: {how}{why}"
 
 
-def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None, measure: bool | None = None) -> Plan:
-    """Plan a whole sweep after its first group: how many stacks at a time, and with how many threads each.
-
-    `measure` says whether to base it on measurements (None: where the work is long enough to be worth it).
-    """
+def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None) -> Plan:
+    """Plan a whole sweep after its first group: how many stacks at a time, and with how many threads each."""
     settings, runs = groups[0][0].settings, sum(len(members) for members in groups)
     try:
         devices = devices_of(settings.trainer)
         plan = make_plan(runs, settings.trainer, devices, available)
         if devices[0].type != "cpu":
             return share_gpus(plan, len(groups), settings.trainer)
-        if not _measurable(settings, devices, runs):
+        if not _is_calibrated(settings, devices, runs):
             return plan
         data = load(settings, devices[0])
-        if measure or (measure is None and _is_long(settings, data, runs)):
-            stack_check = learner_of(settings).check_stackable(settings, data, devices[0])
-            speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
-            best = calibration.fastest(speeds, runs)
-            return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
-        return plan
+        stack_check = learner_of(settings).check_stackable(settings, data, devices[0])
+        speeds = calibration.measured_speeds(settings, data, available or cores(), stack_check.stackable)
+        best = calibration.fastest(speeds, runs)
+        return Plan(tuple(devices) * best.workers, best.threads, best.stack_size)
     except Exception:  # the group fails by itself, with its reason, and no other group with it
         return make_plan(runs, settings.trainer, (torch.device("cpu"),), available)
 
 
-def lay_out(
-    members: Sequence[Job], plan: Plan, available: int | None, begun: int = 0, measure: bool | None = None
-) -> Layout:
-    """Load the data of a group and cut it into stacks; UserError if there is no such device or data."""
+def lay_out(members: Sequence[Job], plan: Plan, available: int | None, epochs_done: int = 0) -> Layout:
+    """Load the data of a group and split it into stacks; UserError if there is no such device or data."""
     settings, runs = members[0].settings, len(members)
     devices = devices_of(settings.trainer)
     data = load(settings, devices[0])
@@ -112,29 +100,19 @@ def lay_out(
     seconds = None
     if plan.room is not None:
         size = max(1, min(size, plan.room // learner_of(settings).run_bytes(settings, data)))
-    epochs = settings.trainer.max_epochs - begun
-    if _measurable(settings, devices, runs) and (measure or (measure is None and _is_long(settings, data, runs))):
-        speeds = calibration.measured(settings, data, available or cores(), stack_check.stackable)
+    epochs = settings.trainer.max_epochs - epochs_done
+    if _is_calibrated(settings, devices, runs):
+        speeds = calibration.measured_speeds(settings, data, available or cores(), stack_check.stackable)
         same = [s for s in speeds if s.workers == plan.workers]
         best = calibration.fastest(same or speeds, runs)
-        size, seconds = (
-            best.stack_size,
-            best.estimate(runs, learner_of(settings).steps_per_epoch(settings, data) * epochs),
-        )
-    stacks = cut(list(members), size, plan.workers // plan.groups)
+        steps = learner_of(settings).steps_per_epoch(settings, data) * epochs
+        size, seconds = best.stack_size, best.estimate(runs, steps)
+    stacks = split_evenly(list(members), size, plan.workers // plan.groups)
     return Layout(list(members), epochs, data, devices, stack_check, stacks, seconds)
 
 
-def _measurable(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:
+def _is_calibrated(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:
+    """Tell whether a plan is to be measured: where it was asked for, and there is something to choose."""
     trainer = settings.trainer
-    return (
-        settings.is_network
-        and runs > 1
-        and devices[0].type == "cpu"
-        and (trainer.threads, trainer.stack_size) == ("auto", "auto")
-    )
-
-
-def _is_long(settings: RunSettings, data: TrainingData, runs: int) -> bool:
-    rows = len(data.train) * settings.trainer.max_epochs * runs
-    return 6 * memory.weights(settings, data.dimension) * rows / _OPERATIONS_PER_SECOND > _WORTH_SECONDS
+    is_open = runs > 1 and devices[0].type == "cpu" and (trainer.threads, trainer.stack_size) == ("auto", "auto")
+    return settings.is_network and trainer.calibrate and is_open

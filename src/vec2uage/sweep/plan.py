@@ -90,7 +90,7 @@ class _CallingThread(Executor):
         return future
 
 
-def workers(plan: Plan) -> Executor:
+def worker_pool(plan: Plan) -> Executor:
     """Return what trains the stacks of a plan, each on `plan.threads` CPU threads.
 
     One stack at a time stays in the calling thread: a second Python thread would have OpenMP threads of its own, and
@@ -102,8 +102,8 @@ def workers(plan: Plan) -> Executor:
     return _CallingThread()
 
 
-def cut(items: Sequence[T], size: int, workers: int) -> list[list[T]]:
-    """Cut items into stacks of at most `size`, as equal as possible, so that no worker is left waiting for long."""
+def split_evenly(items: Sequence[T], size: int, workers: int) -> list[list[T]]:
+    """Split items into stacks of at most `size`, as equal as possible, so that no worker is left waiting for long."""
     stacks = -(-len(items) // size)
     if len(items) >= workers:
         stacks = -(-stacks // workers) * workers

@@ -1,13 +1,13 @@
-"""What `plan=true` prints: what would be trained, in which stacks, in how much memory and time."""
+"""What `plan=true` prints instead of training: what would be trained, in which stacks, memory and time."""
 
 from collections.abc import Sequence
 
 from vec2uage.base.formatting import counted, duration, size
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
+from vec2uage.sweep.options import Resume
 from vec2uage.sweep.plan import Plan
-from vec2uage.sweep.resume import Resume, has_ended
-from vec2uage.sweep.worker import headers
+from vec2uage.sweep.resume import has_ended, resumable
 
 
 def preview(jobs: Sequence[Job], resume: Resume) -> str:
@@ -16,12 +16,12 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
     to_train = [job for job in jobs if job not in ended]
     if not to_train:
         return f"all runs have ended ({len(jobs)}): nothing to train"
-    begun = {} if resume is False else headers(to_train)
-    groups = group(to_train, begun)
-    plan = sweep_plan(groups, None, measure=True)
-    epochs = {job: header.epochs for job, header in begun.items()}
-    layouts = [lay_out(members, plan, None, epochs.get(members[0], 0), measure=True) for members in groups]
-    kept = [f"{len(ended)} have ended"] * bool(ended) + [f"{len(begun)} go on from a state"] * bool(begun)
+    known = {} if resume is False else resumable(to_train)
+    groups = group(to_train, known)
+    plan = sweep_plan(groups, None)
+    epochs = {job: header.epochs for job, header in known.items()}
+    layouts = [lay_out(members, plan, None, epochs.get(members[0], 0)) for members in groups]
+    kept = [f"{len(ended)} have ended"] * bool(ended) + [f"{len(known)} go on from a checkpoint"] * bool(known)
     lines = [
         f"{len(to_train)} of {len(jobs)} runs to train" + (f" ({', '.join(kept)})" if kept else ""),
         f"{counted(plan.workers, 'stack')} at a time on {_devices(plan)}, {counted(plan.threads, 'CPU thread')} each",
@@ -64,7 +64,10 @@ def at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
 def _total(layouts: Sequence[Layout]) -> str:
     seconds = [layout.seconds for layout in layouts if layout.seconds is not None]
     if len(seconds) < len(layouts):
-        return "not estimated (it is measured for two or more runs on CPUs with threads and stack_size auto)"
+        return (
+            "not estimated: trainer.calibrate=true measures it, for two or more runs on CPUs with threads and "
+            "stack_size auto"
+        )
     return f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
 
 

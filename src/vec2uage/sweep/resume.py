@@ -1,44 +1,61 @@
-"""What earlier runs have left in the folders of a sweep's jobs: what is kept, what goes on, and what is refused."""
+"""What earlier runs have left in the folders of a sweep's jobs: what is kept, what goes on, and what is refused.
+
+Between composing jobs and training them: `match_existing` finds each job's folder, `prepare_folders` makes it ready.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig
 
+from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
-from vec2uage.config.validate import check_value, refuse, to_container
+from vec2uage.config.validate import to_container
 from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.index import collect
 from vec2uage.runs.result import RunResult
+from vec2uage.sweep.compose import ComposedJob
 from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.options import Resume
 from vec2uage.sweep.plan import devices_of
 from vec2uage.training import checkpoint
 from vec2uage.training.data import load
 
 log = logging.getLogger(__name__)
 
-# The option `resume`: keep and go on if nothing has changed | train anew | keep and go on whatever has changed.
-Resume = Literal[True, False, "changed"]
 ENDED = ("completed", "diverged")
 
 
-class Refused(UserError):
+class FolderConflict(UserError):
     """A folder cannot be used, or holds something that was made otherwise; nothing was touched."""
 
 
-def resume_of(cfg: DictConfig) -> Resume:
-    """Return the option `resume` of a composed configuration; UserError where it is wrong."""
-    problems: list[str] = []
-    resume: Resume = check_value(Resume, cfg.resume, "resume", problems)
-    refuse(problems)
-    return resume
+def match_existing(composed: Sequence[ComposedJob], sweep: Path) -> list[ComposedJob]:
+    """Return the jobs of a sweep, each in the folder that holds its run already, if there is one.
+
+    Runs are found by their configuration: names of folders begin with a job's number, and a grid that has grown
+    numbers its jobs anew.
+    """
+    holding: dict[str, list[Path]] = defaultdict(list)
+    for path, result in (collect(sweep)[0] if sweep.is_dir() else {}).items():
+        holding[result.config_hash].append(path)
+    given = {item.job.folder for item in composed}
+
+    def folder_of(job: Job) -> Path:
+        known = [path for path in holding[job.settings.config_hash] if path.parent == job.folder.parent]
+        elsewhere = [path for path in known if path not in given]
+        return elsewhere[0] if elsewhere and job.folder not in known else job.folder
+
+    return [replace(item, job=replace(item.job, folder=folder_of(item.job))) for item in composed]
 
 
 def has_ended(job: Job) -> bool:
@@ -49,16 +66,27 @@ def has_ended(job: Job) -> bool:
         return False
 
 
-def settle(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResult]:
+def resumable(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
+    """Return the jobs that go on from a checkpoint, and what it holds; one that cannot be read counts as none."""
+    found = {}
+    for job in jobs:
+        path = RunFolder(job.folder).checkpoint
+        if path.exists():
+            with suppress(UserError):
+                found[job] = checkpoint.read_header(path)
+    return found
+
+
+def prepare_folders(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResult]:
     """Return the results of jobs that have ended before, and make the folders of all others ready to be trained in.
 
-    Raises Refused, before anything is touched, if a folder cannot be used or holds something made with another
-    configuration, code or data (unless `resume` is "changed" or False), and names what differs; Busy if another command
-    is writing to one.
+    These then hold the job's configuration, and what its run goes on from. Raises FolderConflict, before anything is
+    touched, if a folder cannot be used or holds something made with another configuration, code or data (unless
+    `resume` is "changed" or False), and names what differs; Busy if another command is writing to one.
     """
     new = [job.folder for job in jobs if not job.folder.exists()]
     try:
-        found = {job: _look(job.folder, resume) for job in jobs}
+        found = {job: _look_into(job.folder, resume) for job in jobs}
         if resume is True:
             _refuse_changed(jobs, found)
     except Exception:
@@ -77,12 +105,23 @@ def settle(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResul
             folder.clear_end()
         else:
             folder.clear()
+    for job in jobs:
+        if job not in ended:
+            _write_config(job, jobs[job])
     return ended
+
+
+def _write_config(job: Job, cfg: DictConfig) -> None:
+    # The C dumper where PyYAML has it: OmegaConf's own takes 10 ms a job.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    folder = RunFolder(job.folder)
+    write_text(folder.config, yaml.dump(to_container(cfg), Dumper=dumper, sort_keys=False))
+    write_text(folder.overrides, yaml.dump(list(job.settings.overrides), Dumper=dumper))
 
 
 @dataclass(frozen=True)
 class _Before:
-    """What an earlier run has left in a folder: its result and the header of its state, if any."""
+    """What an earlier run has left in a folder: its result and the header of its checkpoint, if any."""
 
     result: RunResult | None = None
     header: checkpoint.Header | None = None
@@ -93,11 +132,11 @@ class _Before:
         return self.result if self.result is not None and self.result.status in ENDED else self.header
 
 
-def _look(path: Path, resume: Resume) -> _Before:
+def _look_into(path: Path, resume: Resume) -> _Before:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise Refused(f"{path} cannot be a run folder because a file is in the way") from None
+        raise FolderConflict(f"{path} cannot be a run folder because a file is in the way") from None
     folder = RunFolder(path)
     folder.check_free()
     if resume is False:
@@ -107,7 +146,7 @@ def _look(path: Path, resume: Resume) -> _Before:
         try:
             result = folder.read_result()
         except UserError as error:
-            raise Refused(f"{error}; resume=false trains anew") from None
+            raise FolderConflict(f"{error}; resume=false trains anew") from None
     if folder.checkpoint.exists():
         try:
             header = checkpoint.read_header(folder.checkpoint)
@@ -131,7 +170,7 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     if kept.code != code_fingerprint():
         what.append(f"by another version of vec2uage (code {kept.code}, now {code_fingerprint()})")
     others = len(changed or of_other_data) - 1
-    raise Refused(
+    raise FolderConflict(
         f"{job.folder} holds a run made {' and '.join(what)}"
         + (f", and so do{'es' * (others == 1)} {counted(others, 'other folder')}" if others else "")
         + "; resume=changed goes on all the same, resume=false trains anew"

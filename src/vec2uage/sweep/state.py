@@ -1,7 +1,8 @@
-"""What all stacks of a sweep share: how jobs have ended, who is told, and whether to stop."""
+"""What all stacks of a sweep share while they train: how jobs have ended, who is told, and whether to stop."""
 
 import errno
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from vec2uage.training.checkpoint import Header
 
 
 @dataclass
-class Finished:
+class SweepResult:
     """How the jobs ended: a result each, and the exception where one was raised."""
 
     results: dict[Job, RunResult] = field(default_factory=dict)
@@ -22,26 +23,30 @@ class Finished:
 
 
 @dataclass
-class Work:
-    """The state of a sweep in progress; used from several threads.
+class SweepState:
+    """A sweep in progress; used from several threads.
 
-    `begun` tells of jobs that go on from a state, `postponed` of those that memory did not hold beside others.
+    `resumable` tells of jobs that go on from a checkpoint, `postponed` of those that memory did not hold beside others.
     """
 
     display: Display
     interrupt: threading.Event
     command: str
-    begun: dict[Job, Header]
-    finished: Finished = field(default_factory=Finished)
+    resumable: dict[Job, Header]
+    outcome: SweepResult = field(default_factory=SweepResult)
     postponed: list[Job] = field(default_factory=list)
     full_disk: Path | None = None
 
     def end(self, job: Job, result: RunResult, error: Exception | None = None) -> None:
-        """Take down how a job has ended."""
-        self.finished.results[job] = result
+        """Record how a job has ended, and show it."""
+        self.outcome.results[job] = result
         if error is not None:
-            self.finished.errors[job] = error
+            self.outcome.errors[job] = error
         self.display.end(job, result)
+
+    def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those of `jobs` that have not ended."""
+        return [job for job in jobs if job not in self.outcome.results]
 
     def stop_for_full_disk(self, folder: Path) -> None:
         """Stop all stacks, which from now on must write nothing more."""

@@ -1,14 +1,36 @@
-"""The end of a sweep: one table in the layout of the paper's Table 2, read from the run folders alone."""
+"""The end of a sweep: sweep.json, sweep.csv and a table in the layout of the paper's Table 2.
 
+All is read from the run folders alone, so that it holds what earlier commands have trained there, too.
+"""
+
+import logging
 import shlex
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
-from vec2uage.runs.index import factors, repeats, repeats_text, variant
+from vec2uage.runs.index import collect, factors, repeats, repeats_text, variant, write_sweep
 from vec2uage.runs.result import RunResult
 
+log = logging.getLogger(__name__)
+
 _PARTS = ("train", "validation", "test")
+
+
+def summarize(folder: Path) -> None:
+    """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
+    results, rejects = collect(folder)
+    for path, reason in rejects.items():
+        log.warning("%s left out: %s", path, reason)
+    if not results:
+        return
+    runs = list(results.values())
+    try:
+        write_sweep(runs, folder)
+    except OSError as error:
+        log.warning("%s and sweep.csv could not be written: %s", folder / "sweep.json", error)
+    print(report(runs, str(folder)))
 
 
 def table(results: Sequence[RunResult]) -> str:
@@ -33,22 +55,22 @@ def table(results: Sequence[RunResult]) -> str:
 
 def report(results: Sequence[RunResult], folder: str) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
-    parts, again = [], repeats(results)
+    lines, again = [], repeats(results)
     names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
     results = [result for place, result in enumerate(results) if place not in again]
     if scored := _scored(results):
-        parts.append(table(results))
+        lines.append(table(results))
         best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
         validation, test = best.scores["validation/mae"], best.scores["test/mae"]
-        parts.append(f"best by validation: {best.name} (mae {validation:.3f} validation, {test:.3f} test)")
+        lines.append(f"best by validation: {best.name} (mae {validation:.3f} validation, {test:.3f} test)")
     if names:
-        parts.append(repeats_text(names))
+        lines.append(repeats_text(names))
     failed = [r for r in results if r.status != "completed"]
     if failed:
-        parts.append(f"{len(failed)} of {len(results)} runs did not complete:")
-        parts.extend(f"  {r.name}: {r.status}" + (f", {r.reason}" if r.reason else "") for r in failed)
-    parts.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
-    return "\n".join(parts)
+        lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
+        lines.extend(f"  {r.name}: {r.status}" + (f", {r.reason}" if r.reason else "") for r in failed)
+    lines.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
+    return "\n".join(lines)
 
 
 def _scored(results: Sequence[RunResult]) -> list[RunResult]:

@@ -1,9 +1,9 @@
-"""Trains one stack into its run folders; what goes wrong with it ends its own runs and no others."""
+"""Trains one stack into its run folders, for the engine; what goes wrong with it ends its own runs and no others."""
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,9 @@ from vec2uage.base.lock import Busy
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
 from vec2uage.sweep.grouping import Job, group
-from vec2uage.sweep.plan import cut
-from vec2uage.sweep.state import Work, is_disk_full
+from vec2uage.sweep.plan import split_evenly
+from vec2uage.sweep.resume import resumable
+from vec2uage.sweep.state import SweepState, is_disk_full
 from vec2uage.training import checkpoint
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.cuda_graph import free_unused_memory
@@ -28,92 +29,94 @@ from vec2uage.training.stack_check import StackCheck
 
 log = logging.getLogger(__name__)
 
-# States of the generators that a network which draws random numbers draws from.
+# Of a checkpoint: the states of the generators that a network which draws random numbers draws from.
 _FORWARD, _FORWARD_CUDA = "forward", "forward_cuda"
 
 
 def train(
-    jobs: Sequence[Job], data: TrainingData, device: torch.device, stack_check: StackCheck, work: Work, alone: bool
+    jobs: Sequence[Job],
+    data: TrainingData,
+    device: torch.device,
+    stack_check: StackCheck,
+    sweep: SweepState,
+    alone: bool,
 ) -> None:
     """Train jobs as one stack, or, where the device's memory does not hold it, as two halves one after the other.
 
     A single job that memory does not hold fails if it trains `alone`; beside other stacks it is postponed.
     """
-    parts = [list(jobs)]
-    while parts and not work.interrupt.is_set():
-        part = parts.pop(0)
+    stacks = [list(jobs)]
+    while stacks and not sweep.interrupt.is_set():
+        stack = stacks.pop(0)
         recorders: dict[Job, Recorder] = {}
-        error = _attempt(part, data, device, stack_check, work, recorders)
+        error = _attempt(stack, data, device, stack_check, sweep, recorders)
         if error is None:
             continue
-        left = [job for job in part if job not in work.finished.results]
-        if is_disk_full(error) or work.full_disk:
-            work.stop_for_full_disk(part[0].folder)
-            _let_go(recorders)
+        left = sweep.unfinished(stack)
+        if is_disk_full(error) or sweep.full_disk:
+            sweep.stop_for_full_disk(stack[0].folder)
+            _close(recorders)
         elif is_out_of_memory(error) and left and (len(left) > 1 or not alone):
-            _let_go(recorders)
+            _close(recorders)
             error.__traceback__ = None  # its frames hold the stack's tensors
             free_unused_memory()
-            work.begun.update(headers(left))
-            if len(left) > 1:
-                log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
-                parts[:0] = [half for same in group(left, headers(left)) for half in cut(same, -(-len(left) // 2), 1)]
-            else:
-                log.warning("%s does not fit into memory beside others: it is trained after them", left[0].folder.name)
-                work.postponed += left
+            stacks[:0] = _retry_smaller(left, sweep)
         else:
-            log.debug("a stack of %d runs failed", len(part), exc_info=error)
+            log.debug("a stack of %d runs failed", len(stack), exc_info=error)
             traceback.clear_frames(error.__traceback__)  # they hold the stack's tensors
-            fail(left, error, work, recorders)
+            fail(left, error, sweep, recorders)
 
 
-def fail(jobs: Sequence[Job], error: Exception, work: Work, recorders: Mapping[Job, Recorder] | None = None) -> None:
+def _retry_smaller(left: Sequence[Job], sweep: SweepState) -> list[list[Job]]:
+    """Return two halves of a stack that memory did not hold; a single run is postponed until nothing else trains."""
+    known = resumable(left)
+    sweep.resumable.update(known)
+    if len(left) == 1:
+        log.warning("%s does not fit into memory beside others: it is trained after them", left[0].folder.name)
+        sweep.postponed += left
+        return []
+    log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
+    return [half for members in group(left, known) for half in split_evenly(members, -(-len(left) // 2), 1)]
+
+
+def fail(
+    jobs: Sequence[Job], error: Exception, sweep: SweepState, recorders: Mapping[Job, Recorder] | None = None
+) -> None:
     """End jobs that could not be trained."""
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     for job in jobs:
         if job in (recorders or {}):
             assert recorders is not None
-            work.end(job, recorders[job].fail(reason), error)
+            sweep.end(job, recorders[job].fail(reason), error)
         else:
-            end_untrained(job, "failed", reason, work, error)
+            end_untrained(job, "failed", reason, sweep, error)
 
 
-def end_untrained(job: Job, status: Status, reason: str, work: Work, error: Exception | None = None) -> None:
+def end_untrained(job: Job, status: Status, reason: str, sweep: SweepState, error: Exception | None = None) -> None:
     """End a job that was not trained now; the folder of a run that another process trains is left alone."""
-    epochs = work.begun[job].epochs if job in work.begun else 0
-    result = describe(job.folder, job.settings, work.command, status=status, reason=reason, epochs=epochs)
+    epochs = sweep.resumable[job].epochs if job in sweep.resumable else 0
+    result = describe(job.folder, job.settings, sweep.command, status=status, reason=reason, epochs=epochs)
     if not isinstance(error, Busy):
         RunFolder(job.folder).write_result(result)
-    work.end(job, result, error)
-
-
-def headers(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
-    """Return the headers of the states that jobs go on from; a state that cannot be read counts as none."""
-    found = {}
-    for job in jobs:
-        path = RunFolder(job.folder).checkpoint
-        if path.exists():
-            with suppress(UserError):
-                found[job] = checkpoint.read_header(path)
-    return found
+    sweep.end(job, result, error)
 
 
 @dataclass(frozen=True)
 class _Observer:
     """Passes the news of one stack on to its run folders and to the display."""
 
-    work: Work
+    sweep: SweepState
     jobs: Sequence[Job]
     recorders: Mapping[Job, Recorder]
     data: TrainingData
     is_stochastic: bool
 
     def interrupted(self) -> bool:
-        return self.work.interrupt.is_set()
+        return self.sweep.interrupt.is_set()
 
     def epoch(self, run: int, epoch: Epoch) -> None:
         self.recorders[self.jobs[run]].epoch(epoch)
-        self.work.display.epoch(self.jobs[run], epoch, len(self.data.train))
+        self.sweep.display.epoch(self.jobs[run], epoch, len(self.data.train))
 
     def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
         if self.is_stochastic:
@@ -123,8 +126,8 @@ class _Observer:
         self.recorders[self.jobs[run]].checkpoint(checkpoint, self.data)
 
     def end(self, run: int, outcome: Outcome) -> None:
-        if self.work.full_disk is None:
-            self.work.end(self.jobs[run], self.recorders[self.jobs[run]].end(outcome, self.data))
+        if self.sweep.full_disk is None:
+            self.sweep.end(self.jobs[run], self.recorders[self.jobs[run]].end(outcome, self.data))
 
 
 def _attempt(
@@ -132,32 +135,36 @@ def _attempt(
     data: TrainingData,
     device: torch.device,
     stack_check: StackCheck,
-    work: Work,
+    sweep: SweepState,
     recorders: dict[Job, Recorder],
 ) -> Exception | None:
     """Train jobs as one stack; return what was raised. `recorders` gets a Recorder for each job that has begun."""
     try:
-        states = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in work.begun]
+        states = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in sweep.resumable]
         for job in jobs:
-            recorders[job] = Recorder(RunFolder(job.folder), job.settings, work.command, work.begun.get(job))
-        observer = _Observer(work, jobs, recorders, data, stack_check.is_stochastic)
+            recorders[job] = Recorder(RunFolder(job.folder), job.settings, sweep.command, sweep.resumable.get(job))
+        observer = _Observer(sweep, jobs, recorders, data, stack_check.is_stochastic)
         settings = [job.settings for job in jobs]
-        with ExitStack() as conditions:
-            if stack_check.one_thread:
-                conditions.enter_context(threads(1))
-            if stack_check.is_stochastic:
-                conditions.enter_context(seeds.global_torch_rng(settings[0].seed, "forward", device=device))
-                if states:
-                    torch.set_rng_state(states[0].tensors[_FORWARD])
-                    if device.type == "cuda" and _FORWARD_CUDA in states[0].tensors:
-                        torch.cuda.set_rng_state(states[0].tensors[_FORWARD_CUDA], device)
+        own = _own_generators(settings[0].seed, device, states) if stack_check.is_stochastic else nullcontext()
+        with threads(1) if stack_check.one_thread else nullcontext(), own:
             learner_of(settings[0]).fit(settings, data, device, observer, states)
     except Exception as error:
         return error
     return None
 
 
-def _let_go(recorders: Mapping[Job, Recorder]) -> None:
+@contextmanager
+def _own_generators(seed: int, device: torch.device, states: Sequence[Checkpoint]) -> Iterator[None]:
+    """Let a network that draws random numbers draw those of its run, or go on from its checkpoint."""
+    with seeds.global_torch_rng(seed, "forward", device=device):
+        if states:
+            torch.set_rng_state(states[0].tensors[_FORWARD])
+            if device.type == "cuda" and _FORWARD_CUDA in states[0].tensors:
+                torch.cuda.set_rng_state(states[0].tensors[_FORWARD_CUDA], device)
+        yield
+
+
+def _close(recorders: Mapping[Job, Recorder]) -> None:
     for recorder in recorders.values():
         with suppress(OSError, ValueError):  # on a full disk; ValueError: the run has ended, its files are closed
             recorder.close()

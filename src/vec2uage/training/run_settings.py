@@ -44,7 +44,8 @@ Count = Annotated[int, Field(ge=1)]
 
 @settings
 class Trainer:
-    """How long, in what pieces and where to train; `threads`, `stack_size` and `checkpoint_every` change no number."""
+    """How long, in what pieces and where to train; `threads`, `stack_size`, `calibrate` and `checkpoint_every`
+    change no number."""
 
     max_epochs: Count
     batch_size: Count
@@ -54,6 +55,7 @@ class Trainer:
     precision: Precision
     threads: Count | Literal["auto"]
     stack_size: Count | Literal["auto"]
+    calibrate: bool
     checkpoint_every: Annotated[int, Field(ge=0)]
     overfit: bool
     profile: bool

@@ -1,4 +1,4 @@
-"""What an executor is: settings, and a method that trains jobs; the one that does so in this process."""
+"""What an executor is: settings, and a method that trains the jobs of a sweep; the one that does so in this process."""
 
 import importlib
 import logging
@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.resume import Refused
-from vec2uage.sweep.state import Finished
+from vec2uage.sweep.state import SweepResult
 
-Count = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @settings
@@ -24,17 +24,17 @@ class Executor:
     """Whether jobs are trained on this machine, where their data can be looked for before they begin."""
 
     def check(self) -> None:
-        """Raise Refused where this executor cannot work here."""
+        """Raise UserError where this executor cannot work here."""
 
-    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         """Train all jobs, each into its own folder; one that fails stops no other."""
         return train_jobs(jobs, command)
 
 
 def library(name: str) -> Any:
-    """Return a package that only an extra installs; raises Refused, which names the extra, where it is missing."""
+    """Return a package that only an extra installs; raises UserError, which names the extra, where it is missing."""
     logging.getLogger(name).setLevel(logging.ERROR)  # submitit warns at every look where a cluster keeps no accounts
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise Refused(f"this launcher needs {name}, which is not installed: pip install 'vec2uage[{name}]'") from None
+        raise UserError(f"this launcher needs {name}, which is not installed: pip install 'vec2uage[{name}]'") from None

@@ -7,29 +7,29 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import Count, Executor
-from vec2uage.sweep.executors.parts import Handle, Stoppable, follow, parts, train_part
+from vec2uage.sweep.executors.base import AtLeastOne, Executor
+from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import cores
-from vec2uage.sweep.state import Finished
+from vec2uage.sweep.state import SweepResult
 
 
 @settings
 class Joblib(Executor):
     """Trains in processes of this machine, with one CPU thread each."""
 
-    processes: Count | Literal["auto"]
+    processes: AtLeastOne | Literal["auto"]
 
-    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         from joblib.externals.loky import ProcessPoolExecutor
 
         if not jobs:
-            return Finished()
+            return SweepResult()
         count = cores() if self.processes == "auto" else self.processes
         log = jobs[0].folder.parent / ".joblib.log"
 
         def pool(size: int) -> Any:
-            return ProcessPoolExecutor(size, initializer=into_file, initargs=(log,))
+            return ProcessPoolExecutor(size, initializer=redirect_to_file, initargs=(log,))
 
         pools = [pool(count)]
         told: set[int] = set()  # a second signal would end a process at once
@@ -39,22 +39,22 @@ class Joblib(Executor):
                 told.add(process)
                 os.kill(process, signal.SIGTERM)
 
-        def submit(part: Sequence[Job]) -> Handle:
-            return Stoppable(pools[-1].submit(train_part, list(part), command, 1), stop)
+        def submit(chunk: Sequence[Job]) -> Handle:
+            return Stoppable(pools[-1].submit(train_chunk, list(chunk), command, 1), stop)
 
-        def once_more(part: Sequence[Job]) -> Handle:
-            # A process that is killed takes all others of its pool with it: alone, the part that did it shows itself.
+        def once_more(chunk: Sequence[Job]) -> Handle:
+            # A process that is killed takes all others of its pool with it: alone, the chunk that did it shows itself.
             pools.append(pool(1))
-            return submit(part)
+            return submit(chunk)
 
         try:
-            return follow(jobs, command, parts(jobs, -(-len(jobs) // count)), submit, once_more)
+            return follow(jobs, command, split_into_chunks(jobs, -(-len(jobs) // count)), submit, once_more)
         finally:
             for used in pools:
                 used.shutdown(wait=True, kill_workers=True)
 
 
-def into_file(log: Path) -> None:
+def redirect_to_file(log: Path) -> None:
     """Let all that this process prints go to a file; Ctrl-C is for its parent to pass on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

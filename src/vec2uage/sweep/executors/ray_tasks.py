@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import Count, Executor, library
-from vec2uage.sweep.executors.parts import Handle, Stoppable, follow, parts, train_part
+from vec2uage.sweep.executors.base import AtLeastOne, Executor, library
+from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.state import Finished
+from vec2uage.sweep.state import SweepResult
 
 
 @settings
@@ -20,26 +20,26 @@ class Ray(Executor):
 
     here = False
     address: str | None
-    runs_per_job: Count
-    cpus_per_task: Count
+    runs_per_job: AtLeastOne
+    cpus_per_task: AtLeastOne
     gpus_per_task: Annotated[float, Field(ge=0)]
 
     def check(self) -> None:
         library("ray")
 
-    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         if not jobs:
-            return Finished()
+            return SweepResult()
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # or it writes a token into the user's home
         ray = library("ray")
         ray.init(address=self.address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-        task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(train_part)
+        task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(train_chunk)
 
-        def submit(part: Sequence[Job]) -> Handle:
-            reference = task.remote(list(part), command, self.cpus_per_task)
+        def submit(chunk: Sequence[Job]) -> Handle:
+            reference = task.remote(list(chunk), command, self.cpus_per_task)
             return Stoppable(reference.future(), lambda: ray.cancel(reference))
 
         try:
-            return follow(jobs, command, parts(jobs, self.runs_per_job), submit)
+            return follow(jobs, command, split_into_chunks(jobs, self.runs_per_job), submit)
         finally:
             ray.shutdown()

@@ -18,11 +18,10 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import Count, Executor, library
-from vec2uage.sweep.executors.parts import Handle, beyond_ctrl_c, follow, parts, train_part
+from vec2uage.sweep.executors.base import AtLeastOne, Executor, library
+from vec2uage.sweep.executors.chunks import Handle, beyond_ctrl_c, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.resume import Refused
-from vec2uage.sweep.state import Finished
+from vec2uage.sweep.state import SweepResult
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +34,23 @@ _ASK_SECONDS = 10  # between two questions to Slurm whether a job is still there
 class SubmititLocal(Executor):
     """Trains in jobs of submitit on this machine, all at the same time: to try what a cluster would do."""
 
-    runs_per_job: Count
-    cpus_per_task: Count
-    timeout_min: Count
+    runs_per_job: AtLeastOne
+    cpus_per_task: AtLeastOne
+    timeout_min: AtLeastOne
     max_timeouts: Annotated[int, Field(ge=0)]
 
-    def train(self, jobs: Sequence[Job], command: str) -> Finished:
+    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         if not jobs:
-            return Finished()
+            return SweepResult()
         executor = self.executor(jobs[0].folder.parent / ".submitit")
-        pieces = parts(jobs, self.runs_per_job)
+        chunks = split_into_chunks(jobs, self.runs_per_job)
         try:
             with beyond_ctrl_c(), executor.batch():  # one array on a cluster
-                submitted = [executor.submit(Part(piece, command, self.cpus_per_task)) for piece in pieces]
+                submitted = [executor.submit(ChunkTask(chunk, command, self.cpus_per_task)) for chunk in chunks]
         except library("submitit.core.utils").FailedJobError as error:
             raise UserError(f"the cluster does not take the jobs: {str(error).strip().splitlines()[-1]}") from None
-        handles = dict(zip(map(id, pieces), submitted, strict=True))
-        return follow(jobs, command, pieces, lambda piece: self.handle(handles[id(piece)]))
+        handles = dict(zip(map(id, chunks), submitted, strict=True))
+        return follow(jobs, command, chunks, lambda chunk: self.handle(handles[id(chunk)]))
 
     def check(self) -> None:
         library("submitit")
@@ -77,14 +76,14 @@ class SubmititSlurm(SubmititLocal):
     mem_gb: Annotated[float, Field(gt=0)] | None
     partition: str | None
     account: str | None
-    array_parallelism: Count
+    array_parallelism: AtLeastOne
     setup: tuple[str, ...]
     additional_parameters: dict[str, str | int | float | bool]
 
     def check(self) -> None:
         super().check()
         if shutil.which("srun") is None:
-            raise Refused("hydra/launcher = submitit_slurm: there is no srun here: type this on a cluster")
+            raise UserError("hydra/launcher = submitit_slurm: there is no srun here: type this on a cluster")
 
     def handle(self, job: Any) -> Handle:
         return SlurmJob(job)
@@ -107,8 +106,8 @@ class SubmititSlurm(SubmititLocal):
         return executor
 
 
-class Part:
-    """A part of a sweep as submitit calls it, and hands it in again when its time is over."""
+class ChunkTask:
+    """A chunk of a sweep as submitit calls it, and hands it in again when its time is over."""
 
     def __init__(self, jobs: Sequence[Job], command: str, cores: int) -> None:
         self.jobs, self.command, self.cores = list(jobs), command, cores
@@ -118,13 +117,13 @@ class Part:
         # Beside the main thread, which is submitit's: its signals, of which some also mean Ctrl-C, come there.
         errors: list[BaseException] = []
 
-        def work() -> None:
+        def train() -> None:
             try:
-                train_part(self.jobs, self.command, self.cores)
+                train_chunk(self.jobs, self.command, self.cores)
             except BaseException as error:
                 errors.append(error)
 
-        thread = threading.Thread(target=work, daemon=True)
+        thread = threading.Thread(target=train, daemon=True)
         if os.environ.get("SUBMITIT_EXECUTOR") == "local":
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # on a cluster it comes before a job is handed in again
             _show_gpus(self.gpus)
@@ -141,7 +140,7 @@ class Part:
             raise errors[0]
 
     def checkpoint(self) -> Any:
-        """Tell submitit what to call next time: the same, as every run goes on from its own state."""
+        """Tell submitit what to call next time: the same, as every run goes on from its own checkpoint."""
         return library("submitit").helpers.DelayedSubmission(self)
 
 

@@ -1,0 +1,178 @@
+"""A sweep from the options of its jobs to one table: the story of `-m`, told in `SweepSession`.
+
+What is called follows the order of the calls: `compose` the jobs and `check` them, show the plan (`preview`) or go on,
+prepare their folders (`resume`), train them (`executors`), and sum the folder up (`summary`).
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from vec2uage.base import cli
+from vec2uage.base.atomic import remove_unfinished
+from vec2uage.base.errors import UserError
+from vec2uage.base.lock import Busy, only_user_of
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.index import collect, write_sweep
+from vec2uage.runs.result import RunResult
+from vec2uage.sweep.check import check_data, check_executor
+from vec2uage.sweep.compose import ComposedJob, Composer, compose_jobs, name_jobs
+from vec2uage.sweep.executors.base import Executor
+from vec2uage.sweep.grouping import Job
+from vec2uage.sweep.job_returns import end_job, start_job
+from vec2uage.sweep.options import Resume, command_line, command_options
+from vec2uage.sweep.preview import preview
+from vec2uage.sweep.resume import ENDED, FolderConflict, match_existing, prepare_folders
+from vec2uage.sweep.summary import summarize
+from vec2uage.training.record import describe
+
+log = logging.getLogger(__name__)
+
+
+class SweepSession:
+    """Trains batches of jobs into one folder: a grid is one batch, a search asks, runs and learns from several.
+
+    A batch is checked as a whole before anything is written. From the first one that passes on, other commands are kept
+    out of the folder; when the session ends, however it ends, all that lies there is summed up. A run that has ended
+    before, in this session or an earlier one, is found by its configuration and kept. What is refused because of what
+    lies in the folder leaves it as it was.
+    """
+
+    def __init__(
+        self,
+        context: HydraContext,
+        master: DictConfig,
+        task_function: TaskFunction,
+        overrides: Sequence[Override] = (),
+        launcher: Launcher | None = None,
+        first: int = 0,
+    ) -> None:
+        """Begin the sweep of `master`, the configuration that Hydra composed for all of its jobs.
+
+        `overrides` is what was typed: all that no job differs in is left out of their names. `launcher` is what trains
+        the jobs one by one; None: they are trained as stacks. `first` is the number of the first job.
+        """
+        name_jobs(master, overrides)
+        self.folder = Path(master.hydra.sweep.dir)
+        self.job_returns: list[JobReturn] = []
+        """What Hydra is told of every job so far."""
+        self._context, self._master, self._task_function = context, master, task_function
+        self._launcher = launcher
+        self._composer = Composer(context.config_loader, master)
+        self._next = first
+        self._results: dict[Path, RunResult] = {}
+        self._lock = ExitStack()
+        self._multirun_before: bytes | None = None
+        self._is_open, self._has_trained = False, False
+
+    def __enter__(self) -> "SweepSession":
+        return self
+
+    def run(self, batch: Sequence[Sequence[str]]) -> list[RunResult]:
+        """Train a job for each list of overrides and return their results, in this order, failed ones included.
+
+        With `plan=true` it prints what would be trained and ends the program. Raises UserError for all that is wrong
+        with the batch, FolderConflict and Busy for what is in its way, and KeyboardInterrupt once all runs have
+        stopped.
+        """
+        composed = compose_jobs(self._composer, batch, self._next)
+        executor: Executor | None = None
+        if self._launcher is None:
+            composed = match_existing(composed, self.folder)
+            executor = check_executor(self._master, [item.job for item in composed])
+        options = command_options(composed[0].cfg)
+        jobs = [item.job for item in composed]
+        if executor and executor.here:
+            check_data(jobs, options.resume)
+        if options.plan:
+            print(preview(jobs, options.resume))
+            sys.exit(0)
+        self._open()
+        results = self._train(composed, executor, options.resume) if executor else self._launch(composed, batch)
+        self._results |= {job.folder: result for job, result in zip(jobs, results, strict=True)}
+        self._next += len(batch)
+        return results
+
+    def _open(self) -> None:
+        """Keep other sweeps out of the folder, and write multirun.yaml as Hydra's own sweeper does."""
+        if self._is_open:
+            return
+        self._lock.enter_context(only_user_of(self.folder))
+        for name in ("sweep.json", "sweep.csv"):
+            remove_unfinished(self.folder / name)
+        if self._multirun.is_file():
+            self._multirun_before = self._multirun.read_bytes()
+        OmegaConf.save(self._master, self._multirun)
+        self._is_open = True
+
+    @property
+    def _multirun(self) -> Path:
+        return self.folder / "multirun.yaml"
+
+    def _train(self, composed: Sequence[ComposedJob], executor: Executor, resume: Resume) -> list[RunResult]:
+        """Train jobs as stacks, all but those that have ended."""
+        ended = {item.job: self._results[item.job.folder] for item in composed if self._has_ended(item.job)}
+        ended |= prepare_folders({item.job: item.cfg for item in composed if item.job not in ended}, resume)
+        if ended:
+            log.info("%d of %d runs have ended before and are kept", len(ended), len(composed))
+        self._has_trained = True
+        job_returns = [start_job(self._context, self._task_function, item) for item in composed]
+        self.job_returns += job_returns
+        jobs = [item.job for item in composed]
+        self._write_pending(jobs, ended)
+        finished = executor.train([job for job in jobs if job not in ended], command_line())
+        results = ended | finished.results
+        for item, job_return in zip(composed, job_returns, strict=True):
+            end_job(self._context, item, job_return, results[item.job], finished.errors.get(item.job))
+        if finished.interrupted:
+            raise KeyboardInterrupt
+        return [results[job] for job in jobs]
+
+    def _has_ended(self, job: Job) -> bool:
+        """Tell whether this very session has trained a job, whatever `resume` says of earlier ones."""
+        return job.folder in self._results and self._results[job.folder].status in ENDED
+
+    def _write_pending(self, jobs: Sequence[Job], ended: Mapping[Job, RunResult]) -> None:
+        """Name all jobs of a batch in sweep.json before they are trained, so that a kill leaves none out."""
+        given = command_line()
+        pending = (describe(job.folder, job.settings, given, status="pending") for job in jobs if job not in ended)
+        known = {r.name: r for r in [*collect(self.folder)[0].values(), *pending, *ended.values()]}
+        write_sweep(list(known.values()), self.folder)
+
+    def _launch(self, composed: Sequence[ComposedJob], batch: Sequence[Sequence[str]]) -> list[RunResult]:
+        """Let a launcher of Hydra's train jobs, each by itself in a folder that it prepares."""
+        assert self._launcher is not None
+        self._has_trained = True
+        self.job_returns += self._launcher.launch(batch, initial_job_idx=self._next)
+        return [_read_result(item.job) for item in composed]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        is_refused = isinstance(error, FolderConflict | Busy) and not self._has_trained
+        with self._lock:
+            if self._is_open and is_refused:
+                self._multirun.unlink()
+                if self._multirun_before is not None:
+                    self._multirun.write_bytes(self._multirun_before)
+            elif self._is_open:
+                summarize(self.folder)
+        if is_refused and isinstance(error, FolderConflict):
+            cli.discard_unused(self.folder)
+
+
+def _read_result(job: Job) -> RunResult:
+    """Return what a job that trained by itself has left."""
+    try:
+        return RunFolder(job.folder).read_result()
+    except UserError as error:
+        return describe(job.folder, job.settings, command_line(), status="failed", reason=str(error))
