@@ -24,7 +24,7 @@ from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.resume import settle
+from vec2uage.sweep.resume import prepare_folders
 from vec2uage.training import checkpoint
 from vec2uage.training.run_settings import from_config
 
@@ -153,7 +153,7 @@ def jobs_below(folder: Path) -> dict[Job, DictConfig]:
 def train_composed(jobs: dict[Job, DictConfig], cache: Path) -> None:
     """Train what is still to be trained of a sweep, as a launcher does once its jobs are composed."""
     os.environ["VEC2UAGE_CACHE"] = str(cache)
-    ended = settle(jobs, True)
+    ended = prepare_folders(jobs, True)
     train_jobs([job for job in jobs if job not in ended], "")
 
 
@@ -225,7 +225,7 @@ def test_a_resumed_run_has_one_curve_in_tensorboard(machine: Machine) -> None:
     with killed_after(machine, 5, *finite, folder="curves") as run:
         assert machine.run(*finite, "hydra.sweep.dir=curves") == 0
         events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-        assert [event.step for event in events.Scalars("loss/val")] == list(range(40))
+        assert [event.step for event in events.Scalars("validation/loss")] == list(range(40))
         assert not RunFolder(run).checkpoint.exists()
 
 

@@ -106,26 +106,24 @@ def test_tasks_of_ray_give_the_same_bits(home: Home, fused: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib"])
-def test_a_worker_that_dies_takes_only_its_own_runs_with_it(home: Home, launcher: str) -> None:
+def test_a_worker_that_dies_takes_only_its_own_runs_with_it(home: Home) -> None:
     (home.folder / "own.py").write_text(DEADLY)
     model = ["~model.hidden", "model._target_=own.Deadly", "+model.deadly=false,true"]
     output = home.train(
-        "-m", *SMALL[:3], "trainer.max_epochs=1", *model, "seed=1,2", f"hydra/launcher={launcher}",
-        f"hydra.sweep.dir=deadly_{launcher}", code=1,
+        "-m", *SMALL[:3], "trainer.max_epochs=1", *model, "seed=1,2", "hydra/launcher=joblib",
+        "hydra.sweep.dir=deadly", code=1,
     )  # fmt: skip
-    results = read_sweep(home.folder / f"deadly_{launcher}")
+    results = read_sweep(home.folder / "deadly")
     assert [result.status for result in results] == ["completed", "completed", "failed", "failed"]
     assert all("its worker broke off" in (result.reason or "") for result in results[2:])
     assert "2 of 4 runs did not complete" in output
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["submitit_local"])
-def test_ctrl_c_ends_the_workers_too(home: Home, launcher: str) -> None:
+def test_ctrl_c_ends_the_workers_too(home: Home) -> None:
     endless = ["-m", *SMALL, "trainer.threads=1", "trainer.max_epochs=1000000", "early_stopping=none", "seed=1,2"]
-    folder = home.folder / f"stopped_{launcher}"
-    process = home.start(*endless, f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder.name}")
+    folder = home.folder / "stopped"
+    process = home.start(*endless, "hydra/launcher=submitit_local", f"hydra.sweep.dir={folder.name}")
     wait_for_epochs(folder, 2, process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""Layouts that are measured: what is chosen, what is remembered, and what a plan says before anything starts."""
+"""Layouts that are measured: what is chosen, what is kept, and what a plan says before anything starts."""
 
 import json
 from dataclasses import asdict
@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import Sweep
 
-from vec2uage.sweep import calibration, layout, memory
-from vec2uage.sweep.calibration import Speed, fastest, measured
+from vec2uage.sweep import calibration, layout
+from vec2uage.sweep.calibration import Speed, fastest, measured_speeds
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import group
 from vec2uage.sweep.plan import Plan
 from vec2uage.sweep.preview import at_a_time, preview
+from vec2uage.training import memory
 from vec2uage.training.data import load
 
 CPU = torch.device("cpu")
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
+CALIBRATED = [*QUICK, "trainer.calibrate=true"]
 
 
 def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,31 +45,44 @@ def test_few_runs_are_not_given_to_many_workers() -> None:
     assert fastest(speeds, 2).workers == 1
 
 
-def test_speeds_are_measured_once(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speeds_are_kept_and_what_is_kept_says_so(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("VEC2UAGE_CACHE", str(tmp_path))
     hasten(monkeypatch)
     settings = sweep.jobs(tmp_path, [QUICK])[0].settings
-    import torch
-
-    data = load(settings, torch.device("cpu"))
-    first = measured(settings, data, 2, True)
+    data = load(settings, CPU)
+    first = measured_speeds(settings, data, 2, True)
     assert {(s.workers, s.threads) for s in first} == {(2, 1), (1, 2)}
     assert {s.stack_size for s in first} == {1, 2}
     assert all(s.seconds > 0 for s in first)
-    assert {s.stack_size for s in measured(settings, data, 2, False)} == {1}, "of what cannot be stacked"
-    assert measured(settings, data, 2, True) == first
-    for damaged in ("[{", "[]", json.dumps([{**asdict(first[0]), "workers": 0}])):
-        for file in tmp_path.glob("speed/*.json"):
-            file.write_text(damaged)
-        assert len(measured(settings, data, 2, True)) == len(first), "a damaged file is measured again"
+    (file,) = tmp_path.glob("speed/*.json")
+    with caplog.at_level("INFO", logger=calibration.__name__):
+        assert measured_speeds(settings, data, 2, True) == first
+        assert measured_speeds(settings, data, 2, True) == first
+    (told,) = caplog.messages
+    assert json.loads(file.read_text())["measured"][:10] in told or "measured on" in told
+    assert f"delete {file}" in told
+    assert {s.stack_size for s in measured_speeds(settings, data, 2, False)} == {1}, "of what cannot be stacked"
+    wrong = {"measured": "2026-01-01T00:00:00+00:00", "speeds": [{**asdict(first[0]), "workers": 0}]}
+    for damaged in ("[{", "[]", json.dumps(wrong)):
+        file.write_text(damaged)
+        assert len(measured_speeds(settings, data, 2, True)) == len(first), "a damaged file is measured again"
+
+
+def test_nothing_is_measured_unasked(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "measured_speeds", lambda *_: pytest.fail("measured"))
+    jobs = sweep.jobs(tmp_path, [[*QUICK, f"seed={seed}"] for seed in range(20)])
+    laid_out = layout.lay_out(jobs, layout.sweep_plan([jobs], 2), 2)
+    assert [len(stack) for stack in laid_out.stacks] == [3, 3, 4, 3, 3, 4], "four runs a core"
+    assert "not estimated: trainer.calibrate=true" in preview(jobs, True)
 
 
 def test_a_measured_layout_changes_no_number(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [[*QUICK, f"seed={seed}"] for seed in range(5)]
     train_jobs(sweep.jobs(tmp_path / "plain", runs), "")
-    monkeypatch.setattr(layout, "_WORTH_SECONDS", 0)
-    monkeypatch.setattr(calibration, "measured", lambda *_: [Speed(1, 2, 5, 1.0), Speed(2, 1, 1, 9.0)])
-    train_jobs(sweep.jobs(tmp_path / "measured", runs), "")
+    monkeypatch.setattr(calibration, "measured_speeds", lambda *_: [Speed(1, 2, 5, 1.0), Speed(2, 1, 1, 9.0)])
+    train_jobs(sweep.jobs(tmp_path / "measured", [[*run, "trainer.calibrate=true"] for run in runs]), "")
     for number in range(5):
         one, other = (tmp_path / name / str(number) / "best.safetensors" for name in ("plain", "measured"))
         assert one.read_bytes() == other.read_bytes()
@@ -75,7 +90,7 @@ def test_a_measured_layout_changes_no_number(sweep: Sweep, tmp_path: Path, monke
 
 def test_a_plan_tells_all_and_touches_nothing(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hasten(monkeypatch)
-    lines = [[*QUICK, f"optimizer={name}", f"seed={seed}"] for name in ("sgd", "adam") for seed in range(3)]
+    lines = [[*CALIBRATED, f"optimizer={name}", f"seed={seed}"] for name in ("sgd", "adam") for seed in range(3)]
     jobs = sweep.jobs(tmp_path, lines)
     train_jobs(jobs[:1], "")
     before = sorted(tmp_path.rglob("*"))
@@ -88,11 +103,8 @@ def test_a_plan_tells_all_and_touches_nothing(sweep: Sweep, tmp_path: Path, monk
     assert "6 of 6 runs to train" in preview(jobs, False)
 
 
-def test_a_plan_tells_groups_apart_by_what_is_swept(
-    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hasten(monkeypatch)
-    swept = [[*QUICK, f"loss={loss}", f"seed={seed}", "trainer.threads=1"] for loss in ("l1", "mse") for seed in (1, 2)]
+def test_a_plan_tells_groups_apart_by_what_is_swept(sweep: Sweep, tmp_path: Path) -> None:
+    swept = [[*QUICK, f"loss={loss}", f"seed={seed}"] for loss in ("l1", "mse") for seed in (1, 2)]
     whats = [
         line.partition("synthetic vec2uage adam")[2] for line in preview(sweep.jobs(tmp_path, swept), True).splitlines()
     ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from sweeps import Sweep
 
 from vec2uage.base.errors import UserError
@@ -14,9 +14,10 @@ from vec2uage.data.prepared import Prepared
 from vec2uage.data.readers import READERS
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
-from vec2uage.sweep.check import Checked, check_data, found_again
+from vec2uage.sweep.check import check_data
+from vec2uage.sweep.compose import ComposedJob
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.resume import Resume
+from vec2uage.sweep.resume import match_existing
 
 
 def reading(sweep: Sweep, folder: Path, datasets: Sequence[Dataset]) -> list[Job]:
@@ -55,15 +56,13 @@ def test_all_that_is_missing_is_told_at_once(sweep: Sweep, tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.parametrize("resume", [True, "changed", False])
-def test_what_has_ended_needs_its_data_only_to_be_trained_anew(sweep: Sweep, tmp_path: Path, resume: Resume) -> None:
+def test_what_has_ended_needs_its_data_only_to_be_trained_anew(sweep: Sweep, tmp_path: Path) -> None:
     lost = reading(sweep, tmp_path, [vectors("gone.npz")])
     finish(lost[0], lost[0].folder)
-    if resume is not False:
-        check_data(lost, resume)
-        return
+    check_data(lost, True)
+    check_data(lost, "changed")
     with pytest.raises(UserError, match=r"gone\.npz: no such file"):
-        check_data(lost, resume)
+        check_data(lost, False)
 
 
 def test_a_grid_that_has_grown_finds_its_runs_again(sweep: Sweep, tmp_path: Path) -> None:
@@ -73,8 +72,7 @@ def test_a_grid_that_has_grown_finds_its_runs_again(sweep: Sweep, tmp_path: Path
     finish(moved, tmp_path / "earlier number")
     finish(taken, new.folder)  # where another job of the grid belongs
     finish(new, tmp_path / "another sweep" / "0")
-    cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    found = found_again([Checked((), cfg, job) for job in (first, moved, new, taken)])
+    found = match_existing([ComposedJob((), DictConfig({}), job) for job in (first, moved, new, taken)], tmp_path)
     folders = [first.folder, tmp_path / "earlier number", new.folder, taken.folder]
     assert [item.job.folder for item in found] == folders
     assert [item.job.settings for item in found] == [job.settings for job in (first, moved, new, taken)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.sweep import plan as plan_module
-from vec2uage.sweep.plan import cut, make_plan, share_gpus
+from vec2uage.sweep.plan import make_plan, share_gpus, split_evenly
 from vec2uage.training.run_settings import Trainer
 
 CPU = torch.device("cpu")
@@ -21,6 +21,7 @@ def trainer(threads: str | int = "auto", stack_size: str | int = "auto") -> Trai
         precision="float32",
         threads=threads,  # type: ignore[arg-type]
         stack_size=stack_size,  # type: ignore[arg-type]
+        calibrate=False,
         checkpoint_every=1,
         overfit=False,
         profile=False,
@@ -28,8 +29,8 @@ def trainer(threads: str | int = "auto", stack_size: str | int = "auto") -> Trai
 
 
 @given(st.integers(0, 300), st.integers(1, 40), st.integers(1, 16))
-def test_a_cut_keeps_every_item_once_and_is_balanced(count: int, size: int, workers: int) -> None:
-    stacks = cut(range(count), size, workers)
+def test_a_split_keeps_every_item_once_and_is_even(count: int, size: int, workers: int) -> None:
+    stacks = split_evenly(range(count), size, workers)
     assert [item for stack in stacks for item in stack] == list(range(count))
     sizes = [len(stack) for stack in stacks]
     assert all(0 < n <= size for n in sizes)
@@ -50,18 +51,17 @@ def test_a_plan_uses_no_more_than_there_is(runs: int, threads: str | int, stack_
         assert plan.threads == threads
 
 
-def test_one_run_gets_the_whole_machine() -> None:
+def test_one_run_gets_the_whole_machine_or_what_of_it_was_asked_for() -> None:
     assert make_plan(1, trainer(), (CPU,)).workers == 1
     assert make_plan(1, trainer(threads=3), (CPU,)).threads == 3
+    assert make_plan(1, trainer(), (CPU,), available=1).threads == 1
+    assert make_plan(8, trainer(), (CPU,), available=1).workers == 1
 
 
-def test_an_accelerator_trains_all_runs_as_one_stack() -> None:
+def test_accelerators_share_the_runs_and_each_trains_one_stack() -> None:
     plan = make_plan(20, trainer(), (torch.device("cuda"),))
     assert (plan.workers, plan.stack_size) == (1, 20)
     assert make_plan(20, trainer(stack_size=5), (torch.device("cuda"),)).stack_size == 5
-
-
-def test_several_accelerators_share_the_runs() -> None:
     four = tuple(torch.device("cuda", index) for index in range(4))
     plan = make_plan(80, trainer(), four)
     assert (plan.devices, plan.stack_size) == (four, 20)
@@ -77,8 +77,3 @@ def test_groups_share_the_memory_of_an_accelerator(monkeypatch: pytest.MonkeyPat
     assert (shared.groups, shared.room, shared.workers) == (3, 8_000, 3)
     assert share_gpus(plan, 100, trainer()).groups == 4
     assert share_gpus(plan, 3, trainer(stack_size=5)).room is None
-
-
-def test_fewer_cores_are_asked_for_than_there_are() -> None:
-    assert make_plan(8, trainer(), (CPU,), available=1).workers == 1
-    assert make_plan(1, trainer(), (CPU,), available=1).threads == 1
