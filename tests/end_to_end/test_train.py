@@ -188,7 +188,7 @@ def test_an_option_that_the_default_choice_lacks_is_given_to_the_jobs(terminal: 
     assert "optimizer.momentum=0.9" in result.overrides
     assert "momentum: 0.9" in (folder / "001_optimizer=swa/config.yaml").read_text()
     assert "max_epochs: 2" in (folder / "multirun.yaml").read_text()
-    assert "optimizer.start = 5 of 2 epochs: the weights of 0 are averaged" in done.stderr
+    assert "averaging.start = 5 of 2 epochs: the weights of 0 are averaged" in done.stderr
     refused = terminal.run("train", *command, "optimizer=sgd,adam", "plan=true")
     assert refused.stderr.startswith("error: 1 of 2 jobs, such as optimizer=adam: optimizer.momentum = '0.9': no such")
 

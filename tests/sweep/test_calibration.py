@@ -116,7 +116,7 @@ def test_a_plan_counts_the_largest_stacks_that_train_together(sweep: Sweep, tmp_
         [*QUICK, "trainer.stack_size=2", f"optimizer={name}", f"seed={s}"] for name in ("sgd", "adam") for s in (1, 2)
     ]
     layouts = [layout.lay_out(same, Plan((CPU,), 1, 2), 1) for same in group(sweep.jobs(tmp_path, lines))]
-    data = sum(rows.x.nbytes for rows in (layouts[0].data.train, layouts[0].data.validation, layouts[0].data.test))
+    data = sum(inputs.x.nbytes for inputs in layouts[0].data.parts.values())
     sgd, adam = (2 * each.run_bytes for each in layouts)
     for plan, expected in (
         (Plan((CPU,), 1, 2), adam + data),

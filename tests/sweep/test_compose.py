@@ -16,7 +16,7 @@ JOBS = [
     ["seed=3"],
     ["seed=3", "optimizer=sgd"],
     ["optimizer=sgd", "seed=4"],
-    ["optimizer=swa", "optimizer.swa_lr=0.01", "optimizer.lr=1e-3"],
+    ["optimizer=swa", "averaging.swa_lr=0.01", "optimizer.lr=1e-3"],
     ["dataset=vectors", "dataset.path=a b/c.npz", "dataset.age_range=[2,5]", "dataset.split.seed=run"],
     ["dataset.split={seed: 5, group: none}"],
     ["model=linear", "loss=huber", "loss.delta=2", "lr_finder=range_test", "lr_finder.steps=50"],

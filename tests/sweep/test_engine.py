@@ -55,7 +55,7 @@ def own_model(cls: type[nn.Module]) -> list[str]:
     "options",
     [
         QUICK,
-        ["trainer.max_epochs=2", "model.hidden=[7,3]", "optimizer=swa", "optimizer.start=1", "optimizer.momentum=0.5"],
+        ["trainer.max_epochs=2", "model.hidden=[7,3]", "optimizer=swa", "averaging.start=1", "optimizer.momentum=0.5"],
         ["trainer.max_epochs=1", *own_model(Dropping)],
     ],
     ids=["even", "odd", "dropout"],
@@ -200,7 +200,7 @@ class Large(nn.Module):
             Large.stacks.append(len(x))
         if len(x) > Large.most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return (x * state["out.weight"]).sum(-1) + state["out.bias"]
+        return ((x * state["out.weight"]).sum(-1) + state["out.bias"])[..., None]
 
 
 def test_a_stack_that_does_not_fit_is_halved_and_changes_no_number(

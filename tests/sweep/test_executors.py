@@ -13,6 +13,7 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.check import executor_of
 from vec2uage.sweep.executors.chunks import split_into_chunks, train_chunk
 from vec2uage.sweep.executors.submitit_jobs import ChunkTask
+from vec2uage.training.learners.registry import learner_of
 
 QUICK = ["trainer.max_epochs=1", "model=linear", "trainer.device=cpu"]
 
@@ -21,7 +22,7 @@ def test_a_cluster_gets_groups_and_not_single_runs(sweep: Sweep, tmp_path: Path)
     lines = [[*QUICK, f"optimizer={name}", f"seed={seed}"] for name in ("sgd", "adam") for seed in range(40)]
     chunks = split_into_chunks(sweep.jobs(tmp_path, lines), 25)
     assert [len(chunk) for chunk in chunks] == [20, 20, 20, 20]
-    assert all(len({job.settings.stack_key() for job in chunk}) == 1 for chunk in chunks)
+    assert all(len({learner_of(job.settings).stack_key(job.settings) for job in chunk}) == 1 for chunk in chunks)
 
 
 def test_a_chunk_that_is_handed_out_again_trains_only_what_has_not_ended(sweep: Sweep, tmp_path: Path) -> None:

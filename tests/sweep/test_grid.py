@@ -11,6 +11,7 @@ from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.sweep.compose import Composer, compose_jobs, name_jobs, settings_of
+from vec2uage.training.learners.registry import learner_of
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def test_the_papers_grids_are_four_optimisers_of_twenty_seeds(experiment: str, f
     folders = {folder for _, folder in composed}
     assert len(folders) == 80
     assert {folder.parent.name for folder in folders} == {f"experiment={experiment}"}
-    assert len({s.stack_key() for s, _ in composed}) == 4
+    assert len({learner_of(s).stack_key(s) for s, _ in composed}) == 4
 
 
 def test_names_of_jobs_hold_only_what_is_swept() -> None:

@@ -17,6 +17,7 @@ def trainer(threads: str | int = "auto", stack_size: str | int = "auto") -> Trai
         max_epochs=1,
         batch_size=8,
         mean_over="rows",
+        monitor="validation/loss",
         device="cpu",
         precision="float32",
         threads=threads,  # type: ignore[arg-type]

@@ -18,8 +18,8 @@ KINDS = {
     "momentum": ("optimizer=sgd",),
     "adam": ("optimizer=adam",),
     "adagrad": ("optimizer=adagrad",),
-    "swa": ("optimizer=swa", "optimizer.unit=step", "optimizer.start=3", "optimizer.anneal=2"),
-    "swa_published": ("optimizer=swa_published", "optimizer.start=2"),
+    "swa": ("optimizer=swa", "averaging.unit=step", "averaging.start=3", "averaging.anneal=2"),
+    "swa_published": ("optimizer=swa_published", "averaging.start=2"),
     "rmsprop": RMSPROP,
 }
 # Options that differ between the runs of one stack, beside seed and learning rate.

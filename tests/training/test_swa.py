@@ -177,7 +177,7 @@ def test_the_published_swa_overrides_the_range_test(make_run, make_data, train):
 def test_the_published_swa_is_a_plain_loop(make_run, make_data, train):
     data = make_data()
     run = make_run("optimizer=swa_published", "lr_schedule=constant", trainer={"max_epochs": 6})
-    assert (run.optimizer.start, run.optimizer.swa_lr) == (10, 0.05)
+    assert (run.averaging.start, run.averaging.swa_lr) == (10, 0.05)
     seen = train([run], data)
     loop = by_hand(run, data, 6, lambda step: run.optimizer.lr if step < 10 else 0.05)
     states = [copy.deepcopy(network) for network in loop]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vec2uage.base import seeds
 from vec2uage.base.cores import cores, threads
+from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.training import models
 from vec2uage.training.optimizers.base import Tensors
@@ -84,6 +85,11 @@ def _gradients(modules: Sequence[torch.nn.Module], x: Tensor, outputs: int, prec
     forward, params, buffers = models.stack(modules, outputs, precision)
     with torch.no_grad(), products(precision):
         raw, backward = forward.backward(params, {name: b.clone() for name, b in buffers.items()}, x)
+        if raw.shape != (expected := (*x.shape[:2], outputs)):
+            name = type(modules[0]).__name__
+            raise UserError(
+                f"model: {name} gives {tuple(raw.shape)} for a stack, not [runs, faces, outputs], {expected}"
+            )
         found = {"outputs": raw}
         for name, gradient in backward((raw - 9.0) * (2 / x.shape[1])):
             found[name] = gradient.dense()
