@@ -19,6 +19,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.differences import differences
+from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect
@@ -209,7 +210,8 @@ def _changed_options(job: Job, cfg: DictConfig) -> str:
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return options by their dotted names, but for those that change no number."""
     flat: dict[str, Any] = {}
     for key, value in options.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+    return {name: value for name, value in flat.items() if name not in EXECUTION_OPTIONS}
