@@ -5,7 +5,8 @@ One job's failure stops no other. How a group becomes stacks is told in `layout`
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Executor as Pool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -77,7 +78,7 @@ class Scheduler:
 
     plan: Plan
     cores: int | None
-    pool: Executor
+    pool: Pool
     sweep: SweepState
     is_logged: bool
     """Whether to log how each group is trained."""

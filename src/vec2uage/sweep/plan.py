@@ -4,7 +4,8 @@ On CPUs not a bit of them; on a GPU the last bits of a run may depend on the siz
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -81,7 +82,7 @@ def free_bytes(devices: Sequence[torch.device]) -> int:
     return min(torch.cuda.mem_get_info(device)[0] for device in devices)
 
 
-class _CallingThread(Executor):
+class _CallingThread(Pool):
     """Runs each call at once, in the thread that submits it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
@@ -90,7 +91,7 @@ class _CallingThread(Executor):
         return future
 
 
-def worker_pool(plan: Plan) -> Executor:
+def worker_pool(plan: Plan) -> Pool:
     """Return what trains the stacks of a plan, each on `plan.threads` CPU threads.
 
     One stack at a time stays in the calling thread: a second Python thread would have OpenMP threads of its own, and

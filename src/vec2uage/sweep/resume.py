@@ -49,11 +49,11 @@ def match_existing(composed: Sequence[ComposedJob], sweep: Path) -> list[Compose
     holding: dict[str, list[Path]] = defaultdict(list)
     for path, result in (collect(sweep)[0] if sweep.is_dir() else {}).items():
         holding[result.config_hash].append(path)
-    given = {item.job.folder for item in composed}
+    own = {item.job.folder for item in composed}
 
     def folder_of(job: Job) -> Path:
         known = [path for path in holding[job.settings.config_hash] if path.parent == job.folder.parent]
-        elsewhere = [path for path in known if path not in given]
+        elsewhere = [path for path in known if path not in own]
         return elsewhere[0] if elsewhere and job.folder not in known else job.folder
 
     return [replace(item, job=replace(item.job, folder=folder_of(item.job))) for item in composed]

@@ -143,8 +143,8 @@ class SweepSession:
 
     def _write_pending(self, jobs: Sequence[Job], ended: Mapping[Job, RunResult]) -> None:
         """Name all jobs of a batch in sweep.json before they are trained, so that a kill leaves none out."""
-        given = command_line()
-        pending = (describe(job.folder, job.settings, given, status="pending") for job in jobs if job not in ended)
+        command = command_line()
+        pending = (describe(job.folder, job.settings, command, status="pending") for job in jobs if job not in ended)
         known = {r.name: r for r in [*collect(self.folder)[0].values(), *pending, *ended.values()]}
         write_sweep(list(known.values()), self.folder)
 

@@ -140,27 +140,27 @@ def _attempt(
 ) -> Exception | None:
     """Train jobs as one stack; return what was raised. `recorders` gets a Recorder for each job that has begun."""
     try:
-        states = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in sweep.resumable]
+        checkpoints = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in sweep.resumable]
         for job in jobs:
             recorders[job] = Recorder(RunFolder(job.folder), job.settings, sweep.command, sweep.resumable.get(job))
         observer = _Observer(sweep, jobs, recorders, data, stack_check.is_stochastic)
         settings = [job.settings for job in jobs]
-        own = _own_generators(settings[0].seed, device, states) if stack_check.is_stochastic else nullcontext()
+        own = _own_generators(settings[0].seed, device, checkpoints) if stack_check.is_stochastic else nullcontext()
         with threads(1) if stack_check.one_thread else nullcontext(), own:
-            learner_of(settings[0]).fit(settings, data, device, observer, states)
+            learner_of(settings[0]).fit(settings, data, device, observer, checkpoints)
     except Exception as error:
         return error
     return None
 
 
 @contextmanager
-def _own_generators(seed: int, device: torch.device, states: Sequence[Checkpoint]) -> Iterator[None]:
+def _own_generators(seed: int, device: torch.device, checkpoints: Sequence[Checkpoint]) -> Iterator[None]:
     """Let a network that draws random numbers draw those of its run, or go on from its checkpoint."""
     with seeds.global_torch_rng(seed, "forward", device=device):
-        if states:
-            torch.set_rng_state(states[0].tensors[_FORWARD])
-            if device.type == "cuda" and _FORWARD_CUDA in states[0].tensors:
-                torch.cuda.set_rng_state(states[0].tensors[_FORWARD_CUDA], device)
+        if checkpoints:
+            torch.set_rng_state(checkpoints[0].tensors[_FORWARD])
+            if device.type == "cuda" and _FORWARD_CUDA in checkpoints[0].tensors:
+                torch.cuda.set_rng_state(checkpoints[0].tensors[_FORWARD_CUDA], device)
         yield
 
 

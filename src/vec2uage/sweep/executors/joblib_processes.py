@@ -32,11 +32,11 @@ class Joblib(Executor):
             return ProcessPoolExecutor(size, initializer=redirect_to_file, initargs=(log,))
 
         pools = [pool(count)]
-        told: set[int] = set()  # a second signal would end a process at once
+        signalled: set[int] = set()  # a second signal would end a process at once
 
         def stop() -> None:
-            for process in [process for used in pools for process in list(used._processes) if process not in told]:
-                told.add(process)
+            for process in [process for used in pools for process in list(used._processes) if process not in signalled]:
+                signalled.add(process)
                 os.kill(process, signal.SIGTERM)
 
         def submit(chunk: Sequence[Job]) -> Handle:
