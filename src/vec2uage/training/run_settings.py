@@ -44,8 +44,10 @@ Count = Annotated[int, Field(ge=1)]
 
 @settings
 class Trainer:
-    """How long, in what pieces and where to train; `threads`, `stack_size`, `calibrate` and `checkpoint_every`
-    change no number."""
+    """How long, in what pieces and where to train.
+
+    `threads`, `stack_size`, `calibrate` and `checkpoint_every` change no number.
+    """
 
     max_epochs: Count
     batch_size: Count
