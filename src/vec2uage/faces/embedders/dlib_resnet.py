@@ -12,7 +12,7 @@ from PIL import Image
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.faces.embedders.base import Embed, Embedder
-from vec2uage.faces.embedders.weights import packaged, sha256
+from vec2uage.faces.model_files import packaged, sha256
 
 SIDE, PADDING = 150, 0.25  # of the aligned faces that the network was trained on
 

@@ -11,7 +11,8 @@ from pydantic import model_validator
 from vec2uage.base.device import torch_device
 from vec2uage.config.settings import settings
 from vec2uage.faces.embedders.base import Embed, Embedder
-from vec2uage.faces.embedders.weights import DOWNLOADS, Origin, label, load, locate, sha256
+from vec2uage.faces.embedders.facenet_weights import DOWNLOADS, Origin, label, load, locate
+from vec2uage.faces.model_files import sha256
 from vec2uage.faces.records import Refused
 
 SIDE = 160

