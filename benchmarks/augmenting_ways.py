@@ -28,11 +28,11 @@ from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.faces.detectors.whole import WholeImage
 from vec2uage.faces.embedders.base import Embedder
+from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.pool import processes
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.records import Face
 from vec2uage.faces.store import open_store
-from vec2uage.faces.worker import Extraction
 
 SIDE, QUALITY = 224, 75  # Augmentor saves with the 75 that is Pillow's default
 

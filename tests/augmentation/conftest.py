@@ -19,10 +19,10 @@ from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.config.register import conf_dir, register_resolvers
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.faces.crop import Crop
+from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.records import Face
 from vec2uage.faces.store import open_store
-from vec2uage.faces.worker import Extraction
 
 SIDE = 40
 EXECUTION_OPTIONS = Extraction(

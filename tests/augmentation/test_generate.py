@@ -18,7 +18,7 @@ from vec2uage.augmentation.augmenter import Parent, Pictures
 from vec2uage.augmentation.generate import Generated, generate
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
-from vec2uage.faces.extract import Interrupted
+from vec2uage.faces.pool import Interrupted
 
 AGES = [1.0, 1.9, 1.0, 2.0, 2.5, 3.0, *[4.0] * 9]
 GREYER = "augmentation.op.random_colour.min_factor=0", "augmentation.op.random_colour.max_factor=1.2"

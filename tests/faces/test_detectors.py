@@ -18,7 +18,7 @@ from vec2uage.config.component import locate
 from vec2uage.config.register import conf_dir
 from vec2uage.faces.detectors.base import choose, within
 from vec2uage.faces.image import decode
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face
 
 
 def detector(name, **options):
@@ -61,9 +61,8 @@ def features_of(left, top, size):
 
 
 @pytest.mark.parametrize("name", ["dlib", "mtcnn"])
-@pytest.mark.parametrize("size", [80, 128, 200, 320])
-def test_a_face_is_found_where_it_is(name, size, request):
-    for seed in range(3):
+def test_a_face_is_found_where_it_is(name, request):
+    for size, seed in [(80, 0), (80, 1), (128, 2), (200, 0), (320, 1)]:
         faces = request.getfixturevalue(name)(draw_face(size, seed))
         assert len(faces) == 1
         assert overlap(faces[0], *features_of(0, 0, size)) > 0.5
@@ -81,10 +80,10 @@ def test_every_face_of_a_scene_is_found(name, request):
 
 
 @pytest.mark.parametrize("name", ["dlib", "mtcnn"])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (19, 21), (20, 20), (300, 3), (300, 39), (41, 41)])
-def test_small_and_empty_images_have_no_face(name, shape, request):
-    for level in (0, 128, 255):
-        assert request.getfixturevalue(name)(np.full((*shape, 3), level, np.uint8)) == []
+def test_small_and_empty_images_have_no_face(name, request):
+    for shape in [(1, 1), (1, 300), (19, 21), (20, 20), (300, 3), (300, 39), (41, 41)]:
+        for level in (0, 128, 255):
+            assert request.getfixturevalue(name)(np.full((*shape, 3), level, np.uint8)) == [], shape
 
 
 def test_noise_does_not_break_a_detector(dlib, mtcnn):
@@ -125,14 +124,9 @@ def test_large_images_are_searched_smaller_and_boxes_scaled_back(name, request):
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60))
-def test_a_box_around_all_stays_around_all(height, width, max_side):
+def test_the_whole_image_is_the_face_and_a_box_around_all_stays_around_all(height, width, max_side):
     (face,) = within(max_side, detector("none").open())(np.zeros((height, width, 3), np.uint8))
-    assert (face.left, face.top, face.right, face.bottom) == (0, 0, width, height)
-
-
-def test_the_whole_image_is_the_face():
-    (face,) = detector("none").open()(np.zeros((30, 50, 3), np.uint8))
-    assert (face.left, face.top, face.right, face.bottom, face.detector) == (0, 0, 50, 30, "none")
+    assert (face.left, face.top, face.right, face.bottom, face.detector) == (0, 0, width, height, "none")
     assert math.isnan(face.score)
 
 
@@ -166,11 +160,6 @@ def test_the_models_file_is_part_of_the_fingerprint_not_its_place(tmp_path):
     assert detector("dlib", weights=str(changed)).fingerprint() != usual.fingerprint()
 
 
-def test_without_the_fallback_its_settings_do_not_matter():
-    usual = detector("dlib", fallback="none")
-    assert usual.fingerprint() == detector("dlib", fallback="none", cnn_upsample=1, weights="none.dat").fingerprint()
-
-
 def test_missing_and_foreign_weights_are_the_users_to_correct(tmp_path):
     missing = detector("dlib", weights=str(tmp_path / "none.dat"))
     for use in (missing.open, missing.fingerprint):
@@ -180,7 +169,9 @@ def test_missing_and_foreign_weights_are_the_users_to_correct(tmp_path):
     foreign.write_text("no model")
     with pytest.raises(UserError, match=r"foreign\.dat.*no face detector"):
         detector("dlib", weights=str(foreign)).open()
-    detector("dlib", weights=str(tmp_path / "none.dat"), fallback="none").open()
+    alone = detector("dlib", weights=str(tmp_path / "none.dat"), fallback="none", cnn_upsample=1)
+    alone.open()
+    assert alone.fingerprint() == detector("dlib", fallback="none").fingerprint()
 
 
 BOXES = st.builds(
@@ -202,10 +193,8 @@ def test_the_choice_does_not_depend_on_the_detectors_order(faces, random):
 @given(st.lists(BOXES, max_size=6))
 def test_the_right_faces_are_chosen(faces):
     if not faces:
-        for which in ("largest", "first", "all", "single"):
-            with pytest.raises(Refused, match="no face") as refused:
-                choose(faces, which)
-            assert refused.value.status == "no_face"
+        refusals = [choose(faces, which) for which in ("largest", "first", "all", "single")]
+        assert {refused.status for refused in refusals} == {"no_face"}
         return
 
     def area(face):
@@ -219,9 +208,7 @@ def test_the_right_faces_are_chosen(faces):
     if len(faces) == 1:
         assert choose(faces, "single") == faces
     else:
-        with pytest.raises(Refused) as refused:
-            choose(faces, "single")
-        assert refused.value.status == "several_faces"
+        assert choose(faces, "single").status == "several_faces"
 
 
 def test_real_chips_are_found(dlib, shared):

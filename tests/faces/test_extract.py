@@ -14,12 +14,12 @@ from toys import Halves, MeanColour, Picky
 
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extract import Extracted, Interrupted, extract
+from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import BasicQuality, NoQuality
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.store import open_store
-from vec2uage.faces.worker import Extraction
 
-EXECUTION_OPTIONS = Extraction(
+OPTIONS = Extraction(
     detector=Halves(),
     faces="largest",
     crop=Crop(size=8, margin=0.0),
@@ -39,7 +39,7 @@ def pictures(folder: Path, count: int) -> list[Photograph]:
     return [picture(folder, f"{k:02d}.png", (10 * k + 1, 7, 200 - k)) for k in range(count)]
 
 
-def run(photographs: list[Photograph], folder: Path, how: Extraction = EXECUTION_OPTIONS) -> Extracted:
+def run(photographs: list[Photograph], folder: Path, how: Extraction = OPTIONS) -> Extracted:
     with open_store(folder / "store.sqlite") as store:
         return extract(photographs, how, store, 2, "cpu", threading.Event())
 
@@ -67,7 +67,7 @@ def test_every_file_ends_in_one_row_that_says_what_became_of_it(tmp_path: Path):
     ]
     rows = run(files, tmp_path).rows
     assert [row.photograph.name for row in rows] == [photograph.name for photograph in files]
-    status = {row.photograph.name: row.outcome.status for row in rows}
+    status = {row.photograph.name: row.status for row in rows}
     assert status == {
         **{photograph.name: "ok" for photograph in good},
         **dict.fromkeys(["empty.jpg", "text.jpg", "gone.jpg", "bomb.png"], "unreadable"),
@@ -76,70 +76,70 @@ def test_every_file_ends_in_one_row_that_says_what_became_of_it(tmp_path: Path):
         "left_out.png": "filtered",
         "again.png": "duplicate",
     }
-    reason = {row.photograph.name: row.outcome.reason for row in rows}
+    reason = {row.photograph.name: row.reason for row in rows}
     assert all(reason[name] for name, found in status.items() if found != "ok")
     assert reason["again.png"] == "the same file as 00.png, there of age 5, here 6"
     hashed = {row.photograph.name for row in rows if row.hashes}
     assert hashed == status.keys() - {"gone.jpg"}
     for row in rows[:6]:
-        assert row.outcome.vector is not None
+        assert row.vector is not None
         k = int(row.photograph.name[:2])
-        np.testing.assert_array_equal(row.outcome.vector, np.float32([2 * (10 * k + 1), 14, 2 * (200 - k)]))
+        np.testing.assert_array_equal(row.vector, np.float32([2 * (10 * k + 1), 14, 2 * (200 - k)]))
 
 
 def test_a_second_run_looks_into_nothing_and_finds_the_same(tmp_path: Path):
     files = pictures(tmp_path / "photos", 9)
     first, second = run(files, tmp_path), run(files, tmp_path)
-    assert (first.looked_into, second.looked_into) == (9, 0)
+    assert (first.opened, second.opened) == (9, 0)
     assert same(first, second)
 
 
-def test_only_new_photographs_are_looked_into(tmp_path: Path):
+def test_only_new_photographs_are_opened(tmp_path: Path):
     files = pictures(tmp_path / "photos", 9)
     run(files[:4], tmp_path)
     rest = run(files, tmp_path)
-    assert rest.looked_into == 5
+    assert rest.opened == 5
     assert same(rest, run(files, tmp_path / "apart"))
 
 
 def test_a_changed_detector_keeps_the_vectors_of_unchanged_boxes(tmp_path: Path):
     files = pictures(tmp_path / "photos", 5)
     first = run(files, tmp_path)
-    renamed = run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(name="others")))
-    assert renamed.looked_into == 5
+    renamed = run(files, tmp_path, replace(OPTIONS, detector=Halves(name="others")))
+    assert renamed.opened == 5
     assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (10, 5)
     assert same(first, renamed)
-    run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(count=2)))
+    run(files, tmp_path, replace(OPTIONS, detector=Halves(count=2)))
     assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (15, 10)
 
 
 def test_thresholds_of_quality_need_no_second_look(tmp_path: Path):
     files = pictures(tmp_path / "photos", 5)
     options = {"min_sharpness": 0.0, "min_brightness": 0.0, "max_brightness": 255.0, "max_clipped": 1.0}
-    loose, tight = (replace(EXECUTION_OPTIONS, quality=BasicQuality(min_size=size, **options)) for size in (1, 25))
-    assert {row.outcome.status for row in run(files, tmp_path, loose).rows} == {"ok"}
+    loose, tight = (replace(OPTIONS, quality=BasicQuality(min_size=size, **options)) for size in (1, 25))
+    assert {row.status for row in run(files, tmp_path, loose).rows} == {"ok"}
     refused = run(files, tmp_path, tight)
-    assert refused.looked_into == 0
-    assert {row.outcome.status for row in refused.rows} == {"too_small"}
-    assert refused.rows[0].outcome.measures == {"size": 20.0, "sharpness": 0.0, "brightness": 27.21, "clipped": 0.0}
+    assert refused.opened == 0
+    assert {row.status for row in refused.rows} == {"too_small"}
+    assert refused.rows[0].measures == {"size": 20.0, "sharpness": 0.0, "brightness": 27.21, "clipped": 0.0}
 
 
 def test_all_faces_have_a_row_each_and_single_refuses_several(tmp_path: Path):
     files = pictures(tmp_path / "photos", 2)
-    two = replace(EXECUTION_OPTIONS, detector=Halves(count=2))
+    two = replace(OPTIONS, detector=Halves(count=2))
     rows = run(files, tmp_path, replace(two, faces="all")).rows
     assert [(row.photograph.name, row.number) for row in rows] == [
         (name, number) for name in ("00.png", "01.png") for number in (1, 2)
     ]
-    assert {row.outcome.status for row in run(files, tmp_path, replace(two, faces="single")).rows} == {"several_faces"}
+    assert {row.status for row in run(files, tmp_path, replace(two, faces="single")).rows} == {"several_faces"}
 
 
 def test_a_photograph_that_kills_its_process_is_unreadable_and_tried_again(tmp_path: Path):
     files = [*pictures(tmp_path / "photos", 7), picture(tmp_path / "photos", "red.png", (255, 0, 0))]
     rows = run(files, tmp_path).rows
-    assert [row.outcome.status for row in rows] == ["ok"] * 7 + ["unreadable"]
-    assert "killed" in rows[-1].outcome.reason
-    assert run(files, tmp_path).looked_into == 1
+    assert [row.status for row in rows] == ["ok"] * 7 + ["unreadable"]
+    assert "killed" in rows[-1].reason
+    assert run(files, tmp_path).opened == 1
 
 
 def test_stopped_work_is_kept(tmp_path: Path):
@@ -147,7 +147,7 @@ def test_stopped_work_is_kept(tmp_path: Path):
     stop = threading.Event()
     stop.set()
     with open_store(tmp_path / "store.sqlite") as store, pytest.raises(Interrupted):
-        extract(files, EXECUTION_OPTIONS, store, 2, "cpu", stop)
+        extract(files, OPTIONS, store, 2, "cpu", stop)
     assert same(run(files, tmp_path), run(files, tmp_path / "apart"))
 
 
@@ -155,26 +155,26 @@ def test_crops_are_kept_only_where_asked_for(tmp_path: Path):
     files = pictures(tmp_path / "photos", 3)
     run(files, tmp_path)
     assert not list(tmp_path.rglob("crops"))
-    kept = replace(EXECUTION_OPTIONS, keep_crops=tmp_path / "crops")
-    assert run(files, tmp_path, kept).looked_into == 3
+    kept = replace(OPTIONS, keep_crops=tmp_path / "crops")
+    assert run(files, tmp_path, kept).opened == 3
     assert len(list((tmp_path / "crops").glob("*.png"))) == 3
-    assert run(files, tmp_path, kept).looked_into == 0
+    assert run(files, tmp_path, kept).opened == 0
 
 
 def test_what_fails_for_the_moment_is_tried_again(tmp_path: Path):
     files = [*pictures(tmp_path / "photos", 3), picture(tmp_path / "photos", "odd.png", (0, 0, 255))]
-    rows = run(files, tmp_path, replace(EXECUTION_OPTIONS, detector=Halves(name="fails"))).rows
-    assert [row.outcome.status for row in rows] == ["ok"] * 3 + ["unreadable"]
-    assert "looking into it failed: RuntimeError: blue" in rows[-1].outcome.reason
-    assert [row.outcome.status for row in run(files, tmp_path).rows] == ["ok"] * 4
+    rows = run(files, tmp_path, replace(OPTIONS, detector=Halves(name="fails"))).rows
+    assert [row.status for row in rows] == ["ok"] * 3 + ["unreadable"]
+    assert "looking into it failed: RuntimeError: blue" in rows[-1].reason
+    assert [row.status for row in run(files, tmp_path).rows] == ["ok"] * 4
 
 
 def test_what_one_embedder_refuses_another_may_take(tmp_path: Path):
     files = pictures(tmp_path / "photos", 3)
-    refused = run(files, tmp_path, replace(EXECUTION_OPTIONS, embedder=Picky()))
-    assert {row.outcome.status for row in refused.rows} == {"too_small"}
-    assert {row.outcome.status for row in run(files, tmp_path).rows} == {"ok"}
-    assert same(refused, run(files, tmp_path, replace(EXECUTION_OPTIONS, embedder=Picky())))
+    refused = run(files, tmp_path, replace(OPTIONS, embedder=Picky()))
+    assert {row.status for row in refused.rows} == {"too_small"}
+    assert {row.status for row in run(files, tmp_path).rows} == {"ok"}
+    assert same(refused, run(files, tmp_path, replace(OPTIONS, embedder=Picky())))
 
 
 def test_a_replaced_file_of_the_same_size_and_time_is_seen(tmp_path: Path):
@@ -184,17 +184,17 @@ def test_a_replaced_file_of_the_same_size_and_time_is_seen(tmp_path: Path):
     content = bytearray(first.path.read_bytes())
     first.path.write_bytes(content[:-1] + b"x")
     os.utime(first.path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert run(files, tmp_path).looked_into == 1
+    assert run(files, tmp_path).opened == 1
 
 
 def same(one: Extracted, other: Extracted) -> bool:
     def told(extracted: Extracted) -> list[object]:
         return [
-            (row.photograph.name, row.outcome.status, row.outcome.face, row.hashes, row.signature, vector(row))
+            (row.photograph.name, row.status, row.face, row.hashes, row.signature, vector(row))
             for row in extracted.rows
         ]
 
     def vector(row) -> bytes:
-        return b"" if row.outcome.vector is None else row.outcome.vector.tobytes()
+        return b"" if row.vector is None else row.vector.tobytes()
 
     return told(one) == told(other)

@@ -32,9 +32,8 @@ def basic() -> BasicQuality:
 
 
 def refusal(quality, image, face=None) -> tuple[str, str]:
-    with pytest.raises(Refused) as refused:
-        quality.check(quality.measure(image, face or whole(image)))
-    return refused.value.status, refused.value.reason.partition(":")[0]
+    refused = quality.check(quality.measure(image, face or whole(image)))
+    return refused.status, refused.reason.partition(":")[0]
 
 
 def noise(level, spread=20):
@@ -43,7 +42,7 @@ def noise(level, spread=20):
 
 def test_a_good_face_passes(basic):
     for seed in range(4):
-        basic.check(basic.measure(draw_face(200, seed), whole(draw_face(200, seed))))
+        assert basic.check(basic.measure(draw_face(200, seed), whole(draw_face(200, seed)))) is None
 
 
 def test_each_fault_has_its_status_and_code(basic):
@@ -69,12 +68,11 @@ def test_a_threshold_is_the_last_value_that_passes(bound):
     image = draw_face(150, seed=1)
     measures = BasicQuality(**LAX).measure(image, whole(image))
     value = measures[bound.partition("_")[2]]
-    BasicQuality(**LAX | {bound: int(value) if bound == "min_size" else value}).check(measures)
+    whole_numbers = int if bound == "min_size" else float
+    assert BasicQuality(**LAX | {bound: whole_numbers(value)}).check(measures) is None
     step = {"min_size": 1, "max_clipped": -0.0001}.get(bound, 0.01 if bound.startswith("min") else -0.01)
-    stricter = value + step
-    if stricter >= 0:
-        with pytest.raises(Refused):
-            BasicQuality(**LAX | {bound: int(stricter) if bound == "min_size" else stricter}).check(measures)
+    if value + step >= 0:
+        assert BasicQuality(**LAX | {bound: whole_numbers(value + step)}).check(measures) is not None
 
 
 @settings(max_examples=20)
@@ -104,16 +102,10 @@ def test_sharpness_is_the_variance_of_opencvs_laplacian():
 def test_no_quality_measures_and_refuses_nothing():
     black = np.zeros((1, 1, 3), np.uint8)
     assert NoQuality().measure(black, whole(black)) == {}
-    NoQuality().check({})
+    assert NoQuality().check({}) is None
 
 
 def test_few_real_chips_are_refused(basic, shared):
-    refused = 0
-    chips = sorted((shared / "data/utkface").iterdir())[::24]
-    for path in chips:
-        image = decode(path.read_bytes(), 10**6)
-        try:
-            basic.check(basic.measure(image, whole(image)))
-        except Refused:
-            refused += 1
-    assert refused / len(chips) < 0.03
+    images = [decode(path.read_bytes(), 10**6) for path in sorted((shared / "data/utkface").iterdir())[::24]]
+    refused = [basic.check(basic.measure(image, whole(image))) is not None for image in images]
+    assert np.mean(refused) < 0.03

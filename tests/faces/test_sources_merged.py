@@ -10,7 +10,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
 from vec2uage.faces.sources.merged import Merged
-from vec2uage.faces.sources.vectors import Vectors
+from vec2uage.faces.sources.vector_files import VectorFiles
 
 PARTS = ["source.parts.visage.path=photos", "source.parts.selfie_fv.path=selfie.npz"]
 
@@ -73,13 +73,13 @@ def test_the_papers_sources_each_have_their_ages():
     assert isinstance(merged, Merged)
     assert {part.name: (type(part).__name__, part.ages) for part in merged.sources()} == {
         "visage": ("AgeFolders", (1, 18)),
-        "selfie_fv": ("Vectors", (8, 18)),
+        "selfie_fv": ("VectorFiles", (8, 18)),
     }
 
 
 def test_a_source_by_itself_is_its_only_part():
     vectors = source("vectors", "source.path=faces.npz")
-    assert isinstance(vectors, Vectors)
+    assert isinstance(vectors, VectorFiles)
     assert vectors.sources() == (vectors,)
     assert vectors.figures() == {}
 

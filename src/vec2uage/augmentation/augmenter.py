@@ -20,12 +20,11 @@ from vec2uage.base.progress import Progress
 from vec2uage.faces import pool, worker
 from vec2uage.faces.crop import crop
 from vec2uage.faces.embedders.base import Embed
-from vec2uage.faces.extract import Interrupted
+from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.image import decode
-from vec2uage.faces.pool import processes
+from vec2uage.faces.pool import Interrupted, processes
 from vec2uage.faces.records import Face, Refused
 from vec2uage.faces.store import Store, open_store
-from vec2uage.faces.worker import Extraction
 
 _TOGETHER = 8  # children of one parent that are drawn in one task: the photograph is decoded once for them
 

@@ -1,7 +1,6 @@
 """The photographed faces that are augmented: those of a prepared set, or of photographs as they are."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -19,15 +18,15 @@ from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
 from vec2uage.data.readers import read
 from vec2uage.data.splits import Part
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.faces.extract import Row, extract
+from vec2uage.faces.extract import extract
+from vec2uage.faces.extraction import Extraction
+from vec2uage.faces.gather import gather
 from vec2uage.faces.pool import processes
-from vec2uage.faces.prepare import gather
 from vec2uage.faces.prepare_settings import PrepareSettings, from_config
-from vec2uage.faces.records import Photograph
+from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.rows import counts, face_name
 from vec2uage.faces.sources.walk import walk
 from vec2uage.faces.store import open_store
-from vec2uage.faces.worker import Extraction
 
 
 def is_prepared(path: Path) -> bool:
@@ -68,7 +67,7 @@ def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: E
     Raises UserError where the photographs are not those that the set was prepared from, and Interrupted.
     """
     try:
-        gathered = gather(replace(settings, keep_crops=False), prepared, stop)  # only vec2uage.prepare keeps crops
+        gathered = gather(settings, settings.extraction(None), stop)  # only vec2uage.prepare keeps crops
     except UserError as error:
         raise UserError(
             f"{prepared}: its photographs cannot be read again ({error}); run this command in the folder where the set "
@@ -80,7 +79,7 @@ def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: E
     return {
         face_name(row): _parent(row, vs.vectors[number[face_name(row)]])
         for row in gathered.rows
-        if row.outcome.status == "ok" and face_name(row) in number
+        if row.status == "ok" and face_name(row) in number
     }
 
 
@@ -94,11 +93,11 @@ def parents_of_photographs(
     photographs = walk(path, "photographs") if path.is_dir() else [Photograph(path, path.name, None)]
     with open_store(Path(store)) as opened:
         rows = extract(photographs, how, opened, processes(workers), device, stop).rows
-    good = [row for row in rows if row.outcome.status == "ok"]
+    good = [row for row in rows if row.status == "ok"]
     if not good:
         found = ", ".join(f"{count:,} {status}" for status, count in counts(rows).items())
-        raise UserError(f"{path}: no face in {counted(len(rows), 'file')} ({found}; {rows[0].outcome.reason})")
-    return [_parent(row, row.outcome.vector) for row in good]
+        raise UserError(f"{path}: no face in {counted(len(rows), 'file')} ({found}; {rows[0].reason})")
+    return [_parent(row, row.vector) for row in good]
 
 
 def spread(parents: Sequence[Parent], draws: int, seed: int) -> list[tuple[Parent, int]]:
@@ -114,7 +113,7 @@ def spread(parents: Sequence[Parent], draws: int, seed: int) -> list[tuple[Paren
 
 
 def _parent(row: Row, vector: np.ndarray | None) -> Parent:
-    assert row.outcome.face is not None
+    assert row.face is not None
     assert row.hashes is not None
     assert vector is not None
     age = row.photograph.age
@@ -123,6 +122,6 @@ def _parent(row: Row, vector: np.ndarray | None) -> Parent:
         age=float("nan") if age is None else float(age),
         path=row.photograph.path,
         sha256=row.hashes.sha256,
-        face=row.outcome.face,
+        face=row.face,
         vector=vector,
     )

@@ -28,11 +28,11 @@ from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base import cli
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
-from vec2uage.faces.extract import Interrupted
+from vec2uage.faces.extraction import Extraction
+from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.prepare import prepare
 from vec2uage.faces.prepare_settings import PrepareSettings
 from vec2uage.faces.quality import NoQuality
-from vec2uage.faces.worker import Extraction
 
 log = logging.getLogger(__name__)
 

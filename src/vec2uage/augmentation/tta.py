@@ -17,7 +17,7 @@ from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.faces.extract import Interrupted
+from vec2uage.faces.pool import Interrupted
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,16 @@
-"""From a source to a folder that training reads: gather faces, make vectors, divide, and say what became of each file.
+"""From gathered faces to a folder that training reads: divide the vectors, and say what became of each file.
 
 The folder is complete when `dataset.json` is there; it is written last.
 """
 
-import hashlib
 import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -34,39 +31,18 @@ from vec2uage.data.dataset_folder import (
     write,
     write_description,
 )
-from vec2uage.data.vectorset import VectorSet, merge
-from vec2uage.faces.extract import Interrupted, Row, extract
-from vec2uage.faces.pool import processes
+from vec2uage.faces.extraction import Extraction
+from vec2uage.faces.gather import Gathered, gather
+from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.prepare_settings import PrepareSettings, from_config
-from vec2uage.faces.records import Photograph
-from vec2uage.faces.rows import counts, face_name, to_vectors, write_table
-from vec2uage.faces.sources.base import Part, Photographs
-from vec2uage.faces.sources.vectors import Vectors
-from vec2uage.faces.store import open_store
-from vec2uage.faces.worker import Extraction
+from vec2uage.faces.records import Row
+from vec2uage.faces.rows import counts, crop_files, face_name, write_table
+from vec2uage.faces.sources.base import Photographs, SingleSource
 
 log = logging.getLogger(__name__)
 
 BROKEN = ("unreadable", "no_age")  # statuses of files that somebody may want to repair
 WITH_BROKEN_FILES = 3  # exit code: all was written, but some files are of these
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """All faces of a source: the vectors, and what became of each photograph, if there were any."""
-
-    vectors: VectorSet | None
-    rows: list[Row]
-    looked_into: int
-
-    def fingerprint(self) -> str:
-        """Return 64 hex digits that change with any vector and with what became of any file."""
-        digest = hashlib.sha256(self.vectors.fingerprint().encode() if self.vectors else b"")
-        for row in self.rows:
-            outcome = row.outcome
-            told = (row.photograph.name, row.hashes, row.signature, outcome.status, outcome.reason, outcome.face)
-            digest.update(repr(told).encode())
-        return digest.hexdigest()
 
 
 def prepare(cfg: DictConfig, stop: Event) -> int:
@@ -88,8 +64,9 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
         before = read_description(folder) or {}
         if before and before.get("options") != settings.options and not settings.overwrite:
             raise UserError(_other_options(folder, before.get("options", {}), settings.options))
+        how = settings.extraction(folder / "crops" if settings.keep_crops else None)
         try:
-            gathered = gather(settings, folder, stop)
+            gathered = gather(settings, how, stop)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
             return cli.INTERRUPTED
@@ -98,9 +75,7 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
             _write(gathered, settings, folder, done)
-        _keep_only_crops_of(
-            gathered.rows, settings.extraction(folder / "crops" if settings.keep_crops else None), folder
-        )
+        _keep_only_crops_of(gathered.rows, how, folder)
         print(_summary(read_description(folder) or {}, folder))
     statuses = counts(gathered.rows)
     broken = sum(statuses.get(status, 0) for status in BROKEN)
@@ -109,7 +84,7 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     return WITH_BROKEN_FILES if broken else 0
 
 
-def _refuse_among_photographs(sources: Sequence[Part], written: Mapping[str, Path]) -> None:
+def _refuse_among_photographs(sources: Sequence[SingleSource], written: Mapping[str, Path]) -> None:
     """Raise UserError where an option of `written` would put files where the next run takes them for photographs."""
     folders = [Path(source.path) for source in sources if isinstance(source, Photographs)]
     for key, place in written.items():
@@ -121,74 +96,15 @@ def _refuse_among_photographs(sources: Sequence[Part], written: Mapping[str, Pat
                 )
 
 
-def gather(settings: PrepareSettings, folder: Path, stop: Event) -> Gathered:
-    """Read the vectors of all sources and make those of all photographs; Interrupted when `stop` is set."""
-    sources = settings.source.sources()
-    sets = []
-    for source in sources:
-        if isinstance(source, Vectors):
-            sets.append(_own_subjects(source.read(), len(sources) > 1))
-        if stop.is_set():
-            raise Interrupted
-    of_photographs = [source for source in sources if isinstance(source, Photographs)]
-    if not of_photographs:
-        return Gathered(sets[0] if len(sets) == 1 else merge(sets), [], 0)
-    encoder = settings.embedder.fingerprint()
-    if others := sorted({vs.encoder for vs in sets} - {encoder}):
-        raise UserError(
-            f"the photographs would be embedded by {encoder}, but vectors of the source are of {', '.join(others)}: "
-            "choose the embedder that made them, or name an unknown one with the source's option encoder"
-        )
-    photographs = [
-        _named(photograph, source, len(sources) > 1) for source in of_photographs for photograph in source.find()
-    ]
-    log.info("%s found", counted(len(photographs), "file"))
-    how = settings.extraction(folder / "crops" if settings.keep_crops else None)
-    workers = processes(settings.workers)
-    with open_store(Path(settings.store)) as store:
-        extracted = extract(photographs, how, store, workers, settings.device, stop)
-    rest = ", the others were known or are left out" * (extracted.looked_into < len(photographs))
-    log.info("%s of them looked into%s", f"{extracted.looked_into:,}", rest)
-    made = to_vectors(extracted.rows, encoder)
-    sets += [made] if made is not None else []
-    # the vectors are in one matrix now: a second copy of each would be half of all memory
-    rows = [replace(row, outcome=replace(row.outcome, vector=None)) for row in extracted.rows]
-    return Gathered(sets[0] if len(sets) == 1 else merge(sets) if sets else None, rows, extracted.looked_into)
-
-
 def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, output: Path) -> None:
     """Remove the crops of other options, which nobody asked for any more."""
-    wanted = set()
-    if how.keep_crops is not None:
-        wanted = {
-            how.crop_file(row.hashes.sha256, row.outcome.face).name
-            for row in rows
-            if row.outcome.status == "ok" and row.hashes and row.outcome.face
-        }
+    wanted = {path.name for path in crop_files(rows, how)}
     folder = output / "crops"
     for path in list(folder.glob("*.png")):
         if re.fullmatch(r"\.?[0-9a-f]{64}_[0-9a-f]{8}.*\.png", path.name) and path.name not in wanted:
             path.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _named(photograph: Photograph, source: Photographs, prefixed: bool) -> Photograph:
-    """Note if a filter leaves a photograph out; among several sources, tell its name and person from the others'."""
-    if prefixed:
-        subject = photograph.subject and f"{source.name}/{photograph.subject}"
-        photograph = replace(photograph, name=f"{source.name}/{photograph.name}", subject=subject)
-    if photograph.problem or source.admits(photograph):
-        return photograph
-    return replace(photograph, problem="left out by the filters of its source", problem_status="filtered")
-
-
-def _own_subjects(vs: VectorSet, prefixed: bool) -> VectorSet:
-    """Among several sources, tell the persons of each row's source from those of the others."""
-    if not prefixed:
-        return vs
-    subjects = [subject and f"{source}/{subject}" for source, subject in zip(vs.source, vs.subjects, strict=True)]
-    return replace(vs, subjects=np.array(subjects, dtype=object))
 
 
 def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: dict[str, Any]) -> None:
@@ -204,7 +120,7 @@ def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: di
         found = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
         why = f": {folder / 'faces.csv'} says why" if is_empty else f"; what {folder} holds is kept"
         raise UserError(f"no usable face in {counted(len(gathered.rows), 'file')} ({found}){why}")
-    good = [row for row in gathered.rows if row.outcome.status == "ok"]
+    good = [row for row in gathered.rows if row.status == "ok"]
     hashes = {face_name(row): row.hashes.sha256 for row in good if row.hashes}
     divided = divide(gathered.vectors, settings.split, settings.leakage, hashes, _signatures(good))
     _clear(gathered.rows, folder)

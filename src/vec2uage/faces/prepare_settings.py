@@ -14,9 +14,9 @@ from vec2uage.data.prepared import Splitter
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector, Faces
 from vec2uage.faces.embedders.base import Embedder
+from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.sources.base import Source
-from vec2uage.faces.worker import Extraction
 
 Count = Annotated[int, Field(ge=1)]
 MOST_PIXELS = 178_956_970  # Pillow refuses larger images itself

@@ -1,7 +1,6 @@
 """Which faces are too small, too blurred or too badly exposed: stands for the paper's discarding by hand (3.3)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from vec2uage.config.settings import settings
 from vec2uage.faces.crop import clamped, resize
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face, Measures, Refused
 
 SIDE = 128
 """Sharpness and exposure are measured on the face at this size, so that faces of all sizes compare."""
@@ -21,25 +20,25 @@ class Quality(ABC):
     """What is measured of a face, and which measures refuse it."""
 
     @abstractmethod
-    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> dict[str, float]:
+    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
         """Measure a face in its upright RGB image; what is measured depends on no setting.
 
         Raises Refused("too_small", ...) where the box lies outside the image.
         """
 
     @abstractmethod
-    def check(self, measures: Mapping[str, float]) -> None:
-        """Raise Refused("too_small" or "low_quality", "<code>: <measure and threshold>") for a bad face."""
+    def check(self, measures: Measures) -> Refused | None:
+        """Return Refused("too_small" or "low_quality", "<code>: <measure and threshold>") for a bad face."""
 
 
 @settings
 class NoQuality(Quality):
     """Measures and refuses nothing."""
 
-    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> dict[str, float]:
+    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
         return {}
 
-    def check(self, measures: Mapping[str, float]) -> None:
+    def check(self, measures: Measures) -> Refused | None:
         return None
 
 
@@ -57,7 +56,7 @@ class BasicQuality(Quality):
     max_clipped: Annotated[float, Field(ge=0, le=1)]
     """Share of pixels that are nearly black (below 8) or nearly white (above 247)."""
 
-    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> dict[str, float]:
+    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
         left, top, right, bottom = clamped(image, face)
         grey = _grey(resize(image[top:bottom, left:right], SIDE, SIDE))
         return {
@@ -67,19 +66,20 @@ class BasicQuality(Quality):
             "clipped": round(float(((grey < 8) | (grey > 247)).mean()), 4),
         }
 
-    def check(self, measures: Mapping[str, float]) -> None:
+    def check(self, measures: Measures) -> Refused | None:
         size, sharpness = measures["size"], measures["sharpness"]
         brightness, clipped = measures["brightness"], measures["clipped"]
         if size < self.min_size:
-            raise Refused("too_small", f"size: {size:.0f} pixels, below {self.min_size}")
+            return Refused("too_small", f"size: {size:.0f} pixels, below {self.min_size}")
         if sharpness < self.min_sharpness:
-            raise Refused("low_quality", f"blur: sharpness {sharpness:g} below {self.min_sharpness:g}")
+            return Refused("low_quality", f"blur: sharpness {sharpness:g} below {self.min_sharpness:g}")
         if brightness < self.min_brightness:
-            raise Refused("low_quality", f"dark: brightness {brightness:g} below {self.min_brightness:g}")
+            return Refused("low_quality", f"dark: brightness {brightness:g} below {self.min_brightness:g}")
         if brightness > self.max_brightness:
-            raise Refused("low_quality", f"bright: brightness {brightness:g} above {self.max_brightness:g}")
+            return Refused("low_quality", f"bright: brightness {brightness:g} above {self.max_brightness:g}")
         if clipped > self.max_clipped:
-            raise Refused("low_quality", f"exposure: {clipped:.1%} black or white, above {self.max_clipped:.1%}")
+            return Refused("low_quality", f"exposure: {clipped:.1%} black or white, above {self.max_clipped:.1%}")
+        return None
 
 
 def _grey(image: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:

@@ -1,14 +1,34 @@
-"""What is known of a photograph before it is opened, of a face found in it, and why one cannot be used."""
+"""What flows from a source to a row: photographs, faces, crops, and why one of them cannot be used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
 
 Status = Literal[
     "ok", "no_face", "several_faces", "unreadable", "too_small", "low_quality", "duplicate", "no_age", "filtered"
 ]
 """What became of a photograph, the column `status` of faces.csv: `no_age` has no usable age in its name or table,
 `filtered` is outside the ages or genders that were asked for."""
+
+Measures = dict[str, float]
+"""What `quality` measured of a face, by name."""
+
+
+class Refused(Exception):
+    """A photograph or a face that cannot be used."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status: Status = status
+        self.reason = reason
+
+
+def unopened(error: OSError) -> Refused:
+    """Return the refusal of a file that cannot be opened or read."""
+    return Refused("unreadable", f"cannot be opened: {error.strerror or error}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,15 @@ class Photograph:
 
 
 @dataclass(frozen=True)
+class Hashes:
+    """Digests of a file's content, in hexadecimal: what case tools join results by."""
+
+    sha256: str
+    sha1: str
+    md5: str
+
+
+@dataclass(frozen=True)
 class Face:
     """A face, as a box in pixels of the upright image; it may reach beyond the image."""
 
@@ -49,10 +78,45 @@ class Face:
     """Which detector found it: `hog`, `cnn`, `mtcnn` or `none`."""
 
 
-class Refused(Exception):
-    """A photograph or a face that cannot be used."""
+@dataclass(frozen=True)
+class FaceCrop:
+    """A chosen face, cut out: what was measured of it and the embedder's input, or why it cannot be cut out."""
 
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status: Status = status
-        self.reason = reason
+    sha256: str
+    """Of its photograph's content."""
+    face: Face
+    measures: Measures | Refused
+    prepared: Float32[np.ndarray, "..."] | None = None
+    """Of the embedder's `input_shape`; None where `measures` is a refusal."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in one photograph: all its faces and the crops of the chosen ones, or why it cannot be used."""
+
+    sha256: str
+    """Of the photograph's content."""
+    faces: list[Face] | Refused
+    signature: str = ""
+    """Of the photograph (see `faces.signature`); "" where it could not be decoded."""
+    crops: list[FaceCrop] = field(default_factory=list)
+    lasting: bool = True
+    """False where the next run may find otherwise, as the file was away or the detector failed: it is not stored."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of faces.csv: what became of a photograph, or of one of its faces."""
+
+    photograph: Photograph
+    status: Status
+    reason: str = ""
+    """Why it has no vector; "" where it has one."""
+    hashes: Hashes | None = None
+    signature: str = ""
+    """Of the photograph (see `faces.signature`)."""
+    number: int = 1
+    """Of the face in its photograph, from 1."""
+    face: Face | None = None
+    measures: Measures | None = None
+    vector: Float32[np.ndarray, " D"] | None = None

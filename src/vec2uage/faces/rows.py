@@ -1,18 +1,21 @@
-"""The rows of an extraction as a table for people and case tools, and the good ones as vectors."""
+"""Rows: what the store knows of each photograph, as a table for people and case tools, and the good ones as vectors."""
 
 import csv
 import io
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from vec2uage.base.atomic import write_text
 from vec2uage.data.vectorset import VectorSet, make_vector_set
-from vec2uage.faces.extract import Row
+from vec2uage.faces.detectors.base import choose
+from vec2uage.faces.extraction import PIXELS, Extraction
+from vec2uage.faces.records import Face, Hashes, Photograph, Refused, Row
+from vec2uage.faces.store import Store
 
 COLUMNS = (
     *("name", "source", "status", "reason", "age", "subject", "gender", "face"),
@@ -21,25 +24,73 @@ COLUMNS = (
 HASHES = ("sha256", "sha1", "md5")
 
 
+def rows_of(
+    photograph: Photograph, hashes: Hashes, how: Extraction, store: Store, failure: Refused | None = None
+) -> list[Row] | None:
+    """Return the rows of a photograph's chosen faces as the store has them, None where it lacks anything.
+
+    There is one row where no face is chosen or the photograph cannot be used: `failure` is why not, if the store does
+    not know.
+    """
+    faces = failure or store.detection(hashes.sha256, how.detection_key)
+    if faces is None:
+        return None
+    chosen = faces if isinstance(faces, Refused) else choose(faces, how.faces)
+    signature = store.signature(hashes.sha256, PIXELS)
+    if isinstance(chosen, Refused):
+        return [Row(photograph, chosen.status, chosen.reason, hashes, signature)]
+    rows = []
+    for number, face in enumerate(chosen, 1):
+        row = _with_measures(
+            Row(photograph, "ok", "", hashes, signature, number, face), hashes.sha256, face, how, store
+        )
+        if row is None:
+            return None
+        rows.append(row)
+    return rows
+
+
+def _with_measures(row: Row, sha256: str, face: Face, how: Extraction, store: Store) -> Row | None:
+    """Return a face's row with its measures and vector, or why it has none; None where the store lacks them."""
+    measures = store.measures(sha256, how.measures_key(face))
+    if measures is None:
+        return None
+    if isinstance(measures, Refused):
+        return replace(row, status=measures.status, reason=measures.reason)
+    if refused := how.quality.check(measures):
+        return replace(row, status=refused.status, reason=refused.reason, measures=measures)
+    vector = store.vector(sha256, how.face_key(face), how.encoder)
+    return None if vector is None else replace(row, measures=measures, vector=vector)
+
+
+def crop_files(rows: Sequence[Row], how: Extraction) -> set[Path]:
+    """Return where the crops of good rows are kept; nowhere unless `how.keep_crops`."""
+    if how.keep_crops is None:
+        return set()
+    return {
+        how.crop_file(row.hashes.sha256, row.face) for row in rows if row.status == "ok" and row.hashes and row.face
+    }
+
+
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Write faces.csv: a row for every file, or for every face of it with `faces=all`.
 
     The columns of the quality measures depend on `quality`; a face's columns are empty where none was chosen.
     """
-    measured = sorted({name for row in rows for name in row.outcome.measures or {}})
+    measured = sorted({name for row in rows for name in row.measures or {}})
     text = io.StringIO()
     writer = csv.DictWriter(text, [*COLUMNS, *measured, *HASHES], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        photograph, outcome = row.photograph, row.outcome
+        photograph = row.photograph
         values = {
             **{name: getattr(photograph, name) for name in ("name", "source", "subject", "gender")},
             "age": "" if photograph.age is None else f"{photograph.age:g}",
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "face": row.number if outcome.face else "",
-            **(asdict(outcome.face) if outcome.face else {}),
-            **(outcome.measures or {}),
+            "status": row.status,
+            "reason": row.reason,
+            "face": row.number if row.face else "",
+            **(asdict(row.face) if row.face else {}),
+            **(row.measures or {}),
             **(asdict(row.hashes) if row.hashes else {}),
         }
         writer.writerow({name: _short(value) for name, value in values.items()})
@@ -47,12 +98,12 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
 
 
 def to_vectors(rows: Sequence[Row], encoder: str) -> VectorSet | None:
-    """Return the vectors of all good rows, None if there are none; a photograph's second face is named `<name>#2`."""
-    good = [row for row in rows if row.outcome.status == "ok"]
+    """Return the vectors `[N, D]` of the N good rows, None if there are none; `face_name` gives their names."""
+    good = [row for row in rows if row.status == "ok"]
     if not good:
         return None
     return make_vector_set(
-        np.stack([row.outcome.vector for row in good if row.outcome.vector is not None]),
+        np.stack([row.vector for row in good if row.vector is not None]),
         [row.photograph.age for row in good],
         names=[face_name(row) for row in good],
         subjects=[row.photograph.subject for row in good],
@@ -64,13 +115,13 @@ def to_vectors(rows: Sequence[Row], encoder: str) -> VectorSet | None:
 
 
 def face_name(row: Row) -> str:
-    """Return what a row's vector is called."""
+    """Return what a row's vector is called: as the photograph, whose second face is `<name>#2`."""
     return row.photograph.name if row.number == 1 else f"{row.photograph.name}#{row.number}"
 
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """Return how many rows there are of each status, from the commonest to the rarest."""
-    return dict(Counter(row.outcome.status for row in rows).most_common())
+    return dict(Counter(row.status for row in rows).most_common())
 
 
 def _short(value: object) -> object:

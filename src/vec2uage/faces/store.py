@@ -9,14 +9,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face, Hashes, Measures, Refused
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, state TEXT, sha256 TEXT, sha1 TEXT, md5 TEXT);
@@ -28,17 +28,6 @@ CREATE TABLE IF NOT EXISTS vectors (sha256 TEXT, face TEXT, encoder TEXT, vector
 """
 _WAIT_SECONDS = 60  # for another process that is writing to the same store
 
-Measures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Hashes:
-    """Digests of a file's content, in hexadecimal: what case tools join results by."""
-
-    sha256: str
-    sha1: str
-    md5: str
-
 
 class Store:
     """An open store; what was `put` lasts, whatever happens to the process, and other processes can put, too."""
@@ -47,7 +36,7 @@ class Store:
         self._connection = connection
 
     def hashes(self, path: bytes, state: str) -> Hashes | None:
-        """Return the hashes of a file whose `state` (see `extract.state_of`) is that in which they were put."""
+        """Return the hashes of a file whose `state` (see `hashing.state_of`) is that in which they were put."""
         row = self._one("SELECT sha256, sha1, md5 FROM files WHERE path=? AND state=?", path, state)
         return Hashes(*row) if row else None
 

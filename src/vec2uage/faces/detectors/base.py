@@ -6,8 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -43,16 +41,16 @@ def fingerprint(name: str, **decides: object) -> str:
     return f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
-def choose(faces: list[Face], which: Faces) -> list[Face]:
+def choose(faces: list[Face], which: Faces) -> list[Face] | Refused:
     """Return the faces that are used, in an order that depends on nothing but the faces.
 
-    Ties between equally large faces are decided by score, then by position (top, then left). Raises
+    Ties between equally large faces are decided by score, then by position (top, then left). Returns
     Refused("no_face") when there is none, and Refused("several_faces") when `single` finds several.
     """
     if not faces:
-        raise Refused("no_face", "no face was found")
+        return Refused("no_face", "no face was found")
     if which == "single" and len(faces) > 1:
-        raise Refused("several_faces", f"{len(faces)} faces were found, and faces=single")
+        return Refused("several_faces", f"{len(faces)} faces were found, and faces=single")
     by_size = sorted(faces, key=lambda f: (-(f.right - f.left) * (f.bottom - f.top), *_surest(f)))
     return {"all": by_size, "first": sorted(faces, key=_surest)[:1]}.get(which, by_size[:1])
 
@@ -83,10 +81,3 @@ def within(max_side: int | None, detect: Detect) -> Detect:
         ]
 
     return shrunk
-
-
-@cache
-def file_hash(path: Path) -> str:
-    """Return the first 16 hex digits of a model file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

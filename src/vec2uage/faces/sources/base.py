@@ -13,7 +13,7 @@ from vec2uage.faces.records import Photograph
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Text = Annotated[str, Field(min_length=1)]
+NonEmpty = Annotated[str, Field(min_length=1)]
 Year = Annotated[int, Field(ge=0, le=OLDEST)]
 GENDER_WORDS = {"male": "male", "m": "male", "female": "female", "f": "female", "": ""}
 
@@ -22,15 +22,15 @@ class Source(ABC):
     """Where faces come from."""
 
     @abstractmethod
-    def sources(self) -> tuple["Part", ...]:
+    def sources(self) -> tuple["SingleSource", ...]:
         """Return what this source is made of: itself, or the parts of a merged one."""
 
 
 @settings
-class Part(Source):
+class SingleSource(Source):
     """A source by itself, or one of several merged ones: its name and which of its faces are taken."""
 
-    name: Text | None
+    name: NonEmpty | None
     """The column `source` of its faces; None: as its file says."""
     ages: tuple[Year, Year] | None
     """First and last age in whole years, both included: floor(age) lies in it. None takes every face."""
@@ -44,7 +44,7 @@ class Part(Source):
             raise ValueError("the first age must not be above the last")
         return value
 
-    def sources(self) -> tuple["Part", ...]:
+    def sources(self) -> tuple["SingleSource", ...]:
         return (self,)
 
     def figures(self) -> dict[str, "Figure"]:
@@ -59,11 +59,11 @@ class Part(Source):
 
 
 @settings
-class Photographs(Part):
+class Photographs(SingleSource):
     """Photographs that are still to be looked at."""
 
-    name: Text
-    path: Text
+    name: NonEmpty
+    path: NonEmpty
 
     @abstractmethod
     def find(self) -> list[Photograph]:

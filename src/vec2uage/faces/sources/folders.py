@@ -7,7 +7,7 @@ from pathlib import Path
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Photograph
-from vec2uage.faces.sources.base import Photographs, Text, read_age
+from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 from vec2uage.faces.sources.table import read_columns, read_gender
 from vec2uage.faces.sources.walk import walk
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class AgeFolders(Photographs):
     """All files below folders named after the age: `1/`, `2/`, ... (also `01/` or `12.5/`)."""
 
-    gender_table: Text | None
+    gender_table: NonEmpty | None
     """A CSV or Parquet file with the columns `gender` and `path` (below the folder) or `name` (of the file alone)."""
 
     def find(self) -> list[Photograph]:

@@ -11,7 +11,7 @@ from jaxtyping import Int, Shaped
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Photograph
-from vec2uage.faces.sources.base import Photographs, Text, read_age
+from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 from vec2uage.faces.sources.table import listed
 from vec2uage.importers.matlab import read_struct
 
@@ -38,7 +38,7 @@ class Scored(Photograph):
 class ImdbWiki(Photographs):
     """The photographs of `imdb.mat` or `wiki.mat`: age from the date of birth to 1 July of the photograph's year."""
 
-    root: Text | None
+    root: NonEmpty | None
     """The folder of the photographs; None: the metadata's own."""
     min_face_score: float | None
     """Takes only photographs with at least this score; None takes all."""

@@ -11,7 +11,7 @@ from pydantic import field_validator, model_validator
 from vec2uage.config.component import frozen
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Photograph
-from vec2uage.faces.sources.base import Photographs, Text, read_age
+from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 from vec2uage.faces.sources.walk import walk
 
 GROUPS = ("age", "subject", "gender")
@@ -21,7 +21,7 @@ GROUPS = ("age", "subject", "gender")
 class NamedPhotographs(Photographs):
     """All files below a folder, by a pattern that their whole names (without folders) match."""
 
-    pattern: Text
+    pattern: NonEmpty
     """A regular expression of Python with the named groups `age` and optionally `subject` and `gender`."""
     gender_codes: tuple[tuple[str, Literal["male", "female"]], ...] | None
     """What the group `gender` finds and what it means, as a mapping in YAML; any other text is an unknown gender."""

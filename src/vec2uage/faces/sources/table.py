@@ -9,7 +9,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import as_text
 from vec2uage.faces.records import Photograph
-from vec2uage.faces.sources.base import GENDER_WORDS, Photographs, Text, read_age
+from vec2uage.faces.sources.base import GENDER_WORDS, NonEmpty, Photographs, read_age
 
 OPTIONAL = ("subject", "gender", "source")
 
@@ -18,7 +18,7 @@ OPTIONAL = ("subject", "gender", "source")
 class Table(Photographs):
     """The rows of a table with the columns `path` and `age`, and optionally `subject`, `gender` and `source`."""
 
-    root: Text | None
+    root: NonEmpty | None
     """The folder that the column `path` starts from; None: the table's own. Absolute paths stand for themselves."""
 
     def find(self) -> list[Photograph]:

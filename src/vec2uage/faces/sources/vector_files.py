@@ -12,17 +12,17 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import BadRows, VectorSet, merge
-from vec2uage.faces.sources.base import Part, Text
+from vec2uage.faces.sources.base import NonEmpty, SingleSource
 
 log = logging.getLogger(__name__)
 
 
 @settings
-class Vectors(Part):
+class VectorFiles(SingleSource):
     """One or several files of vectors, of any format in `vec2uage.data.readers`."""
 
-    path: Text | Annotated[tuple[Text, ...], Field(min_length=1)]
-    encoder: Text | None
+    path: NonEmpty | Annotated[tuple[NonEmpty, ...], Field(min_length=1)]
+    encoder: NonEmpty | None
     """Names the encoder of files that do not say which one made their vectors."""
     bad_rows: BadRows
     """What happens to rows that cannot be used (see `vectorset.make_vector_set`)."""
