@@ -51,22 +51,18 @@ def test_parquet_of_any_types_is_the_same_as_csv(tmp_path):
     assert found[0].path == tmp_path / "photos/a.jpg"
 
 
-def test_a_row_that_names_a_file_again_is_kept_apart(tmp_path):
+def test_a_row_that_names_a_file_again_is_kept_apart_and_any_name_is_a_row(tmp_path):
     touch(tmp_path, "a.jpg")
-    found = table(tmp_path, "path,age\na.jpg,3\na.jpg,4\na.jpg#2,5\na.jpg,6\n").find()
-    assert [(p.name, p.age) for p in found] == [("a.jpg", 3), ("a.jpg#2", 5), ("a.jpg#3", None), ("a.jpg#4", None)]
+    long = "b" * 300 + ".jpg"  # no file can have this name
+    found = table(tmp_path, f"path,age\na.jpg,3\na.jpg,4\na.jpg#2,5\n{long},7\na.jpg,6\n").find()
+    aged = [("a.jpg", 3), ("a.jpg#2", 5), ("a.jpg#3", None), ("a.jpg#4", None), (long, 7)]
+    assert [(p.name, p.age) for p in found] == aged
     assert "listed again" in found[2].problem
 
 
-def test_a_name_too_long_for_a_file_is_a_row_like_others(tmp_path):
+def test_a_table_of_another_kind_is_one_sentence(tmp_path):
     touch(tmp_path, "a.jpg")
-    long = "b" * 300 + ".jpg"
-    assert [p.name for p in table(tmp_path, f"path,age\n{long},3\na.jpg,4\n").find()] == ["a.jpg", long]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+    for text, message in [
         ("path;age\na.jpg;3\n", "needs one column path, but has path;age"),
         ("path,years\na.jpg,3\n", "needs one column age, but has path, years"),
         ("path,age,age\na.jpg,3,4\n", "needs one column age, but has path, age, age"),
@@ -76,12 +72,9 @@ def test_a_name_too_long_for_a_file_is_a_row_like_others(tmp_path):
         ("path,age\n ,3\n", "row 1 has no usable path"),
         ("path,age,gender\na.jpg,3,f\na.jpg,3,x\n", "row 2: gender 'x' is not one of male, female, m, f or empty"),
         ("path,age\nb.jpg,3\nc.jpg,4\n", "none of the 2 files that .* lists is there; set source.root"),
-    ],
-)
-def test_a_table_of_another_kind_is_one_sentence(tmp_path, text, message):
-    touch(tmp_path, "a.jpg")
-    with pytest.raises(UserError, match=message):
-        table(tmp_path, text).find()
+    ]:
+        with pytest.raises(UserError, match=message):
+            table(tmp_path, text).find()
 
 
 def test_no_table_or_no_readable_one_is_one_sentence(tmp_path):
@@ -112,26 +105,19 @@ def test_ages_are_the_folders(tmp_path):
     assert "not in a folder" in found["g.jpg"].problem
 
 
-@pytest.mark.parametrize("rows", ["path,gender\n1/a.jpg,female\n2/b.jpg,M\n", "name,gender\na.jpg,F\nb.jpg,male\n"])
-def test_genders_come_from_a_table(tmp_path, rows, caplog):
+def test_genders_come_from_a_table_or_it_is_one_sentence(tmp_path, caplog):
     touch(tmp_path, "v/1/a.jpg", "v/2/b.jpg", "v/2/c.jpg")
-    (tmp_path / "g.csv").write_text(rows)
     made = source("visage", f"source.path={tmp_path}/v", f"source.gender_table={tmp_path}/g.csv")
-    assert [p.gender for p in made.find()] == ["female", "male", ""]
+    for rows in ("path,gender\n1/a.jpg,female\n2/b.jpg,M\n", "name,gender\na.jpg,F\nb.jpg,male\n"):
+        (tmp_path / "g.csv").write_text(rows)
+        assert [p.gender for p in made.find()] == ["female", "male", ""]
     assert "1 of 3 photographs are not in it" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
+    for rows, message in [
         ("file,gender\na.jpg,f\n", "needs a column path or name"),
         ("name,sex\na.jpg,f\n", "needs one column gender"),
         ("name,gender\na.jpg,f\na.jpg,m\n", "gives 'a.jpg' two genders"),
         ("name,gender\nz.jpg,f\n", "lists none of the photographs, such as 'a.jpg'"),
-    ],
-)
-def test_a_gender_table_of_another_kind_is_one_sentence(tmp_path, rows, message):
-    touch(tmp_path, "v/1/a.jpg")
-    (tmp_path / "g.csv").write_text(rows)
-    with pytest.raises(UserError, match=message):
-        source("visage", f"source.path={tmp_path}/v", f"source.gender_table={tmp_path}/g.csv").find()
+    ]:
+        (tmp_path / "g.csv").write_text(rows)
+        with pytest.raises(UserError, match=message):
+            made.find()

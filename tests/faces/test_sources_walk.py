@@ -21,19 +21,14 @@ def names(folder: Path) -> list[str]:
     return [photograph.name for photograph in walk(folder, "test")]
 
 
-def test_all_files_of_all_folders_in_the_order_of_their_names(tmp_path):
+def test_all_files_of_all_folders_in_the_order_of_their_names(tmp_path, monkeypatch):
     touch(tmp_path, "b.jpg", "a/z.jpg", "a/b/c.txt", "a-b.jpg", "10/1.jpg", "9/1.jpg")
     found = walk(tmp_path, "test")
     assert [p.name for p in found] == ["10/1.jpg", "9/1.jpg", "a-b.jpg", "a/b/c.txt", "a/z.jpg", "b.jpg"]
     assert [p.path for p in found] == [tmp_path / p.name for p in found]
     assert {(p.age, p.source, p.problem) for p in found} == {(None, "test", "")}
-
-
-def test_the_folder_may_be_given_relative(tmp_path, monkeypatch):
-    touch(tmp_path, "a/b.jpg")
     monkeypatch.chdir(tmp_path)
-    assert names(Path()) == ["a/b.jpg"]
-    assert names(Path("a/../a")) == ["b.jpg"]
+    assert names(Path("a/../a")) == ["b/c.txt", "z.jpg"]
 
 
 def test_hidden_and_system_files_are_counted_but_not_used(tmp_path):
@@ -82,8 +77,8 @@ def test_what_is_found_does_not_depend_on_the_order_on_disk(tmp_path):
     assert names(tmp_path / "x") == names(tmp_path / "y") == ["1/a.jpg", "2/b.jpg", "3/c.jpg"]
 
 
-def deep_folder(root: Path) -> Path:
-    """Make a folder whose path is too long to be opened, which stops even the superuser; return its top."""
+def deep_folder(root: Path) -> None:
+    """Make a folder whose path is too long to be opened, which stops even the superuser."""
     here = os.open(root, os.O_RDONLY)
     for _ in range(20):
         os.mkdir("d" * 250, dir_fd=here)
@@ -92,12 +87,13 @@ def deep_folder(root: Path) -> Path:
         here = below
     os.close(os.open("lost.jpg", os.O_CREAT, dir_fd=here))
     os.close(here)
-    return root / ("d" * 250)
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_found(tmp_path, caplog):
-    touch(tmp_path, "1.jpg")
     deep_folder(tmp_path)
+    with pytest.raises(UserError, match=r"no file below it; left out: .*cannot be read: File name too long"):
+        walk(tmp_path, "test")
+    touch(tmp_path, "1.jpg")
     first, closed = walk(tmp_path, "test")
     assert (first.name, first.outside, first.problem) == ("1.jpg", False, "")
     assert closed.name.endswith("d/")
@@ -108,31 +104,12 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_found(tmp_path, c
     assert closed.problem in caplog.text
 
 
-def test_nothing_but_a_folder_that_cannot_be_read_is_one_sentence(tmp_path):
-    deep_folder(tmp_path)
-    with pytest.raises(UserError, match=r"no file below it; left out: .*cannot be read: File name too long"):
-        walk(tmp_path, "test")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_a_forbidden_folder_is_named(tmp_path, caplog):
-    touch(tmp_path, "1.jpg", "secret/2.jpg")
-    (tmp_path / "secret").chmod(0)
-    try:
-        assert names(tmp_path) == ["1.jpg", "secret/"]
-    finally:
-        (tmp_path / "secret").chmod(0o700)
-    assert "secret/ (folder cannot be read: Permission denied)" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("path", "message"), [("missing", "no such folder"), ("file", "not a folder"), ("empty", "no file below it")]
-)
-def test_no_folder_or_nothing_in_it_is_one_sentence(tmp_path, path, message):
+def test_no_folder_or_nothing_in_it_is_one_sentence(tmp_path):
     touch(tmp_path, "file")
     (tmp_path / "empty/deeper").mkdir(parents=True)
-    with pytest.raises(UserError, match=message):
-        walk(tmp_path / path, "test")
+    for path, message in [("missing", "no such folder"), ("file", "not a folder"), ("empty", "no file below it")]:
+        with pytest.raises(UserError, match=message):
+            walk(tmp_path / path, "test")
 
 
 def test_odd_names_survive_and_the_path_stays_exact(tmp_path):

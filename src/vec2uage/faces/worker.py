@@ -55,7 +55,7 @@ def detect(path: Path, sha256: str, known: list[Face] | None) -> Detection:
         faces = _detector()(image) if known is None else known
         chosen = choose(faces, _how.faces)
         # a refusal to choose is found again from `faces`, which stay valid for another choice
-        crops = [] if isinstance(chosen, Refused) else [_cut_out(image, face, sha256, _how) for face in chosen]
+        crops = [] if isinstance(chosen, Refused) else [cut_out(image, face, sha256, _how) for face in chosen]
         return Detection(sha256, faces, signature(image), crops)
     except Refused as refused:
         return Detection(sha256, refused)
@@ -77,7 +77,11 @@ def _read(path: Path, sha256: str) -> bytes | Refused:
     return content
 
 
-def _cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, how: Extraction) -> FaceCrop:
+def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, how: Extraction) -> FaceCrop:
+    """Cut a face out of its photograph `[H, W, 3]`, measure it, and make the embedder's input `[...]` of the crop.
+
+    The crop is kept as a file where `how.keep_crops` asks for it and its quality passes.
+    """
     try:
         pixels = crop(image, face, how.crop)
         prepared = how.embedder.prepare(pixels)
