@@ -13,10 +13,11 @@ from drawn_face import save
 from toys import Halves, MeanColour, Picky
 
 from vec2uage.faces.crop import Crop
-from vec2uage.faces.extract import Extracted, Interrupted, extract
+from vec2uage.faces.extract import Extracted, extract
 from vec2uage.faces.extraction import Extraction
+from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.quality import BasicQuality, NoQuality
-from vec2uage.faces.records import Photograph
+from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.store import open_store
 
 OPTIONS = Extraction(
@@ -39,9 +40,16 @@ def pictures(folder: Path, count: int) -> list[Photograph]:
     return [picture(folder, f"{k:02d}.png", (10 * k + 1, 7, 200 - k)) for k in range(count)]
 
 
-def run(photographs: list[Photograph], folder: Path, how: Extraction = OPTIONS) -> Extracted:
+def run(photographs: list[Photograph], folder: Path, how: Extraction = OPTIONS, workers: int = 2) -> Extracted:
     with open_store(folder / "store.sqlite") as store:
-        return extract(photographs, how, store, 2, "cpu", threading.Event())
+        return extract(photographs, how, store, workers, "cpu", threading.Event())
+
+
+def same(one: Extracted, other: Extracted) -> bool:
+    def told(row: Row) -> tuple[Row, bytes]:
+        return replace(row, vector=None), b"" if row.vector is None else row.vector.tobytes()
+
+    return [*map(told, one.rows)] == [*map(told, other.rows)]
 
 
 def stored(folder: Path, table: str) -> int:
@@ -185,16 +193,3 @@ def test_a_replaced_file_of_the_same_size_and_time_is_seen(tmp_path: Path):
     first.path.write_bytes(content[:-1] + b"x")
     os.utime(first.path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert run(files, tmp_path).opened == 1
-
-
-def same(one: Extracted, other: Extracted) -> bool:
-    def told(extracted: Extracted) -> list[object]:
-        return [
-            (row.photograph.name, row.status, row.face, row.hashes, row.signature, vector(row))
-            for row in extracted.rows
-        ]
-
-    def vector(row) -> bytes:
-        return b"" if row.vector is None else row.vector.tobytes()
-
-    return told(one) == told(other)

@@ -15,26 +15,22 @@ from vec2uage.base.errors import UserError
 from vec2uage.faces import pool
 
 
-def run(numbers: list[int], stop: threading.Event | None = None, workers: int = 2) -> list[tuple[int, int | None]]:
-    done = pool.run(tasks.double, [(n,) for n in numbers], workers, tasks.nothing, (), 4, stop or threading.Event())
-    return sorted(((task[0], result) for task, result in done), key=lambda pair: pair[0])
+def doubled(numbers: list[int], ahead: int, seconds: float = 0.0) -> list[tuple[int, int | None]]:
+    """Double numbers, taking each result after some seconds; return both by number."""
+    taken = []
+    for task, result in pool.run(tasks.double, [(n,) for n in numbers], 2, tasks.nothing, (), ahead, threading.Event()):
+        taken.append((task[0], result))
+        time.sleep(seconds)
+    return sorted(taken, key=lambda pair: pair[0])
 
 
-def test_every_task_has_its_result():
-    assert run(list(range(12))) == [(n, 2 * n) for n in range(12)]
-
-
-def test_a_task_that_kills_its_process_costs_only_itself():
-    numbers = [*range(20), 13]
-    assert run(numbers) == sorted([(n, None if n == 13 else 2 * n) for n in numbers], key=lambda pair: pair[0])
+def test_every_task_has_its_result_and_one_that_kills_its_process_costs_only_itself():
+    assert doubled(list(range(12)), 4) == [(n, 2 * n) for n in range(12)]
+    assert doubled([*range(20), 13], 4) == [(n, 2 * n if n != 13 else None) for n in sorted([*range(20), 13])]
 
 
 def test_a_slow_taker_loses_no_task_to_a_killed_process():
-    taken = []
-    for task, result in pool.run(tasks.double, [(n,) for n in range(16)], 2, tasks.nothing, (), 6, threading.Event()):
-        taken.append((task[0], result))
-        time.sleep(0.1)
-    assert sorted(taken, key=lambda pair: pair[0]) == [(n, None if n == 13 else 2 * n) for n in range(16)]
+    assert doubled(list(range(16)), 6, 0.1) == [(n, 2 * n if n != 13 else None) for n in range(16)]
 
 
 def test_processes_that_cannot_start_are_no_fault_of_the_tasks():
