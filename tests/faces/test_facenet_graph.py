@@ -188,10 +188,6 @@ def swap_branches(graph: GraphDef) -> None:
     inputs[0], inputs[1] = inputs[1], inputs[0]
 
 
-def share_weights(graph: GraphDef) -> None:
-    at(graph, "Conv2d_2a_3x3/Conv2D").input[1] = "InceptionResnetV1/Conv2d_1a_3x3/weights"
-
-
 def add_layer(graph: GraphDef) -> None:
     graph.node.add(name="InceptionResnetV1/Extra/Conv2D", op="Conv2D")
 
@@ -232,7 +228,6 @@ def circle(graph: GraphDef) -> None:
         (set_values("Bottleneck/weights", lambda w: w[:, :128]), r"\(128, 1792\), not \(512, 1792\)"),
         (set_values("Bottleneck/BatchNorm/moving_variance", lambda v: -v), "averages and variances"),
         (swap_branches, "Mixed_6a/concat joins other branches"),
-        (share_weights, "Conv2d_1a_3x3/weights is used twice"),
         (add_layer, "no place for its node InceptionResnetV1/Extra/Conv2D"),
         (add_weights, "no place for its node InceptionResnetV1/Extra/weights"),
         (GraphDef.Clear, "no node InceptionResnetV1/Conv2d_1a_3x3/Conv2D"),

@@ -36,14 +36,17 @@ def file(tmp_path: Path) -> Path:
 
 def test_tensors_are_found_behind_nodes_that_pass_them_on(file: Path) -> None:
     graph = FrozenGraph(file, "toy graph")
-    product = graph.node("product", "Mul")
+    product = graph.nodes["product"]
+    assert graph.factor(product) is None  # both inputs are constants
     with pytest.raises(UserError, match="no toy graph: there is no place for its node weights"):
         graph.check_leftovers(())
     np.testing.assert_array_equal(graph.tensor(graph.source(product, 0)), WEIGHTS)
-    graph.check_leftovers(())
+    with pytest.raises(UserError, match="weights is used twice"):
+        graph.tensor(graph.source(product, 0))
     with pytest.raises(UserError, match="place for its node product"):
         graph.check_leftovers(("Mul",))
-    assert graph.factor(product) is None  # both inputs are constants
+    assert graph.node("product", "Mul") == product
+    graph.check_leftovers(("Mul",))
 
 
 def test_what_is_not_there_is_refused_by_name(file: Path) -> None:

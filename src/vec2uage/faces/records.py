@@ -33,7 +33,7 @@ def unopened(error: OSError) -> Refused:
 
 @dataclass(frozen=True)
 class Photograph:
-    """One input file, before anybody looked into it."""
+    """One input file, before it is opened."""
 
     path: Path
     name: str

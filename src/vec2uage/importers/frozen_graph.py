@@ -50,11 +50,12 @@ class FrozenGraph:
         return UserError(f"{self.path} is no {self.expected}: {why}")
 
     def node(self, name: str, op: str) -> Any:
-        """Return the node of this name, which must be an `op`."""
+        """Return the node of this name, which must be an `op`; it counts as used."""
         if name not in self.nodes:
             raise self.foreign(f"it has no node {name}")
         if self.nodes[name].op != op:
             raise self.foreign(f"node {name} is a {self.nodes[name].op}, not a {op}")
+        self.used.add(name)
         return self.nodes[name]
 
     def source(self, node: Any, index: int) -> Any:

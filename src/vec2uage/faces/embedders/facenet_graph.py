@@ -90,7 +90,6 @@ def load_graph(path: Path) -> InceptionResnetV1:
 def _fill_convolution(graph: FrozenGraph, scope: str, layer: nn.Conv2d) -> None:
     """Copy one convolution with the bias or batch norm behind it."""
     node = graph.node(f"{scope}/Conv2D", "Conv2D")
-    graph.used.add(node.name)
     strides, padding = list(node.attr["strides"].list.i), node.attr["padding"].s.decode(errors="replace")
     same = any(layer.padding)
     if strides != [1, *layer.stride, 1] or (layer.kernel_size != (1, 1) and (padding == "SAME") != same):
@@ -105,7 +104,6 @@ def _fill_convolution(graph: FrozenGraph, scope: str, layer: nn.Conv2d) -> None:
 def _fill_linear(graph: FrozenGraph, scope: str, layer: nn.Linear) -> None:
     """Copy the last layer with its batch norm."""
     node = graph.node(f"{scope}/MatMul", "MatMul")
-    graph.used.add(node.name)
     if node.attr["transpose_a"].b or node.attr["transpose_b"].b:
         raise graph.foreign(f"node {node.name} transposes its inputs")
     _fill(graph, scope, layer, _tensor(graph, graph.source(node, 1)).T, None)

@@ -60,7 +60,7 @@ class SingleSource(Source):
 
 @settings
 class Photographs(SingleSource):
-    """Photographs that are still to be looked at."""
+    """Photographs that are still to be opened."""
 
     name: NonEmpty
     path: NonEmpty
