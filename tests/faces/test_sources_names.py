@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shipped import source
 
 from vec2uage.base.errors import UserError
+from vec2uage.faces.gather import find_photographs
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import read_age
 
@@ -150,6 +151,16 @@ def test_filters_take_whole_years_and_genders():
     taken = [made.admits(Photograph(Path("x"), "x", age, gender=gender)) for age, gender in faces]
     assert taken == [False, True, True, False, False, False]
     assert source("utkface", "source.path=photos").admits(Photograph(Path("x"), "x", None))
+
+
+def test_filters_are_noted_and_several_sources_keep_names_and_persons_apart(tmp_path):
+    for name in ("1_Ann_30_f.jpg", "2_Bob_70_m.jpg", "note.txt"):
+        (tmp_path / name).touch()
+    made = source("agedb", f"source.path={tmp_path}", "source.ages=[1,40]")
+    alone, several = find_photographs(made, prefixed=False), find_photographs(made, prefixed=True)
+    assert [p.problem_status if p.problem else "" for p in alone] == ["", "filtered", "no_age"]
+    assert [p.name for p in several] == [f"agedb/{p.name}" for p in alone]
+    assert [p.subject for p in several] == ["agedb/Ann", "agedb/Bob", ""]
 
 
 @given(st.text(max_size=60))
