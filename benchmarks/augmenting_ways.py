@@ -21,11 +21,12 @@ from benchmarks.embedding import OBVIOUS_BATCH, clock, obvious
 from benchmarks.no_embedder import NoEmbedder
 from benchmarks.preparing import generate
 from benchmarks.setting import fastest, machine
-from vec2uage.augmentation.augment_settings import AugmentSettings, from_config
+from vec2uage.augmentation.augment_settings import AugmentSettings
 from vec2uage.augmentation.augmenter import Child, Parent, Pictures, Studio, vectors_of
 from vec2uage.augmentation.ops import Brightness, Op, RandomContrast, Rotation
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.config.validate import from_config
 from vec2uage.faces.detectors.whole import WholeImage
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.extraction import Extraction
@@ -41,7 +42,7 @@ def published() -> AugmentSettings:
     """Return the settings of `vec2uage.augment augmentation=published`."""
     register_resolvers()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return from_config(compose("augment", ["path=faces", "augmentation=published"]))
+        return from_config(compose("augment", ["path=faces", "augmentation=published"]), AugmentSettings)
 
 
 def pipeline(folder: Path, output: Path, augmentation: ImageAugmentation) -> Augmentor.Pipeline:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.setting import fastest, machine
 from vec2uage.base import seeds
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import load
 from vec2uage.faces.embedders.inception import EPSILON

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vec2uage.base import seeds
 from vec2uage.base.provenance import provenance
-from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.sweep.plan import make_plan, split_evenly, worker_pool
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData

@@ -1,13 +1,19 @@
 """Array types of vec2uage are checked in every test, and the real data is found or its tests are skipped."""
 
+import contextlib
+import io
+import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -59,3 +65,33 @@ def same_luck() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompletedProcess[str]]:
+    """Run a command in this very process, as starting one takes seconds: `type_in(folder, program, main, *arguments)`.
+
+    `program` is the file of which it is the main function.
+    """
+
+    def run(folder: Path, program: str, main: Callable[[], object], *arguments: str) -> CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("VEC2UAGE_CACHE", str(folder / "cache"))
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it, for itself alone
+        monkeypatch.setattr("sys.argv", [program, *arguments])
+        handlers = set(logging.getLogger().handlers)
+        out, err, state, code = io.StringIO(), io.StringIO(), Singleton.get_state(), 0
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            GlobalHydra.instance().clear()
+            Singleton.set_state(state)
+            for handler in set(logging.getLogger().handlers) - handlers:
+                logging.getLogger().removeHandler(handler)
+                handler.close()
+        return CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    return run

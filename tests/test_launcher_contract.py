@@ -8,7 +8,7 @@ import pytest
 from hydra.core.plugins import Plugins
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 
 # Where the launcher is found, and what Hydra's own applications expect of every job.
 OPTIONS = [f"hydra.searchpath=[file://{conf_dir()}]", "hydra.job.chdir=true"]

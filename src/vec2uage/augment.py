@@ -1,25 +1,15 @@
 """Augment faces: `python -m vec2uage.augment path=face.jpg`, or `task=generate path=<folder of vec2uage.prepare>`."""
 
-import hydra
-from omegaconf import DictConfig
-
-from vec2uage.base import cli
-from vec2uage.config.register import conf_dir, register_resolvers
-
-register_resolvers()
+from vec2uage.config.command import Invocation, command
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="augment")
-def entry(cfg: DictConfig) -> None:
-    """Analyse operations, or fill a prepared set with augmented faces, as `cfg` says."""
+@command("augment")
+def main(invocation: Invocation) -> int:
+    """Analyse operations, or fill a prepared set with augmented faces, as the options say."""
+    from vec2uage.augmentation.augment_settings import AugmentSettings
     from vec2uage.augmentation.run import run
 
-    cli.run_job(run, cfg)
-
-
-def main() -> None:
-    """Run the command line."""
-    cli.run(entry)
+    return run(invocation.settings(AugmentSettings), invocation)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,22 @@
 """Evaluate a trained model on face vectors: `python -m vec2uage.evaluate checkpoint=... dataset.path=...`."""
 
-import hydra
-from omegaconf import DictConfig
-
-from vec2uage.base import cli
-from vec2uage.config.register import conf_dir, register_resolvers
-
-register_resolvers()
+from vec2uage.base.arguments import shown
+from vec2uage.config.command import Invocation, command
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="evaluate")
-def entry(cfg: DictConfig) -> None:
-    """Predict the ages of the faces that `cfg` describes; write and print the errors."""
+@command("evaluate")
+def main(invocation: Invocation) -> None:
+    """Predict the ages of the faces that the options describe; write and print the errors."""
     from vec2uage.augmentation.tta import views_of
-    from vec2uage.evaluation.run import run
+    from vec2uage.evaluation.evaluate_settings import Evaluation
+    from vec2uage.evaluation.run import evaluate
 
-    run(cfg, views_of)
-
-
-def main() -> None:
-    """Run the command line."""
-    cli.run(entry)
+    settings = invocation.settings(Evaluation)
+    asked = {"config": invocation.options, "command": invocation.line}
+    scores = evaluate(settings, invocation.folder, asked, views_of)
+    folder = shown(invocation.folder)
+    print(f"{scores.text()}\n\nscores:      {folder}/evaluation.json")
+    print(f"predictions: {folder}/predictions.csv\nfigure:      {folder}/predictions.png")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,19 @@
 """Report on sweeps: `python -m vec2uage.report sweep=outputs/sweeps/experiment=d1`."""
 
-import sys
-
-import hydra
-from omegaconf import DictConfig
-
-from vec2uage.base import cli
-from vec2uage.base.arguments import gathered
-from vec2uage.config.register import conf_dir, register_resolvers
-
-register_resolvers()
+from vec2uage.base.arguments import shown
+from vec2uage.config.command import Invocation, command
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="report")
-def entry(cfg: DictConfig) -> None:
-    """Write the report that `cfg` describes into Hydra's output folder; print what a busy reader needs."""
-    from vec2uage.reporting.run import run
+@command("report", repeatable="sweep")
+def main(invocation: Invocation) -> None:
+    """Write the report that the options describe; print what a busy reader needs."""
+    from vec2uage.reporting.report_settings import ReportSettings
+    from vec2uage.reporting.run import write
 
-    run(cfg)
-
-
-def main() -> None:
-    """Run the command line."""
-    sys.argv[1:] = gathered("sweep", sys.argv[1:])
-    cli.run(entry)
+    report = write(invocation.settings(ReportSettings), invocation.folder)
+    folder = shown(invocation.folder)
+    print("\n".join([*report.summary, *(f"Beware: {warning}" for warning in report.warnings)]))
+    print(f"\npage:    {folder}/index.html\ntables:  {folder}/tables\nfigures: {folder}/figures")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,14 @@
 """Train age regressors: `python -m vec2uage.train` for one run, `-m` for a grid."""
 
-import hydra
-from omegaconf import DictConfig
-
-from vec2uage.base import cli
-from vec2uage.config.register import conf_dir, register_resolvers
-
-register_resolvers()
+from vec2uage.config.command import Invocation, command
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="train")
-def entry(cfg: DictConfig) -> None:
-    """Train the one run that `cfg` describes, in Hydra's output folder."""
+@command("train")
+def main(invocation: Invocation) -> int:
+    """Train the one run that the options describe; a grid is trained as a whole, by `hydra_plugins.vec2uage_fused`."""
     from vec2uage.sweep.single_run import run_single
 
-    run_single(cfg)
-
-
-def main() -> None:
-    """Run the command line."""
-    cli.run(entry)
+    return run_single(invocation)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from drawn_face import draw_face, save
 from hydra import compose, initialize_config_dir
 from toys import Halves, MeanColour
 
-from vec2uage.augmentation.augment_settings import from_config
+from vec2uage.augmentation.augment_settings import AugmentSettings
 from vec2uage.augmentation.augmenter import Parent, Studio
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.config.validate import from_config
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extraction import Extraction
@@ -52,7 +53,7 @@ def composed() -> Callable[..., ImageAugmentation]:
         register_resolvers()
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             cfg = compose("augment", ["path=faces", f"augmentation={choice}", *overrides])
-        return from_config(cfg).augmentation
+        return from_config(cfg, AugmentSettings).augmentation
 
     return make
 

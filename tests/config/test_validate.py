@@ -18,7 +18,7 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
-from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import check_call
 from vec2uage.training import models
 from vec2uage.training.run_settings import RunSettings, from_config
@@ -105,11 +105,9 @@ def own_model(target: str, *options: str) -> list[str]:
         (["+model.hiden=3"], "model.hiden = 3: no such option; did you mean hidden? allowed are: hidden"),
         (["optimizer.lr=abc"], "optimizer.lr = 'abc': should be a number"),
         (["optimizer.lr=-1"], "optimizer.lr = -1: should be greater than 0"),
-        (["trainer.max_epochs=0"], "trainer.max_epochs = 0: should be greater than or equal to 1"),
         (["dataset.heldout_per_age=3"], "dataset.heldout_per_age = 3: should be a multiple of 2"),
         (["seed=-1"], "seed = -1: should be greater than or equal to 0"),
         (["seed=1.5"], "seed = 1.5: should be a whole number"),
-        (["seed=null"], "seed = null: should be a whole number"),
         (["normalization=l3"], "normalization = 'l3': should be 'l2', 'none' or 'standardize'"),
         (["dataset=vectors"], "dataset.path is missing: set dataset.path=..."),
         (["dataset.age_range=[18,1]"], "dataset.age_range = [18,1]: the first age must not be above the last"),
@@ -121,9 +119,7 @@ def own_model(target: str, *options: str) -> list[str]:
         (["trainer.device=0"], "trainer.device = 0: should be auto, cpu, cuda, or one of several as in cuda:1"),
         (["model.hidden=abc"], "model.hidden = 'abc': should be a list in brackets"),
         (["dataset.age_range=[old]"], "dataset.age_range = 'old': should be a whole number"),
-        (["model.hidden=5"], "model.hidden = 5: should be a list in brackets"),
         (["dataset=vectors", "dataset.path={a:1}"], "dataset.path: should be text"),
-        (["model.hidden=[a]"], "model.hidden = 'a': should be a whole number"),
         (
             ["lr_finder=range_test", "lr_finder.max_lr=1e-9"],
             "lr_finder: max_lr must be above min_lr (1e-08)",
@@ -143,12 +139,9 @@ def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(overrides: l
     ("overrides", "message"),
     [
         (["model._target_=own_typo.Net"], "no module named 'own_typo' can be imported (is its folder on PYTHONPATH?)"),
-        (["model._target_=own.Nett"], "own has no 'Nett'"),
         (["model._target_=own.some_function"], "must be a subclass of torch.nn.Module"),
         (["optimizer._target_=own.Net"], "must be a subclass of StackedOptimizer"),
         (["optimizer._target_=torch.optim.LBFGS"], "closure"),
-        (["lr_schedule._target_=vec2uage.training.losses.MSE"], "must be a subclass of Schedule"),
-        (["dataset._target_=vec2uage.training.losses.MSE"], "must be a subclass of Dataset"),
         (["loss._target_=torch.nn.MSELoss"], "must be a subclass of Loss"),
         (["augmentation._target_=own.some_function"], "must be a subclass of Augmentation"),
     ],

@@ -24,7 +24,7 @@ from terminal import AGES, SPLIT, Terminal, draw_people, table
 
 from vec2uage.augmentation.augment_settings import check_augmentation
 from vec2uage.augmentation.parents import settings_of
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data import storage
 from vec2uage.faces.crop import crop
 from vec2uage.faces.records import Face
@@ -472,7 +472,7 @@ def predicted(folder: Path) -> dict[str, float]:
 def views(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count} D"]:
     """Draw and embed the first augmentations of a face, from its line in faces.csv and the preset's file alone."""
     preset = OmegaConf.load(Path(conf_dir()) / "augmentation/published.yaml")
-    recipe = check_augmentation(OmegaConf.to_container(preset) | {"folder": None}, []).recipe
+    recipe = check_augmentation(OmegaConf.to_container(preset) | {"folder": None}, "augmentation", []).recipe
     how = settings_of(prepared, store="", workers=1, device="cpu").extraction(None)
     row = next(row for row in table(prepared / "faces.csv") if row["name"] == name)
     face = Face(*(int(row[side]) for side in ("left", "top", "right", "bottom")), float("nan"), row["detector"])

@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,14 +211,3 @@ def test_the_authors_released_model_has_its_known_error(shared: Path, tmp_path: 
     assert evaluate(tmp_path, "checkpoint=san.safetensors", *faces, "hydra.run.dir=second").returncode == 0
     first, second = (evaluated(tmp_path / name) for name in ("first", "second"))
     assert (first["n"], first["mae"]) == (835, second["mae"])
-
-
-@pytest.mark.parametrize("argument", ["--help", "--cfg=job"])
-def test_help_comes_without_torch(argument: str, tmp_path: Path) -> None:
-    code = (
-        "import atexit, sys, runpy; atexit.register(lambda: print('MODULES', *{m.split('.')[0] for m in sys.modules}));"
-        f"sys.argv[1:] = {argument.split('=')!r}; runpy.run_module('vec2uage.evaluate', run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert set(done.stdout.rpartition("MODULES")[2].split()).isdisjoint({"torch", "pandas", "matplotlib", "pyarrow"})
-    assert "checkpoint" in done.stdout

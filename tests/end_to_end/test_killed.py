@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from terminal import Terminal, context
 
-from vec2uage.config.register import conf_dir, register_resolvers
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult

@@ -303,11 +303,3 @@ def results(folder: Path) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".arrow", ".csv", ".json", ".png")
     }
-
-
-def test_help_needs_no_source(tmp_path: Path) -> None:
-    for asked in (["--help"], ["--cfg", "job"]):
-        done = Terminal(tmp_path).run("prepare", *asked)
-        assert done.returncode == 0, done.stderr
-        assert "detector:" in done.stdout
-        assert list(tmp_path.iterdir()) == []

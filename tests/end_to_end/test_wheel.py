@@ -42,7 +42,7 @@ def python(installed: Path, tmp_path: Path) -> Python:
 
 
 def test_the_package_and_its_configs_are_those_of_the_wheel(installed: Path, python: Python) -> None:
-    show = "import vec2uage; from vec2uage.config.register import conf_dir; print(vec2uage.__file__, conf_dir())"
+    show = "import vec2uage; from vec2uage.config.hydra.resolvers import conf_dir; print(vec2uage.__file__, conf_dir())"
     package = installed / "vec2uage"
     assert python("-c", show).stdout.split() == [str(package / "__init__.py"), str(package / "conf")]
     shipped = {p.relative_to(package / "conf") for p in (package / "conf").rglob("*.yaml")}

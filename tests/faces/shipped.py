@@ -4,7 +4,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.validate import check_group, refuse, to_container
 from vec2uage.faces.sources.base import Source
 

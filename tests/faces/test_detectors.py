@@ -15,7 +15,7 @@ from PIL import Image
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.detectors.base import choose, within
 from vec2uage.faces.image import decode
 from vec2uage.faces.records import Face

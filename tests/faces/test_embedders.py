@@ -23,7 +23,7 @@ from torch import nn
 from vec2uage.base.device import torch_device
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.embedders import facenet
 from vec2uage.faces.embedders import facenet_weights as weights
 from vec2uage.faces.embedders.base import Embedder

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from PIL import Image, ImageEnhance, ImageOps
 
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data.leakage import COPIES, Leakage, audit
 from vec2uage.data.vectorset import make_vector_set
 from vec2uage.faces.image import decode

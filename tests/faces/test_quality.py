@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.detectors.whole import WholeImage
 from vec2uage.faces.image import decode
 from vec2uage.faces.quality import BasicQuality, NoQuality

@@ -14,8 +14,9 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 from torch import nn
 
-from vec2uage.config.register import conf_dir, register_resolvers
-from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.config.hydra.composer import Composer
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.sweep.compose import settings_of
 from vec2uage.sweep.grouping import Job
 
 SMALL = ("dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20")

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf, open_dict
 from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
-from vec2uage.sweep.compose import Composer, settings_of
+from vec2uage.config.hydra.composer import Composer
+from vec2uage.sweep.compose import settings_of
 
 JOBS = [
     [],

@@ -8,7 +8,7 @@ import pytest
 from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.check import executor_of
 from vec2uage.sweep.executors.chunks import split_into_chunks, train_chunk

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
-from vec2uage.sweep.compose import Composer, compose_jobs, name_jobs, settings_of
+from vec2uage.config.hydra.composer import Composer, parse_grid
+from vec2uage.sweep.compose import compose_jobs, settings_of
 from vec2uage.training.learners.registry import learner_of
 
 
@@ -26,9 +26,7 @@ def split(sweep: Sweep, *arguments: str) -> list[list[str]]:
     sweeper = Plugins.instance().instantiate_sweeper(
         config=sweep.master, hydra_context=sweep.context(), task_function=print
     )
-    parser = OverridesParser.create(config_loader=sweep.loader)
-    asked = parser.parse_overrides([*sweeper._parse_config(), *arguments])  # type: ignore[attr-defined]
-    name_jobs(sweep.master, asked)
+    asked = parse_grid(sweep.loader, sweep.master, [*sweeper._parse_config(), *arguments])  # type: ignore[attr-defined]
     (jobs,) = sweeper.split_arguments(asked, None)  # type: ignore[attr-defined]
     compose_jobs(Composer(sweep.loader, sweep.master), jobs, 0)
     return jobs

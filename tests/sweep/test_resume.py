@@ -8,11 +8,11 @@ import yaml
 from sweeps import SMALL, Sweep
 
 from vec2uage.base.errors import UserError
+from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.validate import to_container
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.sweep import resume
-from vec2uage.sweep.compose import Composer
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.resume import FolderConflict, prepare_folders

@@ -12,7 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from vec2uage.training.batches import Rows
 
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.normalization import Normalization

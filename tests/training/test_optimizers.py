@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vec2uage.base import seeds
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.training.optimizers.adagrad import Adagrad
 from vec2uage.training.optimizers.adam import Adam
 from vec2uage.training.optimizers.sgd import SGD

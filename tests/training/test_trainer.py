@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from torch.nn import functional
 
 from vec2uage.base import seeds
-from vec2uage.config.register import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.training import models
 from vec2uage.training.run_settings import from_config
 

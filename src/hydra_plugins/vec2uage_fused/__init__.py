@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -45,17 +44,18 @@ class GridSweeper(BasicSweeper):
         self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Any:
+        from vec2uage.config.hydra.composer import parse_grid
         from vec2uage.sweep.check import check_sweeper
         from vec2uage.sweep.session import SweepSession
 
         assert self.hydra_context is not None
         assert self.config is not None
         check_sweeper(self.config)
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        given = [*self._parse_config(), *arguments]
+        overrides = parse_grid(self.hydra_context.config_loader, self.config, given)
         [grid] = self.split_arguments(overrides, max_batch_size=None)
         launcher = None if isinstance(self.launcher, FusedLauncher) else self.launcher
-        with SweepSession(self.hydra_context, self.config, self.task_function, overrides, launcher) as sweep:
+        with SweepSession(self.hydra_context, self.config, self.task_function, launcher) as sweep:
             sweep.run(grid)
             for job in sweep.job_returns:
                 _ = job.return_value  # raises what the job has raised

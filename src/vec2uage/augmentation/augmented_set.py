@@ -14,8 +14,7 @@ from vec2uage.augmentation.augmenter import Child, Pictures, Studio, vectors_of
 from vec2uage.augmentation.folder import AUGMENTED, read_augmented
 from vec2uage.augmentation.generate import Generated
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.base import cli
-from vec2uage.base.arguments import option
+from vec2uage.base.arguments import option, shown
 from vec2uage.base.atomic import remove_unfinished, write_json, write_text
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 from vec2uage.data import storage
@@ -112,7 +111,7 @@ def summary(folder: Path, prepared: Path, chosen: Sequence[str]) -> tuple[str, d
     photographed, augmented = sum(found["photographed"].values()), sum(found["augmented"].values())
     dropped, missing = sum(found["dropped_by_rule"].values()), found["missing"]
     operations = ", ".join(found["operations"])
-    options = " ".join(["dataset=prepared", option("dataset.path", cli.shown(prepared)), *map(shlex.quote, chosen)])
+    options = " ".join(["dataset=prepared", option("dataset.path", shown(prepared)), *map(shlex.quote, chosen)])
     lines = [
         f"augmented {augmented:,} faces beside {photographed:,} photographed ones, by {operations}",
         f"cosine   {found['mean_cosine']:.3f} on average to the face before" if augmented else "",
@@ -121,7 +120,7 @@ def summary(folder: Path, prepared: Path, chosen: Sequence[str]) -> tuple[str, d
         "augmentation.keep.retries or widen the rule"
         if missing
         else "",
-        f"folder   {cli.shown(folder)}",
+        f"folder   {shown(folder)}",
         f"train    python -m vec2uage.train {options}",
     ]
     return "\n".join(line for line in lines if line), missing

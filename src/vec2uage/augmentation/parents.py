@@ -6,12 +6,12 @@ from threading import Event
 from typing import Any, Literal
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from vec2uage.augmentation.augmenter import Parent
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
+from vec2uage.config.validate import from_config
 from vec2uage.data.balance import in_turn
 from vec2uage.data.dataset_folder import read_description
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
@@ -22,7 +22,7 @@ from vec2uage.faces.extract import extract
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import gather
 from vec2uage.faces.pool import processes
-from vec2uage.faces.prepare_settings import PrepareSettings, from_config
+from vec2uage.faces.prepare_settings import PrepareSettings
 from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.rows import counts, face_name
 from vec2uage.faces.sources.walk import walk
@@ -43,7 +43,7 @@ def settings_of(prepared: Path, **how: Any) -> PrepareSettings:
         )
     options = description["options"] | how | {"overwrite": False, "output": ""}
     try:
-        return from_config(OmegaConf.create(options))
+        return from_config(options, PrepareSettings)
     except UserError as error:
         raise UserError(f"{prepared / DESCRIPTION}: {error}; {AGAIN}") from None
 

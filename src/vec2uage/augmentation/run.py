@@ -2,15 +2,12 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
 from vec2uage.augmentation.analysis import analyse, summarise
-from vec2uage.augmentation.augment_settings import OF_PHOTOGRAPHS, AugmentSettings, from_config, prepare_settings
+from vec2uage.augmentation.augment_settings import OF_PHOTOGRAPHS, AugmentSettings, PrepareAndAugmentSettings
 from vec2uage.augmentation.augmented_set import is_complete, summary, write_generated
 from vec2uage.augmentation.augmenter import Pictures, open_studio
 from vec2uage.augmentation.folder import folder_of, refuse_other_options
@@ -25,9 +22,11 @@ from vec2uage.augmentation.parents import (
 )
 from vec2uage.augmentation.report import table, write, write_sweep
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.base import cli
+from vec2uage.base.arguments import shown
 from vec2uage.base.errors import UserError
+from vec2uage.base.interrupt import INTERRUPTED, interruptible
 from vec2uage.base.lock import only_user_of
+from vec2uage.config.command import Invocation
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.prepare import prepare
@@ -39,52 +38,57 @@ log = logging.getLogger(__name__)
 INCOMPLETE = 3  # exit code: all was written, but the keep rule left ages without as many faces as were asked for
 
 
-def run(cfg: DictConfig) -> int:
-    """Do what `cfg` describes, print what came of it, and return the exit code: 0, 3 (see INCOMPLETE), or 130.
+def run(settings: AugmentSettings, invocation: Invocation) -> int:
+    """Analyse or generate, print what came of it, and return the exit code: 0, 3 (see INCOMPLETE), or 130.
 
-    Raises UserError for wrong options, photographs without a face, and a folder that is not a prepared set.
+    Raises UserError for photographs without a face, and a folder that is not a prepared set.
     """
-    settings = from_config(cfg)
-    _refuse_own_options(settings)
-    with cli.interruptible() as stop:
+    _refuse_own_options(settings, invocation.overrides)
+    with interruptible() as stop:
         try:
             if settings.task == "generate":
                 how = settings_of(
                     Path(settings.path), store=settings.store, workers=settings.workers, device=settings.device
                 )
-                return generate_in(Path(settings.path), settings.augmentation, how, settings.overwrite, stop)
-            return _analyse(settings, stop)
+                chosen = _chosen(invocation)
+                return generate_in(Path(settings.path), settings.augmentation, how, settings.overwrite, chosen, stop)
+            return _analyse(settings, invocation, stop)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
-            return cli.INTERRUPTED
+            return INTERRUPTED
 
 
-def prepare_and_augment(cfg: DictConfig) -> int:
+def prepare_and_augment(settings: PrepareAndAugmentSettings, invocation: Invocation) -> int:
     """Do what `vec2uage.prepare` is asked for; return 0, 3 (all was written, but see the messages), or 130.
 
-    Raises UserError as `faces.prepare.prepare` and `generate_in` do; wrong options of either before any work.
+    Raises UserError as `faces.prepare.prepare` and `generate_in` do; other options of either before any work.
     """
-    settings, augmentation = prepare_settings(cfg)
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder, augmentation = invocation.folder, settings.augmentation
     if augmentation is not None and not settings.overwrite:
         refuse_other_options(folder_of(folder, augmentation.name), augmentation)
-    with cli.interruptible() as stop:
-        code = prepare(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "augmentation"]), stop)
-        if augmentation is None or code == cli.INTERRUPTED:
+    with interruptible() as stop:
+        code = prepare(settings, invocation, stop)
+        if augmentation is None or code == INTERRUPTED:
             return code
         try:
-            return generate_in(folder, augmentation, settings, settings.overwrite, stop) or code
+            return generate_in(folder, augmentation, settings, settings.overwrite, _chosen(invocation), stop) or code
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
-            return cli.INTERRUPTED
+            return INTERRUPTED
 
 
 def generate_in(
-    prepared: Path, augmentation: ImageAugmentation, how: PrepareSettings, overwrite: bool, stop: Event
+    prepared: Path,
+    augmentation: ImageAugmentation,
+    how: PrepareSettings,
+    overwrite: bool,
+    chosen: Sequence[str],
+    stop: Event,
 ) -> int:
     """Fill the training part of a prepared set in `augmented/<name>` below it; return 0, or 3 (see INCOMPLETE).
 
-    Raises UserError where the set is not divided, or the faces there were made with other options, and Interrupted.
+    `chosen` are the options of `augmentation` as they were set, which training needs, too. Raises UserError where the
+    set is not divided, or the faces there were made with other options, and Interrupted.
     """
     if not is_divided(prepared):
         raise UserError(f"{prepared}: not divided, so it has no training part to augment: prepare it with split=paper")
@@ -104,15 +108,14 @@ def generate_in(
             with open_studio(how.extraction(None), how.store, how.workers, how.device, stop) as made:
                 generated = generate(augmentation, train, parents, made, folder, pictures)
                 write_generated(generated, augmentation, train, made, folder, prepared, pictures)
-        text, short = summary(folder, prepared, _chosen())
+        text, short = summary(folder, prepared, chosen)
     print(text)
     return INCOMPLETE if short else 0
 
 
-def _analyse(settings: AugmentSettings, stop: Event) -> int:
-    """Write the analysis to Hydra's output folder and print its table."""
-    hydra = HydraConfig.get()
-    folder, path = Path(hydra.runtime.output_dir), Path(settings.path)
+def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> int:
+    """Write the analysis to the folder of the invocation and print its table."""
+    folder, path = invocation.folder, Path(settings.path)
     if not path.exists():
         raise UserError(f"{path}: no such photograph or folder (path)")
     if is_prepared(path):
@@ -132,10 +135,10 @@ def _analyse(settings: AugmentSettings, stop: Event) -> int:
     faces = min(len(parents), settings.draws)
     print(f"{settings.draws:,} draws of each operation, from {faces:,} face{'s' * (faces > 1)}; {made.encoder}")
     print(table(rows, settings.augmentation.keep))
-    shown = cli.shown(folder)
-    print(f"\ntables:   {shown}/analysis.csv, cosines.csv\nfigures:  {shown}/violin.png, grid.png")
-    if hydra.mode == RunMode.MULTIRUN:
-        print(f"sweep:    {cli.shown(write_sweep(folder.parent))}")
+    place = shown(folder)
+    print(f"\ntables:   {place}/analysis.csv, cosines.csv\nfigures:  {place}/violin.png, grid.png")
+    if invocation.sweep:
+        print(f"sweep:    {shown(write_sweep(folder.parent))}")
     return 0
 
 
@@ -152,18 +155,16 @@ def _extraction(settings: AugmentSettings) -> Extraction:
     )
 
 
-def _chosen() -> list[str]:
+def _chosen(invocation: Invocation) -> list[str]:
     """Return the options of the config group `augmentation` as the user set them, the choice first."""
-    hydra = HydraConfig.get()
-    options = [o for o in hydra.overrides.task if o.lstrip("+~").startswith("augmentation.")]
-    return [f"augmentation={hydra.runtime.choices['augmentation']}", *options]
+    options = [o for o in invocation.overrides if o.lstrip("+~").startswith("augmentation.")]
+    return [f"augmentation={invocation.choices['augmentation']}", *options]
 
 
-def _refuse_own_options(settings: AugmentSettings) -> None:
+def _refuse_own_options(settings: AugmentSettings, overrides: Sequence[str]) -> None:
     """Refuse options that a prepared set answers for itself, rather than leave them without effect."""
     if settings.task == "analyse" and not is_prepared(Path(settings.path)):
         return
-    overrides = HydraConfig.get().overrides.task
     given = [o for o in overrides if re.split(r"[.=@]", o.lstrip("+~"))[0] in OF_PHOTOGRAPHS]
     if given:
         raise UserError(

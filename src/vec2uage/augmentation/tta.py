@@ -11,8 +11,8 @@ from vec2uage.augmentation.augmenter import Child, open_studio, vectors_of
 from vec2uage.augmentation.folder import made_for
 from vec2uage.augmentation.parents import parents_in, settings_of
 from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.base import cli
 from vec2uage.base.errors import UserError
+from vec2uage.base.interrupt import interruptible
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
 from vec2uage.data.prepared import Prepared
@@ -52,7 +52,7 @@ def views_of(wanted: Wanted, vs: VectorSet) -> Float32[np.ndarray, "N K D"]:
         raise UserError("tta needs photographs: take dataset=prepared with dataset.path=<a folder of vec2uage.prepare>")
     prepared = Path(dataset.path)
     how = settings_of(prepared, store=wanted.store, workers=wanted.workers, device=wanted.device)
-    with cli.interruptible() as stop:
+    with interruptible() as stop:
         try:
             parents = parents_in(vs, prepared, how, stop)
             if bare := [name for name in vs.names.tolist() if name not in parents]:

@@ -1,9 +1,8 @@
-"""Arguments as they are typed, and as Hydra reads them."""
+"""Options and paths as one types them in a shell."""
 
-import os
 import re
 import shlex
-from collections.abc import Sequence
+from pathlib import Path
 
 
 def option(key: str, value: object) -> str:
@@ -12,79 +11,6 @@ def option(key: str, value: object) -> str:
     return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
 
 
-def gathered(key: str, arguments: Sequence[str]) -> list[str]:
-    """Put all `key=value` arguments into one list, quoted, where Hydra would take the last one alone.
-
-    Values are paths as shells complete them: Hydra could not read a bare = or , in them. Lists stay, quotes, too.
-    """
-    given = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
-    if not given or any(value[:1] in ("[", "$", "") for value in given):
-        return list(arguments)
-    others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
-    items = [value if value[0] in "'\"" else quoted(value) for value in given]
-    return [*others, f"{key}=[{','.join(items)}]"]
-
-
-def with_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them.
-
-    A name without / or = is none: `seed=1,2` is a sweep, whatever files there are. So is a sweep over paths, each of
-    which is quoted. Flags are not Hydra's to parse.
-    """
-
-    def with_quotes(argument: str) -> str:
-        key, _, value = argument.partition("=")
-        looks = not argument.startswith("-") and ("/" in value or "=" in value) and not re.fullmatch(r"[\w./-]*", value)
-        paths = _existing(value.split(",")) if looks else None
-        return f"{key}={','.join(map(quoted, paths))}" if paths else argument
-
-    return list(map(with_quotes, arguments))
-
-
-def _existing(parts: Sequence[str]) -> list[str] | None:
-    """Join the parts of a text cut at its commas to the fewest paths that exist; None where they are no paths."""
-    for end in range(len(parts), 0, -1):
-        first = ",".join(parts[:end])
-        if os.path.exists(first):  # noqa: PTH110 - that of Path raises where a name is too long
-            others = _existing(parts[end:]) if end < len(parts) else []
-            if others is not None:
-                return [first, *others]
-    return None
-
-
-def quoted(value: str) -> str:
-    """Return a value as Hydra reads it literally."""
-    # in quotes, Hydra takes a backslash for itself only where a quote follows
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
-
-
-def left_to_jobs(arguments: Sequence[str], key: str) -> list[str]:
-    """Leave it to the jobs of a multirun to set an option, `key` or all below it, that only some choices have.
-
-    Hydra gives it to the default choice first, and refuses `optimizer=sgd,swa optimizer.momentum=0.9` as adam has no
-    momentum. As a sweep of one value it is given to the jobs alone. What cannot be one stays as it is.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Override
-    from hydra.errors import HydraException
-
-    parser = OverridesParser.create()
-
-    def parsed(argument: str) -> Override | None:
-        try:
-            return parser.parse_override(argument)
-        except HydraException:
-            return None
-
-    def left(argument: str) -> str:
-        own, _, value = argument.partition("=")
-        if own != key and not own.startswith(f"{key}."):
-            return argument
-        before, after = parsed(argument), parsed(f"{own}=choice({value})")
-        if before is None or before.is_sweep_override() or after is None:
-            return argument
-        of_job = parsed(f"{own}={next(after.sweep_string_iterator())}")  # in which Hydra loses the quotes of a '5'
-        same = of_job is not None and of_job.value() == before.value()
-        return str(after.input_line) if same else argument
-
-    return list(map(left, arguments))
+def shown(path: Path) -> Path:
+    """Return a path as one would type it: below the working directory, without that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

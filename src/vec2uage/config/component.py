@@ -47,21 +47,21 @@ def locate(target: str) -> Callable[..., Any]:
     raise LookupError(f"no module named {parts[0]!r} can be imported (is its folder on PYTHONPATH?)")
 
 
-class Pairs(tuple[tuple[Any, Any], ...]):
-    """A mapping as sorted pairs."""
+class FrozenMapping(tuple[tuple[Any, Any], ...]):
+    """A mapping that can be hashed: its items, sorted by key."""
 
 
 def frozen(value: Any) -> Any:
-    """Turn lists into tuples and mappings into `Pairs`, so that options can be hashed."""
+    """Turn lists into tuples and mappings into `FrozenMapping`, so that options can be hashed."""
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
     if isinstance(value, dict):
-        return Pairs(sorted((key, frozen(item)) for key, item in value.items()))
+        return FrozenMapping(sorted((key, frozen(item)) for key, item in value.items()))
     return value
 
 
 def _thawed(value: Any) -> Any:
-    """Turn `Pairs` back into mappings; lists stay tuples."""
-    if isinstance(value, Pairs):
+    """Turn `FrozenMapping` back into mappings; lists stay tuples."""
+    if isinstance(value, FrozenMapping):
         return {key: _thawed(item) for key, item in value}
     return tuple(_thawed(item) for item in value) if isinstance(value, tuple) else value

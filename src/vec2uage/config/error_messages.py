@@ -1,6 +1,7 @@
 """What is wrong with an option, in one sentence: its key, its value as it is typed, and what is allowed."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
@@ -29,27 +30,38 @@ def as_typed(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def unknown_option(key: str, value: Any, allowed: list[str]) -> str:
-    """Word the refusal of a key that does not exist."""
+def unknown_option(key: str, value: Any, allowed: Sequence[str], elsewhere: Sequence[str] = ()) -> str:
+    """Word the refusal of an option that does not exist beside the `allowed` ones, but maybe does `elsewhere`."""
     known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
-    return f"{key} = {as_typed(value)}: no such option; {_close(key.rsplit('.', 1)[-1], allowed)}{known}"
+    hint = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else _close(key.rsplit(".", 1)[-1], allowed) + known
+    return _unknown_key(key, f" = {as_typed(value)}", f"; {hint}")
 
 
-def unknown_choice(group: str, choice: str, allowed: list[str]) -> str:
+def unknown_group(key: str) -> str:
+    """Word the refusal of an option or group at the top of a command's options that does not exist."""
+    return _unknown_key(key, "", " or group of this command (--help shows them)")
+
+
+def _unknown_key(key: str, value: str, hint: str) -> str:
+    """Word the refusal of any key that does not exist: there is no other place that does."""
+    return f"{key}{value}: no such option{hint}"
+
+
+def unknown_choice(group: str, choice: str, allowed: Sequence[str]) -> str:
     """Word the refusal of a choice that a group does not have."""
     return f"{group} = {choice}: no such choice; {_close(choice, allowed)}allowed are: {', '.join(allowed)}"
 
 
-def _close(name: str, allowed: list[str]) -> str:
+def _close(name: str, allowed: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 
-def sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
+def settings_problems(cls: Any, key: str, error: ValidationError) -> list[str]:
     """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
     found = []
     items_of: dict[str, list[Any]] = {}
-    kind_of: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     for item in error.errors():
         owner, path = cls, key
         for part in map(str, item["loc"]):
@@ -61,24 +73,24 @@ def sentences(cls: Any, key: str, error: ValidationError) -> list[str]:
                 items_of.setdefault(path, []).append(item)
                 break
             path, owner = f"{path}.{part}", get_type_hints(owner)[part]
-            kind_of[path] = owner
+            annotations[path] = owner
         else:
             items_of.setdefault(path, []).append(item)
-    return found + [sentence(path, kind_of.get(path), items) for path, items in items_of.items()]
+    return found + [value_problem(path, annotations.get(path), items) for path, items in items_of.items()]
 
 
-def sentence(key: str, kind: Any, items: list[Any]) -> str:
-    """Word pydantic's errors of one option of this kind."""
+def value_problem(key: str, annotation: Any, items: list[Any]) -> str:
+    """Word pydantic's errors of one option, which has this annotation."""
     first = items[0]
     if first["type"] in ("missing", "missing_argument") and not isinstance(first["input"], tuple):
         return f"{key} is missing"
     value = "" if isinstance(first["input"], dict) else f" = {as_typed(first['input'])}"
-    wrong = [_wrong(item, kind) for item in items]
+    wrong = [_wrong(item, annotation) for item in items]
     several = [text for text, item in zip(wrong, items, strict=True) if item["type"] != "missing"]
     return f"{key}{value}: {' or '.join(dict.fromkeys(several or wrong)).replace(' or should be ', ' or ')}"
 
 
-def _wrong(item: Any, kind: Any) -> str:
+def _wrong(item: Any, annotation: Any) -> str:
     error, about, message = item["type"], item.get("ctx", {}), str(item["msg"])
     if error == "missing":
         return "has too few items"
@@ -90,7 +102,7 @@ def _wrong(item: Any, kind: Any) -> str:
         return f"should match {about['pattern']}"
     if error == "sequence_str" or (error == "is_instance_of" and about["class"] == "Sequence"):
         error = "tuple_type"
-    if error == "tuple_type" and "tuple[tuple[str, " in str(kind):  # a mapping, as its sorted pairs
+    if error == "tuple_type" and "tuple[tuple[str, " in str(annotation):  # a mapping, as its sorted pairs
         return "should have options of its own"
     for known, thing in _SHOULD_BE.items():
         if error.startswith(known):

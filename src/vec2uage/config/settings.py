@@ -1,12 +1,14 @@
-"""The decorator behind every settings class: a frozen, keyword-only dataclass that checks its own values.
+"""The decorator behind every settings class, and what the annotation of an option can say.
 
 And the options that are about no class's values, but about how a command runs.
 """
 
-from typing import TypeVar, cast, dataclass_transform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
+import pydantic
+from pydantic import ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -26,4 +28,26 @@ EXECUTION_OPTIONS = (
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Turn `cls` into a pydantic dataclass: hashable, comparable, unknown or ill-typed fields refused."""
-    return cast(type[T], dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))(cls))
+    make = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+    return cast(type[T], make(cls))
+
+
+@dataclass(frozen=True)
+class CheckedBy:
+    """In an annotation: the function that makes an option's value, where its type alone does not say what is allowed.
+
+    It is called with what was given, the option's key, and the list to which it appends what is wrong.
+    """
+
+    check: Callable[[Any, str, list[str]], Any]
+
+
+@dataclass(frozen=True)
+class OfGroup:
+    """In an annotation: the option is a config group, whose `_target_` names a settings class of the annotated type."""
+
+
+Choice = Annotated[T, OfGroup()]
+"""`detector: Choice[Detector]` is a config group of settings classes derived from `Detector`."""
+
+PositiveInt = Annotated[int, Field(ge=1)]

@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Collection, Mapping
-from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -12,7 +12,38 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, frozen, locate
-from vec2uage.config.error_messages import as_typed, sentence, sentences, unknown_option
+from vec2uage.config.error_messages import as_typed, settings_problems, unknown_option, value_problem
+from vec2uage.config.settings import CheckedBy, OfGroup
+
+T = TypeVar("T")
+
+
+def from_config(cfg: DictConfig | Mapping[str, Any], cls: type[T]) -> T:
+    """Check a composed configuration against the annotations of the dataclass `cls`, and return it as one.
+
+    Its fields are the options: plain values, settings classes (options of their own), config groups (`Choice`), and
+    what has a check of its own (`CheckedBy`). Their defaults are in conf/: a field that has one here is no option.
+    Raises UserError, which names every wrong key, its value and what is allowed.
+    """
+    plain = to_container(cfg) if isinstance(cfg, DictConfig) else cfg
+    annotations = get_type_hints(cls, include_extras=True)
+    names = [f.name for f in fields(cls) if f.default is MISSING]  # type: ignore[arg-type]
+    problems = key_problems(plain, names)
+    values = {name: check_option(annotations[name], plain[name], name, problems) for name in names if name in plain}
+    refuse(problems)
+    return cls(**values)
+
+
+def check_option(annotation: Any, value: Any, key: str, problems: list[str]) -> Any:
+    """Check one option against its annotation; return what it stands for, or None with a line in `problems`."""
+    for mark in getattr(annotation, "__metadata__", ()):
+        if isinstance(mark, OfGroup):
+            return check_group(value, key, annotation.__origin__, problems)
+        if isinstance(mark, CheckedBy):
+            return mark.check(value, key, problems)
+    if is_dataclass(annotation):
+        return check_settings(annotation, value, key, problems)
+    return check_value(annotation, value, key, problems)
 
 
 def to_container(cfg: DictConfig) -> dict[str, Any]:
@@ -37,7 +68,7 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
     return plain
 
 
-def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list[str]) -> Any:
+def check_settings(cls: Any, values: Any, key: str, problems: list[str]) -> Any:
     """Build the settings class `cls` from `values`; append to `problems` one line per mistake instead of raising."""
     if not isinstance(values, Mapping):
         problems.append(f"{key} = {as_typed(values)}: should have options of its own")
@@ -52,7 +83,7 @@ def check_settings(cls: Any, values: Mapping[str, Any], key: str, problems: list
     try:
         return TypeAdapter(cls).validate_python(plain)
     except ValidationError as error:
-        problems.extend(sentences(cls, key, error))
+        problems.extend(settings_problems(cls, key, error))
         return None
 
 
@@ -85,9 +116,9 @@ def check_call(target: str, values: Mapping[str, Any], key: str, given: set[str]
     for name in allowed:
         if parameters[name].default is inspect.Parameter.empty and name not in options and name not in given:
             problems.append(f"{key}.{name} is missing: {target} needs it")
-    for name, kind in _simple_types(target).items():
+    for name, annotation in _simple_types(target).items():
         if name in options:
-            checked = check_value(kind, options[name], f"{key}.{name}", problems)
+            checked = check_value(annotation, options[name], f"{key}.{name}", problems)
             if _is_plain(checked):  # a path or an enumeration the class makes itself, of what was given
                 options[name] = checked
     return Component(target, tuple(sorted((n, frozen(v)) for n, v in options.items())))
@@ -102,12 +133,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def check_value(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
+def check_value(annotation: Any, value: Any, key: str, problems: list[str]) -> Any:
     """Check one value against a type; return it converted, or None with a line in `problems`."""
     try:
-        return TypeAdapter(kind).validate_python(_tuples(value))
+        return TypeAdapter(annotation).validate_python(_tuples(value))
     except ValidationError as error:
-        problems.append(sentence(key, kind, error.errors()))
+        problems.append(value_problem(key, annotation, error.errors()))
         return None
 
 
@@ -133,8 +164,13 @@ def refuse(problems: list[str]) -> None:
 
 def check_keys(plain: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise UserError where a configuration lacks a `known` key, or has another."""
+    refuse(key_problems(plain, known))
+
+
+def key_problems(plain: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """Say which `known` keys a configuration lacks, and which other ones it has."""
     problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    refuse(problems + [f"{key} is missing" for key in sorted(known) if key not in plain])
+    return problems + [f"{key} is missing" for key in sorted(known) if key not in plain]
 
 
 def _simple_types(target: str) -> dict[str, Any]:
@@ -145,12 +181,12 @@ def _simple_types(target: str) -> dict[str, Any]:
     except Exception:  # a foreign signature may name types that do not exist at run time
         return {}
     checkable = {}
-    for name, kind in hints.items():
+    for name, annotation in hints.items():
         try:
-            TypeAdapter(kind)
+            TypeAdapter(annotation)
         except PydanticSchemaGenerationError:
             continue
-        checkable[name] = kind
+        checkable[name] = annotation
     return checkable
 
 

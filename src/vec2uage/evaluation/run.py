@@ -1,27 +1,21 @@
-"""One evaluation from configuration to files: predictions.csv, predictions.png and evaluation.json."""
+"""One evaluation from settings to files: predictions.csv, predictions.png and evaluation.json."""
 
 import hashlib
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from jaxtyping import Float32
-from omegaconf import DictConfig
 
-from vec2uage.base import cli
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
-from vec2uage.config.validate import to_container
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.splits import Division, within
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.evaluation.evaluate_settings import Evaluation, Rows, from_config
+from vec2uage.evaluation.evaluate_settings import EvaluatedPart, Evaluation
 from vec2uage.evaluation.scores import Scores, score
 from vec2uage.runs.folder import RunFolder
 
@@ -29,26 +23,7 @@ Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
 """Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.views`)."""
 
 
-def run(cfg: DictConfig, views: Views) -> None:
-    """Do the evaluation that `cfg` describes in Hydra's output folder; print its scores and where its files are.
-
-    `views` makes the augmented faces of `tta`. A mistake of the user's ends the program with a sentence; in a job of a
-    sweep it raises UserError.
-    """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    try:
-        scores = evaluate(from_config(cfg), folder, {"config": to_container(cfg), "command": _command()}, views)
-    except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
-        cli.discard_unused(folder)
-        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    shown = cli.shown(folder)
-    print(f"{scores.text()}\n\nscores:      {shown}/evaluation.json")
-    print(f"predictions: {shown}/predictions.csv\nfigure:      {shown}/predictions.png")
-
-
-def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: Views) -> Scores:
+def evaluate(what: Evaluation, folder: Path, account: Mapping[str, object], views: Views) -> Scores:
     """Predict the rows that `what` names, and write predictions, figure and scores into `folder`, the scores last.
 
     With `tta`, a prediction is the mean of those of the face and of its augmented selves, which `views` makes.
@@ -100,7 +75,7 @@ def evaluate(what: Evaluation, folder: Path, account: dict[str, object], views: 
     return scores
 
 
-def rows(dataset: Dataset, part: Rows, run_seed: int | None) -> VectorSet:
+def rows(dataset: Dataset, part: EvaluatedPart, run_seed: int | None) -> VectorSet:
     """Return the rows to predict: all of the dataset's ages, or one part of the split that training makes.
 
     `run_seed` is the seed of the model's run, None if unknown. Raises UserError where the split depends on it, and
@@ -127,7 +102,3 @@ def rows(dataset: Dataset, part: Rows, run_seed: int | None) -> VectorSet:
 def _drawn_by_run(dataset: Dataset) -> bool:
     """Return whether every run divides the rows anew."""
     return dataset.split_seed(0) != dataset.split_seed(1)
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "vec2uage.evaluate", *cli.typed()])

@@ -11,16 +11,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from vec2uage.base import cli
-from vec2uage.base.arguments import option
+from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
+from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.provenance import code_fingerprint
+from vec2uage.config.command import Invocation
 from vec2uage.config.differences import differences
 from vec2uage.data.dataset_folder import (
     clear,
@@ -34,7 +31,7 @@ from vec2uage.data.dataset_folder import (
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
 from vec2uage.faces.pool import Interrupted
-from vec2uage.faces.prepare_settings import PrepareSettings, from_config
+from vec2uage.faces.prepare_settings import PrepareSettings, recorded_options
 from vec2uage.faces.records import Row
 from vec2uage.faces.rows import counts, crop_files, face_name, write_table
 from vec2uage.faces.sources.base import Photographs, SingleSource
@@ -45,32 +42,29 @@ BROKEN = ("unreadable", "no_age")  # statuses of files that somebody may want to
 WITH_BROKEN_FILES = 3  # exit code: all was written, but some files are of these
 
 
-def prepare(cfg: DictConfig, stop: Event) -> int:
-    """Prepare what `cfg` describes in Hydra's output folder, print a summary, and return the exit code.
+def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> int:
+    """Prepare a set in the folder of the invocation, print a summary, and return the exit code.
 
     0: done; 3: done, but some files were unreadable or had no age; 130: interrupted, the same command continues.
-    `stop` asks to end early. Raises UserError for wrong options, a folder of other options or in use, a source without
-    a usable face, or too few faces to divide.
+    `stop` asks to end early. Raises UserError for a folder of other options or in use, a source without a usable face,
+    or too few faces to divide.
     """
-    settings = from_config(cfg)
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    in_sweep = hydra.mode == RunMode.MULTIRUN
-    if in_sweep and any(override.startswith("output=") for override in hydra.overrides.task):
+    folder, options = invocation.folder, recorded_options(invocation.options)
+    if invocation.sweep and any(override.startswith("output=") for override in invocation.overrides):
         raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
-    output = {"hydra.sweep.dir": Path(hydra.sweep.dir)} if in_sweep else {"output": folder}
+    output = {"hydra.sweep.dir": invocation.sweep} if invocation.sweep else {"output": folder}
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
         before = read_description(folder) or {}
-        if before and before.get("options") != settings.options and not settings.overwrite:
-            raise UserError(_other_options(folder, before.get("options", {}), settings.options))
+        if before and before.get("options") != options and not settings.overwrite:
+            raise UserError(_other_options(folder, before.get("options", {}), options))
         how = settings.extraction(folder / "crops" if settings.keep_crops else None)
         try:
             gathered = gather(settings, how, stop)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
-            return cli.INTERRUPTED
-        done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": settings.options}
+            return INTERRUPTED
+        done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": options}
         if not settings.overwrite and all(before.get(k) == v for k, v in done.items()) and is_whole(folder, before):
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
@@ -80,7 +74,7 @@ def prepare(cfg: DictConfig, stop: Event) -> int:
     statuses = counts(gathered.rows)
     broken = sum(statuses.get(status, 0) for status in BROKEN)
     if broken:
-        log.warning("%s could not be used: %s says why", counted(broken, "file"), cli.shown(folder / "faces.csv"))
+        log.warning("%s could not be used: %s says why", counted(broken, "file"), shown(folder / "faces.csv"))
     return WITH_BROKEN_FILES if broken else 0
 
 
@@ -91,7 +85,7 @@ def _refuse_among_photographs(sources: Sequence[SingleSource], written: Mapping[
         for folder in folders:
             if folder.is_dir() and place.resolve().is_relative_to(folder.resolve()):
                 raise UserError(
-                    f"{option(key, cli.shown(place))} lies in the folder of photographs {folder}: it would "
+                    f"{option(key, shown(place))} lies in the folder of photographs {folder}: it would "
                     f"be taken for one of them; choose another place with {key}=..."
                 )
 
@@ -162,7 +156,7 @@ def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
 def _summary(description: dict[str, Any], folder: Path) -> str:
     """Say in a few lines what a folder holds and how to go on."""
     parts, leaks = description["parts"], description["leakage"]
-    shown = cli.shown(folder)
+    place = shown(folder)
     divided = len(parts) > 1
     sizes = ", ".join(f"{part['rows']:,} {'in one file' if not divided else name}" for name, part in parts.items())
     statuses = ", ".join(f"{count:,} {status}" for status, count in description["files_by_status"].items())
@@ -170,13 +164,13 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
         sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
         for kinds in (("identical_file", "near_duplicate"), ("same_person",))
     )
-    path = option("dataset.path", shown if divided else shown / "vectors.arrow")
+    path = option("dataset.path", place if divided else place / "vectors.arrow")
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
         f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
         f"leakage  pairs {where}: {copies:,} of one picture, {persons:,} more likely of one person ({leaks['action']})",
-        f"folder   {shown}",
+        f"folder   {place}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",
     ]
     return "\n".join(line for line in lines if line)

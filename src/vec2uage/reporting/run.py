@@ -1,4 +1,4 @@
-"""One report from configuration to files: index.html, and every table and figure as files of their own."""
+"""One report from settings to files: index.html, and every table and figure as files of their own."""
 
 import io
 import logging
@@ -7,11 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
 from vec2uage import __version__
-from vec2uage.base import cli
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.reporting import formats
@@ -21,30 +17,13 @@ from vec2uage.reporting.compose import compose
 from vec2uage.reporting.content import Report
 from vec2uage.reporting.figures.save import save, svg_text
 from vec2uage.reporting.page import render
-from vec2uage.reporting.report_settings import Format, ReportSettings, from_config
+from vec2uage.reporting.report_settings import Format, ReportSettings
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.tensorboard import EventLog
 
 log = logging.getLogger(__name__)
 
 WRITERS = {"md": formats.markdown, "csv": formats.comma_separated, "tex": formats.latex}
-
-
-def run(cfg: DictConfig) -> None:
-    """Write the report that `cfg` describes into Hydra's output folder; print its summary and where its files are.
-
-    A mistake of the user's ends the program with a sentence.
-    """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    try:
-        report = write(from_config(cfg), folder)
-    except Exception as error:
-        cli.discard_unused(folder)
-        cli.end(error)  # here, as Hydra would put a line of its own before the sentence
-    shown = cli.shown(folder)
-    lines = [*report.summary, *(f"Beware: {warning}" for warning in report.warnings)]
-    print("\n".join(lines))
-    print(f"\npage:    {shown}/index.html\ntables:  {shown}/tables\nfigures: {shown}/figures")
 
 
 def write(settings: ReportSettings, folder: Path) -> Report:

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import torch
 
-from vec2uage.base.cli import interruptible
+from vec2uage.base.interrupt import interruptible
 from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan

@@ -1,12 +1,10 @@
 """What a command is asked besides what to train: whether to keep what is there, and whether only to plan."""
 
-import shlex
 from dataclasses import dataclass
 from typing import Literal
 
 from omegaconf import DictConfig
 
-from vec2uage.base import cli
 from vec2uage.config.validate import check_value, refuse
 
 # Keep and go on if nothing has changed | train anew | keep and go on whatever has changed.
@@ -28,8 +26,3 @@ def command_options(cfg: DictConfig) -> CommandOptions:
     plan = check_value(bool, cfg.plan, "plan", problems)
     refuse(problems)
     return CommandOptions(resume, plan)
-
-
-def command_line() -> str:
-    """Return the command line that is running, as one could type it again."""
-    return shlex.join(["python", "-m", "vec2uage.train", *cli.typed()])

@@ -11,25 +11,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from vec2uage.base import cli
 from vec2uage.base.atomic import remove_unfinished
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, only_user_of
+from vec2uage.config.command import discard_unused, typed_line
+from vec2uage.config.hydra.composer import Composer
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.check import check_data, check_executor
-from vec2uage.sweep.compose import ComposedJob, Composer, compose_jobs, name_jobs
+from vec2uage.sweep.compose import ComposedJob, compose_jobs
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.job_returns import end_job, start_job
-from vec2uage.sweep.options import Resume, command_line, command_options
+from vec2uage.sweep.options import Resume, command_options
 from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import ENDED, FolderConflict, match_existing, prepare_folders
 from vec2uage.sweep.summary import summarize
@@ -52,16 +52,14 @@ class SweepSession:
         context: HydraContext,
         master: DictConfig,
         task_function: TaskFunction,
-        overrides: Sequence[Override] = (),
         launcher: Launcher | None = None,
         first: int = 0,
     ) -> None:
-        """Begin the sweep of `master`, the configuration that Hydra composed for all of its jobs.
+        """Begin the sweep of `master`, the configuration that Hydra composed for all of its jobs (see `parse_grid`).
 
-        `overrides` is what was typed: all that no job differs in is left out of their names. `launcher` is what trains
-        the jobs one by one; None: they are trained as stacks. `first` is the number of the first job.
+        `launcher` is what trains the jobs one by one; None: they are trained as stacks. `first` is the number of the
+        first job.
         """
-        name_jobs(master, overrides)
         self.folder = Path(master.hydra.sweep.dir)
         self.job_returns: list[JobReturn] = []
         """What Hydra is told of every job so far."""
@@ -129,7 +127,7 @@ class SweepSession:
         self.job_returns += job_returns
         jobs = [item.job for item in composed]
         self._write_pending(jobs, ended)
-        finished = executor.train([job for job in jobs if job not in ended], command_line())
+        finished = executor.train([job for job in jobs if job not in ended], typed_line("train"))
         results = ended | finished.results
         for item, job_return in zip(composed, job_returns, strict=True):
             end_job(self._context, item, job_return, results[item.job], finished.errors.get(item.job))
@@ -143,7 +141,7 @@ class SweepSession:
 
     def _write_pending(self, jobs: Sequence[Job], ended: Mapping[Job, RunResult]) -> None:
         """Name all jobs of a batch in sweep.json before they are trained, so that a kill leaves none out."""
-        command = command_line()
+        command = typed_line("train")
         pending = (describe(job.folder, job.settings, command, status="pending") for job in jobs if job not in ended)
         known = {r.name: r for r in [*collect(self.folder)[0].values(), *pending, *ended.values()]}
         write_sweep(list(known.values()), self.folder)
@@ -167,7 +165,7 @@ class SweepSession:
             elif self._is_open:
                 summarize(self.folder)
         if is_refused and isinstance(error, FolderConflict):
-            cli.discard_unused(self.folder)
+            discard_unused(self.folder)
 
 
 def _read_result(job: Job) -> RunResult:
@@ -175,4 +173,4 @@ def _read_result(job: Job) -> RunResult:
     try:
         return RunFolder(job.folder).read_result()
     except UserError as error:
-        return describe(job.folder, job.settings, command_line(), status="failed", reason=str(error))
+        return describe(job.folder, job.settings, typed_line("train"), status="failed", reason=str(error))

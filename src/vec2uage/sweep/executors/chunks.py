@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from vec2uage.base.cli import interruptible
+from vec2uage.base.interrupt import interruptible
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
 from vec2uage.sweep.display import Display

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vec2uage.config.register import conf_dir, folder_name, job_name, sweep_name
+from vec2uage.config.hydra.resolvers import conf_dir, folder_name, job_name, sweep_name
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 KEYS = st.builds(

@@ -1,4 +1,4 @@
-"""Where conf/ lies, and the names that run folders get from the options that were set."""
+"""Where conf/ lies, and what it resolves: the names that folders get from the options that were set."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ _LONGEST = 100
 
 def conf_dir() -> str:
     """Return the folder of the configuration: inside an installed package, or at the top of the repository."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     inside = package / "conf"
     return str(inside if inside.is_dir() else package.parents[1] / "conf")
 
@@ -27,7 +27,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     at the end tells apart what was shortened, so that different options never share a folder.
     """
     kept = [o for o in overrides if not o.lstrip("+").startswith((*EXECUTION_OPTIONS, "hydra.", "hydra/"))]
-    # a sweep of one value is that value (see `base.arguments.left_to_jobs`)
+    # a sweep of one value is that value (see `arguments.leave_to_jobs`)
     full = ",".join(re.sub(r"=choice\((.*)\)$", r"=\1", o) for o in kept)
     short = _short(full)
     if short == full:

@@ -1,0 +1,196 @@
+"""The one skeleton of all commands: what is typed becomes an `Invocation`, what comes of it an exit code.
+
+One sentence for the user's errors, a traceback only for our own.
+"""
+
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vec2uage.base.interrupt import INTERRUPTED
+from vec2uage.base.lock import Busy, only_user_of
+from vec2uage.config.hydra.arguments import compose_and_call, gather_repeated, quote_paths
+from vec2uage.config.hydra.errors import error_sentence, is_user_error
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.config.validate import from_config, to_container
+
+# As the user set it; a command sets it for Hydra, which then hands exceptions on instead of printing its own traceback.
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What is asked of a command once: the composed options, and the folder to write to.
+
+    `line` is the command line as one could type it again, `sweep` the folder of the sweep that this is a job of (None
+    for no sweep), `overrides` the options that were set, and `choices` the files chosen for the config groups.
+    """
+
+    line: str
+    cfg: DictConfig
+    folder: Path
+    sweep: Path | None
+    overrides: tuple[str, ...]
+    choices: dict[str, str]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options as plain containers; UserError names one that is missing or cannot be resolved."""
+        return to_container(self.cfg)
+
+    def settings(self, cls: type[T]) -> T:
+        """Return the options as the command's settings class; UserError names all that is wrong with them."""
+        return from_config(self.cfg, cls)
+
+
+Work = Callable[[Invocation], int | None]
+
+
+def command(name: str, repeatable: str = "", for_help: str = "") -> Callable[[Work], Callable[[], None]]:
+    """Make a function the work of the command `python -m vec2uage.<name>`, whose options are those of conf/<name>.yaml.
+
+    The decorated function takes no arguments: it reads the command line, does the work and ends the program where that
+    returns an exit code other than 0, or raises. A user's error is told in one sentence, and the output folder goes if
+    nothing was written to it. A job of a sweep ends nothing but by Ctrl-C; the sweep ends with the highest code of its
+    jobs. `repeatable` names an option that may be typed several times, `for_help` an option (`key=value`) without which
+    not even help can be composed.
+    """
+    register_resolvers()
+
+    def decorate(work: Work) -> Callable[[], None]:
+        @hydra.main(version_base="1.3", config_path=conf_dir(), config_name=name)
+        @functools.wraps(work)  # Hydra names its job after the module
+        def entry(cfg: DictConfig) -> None:
+            _do_work(work, name, cfg)
+
+        def main() -> None:
+            """Run the command line."""
+            if for_help and _asks_for_help(without=for_help.partition("=")[0]):
+                sys.argv.append(for_help)
+            if repeatable:
+                sys.argv[1:] = gather_repeated(repeatable, sys.argv[1:])
+            execute(entry)
+
+        return main
+
+    return decorate
+
+
+def execute(entry: Callable[[], Any]) -> None:
+    """Call a Hydra entry point on what was typed; a user's error ends the program with code 1 and one sentence."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    _remember(sys.argv[1:])
+    sys.argv[1:] = quote_paths(sys.argv[1:])
+    try:
+        compose_and_call(entry)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _end(error)
+    if any(_typed.exit_codes):
+        sys.exit(max(_typed.exit_codes))
+
+
+def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
+    """Do the work of one run, which ends the program, or of one job of a sweep."""
+    composed = HydraConfig.get()
+    in_sweep = composed.mode == RunMode.MULTIRUN
+    invocation = Invocation(
+        line=typed_line(name),
+        cfg=cfg,
+        folder=Path(composed.runtime.output_dir),
+        sweep=Path(composed.sweep.dir) if in_sweep else None,
+        overrides=tuple(map(str, composed.overrides.task)),
+        choices={str(group): str(choice) for group, choice in composed.runtime.choices.items()},
+    )
+    try:
+        code = work(invocation) or 0
+    except Exception as error:
+        if in_sweep:
+            raise
+        discard_unused(invocation.folder)
+        _end(error)  # here, as Hydra would put a line of its own before the sentence
+    if not in_sweep:
+        sys.exit(code)
+    _typed.exit_codes.append(code)
+    if code == INTERRUPTED:  # of the sweep, and not of this job alone
+        raise KeyboardInterrupt
+
+
+@dataclass
+class _Typed:
+    """The command line of this process: its arguments, the folders among them that were there, codes of its jobs."""
+
+    arguments: list[str] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
+    exit_codes: list[int] = field(default_factory=list)
+
+
+_typed = _Typed()
+
+
+def _remember(arguments: list[str]) -> None:
+    values = [argument.partition("=")[2].strip("'\"") for argument in arguments]
+    folders = [value for value in values if value and os.path.isdir(value)]  # noqa: PTH112 - that of Path may raise
+    _typed.arguments = arguments
+    _typed.folders = {Path(folder).resolve() for folder in folders}
+    _typed.exit_codes = []
+
+
+def typed_line(name: str) -> str:
+    """Return the command line of the command `name` as one could type it again."""
+    return shlex.join(["python", "-m", f"vec2uage.{name}", *_typed.arguments])
+
+
+def _asks_for_help(without: str) -> bool:
+    """Tell whether only help or the configuration is asked for, and neither the option nor a configuration is named."""
+    given = {argument.partition("=")[0] for argument in sys.argv}
+    return bool(given & {"--help", "-h", "--cfg", "-c"}) and not given & {without, "--config-name", "-cn"}
+
+
+def _end(error: Exception) -> NoReturn:
+    """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
+    if _WANTS_TRACEBACK or not is_user_error(error):
+        raise error
+    print(f"error: {error_sentence(error)}", file=sys.stderr)
+    sys.exit(1)
+
+
+def discard_unused(output: Path, with_log: bool = False) -> None:
+    """Remove the output folder of a command that was refused or only planned, if nothing was written to it.
+
+    It stays where another command is writing to it, where it was there before and an argument names it, and where it
+    has a log that says something, unless `with_log`.
+    """
+    if not output.is_dir() or output.is_symlink() or output.resolve() in {Path.cwd(), *_typed.folders}:
+        return
+    log_file = output / f"{Path(sys.argv[0]).stem}.log"
+
+    def is_unused() -> bool:
+        said = log_file.is_file() and log_file.stat().st_size > 0
+        return {path.name for path in output.iterdir()} <= {log_file.name, ".lock"} and (with_log or not said)
+
+    with suppress(OSError, Busy):  # as far as it goes: it only tidies up
+        if not is_unused():
+            return
+        with only_user_of(output):
+            if is_unused():
+                for path in list(output.iterdir()):
+                    path.unlink()
+                output.rmdir()

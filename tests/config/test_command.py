@@ -1,0 +1,147 @@
+"""The skeleton of commands: how they end, alone and as jobs of a sweep, and what is left of one that was refused."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vec2uage.base.errors import UserError
+from vec2uage.base.lock import only_user_of
+from vec2uage.config.command import Invocation, command, discard_unused, execute
+
+Done = subprocess.CompletedProcess[str]
+Report = Callable[..., Done]
+SINGLE = ["sweep=a", "hydra.run.dir=out"]
+SEVERAL = ["-m", "sweep=a", "seed=0,5,3", "hydra.sweep.dir=out"]
+
+
+@pytest.fixture
+def report(type_in: Callable[..., Done], tmp_path: Path) -> Report:
+    """Type a command with the options of `vec2uage.report` and work of one's own: `report(work, *arguments)`."""
+    return lambda work, *arguments: type_in(tmp_path, __file__, command("report", repeatable="sweep")(work), *arguments)
+
+
+def test_work_gets_what_was_typed(report: Report, tmp_path: Path) -> None:
+    seen: list[Invocation] = []
+    assert report(seen.append, *SINGLE, "sweep=b,c").returncode == 0
+    [invocation] = seen
+    assert (invocation.folder, invocation.sweep) == (tmp_path / "out", None)
+    assert invocation.options["sweep"] == ["a", "b,c"]
+    assert "hydra" not in invocation.options
+    assert "sweep=['a','b,c']" in invocation.overrides
+    assert invocation.line.startswith("python -m vec2uage.report ")
+
+
+def test_what_work_returns_is_the_exit_code(report: Report) -> None:
+    assert report(lambda _: 3, *SINGLE).returncode == 3
+
+
+def test_a_sweep_ends_with_the_highest_code_of_its_jobs(report: Report) -> None:
+    places = []
+
+    def work(invocation: Invocation) -> int:
+        places.append(invocation.folder.parent.samefile(invocation.sweep or ""))
+        return int(invocation.options["seed"])
+
+    assert report(work, *SEVERAL).returncode == 5
+    assert places == [True] * 3
+
+
+def test_ctrl_c_in_a_job_ends_the_sweep(report: Report) -> None:
+    seeds = []
+
+    def work(invocation: Invocation) -> int:
+        seeds.append(invocation.options["seed"])
+        return 130 if invocation.options["seed"] == 5 else 0
+
+    assert report(work, *SEVERAL).returncode == 130
+    assert seeds == [0, 5]
+
+
+def refuse(invocation: Invocation) -> None:
+    raise UserError("no such thing")
+
+
+def fail(invocation: Invocation) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_users_error_is_one_sentence_and_leaves_no_folder(report: Report, tmp_path: Path) -> None:
+    done = report(refuse, *SINGLE)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: no such thing\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_users_error_in_a_job_is_one_sentence_at_the_end(report: Report) -> None:
+    done = report(refuse, *SEVERAL)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: no such thing"
+
+
+@pytest.mark.parametrize("arguments", [SINGLE, SEVERAL], ids=["single", "several"])
+def test_a_defect_of_ours_is_raised(report: Report, arguments: list[str]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        report(fail, *arguments)
+
+
+def test_help_is_composed_with_what_the_command_lacks(type_in: Callable[..., Done], tmp_path: Path) -> None:
+    main = command("prepare", for_help="source=table")(lambda _: 7)
+    for asked, source in ((["--cfg", "job"], "sources.table."), (["--help", "source=utkface"], "sources.names.")):
+        done = type_in(tmp_path, __file__, main, *asked)
+        assert done.returncode == 0
+        assert source in done.stdout
+    assert type_in(tmp_path, __file__, main).returncode == 1
+
+
+# what is left
+
+
+@pytest.fixture
+def typed(type_in: Callable[..., Done], tmp_path: Path) -> Callable[..., Done]:
+    """Type a command that does nothing, in a folder of its own."""
+    return lambda *arguments: type_in(tmp_path, "/somewhere/report.py", lambda: execute(lambda: None), *arguments)
+
+
+def written(folder: Path, log: str = "") -> Path:
+    folder.mkdir()
+    (folder / "report.log").write_text(log)
+    (folder / ".lock").touch()
+    return folder
+
+
+def test_a_folder_to_which_only_an_empty_log_was_written_goes(typed: Callable[..., Done], tmp_path: Path) -> None:
+    typed("hydra.run.dir=new")
+    discard_unused(written(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_log_that_says_something_stays_unless_told_otherwise(typed: Callable[..., Done], tmp_path: Path) -> None:
+    typed()
+    folder = written(tmp_path / "new", "4,814 files found")
+    discard_unused(folder)
+    assert (folder / "report.log").read_text() == "4,814 files found"
+    discard_unused(folder, with_log=True)
+    assert not folder.exists()
+
+
+def test_a_folder_of_the_users_or_with_anything_else_in_it_stays(typed: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    typed("hydra.run.dir='mine'")
+    other = written(tmp_path / "other")
+    (other / "notes.txt").touch()
+    for folder in (tmp_path / "mine", other):
+        discard_unused(folder, with_log=True)
+        assert folder.exists()
+    assert (other / "report.log").exists()
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_folder_that_another_command_writes_to_stays(typed: Callable[..., Done], tmp_path: Path) -> None:
+    typed()
+    folder = written(tmp_path / "busy")
+    with only_user_of(folder):
+        discard_unused(folder, with_log=True)
+        assert {path.name for path in folder.iterdir()} == {"report.log", ".lock"}
+    discard_unused(folder)
+    assert not folder.exists()
