@@ -89,6 +89,7 @@ def test_every_mistake_is_told_with_its_key_and_what_is_allowed() -> None:
         ({"pen": 3}, "pen = 3: should have options of its own"),
         ({"shape": {"side": 3}}, "needs a _target_"),
         ({"title": "???"}, "title is missing: set title="),
+        ({"title": "???", "pen": {"width": "???"}}, "2 options are wrong:\n  pen.width is missing: set pen.width="),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(changed: dict[str, Any], says: str) -> None:

@@ -1,1 +1,1 @@
-"""The border between YAML and the library: settings classes, validation, where conf/ lies."""
+"""The border between what is typed and the library: commands, settings classes, validation, and Hydra."""

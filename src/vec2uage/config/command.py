@@ -62,11 +62,11 @@ Work = Callable[[Invocation], int | None]
 def command(name: str, repeatable: str = "", for_help: str = "") -> Callable[[Work], Callable[[], None]]:
     """Make a function the work of the command `python -m vec2uage.<name>`, whose options are those of conf/<name>.yaml.
 
-    The decorated function takes no arguments: it reads the command line, does the work and ends the program where that
-    returns an exit code other than 0, or raises. A user's error is told in one sentence, and the output folder goes if
-    nothing was written to it. A job of a sweep ends nothing but by Ctrl-C; the sweep ends with the highest code of its
-    jobs. `repeatable` names an option that may be typed several times, `for_help` an option (`key=value`) without which
-    not even help can be composed.
+    The decorated function takes no arguments: it reads the command line, does the work, and ends the program with the
+    exit code that the work returns (None: 0). A user's error is told in one sentence, and the output folder goes if
+    nothing was written to it. A job of a sweep (`-m`) ends nothing but by Ctrl-C; the sweep ends with the highest code
+    of its jobs. `repeatable` names an option that may be typed several times, `for_help` is an option (`key=value`)
+    without which not even help can be composed.
     """
     register_resolvers()
 

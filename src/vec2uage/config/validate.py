@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
@@ -49,7 +50,7 @@ def check_option(annotation: Any, value: Any, key: str, problems: list[str]) -> 
 def to_container(cfg: DictConfig) -> dict[str, Any]:
     """Resolve a composed config to plain containers, without Hydra's own node.
 
-    UserError names what is missing or cannot be resolved.
+    UserError names all that is missing, or what cannot be resolved.
     """
     plain = {}
     try:
@@ -61,7 +62,10 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
                     OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_node else value
                 )
     except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} is missing: set {error.full_key}=...") from None
+        missing = {str(error.full_key)}
+        with suppress(OmegaConfBaseException):  # the others can only be told where all can be resolved
+            missing |= OmegaConf.missing_keys(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+        refuse([f"{key} is missing: set {key}=..." for key in sorted(missing)])
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{error.full_key}: {first_line}") from None
