@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import re
 import sys
 import types
 from collections.abc import Iterable, Sequence
@@ -95,23 +94,16 @@ def own_model(target: str, *options: str) -> list[str]:
     ("overrides", "message"),
     [
         (
-            ["+optimizer.lrr=1"],
-            "optimizer.lrr = 1: no such option; did you mean lr? allowed are: beta1, beta2, eps, lr, weight_decay",
-        ),
-        (
             ["+dataset.split.sed=3"],
             "dataset.split.sed = 3: no such option; did you mean seed? allowed are: group, seed",
         ),
         (["+model.hiden=3"], "model.hiden = 3: no such option; did you mean hidden? allowed are: hidden"),
-        (["optimizer.lr=abc"], "optimizer.lr = 'abc': should be a number"),
         (["optimizer.lr=-1"], "optimizer.lr = -1: should be greater than 0"),
         (["dataset.heldout_per_age=3"], "dataset.heldout_per_age = 3: should be a multiple of 2"),
-        (["seed=-1"], "seed = -1: should be greater than or equal to 0"),
         (["seed=1.5"], "seed = 1.5: should be a whole number"),
         (["normalization=l3"], "normalization = 'l3': should be 'l2', 'none' or 'standardize'"),
         (["dataset=vectors"], "dataset.path is missing: set dataset.path=..."),
         (["dataset.age_range=[18,1]"], "dataset.age_range = [18,1]: the first age must not be above the last"),
-        (["dataset.age_range=5"], "dataset.age_range = 5: should be a list in brackets"),
         (["dataset.age_range=[1]"], "dataset.age_range = [1]: has too few items"),
         (["dataset.age_range=[1,9,18]"], "dataset.age_range = [1,9,18]: has 3 items, not 2"),
         (["trainer.device=tpu"], "trainer.device = 'tpu': should be auto, cpu, cuda, or one of several as in cuda:1"),
@@ -157,13 +149,6 @@ def test_a_group_without_a_target_is_refused() -> None:
     assert refusal("~model._target_") == (
         "model = {'hidden': [512, 256, 128]}: needs a _target_, the dotted name of a class or function"
     )
-
-
-def test_all_mistakes_are_reported_at_once() -> None:
-    text = refusal("seed=-1", "optimizer.lr=abc", "+trainer.epochs=3", "dataset.label=rough", "loss._target_=no.Loss")
-    assert text.startswith("5 options are wrong:\n  ")
-    for key in ("seed = -1", "optimizer.lr = 'abc'", "trainer.epochs = 3", "dataset.label = 'rough'", "loss._target_"):
-        assert re.search(rf"^  {re.escape(key)}", text, re.MULTILINE)
 
 
 def test_a_users_class_is_bound_to_its_own_signature() -> None:
