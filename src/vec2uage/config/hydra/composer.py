@@ -1,14 +1,17 @@
 """How the jobs of a sweep are composed, once per choice of files instead of once per job, and named."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import ConfigCompositionException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from vec2uage.config.hydra.arguments import quoted
@@ -60,6 +63,21 @@ def _apply(cfg: DictConfig, override: Override) -> None:
         OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
     except (ConfigAttributeError, ConfigKeyError) as error:
         raise ConfigCompositionException(f"Could not override {override.input_line}") from error
+
+
+@contextmanager
+def current_job(cfg: DictConfig) -> Iterator[Path]:
+    """Let `${hydra:...}` in a job's configuration mean that job in the block, which gets the job's folder."""
+    state = HydraConfig.instance()
+    previous = state.cfg
+    state.cfg = cfg  # type: ignore[assignment]  # where ${hydra:...} looks; set_config would copy it, 5 ms a job
+    try:
+        folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+        with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
+            cfg.hydra.runtime.output_dir = str(folder.absolute())
+        yield folder
+    finally:
+        state.cfg = previous
 
 
 def parse_grid(loader: ConfigLoader, master: DictConfig, arguments: Sequence[str]) -> list[Override]:
