@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -13,6 +12,7 @@ from sweeps import SMALL, make_sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, only_user_of
+from vec2uage.config.hydra.composer import parse_grid
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.resume import FolderConflict
@@ -31,8 +31,8 @@ def _restore() -> Iterator[None]:
 def open_session(folder: Path, *options: str, launcher: Launcher | None = None) -> SweepSession:
     sweep = make_sweep()
     sweep.master.hydra.sweep.dir = str(folder)
-    fixed = OverridesParser.create(config_loader=sweep.loader).parse_overrides([*FIXED, *options])
-    return SweepSession(sweep.context(), sweep.master, print, fixed, launcher)
+    parse_grid(sweep.loader, sweep.master, [*FIXED, *options])
+    return SweepSession(sweep.context(), sweep.master, print, launcher)
 
 
 def batch(*values: str, options: Sequence[str] = ()) -> list[list[str]]:
