@@ -17,6 +17,7 @@ from vec2uage.augmentation.generate import generate
 from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.atomic import write_json
 from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.balance import Balance
 from vec2uage.data.prepared import DESCRIPTION
@@ -24,6 +25,11 @@ from vec2uage.data.vectorset import VectorSet
 
 AGES = [1.0, 1.5, 1.9, 2.0, *[3.25] * 14]
 MOST = 9
+
+
+def describe_set(folder: Path, fingerprint: str) -> None:
+    about = {"fingerprint": fingerprint, "parts": {}, "leakage": {}}
+    write_manifest(folder / DESCRIPTION, describe(folder, [], about=about, inputs={}, options={}))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def made(
     parents = family(folder / "photos", AGES)
     train = rows_of(list(parents.values()))
     augmentation = replace(composed("published", f"augmentation.train_per_age={MOST}"), folder=str(folder))
-    write_json(folder / DESCRIPTION, {"fingerprint": train.fingerprint()})
+    describe_set(folder, train.fingerprint())
     output = folder_of(folder, augmentation.name)
     output.mkdir(parents=True)
     with studio_in(folder) as studio:
@@ -127,7 +133,7 @@ def test_without_a_prepared_set_or_its_faces_the_sentence_says_what_to_do(
 
 def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[ImageAugmentation, VectorSet, Path]) -> None:
     augmentation, train, folder = copied
-    write_json(folder / DESCRIPTION, {"fingerprint": "other"})
+    describe_set(folder, "other")
     with pytest.raises(UserError, match=r"before it was prepared anew; run: python -m vec2uage.augment task=generate"):
         augmentation.apply(train)
 

@@ -1,7 +1,5 @@
 """A prepared folder: read as it was written, refused where it is not complete or not itself."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import describe as manifest_of
+from vec2uage.base.manifest import write_manifest
 from vec2uage.data import storage
 from vec2uage.data.prepared import DESCRIPTION, PARTS, HeldOut, NoSplit, Prepared, part_file
 
@@ -16,8 +16,8 @@ PAPER = {"heldout_per_age": 2, "missing_ages": "refuse", "seed": 0, "group": "au
 
 
 def describe(folder: Path, names=PARTS) -> None:
-    sums = {name: hashlib.sha256(part_file(folder, name).read_bytes()).hexdigest() for name in names}
-    (folder / DESCRIPTION).write_text(json.dumps({"parts": {name: {"sha256": sums[name]} for name in names}}))
+    files = [part_file(folder, name).name for name in names]
+    write_manifest(folder / DESCRIPTION, manifest_of(folder, files, about={}, inputs={}, options={}))
 
 
 def prepared(folder: Path, age_range=None, label="exact") -> Prepared:
@@ -56,11 +56,8 @@ def test_a_folder_that_is_not_complete_is_refused(folder, use):
         use(prepared(folder / "none"))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"parts": []}', '{"parts": {"train": {}}}', '{"parts": {"train": 1}}']
-)
-def test_a_damaged_description_is_one_sentence(folder, text):
-    (folder / DESCRIPTION).write_text(text)
+def test_a_damaged_description_or_one_of_another_version_is_one_sentence(folder):
+    (folder / DESCRIPTION).write_text('{"parts": {"train": {"sha256": "ab"}}}')
     with pytest.raises(UserError, match=r"dataset\.json: damaged"):
         prepared(folder).read()
 

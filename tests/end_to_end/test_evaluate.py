@@ -13,7 +13,7 @@ import torch
 from terminal import Terminal
 from torch import nn
 
-from vec2uage.data.dataset_folder import divide, write, write_description
+from vec2uage.data.dataset_folder import complete, divide, write
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.prepared import HeldOut
 from vec2uage.data.synthetic import generate
@@ -64,8 +64,7 @@ def prepared(home: Path) -> Path:
         action="report", near_duplicate=0.95, signature_bits=None, same_person=None, group_same_person=False
     )
     divided = divide(generate("small", 0), how, report, {}, {})
-    write(divided, folder, with_json=False)
-    write_description(divided, folder)
+    complete(divided, folder, write(divided, folder, with_json=False), inputs={}, options={})
     return folder
 
 

@@ -18,8 +18,8 @@ from vec2uage.base.arguments import option, shown
 from vec2uage.base.atomic import remove_unfinished, write_json, write_text
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 from vec2uage.data import storage
-from vec2uage.data.dataset_folder import read_description
 from vec2uage.data.figures import counts_per_age
+from vec2uage.data.prepared import find_set
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 
@@ -166,4 +166,5 @@ def _has_pictures(folder: Path) -> bool:
 
 
 def _fingerprint(prepared: Path) -> Any:
-    return (read_description(prepared) or {}).get("fingerprint")
+    found = find_set(prepared)
+    return None if found is None else found.about["fingerprint"]

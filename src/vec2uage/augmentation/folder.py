@@ -13,10 +13,9 @@ import numpy as np
 
 from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import differences
 from vec2uage.base.provenance import file_sha256
-from vec2uage.config.differences import differences
-from vec2uage.data.dataset_folder import read_description
-from vec2uage.data.prepared import DESCRIPTION
+from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import VectorSet
 
@@ -73,8 +72,8 @@ def made_for(prepared: Path, how: "ImageAugmentation") -> dict[str, Any]:
 
     Raises UserError where the folder is no prepared set, or there are no such faces.
     """
-    description = read_description(prepared)
-    if description is None:
+    found = find_set(prepared)
+    if found is None:
         raise UserError(
             f"{prepared}: no {DESCRIPTION} in this folder: augmentation={how.name} needs dataset=prepared with "
             "dataset.path=<a folder of vec2uage.prepare>"
@@ -83,7 +82,7 @@ def made_for(prepared: Path, how: "ImageAugmentation") -> dict[str, Any]:
     augmented = read_augmented(folder)
     if augmented is None:
         raise UserError(f"{folder}: no augmented faces here; make them with: {_again(prepared)}")
-    if augmented["set"] != description["fingerprint"]:
+    if augmented["set"] != found.about["fingerprint"]:
         raise UserError(f"{folder}: made for the set as it was before it was prepared anew; run: {_again(prepared)}")
     if changed := _changed(augmented, how):
         raise UserError(

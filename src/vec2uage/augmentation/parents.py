@@ -13,8 +13,7 @@ from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.validate import from_config
 from vec2uage.data.balance import in_turn
-from vec2uage.data.dataset_folder import read_description
-from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, part_file
+from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, find_set, part_file
 from vec2uage.data.readers import read
 from vec2uage.data.splits import Part
 from vec2uage.data.vectorset import VectorSet
@@ -36,12 +35,12 @@ def is_prepared(path: Path) -> bool:
 
 def settings_of(prepared: Path, **how: Any) -> PrepareSettings:
     """Return the settings that a set was prepared with; `how` are the store, workers and device to use now."""
-    description = read_description(prepared)
-    if description is None or "options" not in description:
+    found = find_set(prepared)
+    if found is None:
         raise UserError(
             f"{prepared}: no folder that vec2uage.prepare wrote, or not a complete one: no readable {DESCRIPTION} in it"
         )
-    options = description["options"] | how | {"overwrite": False, "output": ""}
+    options = found.options | how | {"overwrite": False, "output": ""}
     try:
         return from_config(options, PrepareSettings)
     except UserError as error:
@@ -58,7 +57,8 @@ def rows_of(prepared: Path, part: Part | None) -> VectorSet:
 
 def is_divided(prepared: Path) -> bool:
     """Tell whether a set has training, validation and test parts."""
-    return "train" in (read_description(prepared) or {}).get("parts", {})
+    found = find_set(prepared)
+    return found is not None and "train" in found.about["parts"]
 
 
 def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: Event) -> dict[str, Parent]:
@@ -73,7 +73,8 @@ def parents_in(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: E
             f"{prepared}: its photographs cannot be read again ({error}); run this command in the folder where the set "
             "was prepared, as paths may be relative to it"
         ) from None
-    if gathered.fingerprint() != (read_description(prepared) or {}).get("gathered"):
+    found = find_set(prepared)
+    if found is None or found.inputs != {"source": gathered.fingerprint()}:
         raise UserError(f"{prepared}: its photographs, or what is made of them, have changed since: {AGAIN}")
     number = {name: row for row, name in enumerate(vs.names)}
     return {

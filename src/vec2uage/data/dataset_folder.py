@@ -1,16 +1,15 @@
 """From vectors to a folder that training reads: audited for leaks, divided, written, counted and drawn."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vec2uage.base.atomic import remove_unfinished, replacing, write_json
-from vec2uage.base.provenance import file_sha256, provenance
+from vec2uage.base.atomic import remove_unfinished, replacing
+from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
 from vec2uage.data.leakage import Findings, Leakage, audit, summary, treat, write_csv
@@ -66,17 +65,21 @@ def divide(
     return Divided(files, audited, findings, summary(audited, findings, leakage, parts))
 
 
-def write(divided: Divided, folder: Path, with_json: bool) -> None:
+def write(divided: Divided, folder: Path, with_json: bool) -> list[str]:
     """Write a divided set to `folder`: `<part>.arrow` for each part, `leakage.csv` and figures.
 
-    `with_json` also writes the paper's two files, `train.json` and `heldout.json`, or `vectors.json`.
+    `with_json` also writes the paper's two files, `train.json` and `heldout.json`, or `vectors.json`. Returns the names
+    of the files that hold data.
     """
+    written = []
     for name, rows in divided.files.items():
         storage.save(rows, part_file(folder, name))
+        written.append(part_file(folder, name).name)
     if with_json:
-        _write_json(divided.files, folder)
+        written += _write_json(divided.files, folder)
     write_csv(folder / "leakage.csv", divided.audited, divided.findings, divided.parts)
     draw(_figures(concatenate(list(divided.files.values()))), folder)
+    return [*written, "leakage.csv"]
 
 
 def draw(figures: Mapping[str, "Figure"], folder: Path) -> None:
@@ -100,55 +103,49 @@ def clear(folder: Path) -> None:
     remove_unfinished(folder / DESCRIPTION)
 
 
-def is_whole(folder: Path, description: Mapping[str, Any]) -> bool:
-    """Tell whether the vectors in `folder` are those that `description` speaks of."""
-    parts = {part_file(folder, name): part["sha256"] for name, part in description["parts"].items()}
-    return all(path.is_file() and file_sha256(path) == sha256 for path, sha256 in parts.items())
+def complete(
+    divided: Divided,
+    folder: Path,
+    files: Iterable[str],
+    *,
+    inputs: Mapping[str, str],
+    options: Mapping[str, Any],
+    **also: Any,
+) -> None:
+    """Write dataset.json, last of all files: counts, fingerprint, what the audit found, and `also`.
 
-
-def write_description(divided: Divided, folder: Path, **also: Any) -> None:
-    """Write dataset.json, last of all files: counts, fingerprints, what the audit found, versions, and `also`."""
-    files = divided.files
-    whole = (divided.parts or files["vectors"]).fingerprint()
-    description = {
-        "encoder": next(iter(files.values())).encoder,
-        "dimension": next(iter(files.values())).dimension,
-        "fingerprint": whole,
-        "parts": {name: _counts(rows, part_file(folder, name)) for name, rows in files.items()},
+    `files` are the names of those that make up the set; `inputs` and `options` are what it was made of.
+    """
+    parts = divided.files
+    about = {
+        "encoder": next(iter(parts.values())).encoder,
+        "dimension": next(iter(parts.values())).dimension,
+        "fingerprint": (divided.parts or parts["vectors"]).fingerprint(),
+        "parts": {name: _counts(rows) for name, rows in parts.items()},
         "leakage": divided.leakage,
         **also,
-        "provenance": provenance(),
     }
-    write_json(folder / DESCRIPTION, description)
+    write_manifest(folder / DESCRIPTION, describe(folder, files, about=about, inputs=inputs, options=options))
 
 
-def read_description(folder: Path) -> dict[str, Any] | None:
-    """Return what `write_description` wrote, None where there is nothing readable."""
-    try:
-        found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _counts(rows: VectorSet, file: Path) -> dict[str, Any]:
+def _counts(rows: VectorSet) -> dict[str, Any]:
     return {
         "rows": len(rows),
         "per_age": {str(age): count for age, count in counts_per_age(rows).items()},
         "per_gender": {gender or "unknown": count for gender, count in sorted(Counter(rows.gender.tolist()).items())},
         "per_source": dict(sorted(Counter(rows.source.tolist()).items())),
         "subjects": len(set(rows.subjects) - {""}),
-        "sha256": file_sha256(file),
     }
 
 
-def _write_json(files: Mapping[str, VectorSet], folder: Path) -> None:
+def _write_json(files: Mapping[str, VectorSet], folder: Path) -> list[str]:
     if "vectors" in files:
         paper_json.write(files["vectors"], folder / "vectors.json")
-        return
+        return ["vectors.json"]
     heldout = concatenate([files["validation"], files["test"]])
     paper_json.write(files["train"], folder / "train.json")
     paper_json.write(heldout, folder / "heldout.json", after=files["train"])
+    return ["train.json", "heldout.json"]
 
 
 def _figures(vs: VectorSet) -> dict[str, "Figure"]:

@@ -1,6 +1,5 @@
 """A folder that holds a divided set: written once, the same three parts for every run that reads it."""
 
-import json
 from abc import ABC, abstractmethod
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import Manifest, find_manifest, read_manifest
 from vec2uage.base.provenance import file_sha256
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
@@ -16,7 +16,7 @@ from vec2uage.data.readers import read
 from vec2uage.data.splits import PARTS, AgeRange, DataSplit, Division, Label, PerRow, Split, relabelled, split, within
 from vec2uage.data.vectorset import VectorSet, concatenate
 
-DESCRIPTION = "dataset.json"  # written last of all files of a folder: it tells a complete one, and what is in it
+DESCRIPTION = "dataset.json"  # the manifest of a folder: it tells a complete one, and what is in it
 AGAIN = "run the same vec2uage.prepare command again"
 
 
@@ -82,6 +82,12 @@ def part_file(folder: Path, part: str) -> Path:
     return folder / f"{part}.arrow"
 
 
+def find_set(folder: Path) -> Manifest | None:
+    """Return the manifest of a prepared set, None where there is no complete one."""
+    found = find_manifest(folder / DESCRIPTION)
+    return found if found is not None and found.about.keys() >= {"fingerprint", "parts", "leakage"} else None
+
+
 @settings
 class Prepared(Dataset):
     """A divided set from a folder that `vec2uage.prepare` wrote; its parts are taken as they are."""
@@ -118,7 +124,7 @@ class Prepared(Dataset):
     def _parts(self) -> list[VectorSet]:
         folder = Path(self.path)
         written = _written(folder)
-        parts = [self._part(part_file(folder, part), written[part]) for part in PARTS]
+        parts = [self._part(file, written[file.name]) for file in (part_file(folder, part) for part in PARTS)]
         for (one, a), (other, b) in combinations(zip(PARTS, parts, strict=True), 2):
             if both := set(a.names) & set(b.names):
                 raise UserError(f"{folder}: {min(both)!r} is in {one} and in {other}: prepare the folder again")
@@ -137,9 +143,9 @@ class Prepared(Dataset):
 
 
 def _written(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the parts by their names, as the description in the folder gives them.
+    """Return the SHA-256 of the parts by their files' names, as the manifest in the folder gives them.
 
-    Raises UserError where there is no description, or none of three parts.
+    Raises UserError where there is no manifest, or none of three parts.
     """
     file = folder / DESCRIPTION
     if not folder.is_dir():
@@ -150,12 +156,11 @@ def _written(folder: Path) -> dict[str, str]:
             f"photographs; if it was interrupted, {AGAIN}"
         )
     try:
-        parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
-        written = {name: str(part["sha256"]) for name, part in parts.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: damaged ({error}): {AGAIN}") from None
+        written = read_manifest(file).files
+    except UserError as error:
+        raise UserError(f"{error}: {AGAIN}") from None
     for part in PARTS:
-        if part not in written:
+        if part_file(folder, part).name not in written:
             raise UserError(
                 f"{folder}: no {part_file(folder, part).name} in this folder (dataset.path), as it was prepared "
                 "without a split: take its vectors.arrow with dataset=vectors, or prepare it with one"

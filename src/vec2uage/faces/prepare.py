@@ -9,25 +9,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import only_user_of
-from vec2uage.base.provenance import code_fingerprint
+from vec2uage.base.manifest import Manifest, differences, is_current
 from vec2uage.config.command import Invocation
-from vec2uage.config.differences import differences
-from vec2uage.data.dataset_folder import (
-    clear,
-    divide,
-    draw,
-    is_whole,
-    read_description,
-    write,
-    write_description,
-)
+from vec2uage.data.dataset_folder import clear, complete, divide, draw, write
+from vec2uage.data.prepared import find_set
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
 from vec2uage.faces.pool import Interrupted
@@ -55,22 +46,28 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
     output = {"hydra.sweep.dir": invocation.sweep} if invocation.sweep else {"output": folder}
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
-        before = read_description(folder) or {}
-        if before and before.get("options") != options and not settings.overwrite:
-            raise UserError(_other_options(folder, before.get("options", {}), options))
+        before = find_set(folder)
+        if before is not None and not settings.overwrite and (changed := differences(before.options, options)):
+            raise UserError(
+                f"{folder} was made with other options ({changed}): choose another folder with output=..., or replace "
+                "it with overwrite=true"
+            )
         how = settings.extraction(folder / "crops" if settings.keep_crops else None)
         try:
             gathered = gather(settings, how, stop)
         except Interrupted:
             log.warning("what was computed is kept in %s: the same command continues", settings.store)
             return INTERRUPTED
-        done = {"gathered": gathered.fingerprint(), "code": code_fingerprint(), "options": options}
-        if not settings.overwrite and all(before.get(k) == v for k, v in done.items()) and is_whole(folder, before):
+        inputs = {"source": gathered.fingerprint()}
+        is_done = before is not None and is_current(before, folder, inputs=inputs, options=options)
+        if is_done and not settings.overwrite:
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
-            _write(gathered, settings, folder, done)
+            _write(gathered, settings, folder, inputs, options)
         _keep_only_crops_of(gathered.rows, how, folder)
-        print(_summary(read_description(folder) or {}, folder))
+        made = find_set(folder)
+        assert made is not None, "it was written just now"
+        print(_summary(made, folder))
     statuses = counts(gathered.rows)
     broken = sum(statuses.get(status, 0) for status in BROKEN)
     if broken:
@@ -101,13 +98,15 @@ def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, output: Path) -> N
         folder.rmdir()
 
 
-def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: dict[str, Any]) -> None:
+def _write(
+    gathered: Gathered, settings: PrepareSettings, folder: Path, inputs: dict[str, str], options: dict[str, Any]
+) -> None:
     """Write the folder's files; until the last one is there, it is not complete.
 
     A complete set that lies there stays if there is no new one, or it cannot be divided.
     """
     statuses = counts(gathered.rows)
-    is_empty = read_description(folder) is None
+    is_empty = find_set(folder) is None
     if is_empty:  # faces.csv is to tell why there is no set
         _clear(gathered.rows, folder)
     if gathered.vectors is None:
@@ -118,10 +117,10 @@ def _write(gathered: Gathered, settings: PrepareSettings, folder: Path, done: di
     hashes = {face_name(row): row.hashes.sha256 for row in good if row.hashes}
     divided = divide(gathered.vectors, settings.split, settings.leakage, hashes, _signatures(good))
     _clear(gathered.rows, folder)
-    write(divided, folder, settings.json)
+    files = write(divided, folder, settings.json) + ["faces.csv"] * bool(gathered.rows)
     figures = {k: figure for source in settings.source.sources() for k, figure in source.figures().items()}
     draw(figures, folder)
-    write_description(divided, folder, files_by_status=statuses, **done)
+    complete(divided, folder, files, inputs=inputs, options=options, files_by_status=statuses)
 
 
 def _clear(rows: Sequence[Row], folder: Path) -> None:
@@ -137,29 +136,13 @@ def _signatures(good: Sequence[Row]) -> dict[str, str]:
     return {face_name(row): row.signature for row in good if faces[row.photograph.name] == 1}
 
 
-def _other_options(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
-    return (
-        f"{folder} was made with other options ({differences(_flat(old), _flat(new))}): choose another folder with "
-        "output=..., or replace it with overwrite=true"
-    )
-
-
-def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(options, dict):
-        return {prefix.rstrip("."): options}
-    flat: dict[str, Any] = {}
-    for key, value in options.items():
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat
-
-
-def _summary(description: dict[str, Any], folder: Path) -> str:
+def _summary(made: Manifest, folder: Path) -> str:
     """Say in a few lines what a folder holds and how to go on."""
-    parts, leaks = description["parts"], description["leakage"]
-    place = shown(folder)
+    about, place = made.about, shown(folder)
+    parts, leaks = about["parts"], about["leakage"]
     divided = len(parts) > 1
     sizes = ", ".join(f"{part['rows']:,} {'in one file' if not divided else name}" for name, part in parts.items())
-    statuses = ", ".join(f"{count:,} {status}" for status, count in description["files_by_status"].items())
+    statuses = ", ".join(f"{count:,} {status}" for status, count in about["files_by_status"].items())
     copies, persons = (
         sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
         for kinds in (("identical_file", "near_duplicate"), ("same_person",))
@@ -168,7 +151,7 @@ def _summary(description: dict[str, Any], folder: Path) -> str:
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
-        f"vectors  {sizes}; {description['dimension']} numbers each, {description['encoder']}",
+        f"vectors  {sizes}; {about['dimension']} numbers each, {about['encoder']}",
         f"leakage  pairs {where}: {copies:,} of one picture, {persons:,} more likely of one person ({leaks['action']})",
         f"folder   {place}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",

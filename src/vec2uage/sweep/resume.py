@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
+from vec2uage.base.manifest import differences
 from vec2uage.base.provenance import code_fingerprint
-from vec2uage.config.differences import differences
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import to_container
 from vec2uage.runs.folder import RunFolder
