@@ -22,9 +22,12 @@ from benchmarks.no_embedder import NoEmbedder
 from benchmarks.preparing import generate
 from benchmarks.setting import fastest, machine
 from vec2uage.augmentation.augment_settings import AugmentSettings
-from vec2uage.augmentation.augmenter import Child, Parent, Pictures, Studio, vectors_of
+from vec2uage.augmentation.augmenter import Pictures, open_augmenter
+from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.execution import Execution
 from vec2uage.augmentation.ops import Brightness, Op, RandomContrast, Rotation
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config
 from vec2uage.faces.detectors.whole import WholeImage
@@ -33,7 +36,6 @@ from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.pool import processes
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.records import Face
-from vec2uage.faces.store import open_store
 
 SIDE, QUALITY = 224, 75  # Augmentor saves with the 75 that is Pillow's default
 
@@ -67,10 +69,10 @@ def theirs(op: Op) -> Operation:
     return op.operation()
 
 
-def parents_in(folder: Path, dimension: int) -> list[Parent]:
+def source_faces(folder: Path, dimension: int) -> list[SourceFace]:
     """Return the crops in a folder as faces that fill their pictures."""
     return [
-        Parent(
+        SourceFace(
             name=file.name,
             age=1.0,
             path=file,
@@ -84,14 +86,15 @@ def parents_in(folder: Path, dimension: int) -> list[Parent]:
 
 def ours(count: int, settings: AugmentSettings, folder: Path, embedder: Embedder, scratch: Path, files: bool) -> None:
     """Draw `count` faces of the crops in a folder with an empty store."""
-    how = Extraction(WholeImage(), "largest", settings.crop, NoQuality(), embedder, settings.max_pixels, None)
-    parents = parents_in(folder, embedder.dimension)
-    turns = itertools.islice(((parent, k) for k in itertools.count() for parent in parents), count)
+    extraction = Extraction(WholeImage(), "largest", settings.crop, NoQuality(), embedder, settings.max_pixels, None)
+    sources = source_faces(folder, embedder.dimension)
+    turns = itertools.islice(((source, k) for k in itertools.count() for source in sources), count)
     recipe = settings.augmentation.recipe
-    children = [Child(parent, recipe, number) for parent, number in turns]
-    with tempfile.TemporaryDirectory(dir=scratch) as name, open_store(Path(name) / "store.sqlite") as store:
-        made = Studio(how, store, Path(name) / "store.sqlite", processes("auto"), "cpu", Event())
-        vectors_of(children, made, Pictures(Path(name) / "images", QUALITY) if files else None)
+    faces = [AugmentedFace(source, recipe, number) for source, number in turns]
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        execution = Execution(Path(name) / "store.sqlite", processes("auto"), "cpu", Event())
+        with open_augmenter(extraction, execution) as augmenter:
+            augmenter.vectors_of(faces, Pictures(Path(name) / "images", QUALITY) if files else None)
 
 
 @torch.no_grad()

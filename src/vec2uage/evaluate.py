@@ -7,13 +7,13 @@ from vec2uage.config.command import Invocation, command
 @command("evaluate")
 def main(invocation: Invocation) -> None:
     """Predict the ages of the faces that the options describe; write and print the errors."""
-    from vec2uage.augmentation.tta import views_of
+    from vec2uage.augmentation.tta import augmented_vectors
     from vec2uage.evaluation.evaluate_settings import Evaluation
     from vec2uage.evaluation.run import evaluate
 
     settings = invocation.settings(Evaluation)
     asked = {"config": invocation.options, "command": invocation.line}
-    scores = evaluate(settings, invocation.folder, asked, views_of)
+    scores = evaluate(settings, invocation.folder, asked, augmented_vectors)
     folder = shown(invocation.folder)
     print(f"{scores.text()}\n\nscores:      {folder}/evaluation.json")
     print(f"predictions: {folder}/predictions.csv\nfigure:      {folder}/predictions.png")

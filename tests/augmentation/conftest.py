@@ -14,8 +14,10 @@ from hydra import compose, initialize_config_dir
 from toys import Halves, MeanColour
 
 from vec2uage.augmentation.augment_settings import AugmentSettings
-from vec2uage.augmentation.augmenter import Parent, Studio
+from vec2uage.augmentation.augmenter import FaceAugmenter, open_augmenter
+from vec2uage.augmentation.execution import Execution
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config
 from vec2uage.data.vectorset import VectorSet, make_vector_set
@@ -23,10 +25,9 @@ from vec2uage.faces.crop import Crop
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import NoQuality
 from vec2uage.faces.records import Face
-from vec2uage.faces.store import open_store
 
 SIDE = 40
-EXECUTION_OPTIONS = Extraction(
+EXTRACTION = Extraction(
     detector=Halves(),
     faces="largest",
     crop=Crop(size=SIDE, margin=0.0),
@@ -59,16 +60,16 @@ def composed() -> Callable[..., ImageAugmentation]:
 
 
 @pytest.fixture(scope="session")
-def family() -> Callable[..., dict[str, Parent]]:
+def family() -> Callable[..., dict[str, SourceFace]]:
     """Save a drawn face for each age in a folder and return them by name, as if they had been prepared."""
 
-    def make(folder: Path, ages: Sequence[float]) -> dict[str, Parent]:
-        parents = {}
+    def make(folder: Path, ages: Sequence[float]) -> dict[str, SourceFace]:
+        sources = {}
         for seed, age in enumerate(ages):
             # of warm light, so that grey is another direction than their mean colour
             pixels = (draw_face(SIDE, seed) * np.array([1, 0.6, 0.1 + 0.03 * (seed % 10)])).astype(np.uint8)
             path = save(folder / f"{seed}.png", pixels)
-            parents[path.name] = Parent(
+            sources[path.name] = SourceFace(
                 name=path.name,
                 age=age,
                 path=path,
@@ -76,7 +77,7 @@ def family() -> Callable[..., dict[str, Parent]]:
                 face=Face(0, 0, SIDE, SIDE, 1.0, "hog"),
                 vector=2 * pixels.reshape(-1, 3).mean(0, dtype=np.float32),
             )
-        return parents
+        return sources
 
     return make
 
@@ -85,28 +86,27 @@ def family() -> Callable[..., dict[str, Parent]]:
 def rows_of() -> Callable[..., VectorSet]:
     """Return photographed faces as the training rows that they are."""
 
-    def make(parents: Sequence[Parent]) -> VectorSet:
+    def make(sources: Sequence[SourceFace]) -> VectorSet:
         return make_vector_set(
-            np.stack([parent.vector for parent in parents]),
-            [parent.age for parent in parents],
-            names=[parent.name for parent in parents],
-            subjects=[f"person {parent.name}" for parent in parents],
+            np.stack([source.vector for source in sources]),
+            [source.age for source in sources],
+            names=[source.name for source in sources],
+            subjects=[f"person {source.name}" for source in sources],
             source="drawn",
-            gender=["female"] * len(parents),
-            encoder=EXECUTION_OPTIONS.embedder.fingerprint(),
+            gender=["female"] * len(sources),
+            encoder=EXTRACTION.embedder.fingerprint(),
         )
 
     return make
 
 
 @pytest.fixture(scope="session")
-def studio_in() -> Callable[..., Any]:
-    """Open a studio whose store lies in a folder."""
+def augmenter_in() -> Callable[..., Any]:
+    """Open an augmenter whose store lies in a folder."""
 
     @contextmanager
-    def make(folder: Path, workers: int = 1, stop: Event | None = None) -> Iterator[Studio]:
-        path = folder / "store.sqlite"
-        with open_store(path) as store:
-            yield Studio(EXECUTION_OPTIONS, store, path, workers, "cpu", stop or Event())
+    def make(folder: Path, workers: int = 1, stop: Event | None = None) -> Iterator[FaceAugmenter]:
+        with open_augmenter(EXTRACTION, Execution(folder / "store.sqlite", workers, "cpu", stop or Event())) as made:
+            yield made
 
     return make

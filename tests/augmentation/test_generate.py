@@ -1,4 +1,4 @@
-"""Every age is filled exactly, by the right parents in turn, to the same bits however the work was done."""
+"""Every age is filled exactly, by the right source faces in turn, to the same bits however the work was done."""
 
 import shutil
 from collections import Counter
@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vec2uage.augmentation.augmented_set import write_generated
-from vec2uage.augmentation.augmenter import Parent, Pictures
-from vec2uage.augmentation.generate import Generated, generate
+from vec2uage.augmentation.augmented_set import folder_of
+from vec2uage.augmentation.generate import Generated, TrainingPart, generate
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import SourceFace
+from vec2uage.augmentation.write_set import write_set
 from vec2uage.base.errors import UserError
 from vec2uage.faces.pool import Interrupted
 
@@ -26,11 +27,11 @@ BY_SAMPLE = "augmentation.keep.level=sample", "augmentation.keep.rule=above"
 
 
 class Setting:
-    """Faces in a folder, and a studio to fill their ages in."""
+    """Faces in a folder, and an augmenter to fill their ages."""
 
-    def __init__(self, folder: Path, parents: dict[str, Parent], rows_of: Any, studio_in: Any) -> None:
-        self.folder, self.parents, self.studio_in = folder, parents, studio_in
-        self.train = rows_of(list(parents.values()))
+    def __init__(self, folder: Path, sources: dict[str, SourceFace], rows_of: Any, augmenter_in: Any) -> None:
+        self.folder, self.sources, self.augmenter_in = folder, sources, augmenter_in
+        self.rows = rows_of(list(sources.values()))
 
     def fill(
         self,
@@ -39,15 +40,12 @@ class Setting:
         workers: int = 1,
         stop: Event | None = None,
         after: int | None = None,
-        images: bool = False,
     ) -> Generated:
-        """Generate; set `stop` after `after` vectors were made."""
-        output = self.folder / store / "augmented"
-        output.mkdir(parents=True, exist_ok=True)
-        pictures = Pictures(output / "images", 90) if images else None
+        """Generate, and write where pictures are wanted; set `stop` after `after` vectors were made."""
+        part = TrainingPart(self.folder / store, self.rows, self.sources)
         stop = stop or Event()
-        with self.studio_in(self.folder / store, workers, stop) as studio:
-            put, made = studio.store.put_vector, []
+        with self.augmenter_in(part.prepared, workers, stop) as augmenter:
+            put, made = augmenter.store.put_vector, []
 
             def put_and_stop(*values: Any) -> None:
                 put(*values)
@@ -55,41 +53,41 @@ class Setting:
                 if len(made) == after:
                     stop.set()
 
-            studio.store.put_vector = put_and_stop
-            generated = generate(augmentation, self.train, self.parents, studio, output, pictures)
-            if images:
-                write_generated(generated, augmentation, self.train, studio, output, self.folder, pictures)
+            augmenter.store.put_vector = put_and_stop
+            generated = generate(augmentation, part, augmenter)
+            if augmentation.images == "jpeg":
+                write_set(generated, augmentation, part, augmenter)
             return generated
 
 
 @pytest.fixture
-def setting(tmp_path: Path, family: Callable[..., dict[str, Parent]], rows_of: Any, studio_in: Any) -> Setting:
-    return Setting(tmp_path, family(tmp_path / "photos", AGES), rows_of, studio_in)
+def setting(tmp_path: Path, family: Callable[..., dict[str, SourceFace]], rows_of: Any, augmenter_in: Any) -> Setting:
+    return Setting(tmp_path, family(tmp_path / "photos", AGES), rows_of, augmenter_in)
 
 
 def told(generated: Generated) -> list[object]:
-    children = [(child.parent.name, child.number) for child in generated.children]
-    return [children, generated.cosines.tobytes(), generated.dropped, generated.short, generated.recipe.fingerprint]
+    faces = [(face.source.name, face.number) for face in generated.faces]
+    return [faces, generated.cosines.tobytes(), generated.dropped, generated.short, generated.recipe.fingerprint]
 
 
 def ages_of(generated: Generated) -> dict[int, int]:
-    return dict(Counter(int(child.parent.age) for child in generated.children))
+    return dict(Counter(int(face.source.age) for face in generated.faces))
 
 
-def test_every_age_is_filled_exactly_and_parents_take_turns(
+def test_every_age_is_filled_exactly_and_source_faces_take_turns(
     setting: Setting, composed: Callable[..., ImageAugmentation]
 ) -> None:
-    stranger = replace(setting.parents["0.png"], name="stranger")
-    setting.parents["stranger"] = stranger
+    stranger = replace(setting.sources["0.png"], name="stranger")
+    setting.sources["stranger"] = stranger
     generated = setting.fill(composed("published", "augmentation.train_per_age=8"))
     assert ages_of(generated) == {1: 5, 2: 6, 3: 7}  # age 4 has nine photographs
     assert (generated.dropped, generated.short) == ({}, {})
-    uses = Counter(child.parent.name for child in generated.children)
+    uses = Counter(face.source.name for face in generated.faces)
     assert uses.keys() == {f"{k}.png" for k in range(6)}
     for age in (1, 2, 3):
-        counts = [n for name, n in uses.items() if int(setting.parents[name].age) == age]
+        counts = [n for name, n in uses.items() if int(setting.sources[name].age) == age]
         assert max(counts) - min(counts) <= 1
-    assert len({(child.parent.name, child.number) for child in generated.children}) == 18
+    assert len({(face.source.name, face.number) for face in generated.faces}) == 18
 
 
 def test_a_rule_that_nothing_passes_leaves_all_missing(
@@ -100,7 +98,7 @@ def test_a_rule_that_nothing_passes_leaves_all_missing(
         "augmentation.keep.threshold=-1", "augmentation.keep.retries=1",
     )  # fmt: skip
     generated = setting.fill(never)
-    assert generated.children == []
+    assert generated.faces == []
     assert generated.short == {1: 1, 2: 2, 3: 3}
     assert generated.dropped == {1: 2, 2: 4, 3: 6}
 
@@ -115,9 +113,9 @@ def test_what_the_rule_drops_is_drawn_anew_until_the_age_is_full(
     assert (ages_of(half), half.short) == ({1: 5, 2: 6, 3: 7}, {})
     assert half.cosines.min() >= threshold
     assert sum(half.dropped.values()) >= 3
-    kept = {(c.parent.name, c.number) for c in half.children}
-    for child, cosine in zip(every.children, every.cosines, strict=True):
-        assert ((child.parent.name, child.number) in kept) == (cosine >= threshold)
+    kept = {(face.source.name, face.number) for face in half.faces}
+    for face, cosine in zip(every.faces, every.cosines, strict=True):
+        assert ((face.source.name, face.number) in kept) == (cosine >= threshold)
 
 
 def test_operations_are_dropped_as_a_whole_by_their_mean(
@@ -159,19 +157,20 @@ def test_processes_and_interruptions_change_no_bit(
     assert told(setting.fill(augmentation, "two", workers=2)) == told(one)
     with pytest.raises(Interrupted):
         setting.fill(augmentation, "cut", after=3)
-    with setting.studio_in(setting.folder / "cut") as studio:
-        found = [studio.vector(child) is not None for child in one.children]
+    with setting.augmenter_in(setting.folder / "cut") as augmenter:
+        found = [augmenter.stored(face) is not None for face in one.faces]
     assert 3 <= sum(found) < len(found)
     assert told(setting.fill(augmentation, "cut")) == told(one)
 
 
-def test_pictures_are_kept_of_kept_children_only(setting: Setting, composed: Callable[..., ImageAugmentation]) -> None:
+def test_pictures_are_kept_of_kept_faces_only(setting: Setting, composed: Callable[..., ImageAugmentation]) -> None:
     options = "augmentation.train_per_age=6", *GREYER, "augmentation.keep.retries=30", *BY_SAMPLE
-    generated = setting.fill(composed("published", *options, "augmentation.keep.threshold=0.95"), images=True)
+    augmentation = composed("published", *options, "augmentation.keep.threshold=0.95", "augmentation.images=jpeg")
+    generated = setting.fill(augmentation)
     assert sum(generated.dropped.values()) > 0
-    pictures = list((setting.folder / "store" / "augmented" / "images").rglob("*.jpg"))
+    pictures = list((folder_of(setting.folder / "store", "published") / "images").rglob("*.jpg"))
     assert Counter(path.parent.name for path in pictures) == {"01": 3, "02": 4, "03": 5}
-    assert len(pictures) == len(generated.children)
+    assert len(pictures) == len(generated.faces)
     for path in pictures:
         with Image.open(path) as picture:
             assert (picture.format, picture.size) == ("JPEG", (40, 40))
@@ -193,10 +192,10 @@ def test_a_changed_photograph_and_an_age_without_one_are_refused(
     setting: Setting, composed: Callable[..., ImageAugmentation]
 ) -> None:
     augmentation = composed("published", "augmentation.train_per_age=4")
-    first = setting.parents["5.png"]
-    first.path.write_bytes(setting.parents["4.png"].path.read_bytes())
+    first = setting.sources["5.png"]
+    first.path.write_bytes(setting.sources["4.png"].path.read_bytes())
     with pytest.raises(UserError, match=r"5\.png: changed since it was looked into"):
         setting.fill(augmentation)
-    del setting.parents["5.png"]
+    del setting.sources["5.png"]
     with pytest.raises(UserError, match="age 3: none of its 1 training faces has a photograph to augment"):
         setting.fill(augmentation)

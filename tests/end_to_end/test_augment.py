@@ -21,9 +21,9 @@ from jaxtyping import Float32
 from omegaconf import OmegaConf
 from PIL import Image
 from terminal import AGES, SPLIT, Terminal, draw_people, table
+from vec2uage.augmentation.parents import settings_of
 
 from vec2uage.augmentation.augment_settings import check_augmentation
-from vec2uage.augmentation.parents import settings_of
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data import storage
 from vec2uage.faces.crop import crop

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from vec2uage.augmentation.augmenter import Child, Parent, Studio, vectors_of
-from vec2uage.augmentation.keep_rule import Keep
+from vec2uage.augmentation.augmenter import FaceAugmenter
+from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.keep_rule import KeepRule
 from vec2uage.augmentation.ops import Op
-from vec2uage.augmentation.parents import spread
 from vec2uage.augmentation.recipe import Ops, Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import SourceFace
+from vec2uage.base.seeds import numpy_generator
+from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine
 
 # Table 1 of the paper: FaceNet's cosine between FG-NET's 082A21 and one augmentation of it, by operation and options.
@@ -34,18 +37,18 @@ Bands = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Draws:
+class OperationDraws:
     """Augmentations by one operation, or by the whole recipe: of which faces, and how similar they are."""
 
     operation: str
     options: str
-    recipe: Recipe
-    children: tuple[Child, ...]
+    faces: tuple[AugmentedFace, ...]
     cosines: Float64[np.ndarray, " N"]
+    """Of each face's embedding with that of its source."""
 
 
 @dataclass(frozen=True)
-class Similarity:
+class CosineSummary:
     """The cosines of one operation over the faces of some ages."""
 
     operation: str
@@ -67,26 +70,43 @@ class Similarity:
 
 
 def analyse(
-    augmentation: ImageAugmentation, parents: Sequence[Parent], draws: int, studio: Studio, together: bool
-) -> list[Draws]:
+    augmentation: ImageAugmentation,
+    sources: Sequence[SourceFace],
+    draws: int,
+    augmenter: FaceAugmenter,
+    *,
+    together: bool,
+) -> list[OperationDraws]:
     """Draw `draws` augmentations by each operation alone, whatever its probability; `together`: and by all of them.
 
-    Raises Interrupted and UserError as `vectors_of` does.
+    Raises Interrupted and UserError as `FaceAugmenter.vectors_of` does.
     """
-    chosen = spread(parents, draws, augmentation.seed)
-    recipes: list[tuple[str, str, Recipe]] = [
-        (name, op.text(), alone(name, op, augmentation.seed)) for name, op in augmentation.op
-    ]
+    chosen = spread_draws(sources, draws, augmentation.seed)
+    recipes = [(name, op.text(), alone(name, op, augmentation.seed)) for name, op in augmentation.op]
     if together and len(augmentation.op) > 1:
         recipes.append((TOGETHER[augmentation.combine], "", augmentation.recipe))
-    children = [[Child(parent, recipe, number) for parent, number in chosen] for _, _, recipe in recipes]
-    vectors = vectors_of([child for of_recipe in children for child in of_recipe], studio)
-    before = np.stack([parent.vector for parent, _ in chosen])
-    found = []
-    for row, ((name, options, recipe), of_recipe) in enumerate(zip(recipes, children, strict=True)):
-        cosines = cosine(before, vectors[row * draws : (row + 1) * draws])
-        found.append(Draws(name, options, recipe, tuple(of_recipe), cosines))
-    return found
+    faces = [tuple(AugmentedFace(source, recipe, number) for source, number in chosen) for _, _, recipe in recipes]
+    vectors = augmenter.vectors_of([face for of_recipe in faces for face in of_recipe])
+    before = np.stack([source.vector for source, _ in chosen])
+    return [
+        OperationDraws(name, options, of_recipe, cosine(before, after))
+        for (name, options, _), of_recipe, after in zip(recipes, faces, np.split(vectors, len(recipes)), strict=True)
+    ]
+
+
+def spread_draws(sources: Sequence[SourceFace], draws: int, seed: int) -> list[tuple[SourceFace, int]]:
+    """Spread `draws` augmentations over faces: as many different ones as possible, all ages as evenly as possible.
+
+    Returns each source face with the number of its augmentation.
+    """
+    floors = np.array([-1 if np.isnan(source.age) else int(source.age) for source in sources])
+    rank = np.empty(len(sources), dtype=np.int64)
+    for age in np.unique(floors).tolist():
+        rows = in_turn(floors, age, seed)
+        rank[rows] = np.arange(len(rows))
+    among_equals = numpy_generator(seed, "order of ages").permutation(len(sources))
+    order = np.lexsort((among_equals, rank))[:draws].tolist()
+    return [(sources[order[turn % len(order)]], turn // len(order)) for turn in range(draws)]
 
 
 def alone(name: str, op: Op, seed: int) -> Recipe:
@@ -94,27 +114,29 @@ def alone(name: str, op: Op, seed: int) -> Recipe:
     return Recipe(((name, replace(op, probability=1.0)),), "all", seed)
 
 
-def summarise(draws: Sequence[Draws], keep: Keep, bands: Bands) -> list[Similarity]:
+def summarise(draws: Sequence[OperationDraws], keep_rule: KeepRule, bands: Bands) -> list[CosineSummary]:
     """Return the distribution of each operation's cosines, over all faces and over each band of ages that has any."""
     rows = []
     for each in draws:
-        ages = np.array([child.parent.age for child in each.children])
-        parts = {ALL_AGES: np.ones(len(ages), dtype=bool)}
-        parts |= {f"{first}-{last}": (ages >= first) & (ages < last + 1) for first, last in bands}
-        rows += [_similarity(each, name, each.cosines[mask], keep) for name, mask in parts.items() if mask.any()]
+        ages = np.array([face.source.age for face in each.faces])
+        masks = {ALL_AGES: np.ones(len(ages), dtype=bool)}
+        masks |= {f"{first}-{last}": (ages >= first) & (ages < last + 1) for first, last in bands}
+        rows += [_summary(each, name, each.cosines[mask], keep_rule) for name, mask in masks.items() if mask.any()]
     return rows
 
 
-def kept_ops(ops: Ops, rows: Sequence[Similarity]) -> set[str]:
+def kept_ops(ops: Ops, rows: Sequence[CosineSummary]) -> set[str]:
     """Return the names of the operations whose mean cosine over all faces the rule keeps."""
     kept = {row.operation for row in rows if row.ages == ALL_AGES and row.kept}
     return kept & set(dict(ops))
 
 
-def _similarity(draws: Draws, ages: str, cosines: Float64[np.ndarray, " N"], keep: Keep) -> Similarity:
+def _summary(
+    draws: OperationDraws, ages: str, cosines: Float64[np.ndarray, " N"], keep_rule: KeepRule
+) -> CosineSummary:
     low, high = np.quantile(cosines, [0.025, 0.975])
     mean = cosines.mean()
-    return Similarity(
+    return CosineSummary(
         operation=draws.operation,
         options=draws.options,
         ages=ages,
@@ -123,8 +145,8 @@ def _similarity(draws: Draws, ages: str, cosines: Float64[np.ndarray, " N"], kee
         std=float(cosines.std(ddof=1)) if len(cosines) > 1 else 0.0,
         low=float(low),
         high=float(high),
-        above=float(replace(keep, rule="above").kept(cosines).mean()),
-        below=float(replace(keep, rule="below").kept(cosines).mean()),
-        band=float(replace(keep, rule="band").kept(cosines).mean()),
-        kept=bool(keep.kept(np.array([mean]))[0]),
+        above=float(replace(keep_rule, rule="above").keeps(cosines).mean()),
+        below=float(replace(keep_rule, rule="below").keeps(cosines).mean()),
+        band=float(replace(keep_rule, rule="band").keeps(cosines).mean()),
+        kept=bool(keep_rule.keeps(np.array([mean]))[0]),
     )

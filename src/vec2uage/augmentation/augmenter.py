@@ -7,49 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import Event
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.augmentation.recipe import Recipe
-from vec2uage.base.atomic import replacing
+from vec2uage.augmentation.drawing import AugmentedFace, DrawTask, draw, identity, start
+from vec2uage.augmentation.execution import Execution
 from vec2uage.base.errors import UserError
 from vec2uage.base.progress import Progress
-from vec2uage.faces import pool, worker
-from vec2uage.faces.crop import crop
+from vec2uage.faces import pool
 from vec2uage.faces.embedders.base import Embed
 from vec2uage.faces.extraction import Extraction
-from vec2uage.faces.image import decode
-from vec2uage.faces.pool import Interrupted, processes
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.store import Store, open_store
 
-_TOGETHER = 8  # children of one parent that are drawn in one task: the photograph is decoded once for them
-
-
-@dataclass(frozen=True, eq=False)
-class Parent:
-    """A photographed face: where it is, and its vector."""
-
-    name: str
-    age: float
-    """Years; NaN where unknown."""
-    path: Path
-    sha256: str
-    """Of the photograph's content."""
-    face: Face
-    vector: Float32[np.ndarray, " D"]
-
-
-@dataclass(frozen=True, eq=False)
-class Child:
-    """An augmented face that is wanted: the `number`-th that a recipe makes of a parent."""
-
-    parent: Parent
-    recipe: Recipe
-    number: int
+_TOGETHER = 8  # augmented faces of one source that are drawn in one task
 
 
 @dataclass(frozen=True)
@@ -61,188 +33,115 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Studio:
-    """What it takes to make augmented faces and their vectors."""
+class FaceAugmenter:
+    """Makes augmented faces and their vectors; what it has made once it finds in the store."""
 
-    how: Extraction
-    """How the parents' faces were cut out and embedded."""
+    extraction: Extraction
+    """How the source faces were cut out and embedded."""
+    execution: Execution
     store: Store
-    store_path: Path
-    workers: int
-    device: str
-    stop: Event
 
     @cached_property
     def embed(self) -> Embed:
         """The network, loaded when a vector is missing."""
-        return self.how.embedder.open(self.device)
+        return self.extraction.embedder.open(self.execution.device)
 
     @cached_property
     def encoder(self) -> str:
         """The name of the network, as the store and VectorSet have it."""
-        return self.how.embedder.fingerprint()
+        return self.extraction.embedder.fingerprint()
 
-    def identity(self, parent: Parent) -> str:
-        """Name a cut-out face; what its augmentation depends on besides the recipe and a number."""
-        return f"{parent.sha256}/{self.how.face_key(parent.face)}"
+    def vectors_of(
+        self, faces: Sequence[AugmentedFace], pictures: Pictures | None = None
+    ) -> Float32[np.ndarray, "N D"]:
+        """Return the vectors of faces, in order; those that the store lacks are made, and their pictures with them.
 
-    def key(self, child: Child) -> str:
-        """Name in the store what decides the vector of a child, but for its photograph and the network."""
-        return f"{self.how.face_key(child.parent.face)}/{child.recipe.fingerprint}/{child.number}"
+        The result does not depend on the number of processes, nor on how often this was interrupted before. Raises
+        Interrupted when `execution.stop` is set before the work is done, and UserError where a photograph has changed
+        or an operation fails.
+        """
+        missing = [face for face in faces if self.is_missing(face, pictures)]
+        if missing:
+            self._make(missing, pictures)
+        vectors = np.empty((len(faces), self.extraction.embedder.dimension), dtype=np.float32)
+        for row, face in enumerate(faces):
+            vector = self.stored(face)
+            assert vector is not None, f"{face.source.name}: not in the store after it was made"
+            vectors[row] = vector
+        return vectors
 
-    def vector(self, child: Child) -> Float32[np.ndarray, " D"] | None:
-        """Return the vector of a child, None where it has not been made."""
-        return self.store.vector(child.parent.sha256, self.key(child), self.encoder)
+    def is_missing(self, face: AugmentedFace, pictures: Pictures | None) -> bool:
+        """Tell whether a face has to be drawn: its vector is not in the store, or its picture is wanted, not there."""
+        if pictures is not None and not self.picture_file(face, pictures).is_file():
+            return True
+        return self.stored(face) is None
 
-    def picture(self, child: Child, pictures: Pictures) -> Path:
-        """Return where a child's picture is kept; another crop, recipe or quality has another name."""
-        made = hashlib.sha256(f"{self.key(child)}/{pictures.quality}".encode()).hexdigest()[:8]
-        age = "unknown" if np.isnan(child.parent.age) else f"{int(child.parent.age):02d}"
-        return pictures.folder / age / f"{child.parent.sha256[:32]}_{made}_{child.number}.jpg"
+    def stored(self, face: AugmentedFace) -> Float32[np.ndarray, " D"] | None:
+        """Return the vector of a face, None where it has not been made."""
+        return self.store.vector(face.source.sha256, self._key(face), self.encoder)
+
+    def happening(self, face: AugmentedFace) -> list[str]:
+        """Return the names of the operations that happen to a face, in order."""
+        return face.recipe.happening(identity(face.source, self.extraction), face.number)
+
+    def picture_file(self, face: AugmentedFace, pictures: Pictures) -> Path:
+        """Return where a face's picture is kept; another crop, recipe or quality has another name."""
+        made = hashlib.sha256(f"{self._key(face)}/{pictures.quality}".encode()).hexdigest()[:8]
+        source = face.source
+        age = "unknown" if np.isnan(source.age) else f"{int(source.age):02d}"
+        return pictures.folder / age / f"{source.sha256[:32]}_{made}_{face.number}.jpg"
+
+    def _key(self, face: AugmentedFace) -> str:
+        """Name in the store what decides the vector of a face, but for its photograph and the network."""
+        return f"{self.extraction.face_key(face.source.face)}/{face.recipe.fingerprint}/{face.number}"
+
+    def _make(self, missing: Sequence[AugmentedFace], pictures: Pictures | None) -> None:
+        """Draw and embed faces; each vector goes to the store as soon as it is made."""
+        # where only the picture is missing, the vector stays the one that others may have read
+        embedded = {face for face in missing if pictures is not None and self.stored(face) is not None}
+        size, waiting = self.extraction.embedder.batch_size, list[tuple[AugmentedFace, np.ndarray]]()
+
+        def embed_batches(least: int) -> None:
+            while len(waiting) >= least and waiting:
+                batch = waiting[:size]
+                del waiting[:size]
+                vectors = self.embed(np.stack([prepared for _, prepared in batch]))
+                for (face, _), vector in zip(batch, vectors, strict=True):
+                    self.store.put_vector(face.source.sha256, self._key(face), self.encoder, vector)
+
+        workers, stop = self.execution.workers, self.execution.stop
+        tasks, ahead = self._tasks(missing, pictures), 2 * (size // _TOGETHER) + workers
+        with Progress(len(missing), "face", "augmented faces", spoken=True) as progress:
+            for (task,), drawn in pool.run(draw, tasks, workers, start, (self.extraction,), ahead, stop):
+                if drawn is None:
+                    path = task.faces[0].source.path
+                    raise UserError(f"{path}: the process that augmented it was killed (out of memory?)")
+                waiting += [pair for pair in zip(task.faces, drawn, strict=True) if pair[0] not in embedded]
+                embed_batches(size)
+                progress.advance(len(task.faces))
+            embed_batches(1)
+        if stop.is_set():
+            raise Interrupted
+
+    def _tasks(self, missing: Sequence[AugmentedFace], pictures: Pictures | None) -> list[tuple[DrawTask]]:
+        """Cut the work into tasks, each the only argument of `draw`."""
+        groups: dict[tuple[str, str], list[AugmentedFace]] = defaultdict(list)
+        for face in missing:
+            groups[identity(face.source, self.extraction), face.recipe.fingerprint].append(face)
+        return [
+            (self._task(name, tuple(group[first : first + _TOGETHER]), pictures),)
+            for (name, _), group in groups.items()
+            for first in range(0, len(group), _TOGETHER)
+        ]
+
+    def _task(self, name: str, faces: tuple[AugmentedFace, ...], pictures: Pictures | None) -> DrawTask:
+        if pictures is None:
+            return DrawTask(faces, name, (), 0)
+        return DrawTask(faces, name, tuple(self.picture_file(face, pictures) for face in faces), pictures.quality)
 
 
 @contextmanager
-def open_studio(
-    how: Extraction, store: str, workers: int | Literal["auto"], device: str, stop: Event
-) -> Iterator[Studio]:
-    """Open the store and keep at hand what it takes to make augmented faces."""
-    path = Path(store)
-    with open_store(path) as opened:
-        yield Studio(how, opened, path, processes(workers), device, stop)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Children of one parent and one recipe: their numbers, and the files that their pictures go to, if any."""
-
-    recipe: Recipe
-    path: Path
-    sha256: str
-    face: Face
-    identity: str
-    numbers: tuple[int, ...]
-    files: tuple[Path, ...]
-    quality: int
-
-
-def vectors_of(
-    children: Sequence[Child], studio: Studio, pictures: Pictures | None = None
-) -> Float32[np.ndarray, "N D"]:
-    """Return the vectors of all children, in order; those that the store lacks are made, and their pictures with them.
-
-    The result does not depend on the number of processes, nor on how often this was interrupted before. Raises
-    Interrupted when `stop` is set before the work is done, and UserError where a photograph has changed or an
-    operation fails.
-    """
-    missing = [child for child in children if is_missing(child, studio, pictures)]
-    if missing:
-        _make(missing, studio, pictures)
-    vectors = np.empty((len(children), studio.how.embedder.dimension), dtype=np.float32)
-    for row, child in enumerate(children):
-        vector = studio.vector(child)
-        assert vector is not None, f"{child.parent.name}: not in the store after it was made"
-        vectors[row] = vector
-    return vectors
-
-
-def is_missing(child: Child, studio: Studio, pictures: Pictures | None) -> bool:
-    """Tell whether a child has to be drawn: its vector is not in the store, or its picture is wanted and not there."""
-    if pictures is not None and not studio.picture(child, pictures).is_file():
-        return True
-    return studio.vector(child) is None
-
-
-def _make(missing: Sequence[Child], studio: Studio, pictures: Pictures | None) -> None:
-    """Draw and embed children; each vector goes to the store as soon as it is made."""
-    tasks, of_task = _tasks(missing, studio, pictures)
-    # where only the picture is missing, the vector stays the one that others may have read
-    embedded = {id(child) for child in missing if pictures is not None and studio.vector(child) is not None}
-    batch: list[tuple[Child, np.ndarray]] = []
-
-    def flush(least: int) -> None:
-        size = studio.how.embedder.batch_size
-        while len(batch) >= least and batch:
-            part = batch[:size]
-            del batch[:size]
-            for (child, _), vector in zip(part, studio.embed(np.stack([drawn for _, drawn in part])), strict=True):
-                studio.store.put_vector(child.parent.sha256, studio.key(child), studio.encoder, vector)
-
-    size = studio.how.embedder.batch_size
-    ahead = 2 * (size // _TOGETHER) + studio.workers
-    drawn = pool.run(draw, tasks, studio.workers, start, (studio.how,), ahead, studio.stop)
-    with Progress(len(missing), "face", "augmented faces", spoken=True) as progress:
-        for (task,), prepared in drawn:
-            wanted = of_task[task.identity, task.recipe.fingerprint, task.numbers]
-            if prepared is None:
-                raise UserError(f"{task.path}: the process that augmented it was killed (out of memory?)")
-            batch += [pair for pair in zip(wanted, prepared, strict=True) if id(pair[0]) not in embedded]
-            flush(size)
-            progress.advance(len(wanted))
-        flush(1)
-    if studio.stop.is_set():
-        raise Interrupted
-
-
-def _tasks(
-    missing: Sequence[Child], studio: Studio, pictures: Pictures | None
-) -> tuple[list[tuple[_Task]], dict[tuple[str, str, tuple[int, ...]], list[Child]]]:
-    """Cut the work into tasks; return the children of each, too."""
-    groups: dict[tuple[str, str], list[Child]] = defaultdict(list)
-    for child in missing:
-        groups[studio.identity(child.parent), child.recipe.fingerprint].append(child)
-    tasks, of_task = [], {}
-    for (identity, recipe), group in groups.items():
-        for first in range(0, len(group), _TOGETHER):
-            some = group[first : first + _TOGETHER]
-            numbers = tuple(child.number for child in some)
-            parent = some[0].parent
-            files = tuple(studio.picture(child, pictures) for child in some) if pictures else ()
-            task = _Task(
-                recipe=some[0].recipe,
-                path=parent.path,
-                sha256=parent.sha256,
-                face=parent.face,
-                identity=identity,
-                numbers=numbers,
-                files=files,
-                quality=pictures.quality if pictures else 0,
-            )
-            tasks.append((task,))
-            of_task[identity, recipe, numbers] = some
-    return tasks, of_task
-
-
-_how: Extraction | None = None
-
-
-def start(how: Extraction) -> None:
-    """Prepare a worker process."""
-    global _how
-    worker.start(how)
-    _how = how
-
-
-def draw(task: _Task) -> list[np.ndarray]:
-    """Draw the children of one parent in a worker process: return the embedder's inputs, and keep their pictures."""
-    from PIL import Image
-
-    assert _how is not None, "start() comes first"
-    try:
-        content = task.path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{task.path}: cannot be opened: {error.strerror or error}") from None
-    if hashlib.sha256(content).hexdigest() != task.sha256:
-        raise UserError(f"{task.path}: changed since it was looked into: run the command again")
-    face = crop(decode(content, _how.max_pixels), task.face, _how.crop)
-    prepared = []
-    for position, number in enumerate(task.numbers):
-        drawn = task.recipe.draw(face, task.identity, number)
-        try:
-            prepared.append(_how.embedder.prepare(drawn))
-        except Refused as refused:
-            names = ", ".join(task.recipe.happening(task.identity, number))
-            raise UserError(f"{task.path} cannot be embedded after {names}: {refused.reason}: change them") from None
-        if task.files:
-            with replacing(task.files[position]) as temporary:
-                Image.fromarray(drawn).save(temporary, quality=task.quality)
-    return prepared
+def open_augmenter(extraction: Extraction, execution: Execution) -> Iterator[FaceAugmenter]:
+    """Open the store, and keep at hand what it takes to make augmented faces."""
+    with open_store(execution.store) as store:
+        yield FaceAugmenter(extraction, execution, store)

@@ -1,14 +1,11 @@
 """Fills every age of a prepared set's training part with augmented faces, offline (paper section 3.2).
 
-The parents of an age take turns. What the keep rule drops is drawn anew, from the next parent, until the age is full
-or the retries are used up. Everything depends on the parents and the recipe alone, so the files are the same, byte for
-byte, whatever the number of processes and however often the work was interrupted.
+The source faces of an age take turns. What the keep rule drops is drawn anew, from the next source, until the age is
+full or the retries are used up. Everything depends on the source faces and the recipe alone, so the files are the same,
+byte for byte, whatever the number of processes and however often the work was interrupted.
 """
 
-import io
 import logging
-import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -17,33 +14,43 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from vec2uage.augmentation.analysis import Similarity, analyse, kept_ops, summarise
-from vec2uage.augmentation.augmenter import Child, Parent, Pictures, Studio, is_missing, vectors_of
+from vec2uage.augmentation.analysis import CosineSummary, analyse, kept_ops, summarise
+from vec2uage.augmentation.augmented_set import folder_of
+from vec2uage.augmentation.augmenter import FaceAugmenter, Pictures
+from vec2uage.augmentation.disk_space import check_disk_space
+from vec2uage.augmentation.drawing import AugmentedFace
 from vec2uage.augmentation.recipe import Recipe
 from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.errors import UserError
-from vec2uage.base.formatting import counted, size
 from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine_of
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.faces.crop import crop
-from vec2uage.faces.image import decode
 
 log = logging.getLogger(__name__)
 
-_SPARE = 1.2  # what is needed on disk is estimated, so a little more has to be free
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """The training part of a prepared set, to be filled."""
+
+    prepared: Path
+    """The folder of the set."""
+    rows: VectorSet
+    sources: Mapping[str, SourceFace]
+    """The photographs of rows, by the row's name; rows read from files of vectors have none."""
 
 
 @dataclass
-class Filling:
-    """One whole age: who takes turns, how many faces it lacks, and what was made so far."""
+class AgeFilling:
+    """One whole age: which source faces take turns, how many faces it lacks, and what was made so far."""
 
     age: int
-    turns: Iterator[tuple[Parent, int]]
+    turns: Iterator[tuple[SourceFace, int]]
     missing: int
     left: int
     """Faces that may still be drawn."""
-    children: list[Child] = field(default_factory=list)
+    faces: list[AugmentedFace] = field(default_factory=list)
     cosines: list[float] = field(default_factory=list)
     dropped: int = 0
 
@@ -53,9 +60,10 @@ class Generated:
     """The augmented faces of a set, in the order in which they fill their ages, and what the rule made of the rest."""
 
     recipe: Recipe
-    children: list[Child]
+    faces: list[AugmentedFace]
     cosines: Float64[np.ndarray, " N"]
-    analysis: list[Similarity]
+    """Of each face's embedding with that of its source."""
+    analysis: list[CosineSummary]
     """What the operations were chosen by, at level `op`."""
     dropped: dict[int, int]
     """Faces that the rule dropped, by age."""
@@ -63,146 +71,97 @@ class Generated:
     """Faces that are still missing, by age."""
 
 
-def generate(
-    augmentation: ImageAugmentation,
-    train: VectorSet,
-    parents: Mapping[str, Parent],
-    studio: Studio,
-    output: Path,
-    pictures: Pictures | None,
-) -> Generated:
-    """Make as many augmented faces as every age of `train` lacks; `parents` gives the photographs by the row's name.
+def pictures_of(augmentation: ImageAugmentation, prepared: Path) -> Pictures | None:
+    """Return where a set keeps the pictures of its augmented faces, None where they are not kept."""
+    if augmentation.images == "none":
+        return None
+    return Pictures(folder_of(prepared, augmentation.name) / "images", augmentation.jpeg_quality)
 
-    `output` is the folder that their vectors will be written to. Raises UserError where an age has no photograph to
-    augment, all operations are dropped, or the disk is too small, and Interrupted.
+
+def generate(augmentation: ImageAugmentation, part: TrainingPart, augmenter: FaceAugmenter) -> Generated:
+    """Make as many augmented faces as every age of a training part lacks.
+
+    Raises UserError where an age has no photograph to augment, all operations are dropped, or the disk is too small,
+    and Interrupted.
     """
-    fillings = _fillings(augmentation, train, parents)
-    recipe, analysis = _chosen(augmentation, train, parents, studio) if fillings else (augmentation.recipe, [])
-    row = {name: number for number, name in enumerate(train.names)}
+    fillings = _fillings(augmentation, part)
+    recipe, analysis = _kept_recipe(augmentation, part, augmenter) if fillings else (augmentation.recipe, [])
+    pictures, output = pictures_of(augmentation, part.prepared), folder_of(part.prepared, augmentation.name)
+    row = {name: number for number, name in enumerate(part.rows.names)}
     by_sample = augmentation.keep.level == "sample" and augmentation.keep.rule != "all"
     while any(filling.missing and filling.left for filling in fillings):
         drawn = [
-            (filling, Child(parent, recipe, number))
+            (filling, AugmentedFace(source, recipe, number))
             for filling in fillings
-            for parent, number in islice(filling.turns, min(filling.missing, filling.left))
+            for source, number in islice(filling.turns, min(filling.missing, filling.left))
         ]
-        children = [child for _, child in drawn]
-        check_disk(children, len(train) + len(drawn), studio, output, pictures)
+        faces = [face for _, face in drawn]
+        check_disk_space(faces, len(part.rows) + len(faces), augmenter, output, pictures)
         # what may be dropped gets its picture when it is known to be kept
-        vectors = vectors_of(children, studio, None if by_sample else pictures)
-        before = np.array([row[child.parent.name] for child in children], dtype=np.int64)
-        cosines = cosine_of(train.vectors, vectors, before, np.arange(len(children)))
-        good = augmentation.keep.kept(cosines) if by_sample else np.ones(len(drawn), dtype=bool)
-        for (filling, child), similarity, kept in zip(drawn, cosines.tolist(), good.tolist(), strict=True):
+        vectors = augmenter.vectors_of(faces, None if by_sample else pictures)
+        before = np.array([row[face.source.name] for face in faces], dtype=np.int64)
+        cosines = cosine_of(part.rows.vectors, vectors, before, np.arange(len(faces)))
+        kept = augmentation.keep.keeps(cosines) if by_sample else np.ones(len(faces), dtype=bool)
+        for (filling, face), cosine, is_kept in zip(drawn, cosines.tolist(), kept.tolist(), strict=True):
             filling.left -= 1
-            if not kept:
+            if not is_kept:
                 filling.dropped += 1
                 continue
             filling.missing -= 1
-            filling.children.append(child)
-            filling.cosines.append(similarity)
-    kept_children = [child for filling in fillings for child in filling.children]
+            filling.faces.append(face)
+            filling.cosines.append(cosine)
+    kept_faces = [face for filling in fillings for face in filling.faces]
     if by_sample and pictures is not None:
-        vectors_of(kept_children, studio, pictures)
+        augmenter.vectors_of(kept_faces, pictures)
     return Generated(
         recipe=recipe,
-        children=kept_children,
-        cosines=np.array([value for filling in fillings for value in filling.cosines]),
+        faces=kept_faces,
+        cosines=np.array([cosine for filling in fillings for cosine in filling.cosines]),
         analysis=analysis,
         dropped={filling.age: filling.dropped for filling in fillings if filling.dropped},
         short={filling.age: filling.missing for filling in fillings if filling.missing},
     )
 
 
-def check_disk(children: Sequence[Child], rows: int, studio: Studio, output: Path, pictures: Pictures | None) -> None:
-    """Estimate what children that are still to be made, and a file of all rows, take; UserError if it is too much.
-
-    A picture is taken to be as large as that of a face before it is augmented, at the same quality.
-    """
-    children = [child for child in children if is_missing(child, studio, pictures)]
-    vector = 4 * studio.how.embedder.dimension
-    needs: Counter[Path] = Counter()
-    if pictures is not None and children:
-        bytes_each = _picture_bytes([child.parent for child in children], studio, pictures.quality)
-        needs[_existing(pictures.folder)] += len(children) * bytes_each
-    needs[_existing(studio.store_path)] += len(children) * _stored_bytes(vector)
-    needs[_existing(output)] += rows * (vector + 300)
-    log.info("%s to make, which takes about %s of disk", counted(len(children), "face"), size(sum(needs.values())))
-    devices: Counter[int] = Counter()
-    for folder, needed in needs.items():
-        devices[folder.stat().st_dev] += needed
-    for folder in needs:
-        need, free = devices[folder.stat().st_dev] * _SPARE, shutil.disk_usage(folder).free
-        if need > free:
-            raise UserError(
-                f"{folder}: {counted(len(children), 'augmented face')} would take about {size(need)} there and "
-                f"{size(free)} are free: make room, lower augmentation.train_per_age, or set "
-                "augmentation.images=none"
-            )
-
-
-def _stored_bytes(vector: int) -> int:
-    """Return what a vector takes in the store: its row and the index; SQLite fills pages of 4,096 bytes."""
-    row = vector + 200
-    return 300 + (row if row < 2048 else -(-row // 4096) * 4096)
-
-
-def _existing(path: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
-
-
-def _picture_bytes(parents: Sequence[Parent], studio: Studio, quality: int, sample: int = 16) -> int:
-    from PIL import Image
-
-    sizes = []
-    for parent in parents[:: max(1, len(parents) // sample)][:sample]:
-        face = crop(decode(parent.path.read_bytes(), studio.how.max_pixels), parent.face, studio.how.crop)
-        with io.BytesIO() as file:
-            Image.fromarray(face).save(file, "JPEG", quality=quality)
-            sizes.append(file.tell())
-    return int(np.mean(sizes))
-
-
-def _chosen(
-    augmentation: ImageAugmentation, train: VectorSet, parents: Mapping[str, Parent], studio: Studio
-) -> tuple[Recipe, list[Similarity]]:
+def _kept_recipe(
+    augmentation: ImageAugmentation, part: TrainingPart, augmenter: FaceAugmenter
+) -> tuple[Recipe, list[CosineSummary]]:
     """Return the recipe without the operations that the rule drops as a whole, and what that was decided by."""
-    keep = augmentation.keep
-    if keep.level != "op" or keep.rule == "all":
+    keep_rule = augmentation.keep
+    if keep_rule.level != "op" or keep_rule.rule == "all":
         return augmentation.recipe, []
-    of_train = [parents[name] for name in train.names.tolist() if name in parents]
-    rows = summarise(analyse(augmentation, of_train, keep.draws, studio, together=False), keep, [])
+    sources = [part.sources[name] for name in part.rows.names.tolist() if name in part.sources]
+    rows = summarise(analyse(augmentation, sources, keep_rule.draws, augmenter, together=False), keep_rule, [])
     kept = kept_ops(augmentation.op, rows) & {name for name, op in augmentation.op if op.probability}
     told = ", ".join(f"{row.operation} {row.mean:.3f}" for row in rows if row.operation in dict(augmentation.op))
     if not kept:
-        raise UserError(f"augmentation.keep drops every operation ({keep.text()}; mean cosines: {told})")
-    dropped = [name for name, _ in augmentation.op if name not in kept]
-    log.info("kept by their mean cosine (%s): %s", keep.text(), ", ".join(n for n, _ in augmentation.op if n in kept))
+        raise UserError(f"augmentation.keep drops every operation ({keep_rule.text()}; mean cosines: {told})")
+    names, dropped = ([name for name, _ in augmentation.op if (name in kept) == wanted] for wanted in (True, False))
+    log.info("kept by their mean cosine (%s): %s", keep_rule.text(), ", ".join(names))
     log.info("dropped: %s (mean cosines: %s)", ", ".join(dropped) or "none", told)
     return augmentation.with_ops(kept).recipe, rows
 
 
-def _fillings(augmentation: ImageAugmentation, train: VectorSet, parents: Mapping[str, Parent]) -> list[Filling]:
+def _fillings(augmentation: ImageAugmentation, part: TrainingPart) -> list[AgeFilling]:
     """Return every age that has too few faces, youngest first."""
-    floors = np.floor(train.ages).astype(np.int64)
+    floors = np.floor(part.rows.ages).astype(np.int64)
     fillings = []
     for age in np.unique(floors).tolist():
         rows = in_turn(floors, age, augmentation.seed)
         if (missing := augmentation.train_per_age - len(rows)) <= 0:
             continue
-        of_age = [parents[name] for name in train.names[rows].tolist() if name in parents]
-        if not of_age:
+        sources = [part.sources[name] for name in part.rows.names[rows].tolist() if name in part.sources]
+        if not sources:
             raise UserError(
                 f"age {age}: none of its {len(rows):,} training faces has a photograph to augment, as they were read "
                 "from files of vectors: take augmentation=balance when training"
             )
-        fillings.append(Filling(age, _turns(of_age), missing, missing * (1 + augmentation.keep.retries)))
+        fillings.append(AgeFilling(age, _turns(sources), missing, missing * (1 + augmentation.keep.retries)))
     return fillings
 
 
-def _turns(parents: Sequence[Parent]) -> Iterator[tuple[Parent, int]]:
-    """Yield every parent with number 0, then every one with number 1, and so on."""
+def _turns(sources: Sequence[SourceFace]) -> Iterator[tuple[SourceFace, int]]:
+    """Yield every source face with number 0, then every one with number 1, and so on."""
     for number in count():
-        for parent in parents:
-            yield parent, number
+        for source in sources:
+            yield source, number

@@ -12,7 +12,7 @@ Cosine = Annotated[float, Field(ge=-1, le=1)]
 
 
 @settings
-class Keep:
+class KeepRule:
     """Keeps what changes the embedding neither too little nor too much; the paper's own rule can be read both ways."""
 
     rule: Literal["all", "above", "below", "band"]
@@ -27,12 +27,12 @@ class Keep:
     """At level `sample`: faces that may be drawn for each one that is still missing, beyond the first."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Keep":
+    def _ordered(self) -> "KeepRule":
         if self.band[0] > self.band[1]:
             raise ValueError("the first number of the band must not be above the second")
         return self
 
-    def kept(self, cosine: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+    def keeps(self, cosine: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
         """Tell of each cosine whether the rule keeps what has it; the limits themselves are kept."""
         low, high = {
             "all": (-np.inf, np.inf),

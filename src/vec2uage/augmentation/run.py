@@ -2,30 +2,34 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
 from vec2uage.augmentation.analysis import analyse, summarise
+from vec2uage.augmentation.analysis_report import table, write_analysis, write_sweep
 from vec2uage.augmentation.augment_settings import OF_PHOTOGRAPHS, AugmentSettings, PrepareAndAugmentSettings
-from vec2uage.augmentation.augmented_set import is_complete, summary, write_generated
-from vec2uage.augmentation.augmenter import Pictures, open_studio
-from vec2uage.augmentation.folder import folder_of, refuse_other_options
-from vec2uage.augmentation.generate import generate
-from vec2uage.augmentation.parents import (
+from vec2uage.augmentation.augmented_set import find_augmented, folder_of, is_complete, refuse_other_options
+from vec2uage.augmentation.augmenter import open_augmenter
+from vec2uage.augmentation.execution import execution
+from vec2uage.augmentation.generate import TrainingPart, generate
+from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.source_faces import (
+    faces_of_photographs,
+    faces_of_rows,
     is_divided,
     is_prepared,
-    parents_in,
-    parents_of_photographs,
     rows_of,
     settings_of,
 )
-from vec2uage.augmentation.report import table, write, write_sweep
-from vec2uage.augmentation.settings import ImageAugmentation
-from vec2uage.base.arguments import shown
+from vec2uage.augmentation.write_set import write_set
+from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import INTERRUPTED, interruptible
 from vec2uage.base.lock import only_user_of
+from vec2uage.base.manifest import Manifest
 from vec2uage.config.command import Invocation
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.pool import Interrupted
@@ -96,21 +100,19 @@ def generate_in(
     with only_user_of(prepared):
         if not overwrite:
             refuse_other_options(folder, augmentation)
-        if not overwrite and is_complete(folder, prepared, augmentation):
+        if not overwrite and is_complete(prepared, augmentation):
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
-            train = rows_of(prepared, "train")
+            rows = rows_of(prepared, "train")
             if stop.is_set():
                 raise Interrupted
-            parents = parents_in(train, prepared, how, stop)
-            images = folder / "images"
-            pictures = Pictures(images, augmentation.jpeg_quality) if augmentation.images == "jpeg" else None
-            with open_studio(how.extraction(None), how.store, how.workers, how.device, stop) as made:
-                generated = generate(augmentation, train, parents, made, folder, pictures)
-                write_generated(generated, augmentation, train, made, folder, prepared, pictures)
-        text, short = summary(folder, prepared, chosen)
-    print(text)
-    return INCOMPLETE if short else 0
+            part = TrainingPart(prepared, rows, faces_of_rows(rows, prepared, how, stop))
+            with open_augmenter(how.extraction(None), execution(how, stop)) as augmenter:
+                write_set(generate(augmentation, part, augmenter), augmentation, part, augmenter)
+        made = find_augmented(folder)
+        assert made is not None, "it was written just now"
+        print(_summary(made, folder, prepared, chosen))
+    return INCOMPLETE if made.about["missing"] else 0
 
 
 def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> int:
@@ -120,21 +122,22 @@ def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> 
         raise UserError(f"{path}: no such photograph or folder (path)")
     if is_prepared(path):
         how = settings_of(path, store=settings.store, workers=settings.workers, device=settings.device)
-        vs = rows_of(path, "train" if is_divided(path) else None)
-        parents = list(parents_in(vs, path, how, stop).values())
+        rows = rows_of(path, "train" if is_divided(path) else None)
+        sources = list(faces_of_rows(rows, path, how, stop).values())
         extraction = how.extraction(None)
-        if not parents:
+        if not sources:
             raise UserError(f"{path}: made of files of vectors, so it has no photographs to augment")
     else:
         extraction = _extraction(settings)
-        parents = parents_of_photographs(path, extraction, settings.store, settings.workers, settings.device, stop)
-    with open_studio(extraction, settings.store, settings.workers, settings.device, stop) as made:
-        draws = analyse(settings.augmentation, parents, settings.draws, made, together=True)
-        rows = summarise(draws, settings.augmentation.keep, settings.age_bands)
-        write(draws, rows, settings.augmentation.keep, made, folder)
-    faces = min(len(parents), settings.draws)
-    print(f"{settings.draws:,} draws of each operation, from {faces:,} face{'s' * (faces > 1)}; {made.encoder}")
-    print(table(rows, settings.augmentation.keep))
+        sources = faces_of_photographs(path, extraction, execution(settings, stop))
+    keep_rule = settings.augmentation.keep
+    with open_augmenter(extraction, execution(settings, stop)) as augmenter:
+        draws = analyse(settings.augmentation, sources, settings.draws, augmenter, together=True)
+        summaries = summarise(draws, keep_rule, settings.age_bands)
+        write_analysis(draws, summaries, keep_rule, augmenter, folder)
+    faces = counted(min(len(sources), settings.draws), "face")
+    print(f"{settings.draws:,} draws of each operation, from {faces}; {augmenter.encoder}")
+    print(table(summaries, keep_rule))
     place = shown(folder)
     print(f"\ntables:   {place}/analysis.csv, cosines.csv\nfigures:  {place}/violin.png, grid.png")
     if invocation.sweep:
@@ -153,6 +156,27 @@ def _extraction(settings: AugmentSettings) -> Extraction:
         max_pixels=settings.max_pixels,
         keep_crops=None,
     )
+
+
+def _summary(made: Manifest, folder: Path, prepared: Path, chosen: Sequence[str]) -> str:
+    """Say in a few lines what a folder of augmented faces holds, and how to train on them."""
+    about = made.about
+    photographed, augmented = sum(about["photographed"].values()), sum(about["augmented"].values())
+    dropped, missing = sum(about["dropped_by_rule"].values()), about["missing"]
+    operations = ", ".join(about["operations"])
+    options = " ".join(["dataset=prepared", option("dataset.path", shown(prepared)), *map(shlex.quote, chosen)])
+    lines = [
+        f"augmented {augmented:,} faces beside {photographed:,} photographed ones, by {operations}",
+        f"cosine   {about['mean_cosine']:.3f} on average to the face before" if augmented else "",
+        f"dropped  {dropped:,} faces by the keep rule" if dropped else "",
+        f"missing  {sum(missing.values()):,} faces (ages {', '.join(missing)}): the keep rule drops too many; raise "
+        "augmentation.keep.retries or widen the rule"
+        if missing
+        else "",
+        f"folder   {shown(folder)}",
+        f"train    python -m vec2uage.train {options}",
+    ]
+    return "\n".join(line for line in lines if line)
 
 
 def _chosen(invocation: Invocation) -> list[str]:

@@ -20,7 +20,7 @@ from vec2uage.evaluation.scores import Scores, score
 from vec2uage.runs.folder import RunFolder
 
 Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
-"""Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.views`)."""
+"""Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.tta`)."""
 
 
 def evaluate(what: Evaluation, folder: Path, account: Mapping[str, object], views: Views) -> Scores:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError

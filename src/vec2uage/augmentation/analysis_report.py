@@ -9,35 +9,41 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vec2uage.augmentation.analysis import ALL_AGES, TABLE_1, Draws, Similarity
-from vec2uage.augmentation.augmenter import Studio
-from vec2uage.augmentation.keep_rule import Keep
+from vec2uage.augmentation.analysis import ALL_AGES, TABLE_1, CosineSummary, OperationDraws
+from vec2uage.augmentation.augmenter import FaceAugmenter
+from vec2uage.augmentation.drawing import cut_out, identity
+from vec2uage.augmentation.keep_rule import KeepRule
+from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.data.figures import COLOURS
-from vec2uage.faces.crop import crop
-from vec2uage.faces.image import decode
 
 if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
-COLUMNS = tuple(field.name for field in fields(Similarity))
+COLUMNS = tuple(field.name for field in fields(CosineSummary))
 
 
-def write(draws: Sequence[Draws], rows: Sequence[Similarity], keep: Keep, studio: Studio, folder: Path) -> None:
+def write_analysis(
+    draws: Sequence[OperationDraws],
+    rows: Sequence[CosineSummary],
+    keep_rule: KeepRule,
+    augmenter: FaceAugmenter,
+    folder: Path,
+) -> None:
     """Write cosines.csv, violin.png, grid.png and, last, analysis.csv."""
     write_text(
         folder / "cosines.csv",
         _csv(
             ("operation", "face", "age", "number", "cosine"),
             [
-                (each.operation, child.parent.name, f"{child.parent.age:g}", child.number, f"{value:.6f}")
+                (each.operation, face.source.name, f"{face.source.age:g}", face.number, f"{cosine:.6f}")
                 for each in draws
-                for child, value in zip(each.children, each.cosines.tolist(), strict=True)
+                for face, cosine in zip(each.faces, each.cosines.tolist(), strict=True)
             ],
         ),
     )
-    for name, figure in {"violin": plot_violins(draws, keep), "grid": plot_grid(draws, studio)}.items():
+    for name, figure in {"violin": plot_violins(draws, keep_rule), "grid": plot_grid(draws, augmenter)}.items():
         with replacing(folder / f"{name}.png") as temporary:
             figure.savefig(temporary)
     write_text(folder / "analysis.csv", _csv(COLUMNS, [_short(asdict(row)) for row in rows]))
@@ -55,7 +61,7 @@ def write_sweep(folder: Path) -> Path:
     return folder / "analysis.csv"
 
 
-def table(rows: Sequence[Similarity], keep: Keep) -> str:
+def table(rows: Sequence[CosineSummary], keep_rule: KeepRule) -> str:
     """Return the analysis as text: a line for each operation, the paper's number beside it, then the means by age."""
     everyone = [row for row in rows if row.ages == ALL_AGES]
     wide = max(len("operation"), *(len(row.operation) for row in everyone))
@@ -66,15 +72,15 @@ def table(rows: Sequence[Similarity], keep: Keep) -> str:
     for row in everyone:
         number = TABLE_1.get((row.operation, row.options))
         paper = "" if number is None else f"{number:6.4f}"
-        kept = "" if keep.rule == "all" else "yes" if row.kept else "no"
+        kept = "" if keep_rule.rule == "all" else "yes" if row.kept else "no"
         lines.append(
             f"{row.operation:<{wide}}  {row.options:<{long}}  {row.n:>5}  {row.mean:6.3f}  {row.std:5.3f}  "
             f"{row.low:6.3f} .. {row.high:5.3f}  {row.above:5.0%}  {row.below:5.0%}  {row.band:5.0%}  "
             f"{kept:>4}  {paper:>6}".rstrip()
         )
-    first, last = keep.band
-    limits = f"above: >= {keep.threshold:g}, below: <= {keep.threshold:g}, band: {first:g} to {last:g}"
-    kept = "" if keep.rule == "all" else f"; kept by its mean: {keep.text()}"
+    first, last = keep_rule.band
+    limits = f"above: >= {keep_rule.threshold:g}, below: <= {keep_rule.threshold:g}, band: {first:g} to {last:g}"
+    kept = "" if keep_rule.rule == "all" else f"; kept by its mean: {keep_rule.text()}"
     lines.append(f"{limits} (augmentation.keep){kept}")
     bands = list(dict.fromkeys(row.ages for row in rows if row.ages != ALL_AGES))
     if bands:
@@ -87,7 +93,7 @@ def table(rows: Sequence[Similarity], keep: Keep) -> str:
     return "\n".join(lines)
 
 
-def plot_violins(draws: Sequence[Draws], keep: Keep) -> "Figure":
+def plot_violins(draws: Sequence[OperationDraws], keep_rule: KeepRule) -> "Figure":
     """Draw the distribution of each operation's cosines, the paper's numbers, and the limits of the keep rule."""
     from matplotlib.figure import Figure
 
@@ -105,9 +111,11 @@ def plot_violins(draws: Sequence[Draws], keep: Keep) -> "Figure":
     paper = [(k, number) for k, number in known if number is not None]
     if paper:
         axes.plot(*zip(*paper, strict=True), "D", color=COLOURS[5], markersize=5, label="paper, Table 1")
-    limits = {"all": (), "above": (keep.threshold,), "below": (keep.threshold,), "band": keep.band}[keep.rule]
+    limits = {"all": (), "above": (keep_rule.threshold,), "below": (keep_rule.threshold,), "band": keep_rule.band}[
+        keep_rule.rule
+    ]
     for number, limit in enumerate(limits):
-        label = f"kept: {keep.text()}" if number == 0 else None
+        label = f"kept: {keep_rule.text()}" if number == 0 else None
         axes.axhline(limit, color="#666666", linestyle="--", linewidth=1, label=label)
     axes.set_xticks(places, [each.operation.replace("_", "\n").replace(" ", "\n") for each in draws])
     axes.set_ylabel("cosine similarity")
@@ -118,20 +126,20 @@ def plot_violins(draws: Sequence[Draws], keep: Keep) -> "Figure":
     return figure
 
 
-def plot_grid(draws: Sequence[Draws], studio: Studio, faces: int = 3) -> "Figure":
+def plot_grid(draws: Sequence[OperationDraws], augmenter: FaceAugmenter, faces: int = 3) -> "Figure":
     """Draw the first faces beside one augmentation of each operation, with its cosine (paper Figure 2)."""
     from matplotlib.figure import Figure
 
-    first = [child.parent for child in draws[0].children]
-    rows = _first_of_each(first)[:faces]
+    sources = [face.source for face in draws[0].faces]
+    rows = _first_of_each(sources)[:faces]
     figure = Figure(figsize=(1.35 * (len(draws) + 1), 1.6 * len(rows)), dpi=150, layout="constrained")
     axes = figure.subplots(len(rows), len(draws) + 1, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
-        parent = first[row]
-        face = crop(decode(parent.path.read_bytes(), studio.how.max_pixels), parent.face, studio.how.crop)
-        shown = {"original": face}
+        original = cut_out(sources[row], augmenter.extraction)
+        shown = {"original": original}
         for each in draws:
-            drawn = each.recipe.draw(face, studio.identity(parent), each.children[row].number)
+            face = each.faces[row]
+            drawn = face.recipe.draw(original, identity(face.source, augmenter.extraction), face.number)
             shown[f"{each.operation}\n{each.cosines[row]:.3f}"] = drawn
         for place, (title, image) in zip(line, shown.items(), strict=True):
             place.imshow(image)
@@ -140,11 +148,11 @@ def plot_grid(draws: Sequence[Draws], studio: Studio, faces: int = 3) -> "Figure
     return figure
 
 
-def _first_of_each(parents: Sequence[object]) -> list[int]:
-    """Return the first place of each distinct parent."""
-    places: dict[int, int] = {}
-    for place, parent in enumerate(parents):
-        places.setdefault(id(parent), place)
+def _first_of_each(sources: Sequence[SourceFace]) -> list[int]:
+    """Return the first place of each distinct source face."""
+    places: dict[SourceFace, int] = {}
+    for place, source in enumerate(sources):
+        places.setdefault(source, place)
     return list(places.values())
 
 

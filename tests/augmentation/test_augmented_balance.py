@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vec2uage.augmentation.augmented_set import write_generated
-from vec2uage.augmentation.folder import KEYS, folder_of, read_augmented, read_children, refuse_other_options
-from vec2uage.augmentation.generate import generate
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.augmented_set import (
+    AUGMENTED,
+    find_augmented,
+    folder_of,
+    is_complete,
+    read_for,
+    refuse_other_options,
+)
+from vec2uage.augmentation.balance import AugmentedBalance
+from vec2uage.augmentation.generate import TrainingPart, generate
+from vec2uage.augmentation.write_set import write_set
 from vec2uage.base.atomic import write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import describe, write_manifest
@@ -34,37 +41,35 @@ def describe_set(folder: Path, fingerprint: str) -> None:
 
 @pytest.fixture(scope="module")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, family: Any, rows_of: Any, studio_in: Any, composed: Any
-) -> tuple[ImageAugmentation, VectorSet]:
+    tmp_path_factory: pytest.TempPathFactory, family: Any, rows_of: Any, augmenter_in: Any, composed: Any
+) -> tuple[AugmentedBalance, VectorSet]:
     """A set whose ages were filled, and its training rows."""
     folder = tmp_path_factory.mktemp("set")
-    parents = family(folder / "photos", AGES)
-    train = rows_of(list(parents.values()))
+    sources = family(folder / "photos", AGES)
+    train = rows_of(list(sources.values()))
     augmentation = replace(composed("published", f"augmentation.train_per_age={MOST}"), folder=str(folder))
     describe_set(folder, train.fingerprint())
-    output = folder_of(folder, augmentation.name)
-    output.mkdir(parents=True)
-    with studio_in(folder) as studio:
-        generated = generate(augmentation, train, parents, studio, output, None)
-        write_generated(generated, augmentation, train, studio, output, folder, None)
+    part = TrainingPart(folder, train, sources)
+    with augmenter_in(folder) as augmenter:
+        write_set(generate(augmentation, part, augmenter), augmentation, part, augmenter)
     return augmentation, train
 
 
 @pytest.fixture
-def copied(made: tuple[ImageAugmentation, VectorSet], tmp_path: Path) -> tuple[ImageAugmentation, VectorSet, Path]:
+def copied(made: tuple[AugmentedBalance, VectorSet], tmp_path: Path) -> tuple[AugmentedBalance, VectorSet, Path]:
     """The same in a folder that a test may damage."""
     augmentation, train = made
     shutil.copytree(str(augmentation.folder), tmp_path / "set")
     return replace(augmentation, folder=str(tmp_path / "set")), train, tmp_path / "set"
 
 
-def children_of(vs: VectorSet, age: int) -> list[str]:
+def augmented_of(vs: VectorSet, age: int) -> list[str]:
     return vs.names[(vs.parents != "") & (np.floor(vs.ages) == age)].tolist()
 
 
 @given(wanted=st.integers(1, MOST))
 def test_every_age_gets_exactly_its_rows_photographed_ones_first(
-    made: tuple[ImageAugmentation, VectorSet], wanted: int
+    made: tuple[AugmentedBalance, VectorSet], wanted: int
 ) -> None:
     augmentation, train = made
     applied = replace(augmentation, train_per_age=wanted).apply(train)
@@ -76,18 +81,18 @@ def test_every_age_gets_exactly_its_rows_photographed_ones_first(
     assert applied.names[: len(photographed)].tolist() == photographed
     every = augmentation.apply(train)
     for age in (1, 2, 3):
-        some = children_of(applied, age)
-        assert some == children_of(every, age)[: len(some)]
+        some = augmented_of(applied, age)
+        assert some == augmented_of(every, age)[: len(some)]
 
 
-def test_an_augmented_face_has_the_age_and_person_of_its_parent(made: tuple[ImageAugmentation, VectorSet]) -> None:
+def test_an_augmented_face_has_the_age_and_person_of_its_source(made: tuple[AugmentedBalance, VectorSet]) -> None:
     augmentation, train = made
     applied = augmentation.apply(train)
     row = {name: number for number, name in enumerate(train.names)}
-    children = applied.take(applied.parents != "")
-    of_parents = train.take(np.array([row[parent] for parent in children.parents]))
+    augmented = applied.take(applied.parents != "")
+    sources = train.take(np.array([row[name] for name in augmented.parents]))
     for column in ("ages", "subjects", "source", "gender"):
-        assert getattr(children, column).tolist() == getattr(of_parents, column).tolist()
+        assert getattr(augmented, column).tolist() == getattr(sources, column).tolist()
     assert applied.encoder == train.encoder
     whole = augmentation.apply(replace(train, ages=np.floor(train.ages)))
     assert set(whole.ages.tolist()) == {1, 2, 3}
@@ -96,7 +101,7 @@ def test_an_augmented_face_has_the_age_and_person_of_its_parent(made: tuple[Imag
 
 @given(rows=st.sets(st.integers(0, len(AGES) - 1), min_size=1))
 @settings(max_examples=30)
-def test_faces_of_left_out_parents_are_never_used(made: tuple[ImageAugmentation, VectorSet], rows: set[int]) -> None:
+def test_faces_of_left_out_sources_are_never_used(made: tuple[AugmentedBalance, VectorSet], rows: set[int]) -> None:
     augmentation, train = made
     some = train.take(np.array(sorted(rows)))
     four = replace(augmentation, train_per_age=4)
@@ -111,14 +116,14 @@ def test_faces_of_left_out_parents_are_never_used(made: tuple[ImageAugmentation,
     assert set(Counter(np.floor(applied.ages).tolist()).values()) == {4}
 
 
-def test_more_than_was_made_is_refused(made: tuple[ImageAugmentation, VectorSet]) -> None:
+def test_more_than_was_made_is_refused(made: tuple[AugmentedBalance, VectorSet]) -> None:
     augmentation, train = made
     with pytest.raises(UserError, match=r"train_per_age = 10: too few faces .*\(age 1 has 9, age 2 has 9\): lower it"):
         replace(augmentation, train_per_age=10).apply(train)
 
 
 def test_without_a_prepared_set_or_its_faces_the_sentence_says_what_to_do(
-    made: tuple[ImageAugmentation, VectorSet], tmp_path: Path
+    made: tuple[AugmentedBalance, VectorSet], tmp_path: Path
 ) -> None:
     augmentation, train = made
     with pytest.raises(UserError, match="augmentation=published needs the faces of photographs: take dataset=prepared"):
@@ -131,7 +136,7 @@ def test_without_a_prepared_set_or_its_faces_the_sentence_says_what_to_do(
         replace(augmentation, name="mine").apply(train)
 
 
-def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[ImageAugmentation, VectorSet, Path]) -> None:
+def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[AugmentedBalance, VectorSet, Path]) -> None:
     augmentation, train, folder = copied
     describe_set(folder, "other")
     with pytest.raises(UserError, match=r"before it was prepared anew; run: python -m vec2uage.augment task=generate"):
@@ -149,7 +154,7 @@ def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[ImageAugmentation
     ],
 )
 def test_faces_of_other_options_are_refused_with_the_options(
-    made: tuple[ImageAugmentation, VectorSet], composed: Any, overrides: list[str], named: str
+    made: tuple[AugmentedBalance, VectorSet], composed: Any, overrides: list[str], named: str
 ) -> None:
     augmentation, train = made
     other = replace(composed("published", *overrides), folder=augmentation.folder)
@@ -157,7 +162,7 @@ def test_faces_of_other_options_are_refused_with_the_options(
         other.apply(train)
 
 
-def test_faces_of_another_order_of_operations_are_refused(made: tuple[ImageAugmentation, VectorSet]) -> None:
+def test_faces_of_another_order_of_operations_are_refused(made: tuple[AugmentedBalance, VectorSet]) -> None:
     augmentation, train = made
     other = replace(augmentation, op=augmentation.op[::-1])
     assert other.recipe.fingerprint != augmentation.recipe.fingerprint
@@ -165,16 +170,30 @@ def test_faces_of_another_order_of_operations_are_refused(made: tuple[ImageAugme
         other.apply(train)
 
 
-def test_an_operation_may_be_named_like_an_option(made: tuple[ImageAugmentation, VectorSet], tmp_path: Path) -> None:
+def test_an_operation_may_be_named_like_an_option(made: tuple[AugmentedBalance, VectorSet], tmp_path: Path) -> None:
     augmentation, _ = made
+    found = find_augmented(folder_of(Path(str(augmentation.folder)), augmentation.name))
     named = replace(augmentation, op=(("seed", augmentation.op[0][1]),))
-    write_json(tmp_path / "augmented.json", dict.fromkeys(KEYS) | {"options": named.options()})
+    write_manifest(tmp_path / AUGMENTED, replace(found, options=named.options()))
     refuse_other_options(tmp_path, named)
     with pytest.raises(UserError, match=r"\(augmentation\.seed: 0 there, 1 now\)"):
         refuse_other_options(tmp_path, replace(named, seed=1))
 
 
-def test_damaged_files_are_refused(copied: tuple[ImageAugmentation, VectorSet, Path]) -> None:
+@pytest.mark.parametrize("file", ["train.arrow", "children.csv"])
+def test_complete_is_what_is_whole_and_of_the_same_options(
+    copied: tuple[AugmentedBalance, VectorSet, Path], file: str
+) -> None:
+    augmentation, _, folder = copied
+    assert is_complete(folder, augmentation)
+    assert not is_complete(folder, replace(augmentation, train_per_age=MOST - 1))
+    assert not is_complete(folder, replace(augmentation, images="jpeg"))
+    with (folder_of(folder, augmentation.name) / file).open("ab") as stream:
+        stream.write(b"1")
+    assert not is_complete(folder, augmentation)
+
+
+def test_damaged_files_are_refused(copied: tuple[AugmentedBalance, VectorSet, Path]) -> None:
     augmentation, train, folder = copied
     file = folder_of(folder, augmentation.name) / "train.arrow"
     content = bytearray(file.read_bytes())
@@ -196,7 +215,7 @@ def test_an_augmentation_in_which_nothing_happens_is_refused(composed: Any) -> N
 
 
 def test_faces_that_are_training_rows_already_are_not_taken_twice(
-    copied: tuple[ImageAugmentation, VectorSet, Path],
+    copied: tuple[AugmentedBalance, VectorSet, Path],
 ) -> None:
     augmentation, train, folder = copied
     file = folder_of(folder, augmentation.name) / "train.arrow"
@@ -204,10 +223,9 @@ def test_faces_that_are_training_rows_already_are_not_taken_twice(
     merged = whole.take(np.arange(len(train) + 2))  # a set that holds two augmented faces among its own rows
     names = replace(augmentation, train_per_age=1).apply(merged).names
     assert len(set(names)) == len(names)
-    children = read_children(folder, augmentation, merged)
-    assert set(children.names).isdisjoint(merged.names)
+    assert set(read_for(merged, folder, augmentation).names).isdisjoint(merged.names)
 
 
 def test_what_says_too_little_is_no_description(tmp_path: Path) -> None:
-    write_json(tmp_path / "augmented.json", {})
-    assert read_augmented(tmp_path) is None
+    write_json(tmp_path / AUGMENTED, {})
+    assert find_augmented(tmp_path) is None

@@ -1,0 +1,37 @@
+"""Where results are kept and what computes them: options that no augmented face or vector depends on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Literal, Protocol, runtime_checkable
+
+from vec2uage.faces.pool import processes
+
+
+@runtime_checkable
+class ExecutionOptions(Protocol):
+    """Settings of a command that computes vectors of faces."""
+
+    @property
+    def store(self) -> str: ...
+    @property
+    def workers(self) -> int | Literal["auto"]: ...
+    @property
+    def device(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The same, made ready for use."""
+
+    store: Path
+    workers: int
+    """Processes."""
+    device: str
+    stop: Event
+    """Set when the user wants to stop; what is computed until then stays in the store."""
+
+
+def execution(options: ExecutionOptions, stop: Event) -> Execution:
+    """Return what the options of a command mean; `stop` ends the work early."""
+    return Execution(Path(options.store), processes(options.workers), options.device, stop)
