@@ -61,6 +61,15 @@ def test_packages_import_only_what_lies_below_them() -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("box", MAY_IMPORT)
+def test_no_modules_of_a_box_import_each_other(box: str) -> None:
+    graph = {}
+    for path in (SOURCE / box).rglob("*.py"):
+        found = {SOURCE.joinpath(*module.split(".")).with_suffix(".py") for module, _ in imports(path)}
+        graph[path] = {file for file in found if file.is_relative_to(SOURCE / box) and file.is_file()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
 def test_every_package_has_a_place_in_the_order() -> None:
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == set().union(*LAYERS)
 

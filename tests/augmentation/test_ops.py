@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,10 @@ def test_faces_keep_their_size_and_the_original_is_left_alone(
         assert (picture == before[:, :80]).all(), name
 
 
-@pytest.mark.parametrize("number", range(5))
-def test_flips_are_exact_mirrors(face: np.ndarray, number: int) -> None:
-    assert (done(ops.Flip(direction="horizontal", **SURE), face, number) == face[:, ::-1]).all()
-    assert (done(ops.Flip(direction="vertical", **SURE), face, number) == face[::-1]).all()
-
-
-def test_a_random_flip_is_one_of_both(face: np.ndarray) -> None:
+def test_flips_are_exact_mirrors_and_a_random_one_is_one_of_both(face: np.ndarray) -> None:
+    for number in range(5):
+        assert (done(ops.Flip(direction="horizontal", **SURE), face, number) == face[:, ::-1]).all()
+        assert (done(ops.Flip(direction="vertical", **SURE), face, number) == face[::-1]).all()
     drawn = [done(ops.Flip(direction="random", **SURE), face, number).tobytes() for number in range(20)]
     assert set(drawn) == {face[:, ::-1].tobytes(), face[::-1].tobytes()}
 
@@ -113,13 +111,12 @@ def test_rotation_turns_to_both_sides_and_no_further_than_its_angle(angle: int) 
     assert max(turned) > 0.6 * angle
 
 
-@pytest.mark.parametrize("angle", [2, 5, 25])
-def test_rotation_leaves_no_empty_corners(angle: int) -> None:
+def test_rotation_leaves_no_empty_corners() -> None:
     white = np.full((100, 100, 3), 255, np.uint8)
-    for number in range(30):
+    for angle, number in product([2, 5, 25], range(30)):
         drawn = done(ops.Rotation(angle=angle, **SURE), white, number)
         # bicubic interpolation at the border may darken the outermost pixels a little
-        assert (drawn[2:-2, 2:-2] > 200).all(), number
+        assert (drawn[2:-2, 2:-2] > 200).all(), (angle, number)
 
 
 def test_zoom_shows_the_middle_half_of_each_side() -> None:
@@ -232,7 +229,7 @@ def test_operations_by_name_do_what_pillow_does(face: np.ndarray) -> None:
     assert (drawn("Flip", top_bottom_left_right="LEFT_RIGHT") == face[:, ::-1]).all()
 
 
-@pytest.mark.parametrize("name", ["Sharpen", "Custom", "Mixup", "Operation", "Image", "os"])
+@pytest.mark.parametrize("name", ["Sharpen", "Custom", "Image"])
 def test_what_is_no_operation_for_one_image_is_refused_with_those_that_are(name: str) -> None:
     (problem,) = problems_of(ops.AugmentorOperation, operation_class=name, options={})
     assert f"operation_class={name}" in problem

@@ -1,26 +1,29 @@
 """Makes augmented faces of photographed ones, and judges operations by what they do to the embedding (section 3.2).
 
-    settings  the config group: a recipe (ops, and the faster `levels` and `rotation`), the keep_rule, how many faces
+    photographs, or the rows of a prepared set
+       |  source_faces
+       v
+    SourceFace + recipe + number = AugmentedFace
+       |  drawing, in worker processes
+       v
+    pixels, and JPEG files where they are wanted
+       |  augmenter, which keeps in the store what it has made
+       v
+    vectors
+       |--tta-------> the prediction of a face: the mean over it and its augmented selves
+       |--analysis--> cosines before and after, by operation --analysis_report--> tables and figures
        |
+       |  generate, by the keep_rule, and where there is disk_space
        v
-    source_faces    photographs, or the rows of a prepared set            -> SourceFace
+    as many faces as each age lacks
+       |  write_set
        v
-    drawing         AugmentedFace (source, recipe, number)                -> pixels, in worker processes
+    <prepared set>/augmented/<name>/
+       |  augmented_set
        v
-    augmenter       AugmentedFace                                         -> vector, kept in the store
-       |
-       +--> tta                         rows to predict                   -> vectors of their augmented selves
-       +--> analysis                    sources x operations              -> cosines before and after
-       |      +--> analysis_report                                        -> tables and figures
-       v      v
-    generate        ages that lack faces (fits disk_space?)               -> those that the keep rule keeps
-       v
-    write_set       vectors, children.csv, pictures                       -> <prepared set>/augmented/<name>/
-       .
-    augmented_set   that folder: found, checked and read
-       v
-    balance         training rows: photographed faces, then augmented ones, as many of each age
+    the same vectors --balance--> training rows, as many of each age
 
-What an augmented face looks like depends on the source face, the recipe with its seed, and its number alone. `run` is
-the command, `augment_settings` its options.
+`settings` holds what is done to faces (a recipe of `ops`, of which `levels` and `rotation` are Augmentor's, but faster),
+which are kept and how many; `execution` what computes them, on which no face depends. Training imports `balance`, `augmented_set` and `settings` with what they need, and no image
+library. `run` is the command, `augment_settings` its options.
 """
