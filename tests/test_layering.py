@@ -121,3 +121,9 @@ def test_training_imports_no_image_libraries(tmp_path: Path) -> None:
     _, loaded = shown_and_loaded(["debug=fast", "trainer.max_epochs=1", "model=linear"], tmp_path)
     assert "torch" in loaded
     assert loaded.isdisjoint({"dlib", "torchvision", "facenet_pytorch", "Augmentor", "PIL", "matplotlib"})
+
+
+def test_training_on_augmented_faces_imports_none_either() -> None:
+    code = "import sys, vec2uage.augmentation.balance; print(*{module.split('.')[0] for module in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"Augmentor", "PIL", "torch", "matplotlib"}.isdisjoint(done.stdout.split())

@@ -23,7 +23,8 @@
        v
     the same vectors --balance--> training rows, as many of each age
 
-`settings` holds what is done to faces (a recipe of `ops`, of which `levels` and `rotation` are Augmentor's, but faster),
-which are kept and how many; `execution` what computes them, on which no face depends. Training imports `balance`, `augmented_set` and `settings` with what they need, and no image
-library. `run` is the command, `augment_settings` its options.
+`settings` holds what is done to faces (a recipe of `ops`; `levels` and `rotation` are Augmentor's, but faster), which
+are kept and how many; `execution` what computes them, on which no face depends. Training imports `balance`,
+`augmented_set`, `settings` and what these need, and no image library. `run` is the command, `augment_settings` its
+options.
 """

@@ -118,6 +118,7 @@ def generate_in(
 def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> int:
     """Write the analysis to the folder of the invocation and print its table."""
     folder, path = invocation.folder, Path(settings.path)
+    computing, keep_rule = execution(settings, stop), settings.augmentation.keep
     if not path.exists():
         raise UserError(f"{path}: no such photograph or folder (path)")
     if is_prepared(path):
@@ -129,9 +130,8 @@ def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> 
             raise UserError(f"{path}: made of files of vectors, so it has no photographs to augment")
     else:
         extraction = _extraction(settings)
-        sources = faces_of_photographs(path, extraction, execution(settings, stop))
-    keep_rule = settings.augmentation.keep
-    with open_augmenter(extraction, execution(settings, stop)) as augmenter:
+        sources = faces_of_photographs(path, extraction, computing)
+    with open_augmenter(extraction, computing) as augmenter:
         draws = analyse(settings.augmentation, sources, settings.draws, augmenter, together=True)
         summaries = summarise(draws, keep_rule, settings.age_bands)
         write_analysis(draws, summaries, keep_rule, augmenter, folder)
