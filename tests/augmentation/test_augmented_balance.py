@@ -148,7 +148,6 @@ def test_a_set_that_was_prepared_anew_is_refused(copied: tuple[AugmentedBalance,
     [
         (["augmentation.op.rotation.angle=6"], r"\(augmentation\.op\.rotation\.angle: 5 there, 6 now\)"),
         (["augmentation.seed=1"], r"\(augmentation\.seed: 0 there, 1 now\)"),
-        (["augmentation.combine=one"], r"\(augmentation\.combine: 'all' there, 'one' now\)"),
         (["augmentation.keep.threshold=0.5"], r"\(augmentation\.keep\.threshold: 0\.6 there, 0\.5 now\)"),
         (["~augmentation.op.flip"], r"\(augmentation\.op: \['flip', "),
     ],

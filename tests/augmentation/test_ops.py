@@ -172,28 +172,15 @@ def test_bad_options_are_refused_by_name(cls: type, values: dict[str, Any], told
     assert re.search(told, problem)
 
 
+SHIFTS = ("hue_shift", "saturation_scale", "saturation_shift", "value_scale", "value_shift")
+GRID = {"grid_width": 3, "grid_height": 3, "magnitude": 4}
+BELL = {"corner": "bell", "method": "in", "mex": 0.5, "mey": 0.5, "sdx": 0.05, "sdy": 0.05}
 OTHERS: dict[str, dict[str, Any]] = {
     "BlackAndWhite": {"threshold": 128},
     "CropPercentage": {"percentage_area": 0.5, "centre": False, "randomise_percentage_area": False},
-    "GaussianDistortion": {
-        "grid_width": 3,
-        "grid_height": 3,
-        "magnitude": 4,
-        "corner": "bell",
-        "method": "in",
-        "mex": 0.5,
-        "mey": 0.5,
-        "sdx": 0.05,
-        "sdy": 0.05,
-    },
+    "GaussianDistortion": GRID | BELL,
     "Greyscale": {},
-    "HSVShifting": {
-        "hue_shift": 0.2,
-        "saturation_scale": 0.1,
-        "saturation_shift": 0.1,
-        "value_scale": 0.1,
-        "value_shift": 0.1,
-    },
+    "HSVShifting": dict.fromkeys(SHIFTS, 0.1) | {"hue_shift": 0.2},
     "HistogramEqualisation": {},
     "Invert": {},
     "Rotate": {"rotation": 90},
