@@ -64,5 +64,6 @@ def _outcome(result: RunResult) -> str:
     test, validation = result.scores.get("test/mae"), result.scores.get("validation/mae")
     if test is None or validation is None:
         return f"{result.status} ({result.reason})" if result.reason else result.status
-    figures = f"mae {validation:.3f} validation / {test:.3f} test at epoch {result.best_epoch}"
-    return f"{result.status}, {figures}" + (f" ({result.reason})" if result.reason else "")
+    at_epoch = "" if result.best_epoch is None else f" at epoch {result.best_epoch}"
+    reason = f" ({result.reason})" if result.reason else ""
+    return f"{result.status}, mae {validation:.3f} validation / {test:.3f} test{at_epoch}{reason}"
