@@ -89,9 +89,14 @@ def test_the_split_is_the_same_for_all_runs_unless_asked(sweep: Sweep, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "bad", [own_model(Clumsy), [*own_model(Dropping), "trainer.max_epochs=1"]], ids=["clumsy", "dropout"]
+    ("bad", "first"),
+    [
+        (own_model(Clumsy), True),
+        (own_model(Clumsy), False),
+        ([*own_model(Dropping), "trainer.max_epochs=1"], True),
+    ],
+    ids=["clumsy first", "clumsy last", "dropout first"],
 )
-@pytest.mark.parametrize("first", [True, False])
 def test_what_a_group_is_like_does_not_matter_to_a_calibrated_sweep(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: list[str], first: bool
 ) -> None:
