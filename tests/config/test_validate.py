@@ -167,8 +167,8 @@ def test_what_vec2uage_passes_itself_cannot_be_set() -> None:
 
 
 def test_a_model_gets_the_dimension_only_if_it_asks_for_it() -> None:
-    asks = models.build(read(own_model("own.Net", "width=4")).model, 17, seed=0)
-    does_not = models.build(read(own_model("own.FixedNet", "width=4")).model, 17, seed=0)
+    asks = models.build(read(own_model("own.Net", "width=4")).model, 17, 1, seed=0)
+    does_not = models.build(read(own_model("own.FixedNet", "width=4")).model, 17, 1, seed=0)
     assert asks.get_parameter("layer.weight").shape == (4, 17)
     assert does_not.get_parameter("layer.weight").shape == (4, 512)
 
