@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vec2uage.base.atomic import write_text
+from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.result import RunResult
 
@@ -34,7 +35,7 @@ def write_sweep(folder: Path, generator: np.random.Generator) -> None:
         run.mkdir(parents=True)
         files = RunFolder(run)
         predictions = ages + generator.normal(0, 3, FACES).astype(np.float32)
-        files.write_predictions([f"face:{k}" for k in range(FACES)], [""] * FACES, ages, predictions)
+        files.write_predictions([f"face:{k}" for k in range(FACES)], [""] * FACES, ages, Point(predictions))
         counts = [
             ("train", kind, "album", sex, age, 100)
             for kind in ("photographed", "repeated")

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from vec2uage.reporting.tables.account import failures
 
 from vec2uage.base.errors import UserError
 from vec2uage.reporting import findings
 from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
-from vec2uage.reporting.tables.account import failures
 
 GOOD = {"sgd": [(2.5, 2.6), (2.4, 2.7)], "swa": [(2.3, 2.5), (2.2, 2.4)]}
 

@@ -49,7 +49,7 @@ def describe(
         inputs=dict(inputs),
         options=_as_json(options),
         code=code_fingerprint(),
-        files={name: file_sha256(folder / name) for name in files},
+        files=file_hashes(folder, files),
         provenance=provenance(),
     )
 
@@ -90,6 +90,11 @@ def find_manifest(path: Path) -> Manifest | None:
         return read_manifest(path)
     except UserError:
         return None
+
+
+def file_hashes(folder: Path, files: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of files by their paths below `folder`: what a manifest says of them."""
+    return {name: file_sha256(folder / name) for name in files}
 
 
 def is_whole(manifest: Manifest, folder: Path) -> bool:

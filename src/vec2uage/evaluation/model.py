@@ -1,17 +1,21 @@
-"""The model of an evaluation: found by a path, built from its file, and compared with the vectors it is to judge."""
+"""The model of an evaluation: found by a path, built from its file, and checked to fit the vectors."""
 
 import csv
 import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
+from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.validate import refuse
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.evaluate_settings import Foreign
+from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.mixture import pool
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training import foreign_model, model_file
 from vec2uage.training.learners.registry import READERS
@@ -24,7 +28,7 @@ UNKNOWN = "unknown"  # what a VectorSet, and so a model, calls an encoder that n
 
 
 def find(checkpoint: str) -> Path:
-    """Return the file of a model that is given by itself or by its run folder; UserError where there is none."""
+    """Return the file of a model, which is given as such or as its run folder; UserError where there is none."""
     path = Path(checkpoint)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder (checkpoint)")
@@ -61,7 +65,7 @@ def open_model(path: Path, foreign: Foreign) -> Model:
 def run_seed(path: Path) -> int | None:
     """Return the seed of the run whose folder a model lies in, None where no result of a run lies beside it.
 
-    That of the result, as `seeds=unpaired` draws another one than config.yaml has.
+    It is read from the result: with `seeds=unpaired` the run drew from another seed than config.yaml has.
     """
     folder = RunFolder(path.parent)
     return folder.read_result().seed if _is_own(path) and folder.result.is_file() else None
@@ -87,6 +91,16 @@ def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse
                 f"{text}: ages predicted from them mean nothing (encoder_mismatch=allow does it all the same)"
             )
         log.warning("%s", text)
+
+
+def predict(
+    model: Model, vectors: Float32[np.ndarray, "N D"], augmented: Float32[np.ndarray, "N K D"] | None
+) -> Prediction:
+    """Return what a model says of faces; where there are augmented selves of each, of all of them together."""
+    prediction = model.predict(vectors)
+    if augmented is None:
+        return prediction
+    return pool([prediction, *(model.predict(augmented[:, k]) for k in range(augmented.shape[1]))])
 
 
 def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:

@@ -6,16 +6,18 @@ import numpy as np
 from jaxtyping import Real
 
 from vec2uage.evaluation.scores import Scores
+from vec2uage.predictions.base import Prediction
 
 # Of Okabe and Ito's palette, whose colours stay distinct for the colour-blind.
 _BLUE, _SKY, _VERMILION = "#0072B2", "#56B4E9", "#D55E00"
 
 
-def plot(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], scores: Scores) -> Any:
-    """Return a figure: predicted against true age above, MAE and bias of each whole age below, all in years."""
+def plot(ages: Real[np.ndarray, " N"], prediction: Prediction, scores: Scores) -> Any:
+    """Return a figure: predicted (median) against true age above, MAE and bias of each whole age below; years."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    predicted, overall = prediction.median, scores.overall
     floors = np.floor(ages).astype(int)
     whole = bool((floors == ages).all())
     # Whole ages: faces are spread around their age, so that they do not hide each other. Else an age is a year wide.
@@ -26,7 +28,7 @@ def plot(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], scor
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1.4))
     above.plot(
         ages + spread,
-        predictions,
+        predicted,
         ".",
         color=_BLUE,
         alpha=float(np.clip(500 / len(ages), 0.05, 0.6)),
@@ -38,7 +40,7 @@ def plot(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], scor
     ends = (first - 0.5, last + 0.5) if whole else (first, last + 1)
     above.plot(ends, ends, color="0.35", linestyle="--", linewidth=1.2, label="prediction = true age")
     at = [a.age + middle for a in scores.per_age]
-    quartiles = np.array([np.percentile(predictions[floors == a.age], (25, 50, 75)) for a in scores.per_age])
+    quartiles = np.array([np.percentile(predicted[floors == a.age], (25, 50, 75)) for a in scores.per_age])
     low, median, high = quartiles.T
     above.errorbar(
         at,
@@ -53,7 +55,7 @@ def plot(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], scor
     above.set_ylabel("predicted age (years)")
     above.yaxis.set_major_locator(MaxNLocator(integer=True))
     above.set_title(
-        f"{scores.n:,} faces: MAE {scores.mae:.2f}, RMSE {scores.rmse:.2f}, bias {scores.bias:+.2f} years",
+        f"{scores.n:,} faces: MAE {overall['mae']:.2f}, RMSE {overall['rmse']:.2f}, bias {overall['bias']:+.2f} years",
         fontsize=11,
     )
     above.grid(alpha=0.25)
@@ -64,7 +66,7 @@ def plot(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], scor
     below.bar(at, [a.mae for a in scores.per_age], width=0.75, color=_SKY, label="MAE")
     below.plot(at, [a.bias for a in scores.per_age], "D", color=_VERMILION, markersize=5, label="bias")
     below.axhline(0, color="black", linewidth=0.8)
-    below.axhline(scores.mae, color="black", linestyle=":", linewidth=1.4, label="MAE of all faces")
+    below.axhline(overall["mae"], color="black", linestyle=":", linewidth=1.4, label="MAE of all faces")
     below.set(xlabel="true age (years)", ylabel="error (years)", xlim=ends)
     below.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     below.grid(axis="y", alpha=0.25)

@@ -23,12 +23,12 @@ Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
 """Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.tta`)."""
 
 
-def evaluate(what: Evaluation, folder: Path, account: Mapping[str, object], views: Views) -> Scores:
+def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views: Views) -> Scores:
     """Predict the rows that `what` names, and write predictions, figure and scores into `folder`, the scores last.
 
     With `tta`, a prediction is the mean of those of the face and of its augmented selves, which `views` makes.
-    `account` goes into evaluation.json. Raises UserError for a model or rows that cannot be read or do not fit each
-    other, and for a model that gives no number.
+    `asked` (configuration and command) goes into evaluation.json. Raises UserError for a model or rows that cannot be
+    read or do not fit each other, and for a model that gives no number.
     """
     from vec2uage.evaluation import model as models  # torch comes with it: a wrong option is told before
     from vec2uage.evaluation.plots import plot
@@ -43,18 +43,16 @@ def evaluate(what: Evaluation, folder: Path, account: Mapping[str, object], view
     models.check_fit(model, vs, path, what.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
     selves = views(what, vs) if what.tta else None
-    predictions = model.predict(vs.vectors).median
-    if selves is not None:
-        augmented = model.predict(selves.reshape(-1, vs.dimension)).median.reshape(len(vs), what.tta)
-        predictions = np.column_stack([predictions, augmented]).mean(axis=1, dtype=np.float64).astype(np.float32)
-    if count := int((~np.isfinite(predictions)).sum()):
+    prediction = models.predict(model, vs.vectors, selves)
+    has_numbers = np.all([np.isfinite(column) for column in prediction.columns().values()], axis=0)
+    if count := int((~has_numbers).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
-    scores = score(vs.ages, predictions, what.cs)
+    scores = score(vs.ages, prediction, what.cs)
 
     (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
-    files.write_predictions(vs.names, vs.subjects, vs.ages, predictions)
+    files.write_predictions(vs.names, vs.subjects, vs.ages, prediction)
     with replacing(folder / "predictions.png") as temporary:
-        plot(vs.ages, predictions, scores).savefig(temporary, format="png")
+        plot(vs.ages, prediction, scores).savefig(temporary, format="png")
     write_json(
         folder / "evaluation.json",
         {
@@ -62,12 +60,14 @@ def evaluate(what: Evaluation, folder: Path, account: Mapping[str, object], view
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "part": what.part,
             "tta": what.tta,
-            **asdict(scores),
+            "n": scores.n,
+            "scores": scores.overall,
             "cs": {f"{k:g}": share for k, share in scores.cs},
+            "per_age": [asdict(of_age) for of_age in scores.per_age],
             "model_encoder": model.encoder,
             "vectors_encoder": vs.encoder,
             "data_fingerprint": vs.fingerprint(),
-            **account,
+            **asked,
             "code": code_fingerprint(),
             "provenance": provenance(),
         },
@@ -100,5 +100,5 @@ def rows(dataset: Dataset, part: EvaluatedPart, run_seed: int | None) -> VectorS
 
 
 def _drawn_by_run(dataset: Dataset) -> bool:
-    """Return whether every run divides the rows anew."""
+    """Tell whether every run divides the rows anew."""
     return dataset.split_seed(0) != dataset.split_seed(1)

@@ -1,4 +1,4 @@
-"""How far predictions are off: over all faces, and for each age."""
+"""How far predictions are off: every registered metric over all faces, and the errors of each age."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Real
 
-from vec2uage.predictions import metrics
-from vec2uage.predictions.point import Point
+from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.metrics import METRICS, bias, cumulative_score, mae, scores
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,23 @@ class AgeScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """The errors of `n` predictions in years (see `base.metrics`); `cs` pairs each k with CS(k), from 0 to 1."""
+    """What is measured of the predictions for `n` faces."""
 
     n: int
-    mae: float
-    rmse: float
-    bias: float
+    overall: dict[str, float]
+    """The registered metrics by name, over all faces."""
     cs: tuple[tuple[float, float], ...]
+    """Each k (years) with CS(k), from 0 to 1."""
     per_age: tuple[AgeScores, ...]
 
     def text(self) -> str:
         """Return the scores as a short table."""
         first, last = self.per_age[0].age, self.per_age[-1].age
+        width = max(len(metric.label) for metric in METRICS.values())
         return "\n".join(
             [
                 f"{self.n:,} faces of the ages {first}-{last}",
-                f"MAE   {self.mae:7.3f} years",
-                f"RMSE  {self.rmse:7.3f} years",
-                f"bias  {self.bias:+7.3f} years",
+                *(_line(name, value, width) for name, value in self.overall.items()),
                 "",
                 "k (years)" + "".join(f"{k:6g}" for k, _ in self.cs),
                 "CS(k) (%)" + "".join(f"{100 * share:6.1f}" for _, share in self.cs),
@@ -50,27 +49,28 @@ class Scores:
         )
 
 
-def score(ages: Real[np.ndarray, " N"], predictions: Real[np.ndarray, " N"], cs: Sequence[float]) -> Scores:
-    """Measure predictions against ages, both in years; `cs` are the k of the cumulative scores.
+def score(ages: Real[np.ndarray, " N"], prediction: Prediction, cs: Sequence[float]) -> Scores:
+    """Measure predictions against ages in years; `cs` are the k of the cumulative scores.
 
-    >>> score(np.array([4.0, 4.5, 10.0]), np.array([5.0, 4.5, 7.0]), [1.0]).cs
+    >>> from vec2uage.predictions.point import Point
+    >>> score(np.array([4.0, 4.5, 10.0]), Point(np.array([5.0, 4.5, 7.0])), [1.0]).cs
     ((1.0, 0.6666666666666666),)
     """
-    floors, point = np.floor(ages).astype(int), Point(predictions)
-    per_age = [
-        AgeScores(
-            age=int(age),
-            n=int((floors == age).sum()),
-            mae=metrics.mae(ages[floors == age], point.take(floors == age)),
-            bias=metrics.bias(ages[floors == age], point.take(floors == age)),
-        )
-        for age in np.unique(floors)
-    ]
+    floors = np.floor(ages).astype(int)
+    per_age = []
+    for age in np.unique(floors):
+        own = np.flatnonzero(floors == age)
+        of_age = ages[own], prediction.take(own)
+        per_age.append(AgeScores(int(age), len(own), mae(*of_age), bias(*of_age)))
     return Scores(
         n=len(ages),
-        mae=metrics.mae(ages, point),
-        rmse=metrics.rmse(ages, point),
-        bias=metrics.bias(ages, point),
-        cs=tuple((k, metrics.cumulative_score(ages, point, k)) for k in cs),
+        overall=scores(ages, prediction),
+        cs=tuple((k, cumulative_score(ages, prediction, k)) for k in cs),
         per_age=tuple(per_age),
     )
+
+
+def _line(name: str, value: float, width: int) -> str:
+    metric = METRICS[name]
+    sign = "+" if metric.best == "zero" else ""
+    return f"{metric.label:{width}}  {value:{sign}7.3f} {metric.unit}".rstrip()

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 
-Rows = Integer[np.ndarray, " n"] | Bool[np.ndarray, " N"] | slice
+RowIndex = Integer[np.ndarray, " n"] | Bool[np.ndarray, " N"] | slice
 
 # Gauss-Legendre on [-1, 1]: exact for polynomials up to degree 7, so for squares of distribution functions that are
 # linear or constant between two knots.
@@ -16,8 +16,8 @@ _HALVINGS = 60  # of the interval between two knots: below the spacing of float6
 class Prediction(ABC):
     """A distribution of age, in years, for each of N faces.
 
-    A kind of its own defines `mean`, `cdf`, `log_density`, `knots`, `take`, `columns` and `__len__`; all else follows
-    from these, and is overridden where a formula is exact or faster.
+    A subclass defines `mean`, `cdf`, `log_density`, `knots`, `take`, `columns` and `__len__`. All else follows from
+    these; it is overridden where there is a formula that is exact or faster.
     """
 
     @abstractmethod
@@ -39,23 +39,23 @@ class Prediction(ABC):
 
     @abstractmethod
     def knots(self) -> Float[np.ndarray, "N k"]:
-        """Return ascending ages that hold the distribution: it has no mass outside, and is smooth between any two."""
+        """Return ascending ages between which each face's distribution is smooth, and beyond which it has no mass."""
 
     @abstractmethod
-    def take(self, rows: Rows) -> "Prediction":
-        """Return the predictions of these rows."""
+    def take(self, index: RowIndex) -> "Prediction":
+        """Return the predictions for some of the faces."""
 
     @abstractmethod
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
-        """Return the columns of predictions.csv, `prediction` (the median) first: enough to tell the distribution."""
+        """Return the columns of predictions.csv: `prediction` (the median), then what describes the distribution."""
 
     @property
     def median(self) -> Float[np.ndarray, " N"]:
-        """The age that each face is as likely to be below as above."""
+        """The age that each face is with probability 1/2 at most."""
         return self.quantile(0.5)
 
     def quantile(self, q: float) -> Float[np.ndarray, " N"]:
-        """Return the least age that each face is with probability `q` (0 to 1) not above."""
+        """Return for each face the least age with `cdf(age) >= q`; ValueError unless `q` lies between 0 and 1."""
         check_level(q)
         knots = self.knots()
         reached = np.stack([self.cdf(knot) for knot in knots.T], axis=1) >= q

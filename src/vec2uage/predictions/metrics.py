@@ -14,30 +14,34 @@ from vec2uage.predictions.base import Prediction
 
 Ages = Real[np.ndarray, " N"]
 Measure = Callable[[Ages, Prediction], float]
+Best = Literal["lowest", "highest", "zero"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure with what is to be known to compare two values of it."""
+    """A measure, and what is needed to show and to compare its values."""
 
     name: str
+    """Its key in files."""
+    label: str
+    """What people are shown."""
     measure: Measure
     unit: str
-    best: Literal["lowest", "highest", "zero"]
+    best: Best
 
     def badness(self, value: float) -> float:
-        """Return a number that is lower the better a value is: what a monitor compares."""
+        """Return a number that falls as the value gets better: what a monitor compares."""
         return {"lowest": value, "highest": -value, "zero": abs(value)}[self.best]
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(unit: str, best: Literal["lowest", "highest", "zero"] = "lowest") -> Callable[[Measure], Measure]:
-    """Register a function under its own name."""
+def metric(unit: str, best: Best = "lowest", label: str = "") -> Callable[[Measure], Measure]:
+    """Register a function under its own name; people are shown `label`, by default that name."""
 
     def register(measure: Measure) -> Measure:
-        METRICS[measure.__name__] = Metric(measure.__name__, measure, unit, best)
+        METRICS[measure.__name__] = Metric(measure.__name__, label or measure.__name__, measure, unit, best)
         return measure
 
     return register
@@ -57,21 +61,21 @@ def scores(ages: Ages, prediction: Prediction, batch_size: int | None = None) ->
     return {name: float(np.mean([of_batch[name] for of_batch in measured])) for name in METRICS}
 
 
-@metric(unit="years")
+@metric(unit="years", label="MAE")
 def mae(ages: Ages, prediction: Prediction) -> float:
-    """Return the mean absolute error in years of the medians, which it is least for."""
+    """Return the mean absolute error in years of the medians, the point that has the lowest."""
     return float(np.abs(_errors(ages, prediction.median)).mean())
 
 
-@metric(unit="years")
+@metric(unit="years", label="RMSE")
 def rmse(ages: Ages, prediction: Prediction) -> float:
-    """Return the root of the mean squared error in years of the means, which it is least for."""
+    """Return the root of the mean squared error in years of the means, the point that has the lowest."""
     return float(np.sqrt(np.square(_errors(ages, prediction.mean)).mean()))
 
 
 @metric(unit="years", best="zero")
 def bias(ages: Ages, prediction: Prediction) -> float:
-    """Return the mean of the predicted mean minus age in years: positive where people are judged too old."""
+    """Return the mean of predicted mean minus age, in years: positive where people are judged too old."""
     return float(_errors(ages, prediction.mean).mean())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.special import ndtr, ndtri
 
-from vec2uage.predictions.base import Prediction, Rows, check_level
+from vec2uage.predictions.base import Prediction, RowIndex, check_level
 
 _LEVELS = np.array([1e-12, 1e-8, 1e-5, 1e-3, *np.linspace(0.01, 0.99, 25), 1 - 1e-3, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
 
@@ -49,8 +49,8 @@ class Normal(Prediction):
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         return self.scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
-    def take(self, rows: Rows) -> "Normal":
-        return Normal(self.location[rows], self.scale[rows])
+    def take(self, index: RowIndex) -> "Normal":
+        return Normal(self.location[index], self.scale[index])
 
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
         return {"prediction": self.location, "std": self.scale}

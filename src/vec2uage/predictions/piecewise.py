@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer, Real
 
-from vec2uage.predictions.base import Prediction, Rows, check_level
+from vec2uage.predictions.base import Prediction, RowIndex, check_level
 
 
 class Piecewise(Prediction):
-    """A distribution function given at knots and linear between them; it may jump at the first and the last knot."""
+    """A distribution function given at knots, linear between them; it may jump at its ends and where knots coincide."""
 
     @abstractmethod
     def knots(self) -> Float[np.ndarray, "N k"]: ...
@@ -37,11 +37,16 @@ class Piecewise(Prediction):
         return np.select([passed == 0, passed == knots.shape[1]], [0.0, 1.0], inside)
 
     def log_density(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        ages, knots = self._ages(age), self.knots()
+        ages, knots, cumulative = self._ages(age), self.knots(), self.cumulative()
         _, width, rise = self._segment((knots <= ages[:, None]).sum(axis=1))
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.log(rise / width)
-        return np.where((ages < knots[:, 0]) | (ages > knots[:, -1]), -np.inf, found)
+        # where the distribution function jumps, the density is infinite: at the ends, and where knots coincide
+        at = knots == ages[:, None]
+        jumps = at[:, 0] & (cumulative[:, 0] > 0) | at[:, -1] & (cumulative[:, -1] < 1)
+        jumps |= (at[:, 1:] & at[:, :-1]).any(axis=1)
+        outside = (ages < knots[:, 0]) | (ages > knots[:, -1])
+        return np.select([outside, jumps], [-np.inf, np.inf], found)
 
     def quantile(self, q: float) -> Float[np.ndarray, " N"]:
         check_level(q)
@@ -58,7 +63,7 @@ class Piecewise(Prediction):
     def _segment(
         self, passed: Integer[np.ndarray, " N"]
     ) -> tuple[Integer[np.ndarray, " N"], Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-        """Return the first knot of each face's segment, once `passed` are left behind, its width and its rise."""
+        """Return the left knot of the segment that follows `passed` knots, and the segment's width and rise."""
         knots, cumulative = self.knots(), self.cumulative()
         left = np.clip(passed, 1, knots.shape[1] - 1) - 1
         return left, _at(knots, left + 1) - _at(knots, left), _at(cumulative, left + 1) - _at(cumulative, left)
@@ -87,8 +92,8 @@ class Discrete(Piecewise):
         summed = np.cumsum(self.probabilities, axis=1, dtype=np.float64)
         return np.concatenate([np.zeros((len(self), 1)), summed / summed[:, -1:]], axis=1)
 
-    def take(self, rows: Rows) -> "Discrete":
-        return Discrete(self.ages, self.probabilities[rows])
+    def take(self, index: RowIndex) -> "Discrete":
+        return Discrete(self.ages, self.probabilities[index])
 
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
         of_ages = zip(self.ages, self.probabilities.T, strict=True)
@@ -108,8 +113,8 @@ class Quantiles(Piecewise):
     def cumulative(self) -> Float[np.ndarray, "N k"]:
         return np.broadcast_to(self.levels, self.ages.shape)
 
-    def take(self, rows: Rows) -> "Quantiles":
-        return Quantiles(self.levels, self.ages[rows])
+    def take(self, index: RowIndex) -> "Quantiles":
+        return Quantiles(self.levels, self.ages[index])
 
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
         of_levels = zip(self.levels, self.ages.T, strict=True)

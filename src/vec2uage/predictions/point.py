@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Real
 
-from vec2uage.predictions.base import Prediction, Rows, check_level
+from vec2uage.predictions.base import Prediction, RowIndex, check_level
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Point(Prediction):
         """Return the absolute errors: what the score of a point comes down to."""
         return np.abs(self.age.astype(np.float64) - age)
 
-    def take(self, rows: Rows) -> "Point":
-        return Point(self.age[rows])
+    def take(self, index: RowIndex) -> "Point":
+        return Point(self.age[index])
 
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
         return {"prediction": self.age}

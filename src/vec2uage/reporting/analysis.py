@@ -1,4 +1,4 @@
-"""The statistics of a sweep: how good each variant is, which differences are more than luck, what an option changes."""
+"""The statistics of a sweep: how good each variant is, which differences exceed luck, and what each option changes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Difference:
-    """What sets one variant's test MAE apart from another's; years."""
+    """How the test MAE of one variant differs from another's; years."""
 
     one: str
     other: str
@@ -54,13 +54,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Effect:
-    """What another value of an option does to the test MAE (years), all else and the seeds equal."""
+    """What another value of an option changes in the test MAE (years), with equal seeds and all else equal."""
 
     option: str
     value: str
     baseline: str
     among: str
-    """The variants it is the mean over: all, or those of one optimiser."""
+    """What it is the mean over: all variants, or those of one optimiser."""
     difference: Interval
     p: float
     adjusted_p: float
@@ -160,16 +160,17 @@ def _effects(sweep: Sweep, generator: np.random.Generator, resamples: int) -> tu
 
 
 def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[np.ndarray, " S"]]]:
-    """Yield what each value of an option changes against the first one, over all runs and over those of each optimiser.
+    """Yield (value, first value, optimiser or "all", change of the test MAE in years for each seed) of an option.
 
-    The change (years) is one number a seed: runs of one seed share weights, order and split, and only seeds are
-    independent of each other. Runs without a partner that differs in the option alone are left out, and from what is
-    said of all, seeds that lack a pair that others have: they would weigh optimisers differently.
+    There is one change a seed, the mean over its runs: these share weights, order and split, so that only seeds are
+    independent of each other. A run is compared with the one that differs from it in the option alone, and left out
+    where there is none. Seeds that lack a pair which other seeds have are left out too: they would weigh optimisers
+    differently.
     """
     others = [factor for factor in sweep.factors if factor != option]
     runs = {(value(run.result, option), _all_else(run, others)): run for run in sweep.runs}
     baseline, *values = dict.fromkeys(of_option for of_option, _ in runs)
-    optimizers = list(dict.fromkeys(run.result.optimizer for run in sweep.runs))
+    optimizers = list(dict.fromkeys(run.result.optimizer for run in sweep.runs if run.result.optimizer))
     for changed in values:
         pairs = [
             (run, runs[baseline, rest])
@@ -192,7 +193,7 @@ def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:
 
 
 def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> list[tuple[str, Difference]]:
-    """Return how the variants that two sweeps share differ, the second minus the first; their runs are independent."""
+    """Return for each variant that two sweeps share how it differs: the second minus the first, as independent runs."""
     generator = numpy_generator(seed, "report", first.sweep.name, second.sweep.name)
     found = []
     for name in first.sweep.variants:

@@ -33,11 +33,11 @@ class Run:
     label: str
     """Its number in the sweep; its name where that has none, or one that others have, too, as in a grown sweep."""
     variant: str
-    """What its options make of it, but for seeds: `sgd`, or `sgd method=paper`."""
+    """What its options without seeds make of it: `sgd`, or `sgd method=paper`."""
     seeds: tuple[str, ...]
     """The values of all its seeds; runs of different variants are paired by them."""
-    curve: Columns
-    """`metrics.csv`: a value an epoch (losses, MAE in years, learning rate)."""
+    curve: Columns | None
+    """Epoch, train and validation MAE (years) of each row of `metrics.csv`; None for a model without epochs."""
     range_test: Columns | None
     """`lr_range_test.csv` (lr, loss, smoothed); None if there was no range test."""
     per_age: dict[int, float]
@@ -80,7 +80,7 @@ class Sweep:
     repeated: dict[Path, Path]
     """Folders of completed runs that are another one's over again, and that one's."""
     factors: tuple[str, ...]
-    """The options that were set to different values, but for seeds."""
+    """The options that were set to different values, without seeds."""
 
     @cached_property
     def variants(self) -> dict[str, list[Run]]:
@@ -89,6 +89,12 @@ class Sweep:
         for run in self.runs:
             found.setdefault(run.variant, []).append(run)
         return found
+
+    @property
+    def compares(self) -> str:
+        """What the variants are by name: optimizers, models where runs have no optimizer, or both."""
+        found = {"model" if run.result.optimizer is None else "optimizer" for run in self.runs}
+        return " or ".join(sorted(found, reverse=True))
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -99,25 +105,25 @@ class Sweep:
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             return {}
 
-    def part(self, name: str) -> dict[str, Any]:
+    def group(self, name: str) -> dict[str, Any]:
         """Return a group of the configuration; empty if there is none."""
         found = self.config.get(name)
         return found if isinstance(found, dict) else {}
 
     @cached_property
-    def census(self) -> list[dict[str, str]]:
-        """The rows of the first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
+    def row_counts(self) -> list[dict[str, str]]:
+        """The first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
         try:
             with RunFolder(self.runs[0].folder).data.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         except (OSError, ValueError, csv.Error):
             return []
-        return rows if all(map(_is_count, rows)) else []
+        return rows if all(map(_is_row_count, rows)) else []
 
     def pairs(self, one: str, other: str) -> list[tuple[Run, Run]]:
-        """Return the runs of two variants with the same seeds; none where most of either have no such partner.
+        """Return the runs of two variants paired by their seeds; none where most runs of either have no partner.
 
-        A few runs may lack one, as those of the other variant with their seed did not complete.
+        A few may lack one, because the run of the other variant with that seed did not complete.
         """
         left, right = ({run.seeds: run for run in self.variants[name]} for name in (one, other))
         common = [seeds for seeds in left if seeds in right]
@@ -162,13 +168,15 @@ def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str]
     files = RunFolder(folder)
     if missing := [score for score in _NEEDED if not math.isfinite(result.scores.get(score, math.nan))]:
         raise UserError(f"{files.result}: completed, but its {' and '.join(missing)} is no number")
-    curve = _columns(files.metrics, ("epoch", "train/mae", "validation/mae"))
-    if len(curve["epoch"]) != result.epochs:
+    curve = _columns(files.metrics, ("epoch", "train/mae", "validation/mae")) if result.epochs else None
+    if curve is not None and len(curve["epoch"]) != result.epochs:
         raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
     found = files.lr_range_test_csv.is_file()
     predictions = _columns(files.predictions, ("age", "prediction"))
     if not np.isfinite([*predictions.values()]).all() or (predictions["age"] < 0).any():
         raise UserError(f"{files.predictions}: holds an age below 0, or an age or prediction that is no number")
+    if changed := files.changed(result):
+        raise UserError(f"{folder}: {' and '.join(changed)} changed since the run had ended")
     return Run(
         folder=folder,
         result=result,
@@ -216,7 +224,7 @@ def _columns(path: Path, names: Sequence[str]) -> Columns:
     return columns
 
 
-def _is_count(row: dict[str, str]) -> bool:
+def _is_row_count(row: dict[str, str]) -> bool:
     """Tell whether a row of data.csv is whole."""
     texts = all(isinstance(row.get(name), str) for name in ("part", "kind", "source", "gender", "age", "faces"))
     return texts and row["age"].isdecimal() and row["faces"].isdecimal()

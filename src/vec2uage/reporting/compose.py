@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vec2uage.reporting import findings
+from vec2uage.reporting import conclusions
 from vec2uage.reporting.analysis import Analysis, across
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Figure, Report, Section
@@ -14,7 +14,7 @@ from vec2uage.reporting.figures import ages, curves, data, distributions, networ
 from vec2uage.reporting.figures.style import colours
 from vec2uage.reporting.paper import Experiment, contradictions, paper
 from vec2uage.reporting.selection import select
-from vec2uage.reporting.tables import account, comparison, results
+from vec2uage.reporting.tables import comparison, provenance_tables, results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -37,7 +37,7 @@ _CAPTIONS = {
 
 
 def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
-    """Put the report on one or several sweeps together; the differences between sweeps come first."""
+    """Put together the report on one or several sweeps; the differences between sweeps come first."""
     summary: list[str] = []
     warnings: list[dict[str, str]] = []
     sections: list[Section] = []
@@ -45,8 +45,8 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     for number, (first, second) in enumerate(pairwise(analyses), 1):
         found = across(first, second, seed, resamples)
         if found:
-            summary.append(findings.between(first, second, found))
-            apart += findings.apart(first, second)
+            summary.append(conclusions.between(first, second, found))
+            apart += conclusions.apart(first, second)
             title = f"{second.sweep.name} against {first.sweep.name}"
             table = comparison.between(first, second, found)
             if len(analyses) > 2:
@@ -55,8 +55,8 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     for analysis, stem in zip(analyses, _stems(analyses), strict=True):
         name = analysis.sweep.name if len(analyses) > 1 else ""
         of = f"{name}: " if name else ""
-        summary += [of + text for text in (findings.headline(analysis), *findings.summary(analysis))]
-        warnings.append(dict.fromkeys(findings.warnings(analysis), of))
+        summary += [of + text for text in (conclusions.headline(analysis), *conclusions.summary(analysis))]
+        warnings.append(dict.fromkeys(conclusions.warnings(analysis), of))
         sections += [_named(section, name, stem) for section in _sections(analysis)]
     if any(experiment_of(analysis.sweep) for analysis in analyses):
         sections.append(_paper())
@@ -67,9 +67,9 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
 
 
 def experiment_of(sweep: Sweep) -> Experiment | None:
-    """Tell which of the paper's experiments a sweep repeats: several of its optimisers, and nothing else varied."""
+    """Tell which of the paper's experiments a sweep repeats: one that varies nothing but several of its optimisers."""
     known = sum(run.result.optimizer in paper().spreads["d1"] for run in (runs[0] for runs in sweep.variants.values()))
-    target = str(sweep.part("lr_finder").get("_target_", ""))
+    target = str(sweep.group("lr_finder").get("_target_", ""))
     if sweep.factors != ("optimizer",) or known < 2 or not target:
         return None
     return "d1" if target.endswith(".NoRangeTest") else "e1"
@@ -79,7 +79,7 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
     best, variants = analysis.best, analysis.sweep.variants
     styles = colours(list(variants))
-    luck = findings.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
+    luck = conclusions.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
     chances = {v.name: v.expected_chosen for v in analysis.variants if len(v.runs) > 1}
     yield Section(
         "Results",
@@ -112,16 +112,16 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     )
     parameters = sweep.runs[0].result.parameters
     figures = _figures(
-        source=data.faces_by_source(sweep.census),
-        gender=data.faces_by_gender(sweep.census),
-        training_rows=data.training_rows(sweep.census),
-        network=network.network(sweep.part("model"), parameters),
+        source=data.faces_by_source(sweep.row_counts),
+        gender=data.faces_by_gender(sweep.row_counts),
+        training_rows=data.training_rows(sweep.row_counts),
+        network=network.network(sweep.group("model"), parameters),
     )
     if figures:
         yield Section("Data and network", figures=figures)
-    tables = [account.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
+    tables = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
     yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
-    yield Section("Where the numbers come from", tables=(account.provenance(sweep),))
+    yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
 
 
 def _correlation(analysis: Analysis) -> str:
@@ -130,9 +130,9 @@ def _correlation(analysis: Analysis) -> str:
 
 
 def _paper() -> Section:
-    """Judge the paper's own runs as ours are judged."""
+    """Judge the paper's own runs by the same rules as ours."""
     judged = [
-        f"{name.upper()}: {findings.luck(paper().listed[name].upper(), select(runs))}"
+        f"{name.upper()}: {conclusions.luck(paper().listed[name].upper(), select(runs))}"
         for name, runs in paper().runs.items()
     ]
     disagree = "Where its text and its tables, or two of its tables, do not agree:"
@@ -144,7 +144,7 @@ def _figures(**drawings: "Drawing | None") -> tuple[Figure, ...]:
 
 
 def _stems(analyses: Sequence[Analysis]) -> list[str]:
-    """Return what the names of each sweep's files begin with: no two the same."""
+    """Return the beginning of the file names of each sweep, no two the same."""
     stems: list[str] = []
     for analysis in analyses:
         stem = re.sub(r"\W+", "_", analysis.sweep.name)

@@ -11,7 +11,7 @@ import yaml
 
 Experiment = Literal["d1", "e1"]
 """The paper's two experiments: fixed learning rates (D1), or the first one from a range test (E1)."""
-SIDES = ("train", "validation", "test")
+PARTS = ("train", "validation", "test")
 
 # A figure that is printed with two decimals may be half a hundredth off.
 _ROUNDING = 0.005001
@@ -48,7 +48,7 @@ class Paper:
     """What the paper printed."""
 
     spreads: dict[str, dict[str, dict[str, Spread]]]
-    """Tables 2 and 3, by experiment, optimiser and side."""
+    """Tables 2 and 3, by experiment, optimiser and part."""
     runs: dict[str, tuple[PaperRun, ...]]
     """Tables 4 and 5, by experiment."""
     listed: dict[str, str]
@@ -65,8 +65,8 @@ def paper() -> Paper:
     read = yaml.safe_load(text)
     spreads = {
         experiment: {
-            optimizer: {side: Spread(**numbers) for side, numbers in sides.items()}
-            for optimizer, sides in optimizers.items()
+            optimizer: {part: Spread(**numbers) for part, numbers in parts.items()}
+            for optimizer, parts in optimizers.items()
         }
         for experiment, optimizers in read["spreads"].items()
     }
@@ -82,14 +82,14 @@ def paper() -> Paper:
 
 
 def count_of_minima(spreads: dict[str, dict[str, Spread]]) -> dict[str, int]:
-    """Count for each optimiser in how many of the nine cells (min, mean, std of each side) it is lowest.
+    """Count for each optimiser in how many of the nine cells (min, mean, std of each part) it is lowest.
 
     The rule by which the paper names its best optimiser (section 4); ties count for all that share the lowest.
     """
     counts = dict.fromkeys(spreads, 0)
-    for side in SIDES:
+    for part in PARTS:
         for figure in ("min", "mean", "std"):
-            cells = {name: getattr(sides[side], figure) for name, sides in spreads.items()}
+            cells = {name: getattr(parts[part], figure) for name, parts in spreads.items()}
             for name, value in cells.items():
                 counts[name] += value == min(v for v in (*cells.values(), math.inf) if not math.isnan(v))
     return counts
@@ -101,9 +101,9 @@ def contradictions() -> list[str]:
     claims = printed.claims
     found = []
     lowest = {
-        (experiment, name): sides["test"].min
+        (experiment, name): parts["test"].min
         for experiment, table in printed.spreads.items()
-        for name, sides in table.items()
+        for name, parts in table.items()
     }
     (experiment, name), value = min(lowest.items(), key=lambda item: item[1])
     if name != claims["winner"]["optimizer"]:
@@ -129,7 +129,7 @@ def contradictions() -> list[str]:
                 f"By the paper's own count of minima {winner.upper()} wins {experiment.upper()} ({counts[winner]} of 9 "
                 f"cells, {listed.upper()} {counts[listed]}), yet the runs of {listed.upper()} are listed as the best."
             )
-    means = [sides["test"].mean for table in printed.spreads.values() for sides in table.values()]
+    means = [parts["test"].mean for table in printed.spreads.values() for parts in table.values()]
     if abs(np.mean(means) - claims["average_test_mae"]) > 0.05:
         found.append(
             f"The text gives {claims['average_test_mae']} years on average; the mean over both experiments and all "
@@ -158,14 +158,14 @@ def _against_summary(experiment: str) -> list[str]:
     optimizer, runs = printed.listed[experiment], printed.runs[experiment]
     summary = printed.spreads[experiment][optimizer]
     found = []
-    for side, values in (("validation", [r.val_mae for r in runs]), ("test", [r.test_mae for r in runs])):
+    for part, values in (("validation", [r.val_mae for r in runs]), ("test", [r.test_mae for r in runs])):
         own = Spread.of(values)
         for figure in ("min", "mean", "std"):
-            listed, told = getattr(own, figure), getattr(summary[side], figure)
+            listed, told = getattr(own, figure), getattr(summary[part], figure)
             if abs(listed - told) > 2 * _ROUNDING:
                 tables = ("4", "2") if experiment == "d1" else ("5", "3")
                 found.append(
-                    f"The runs of Table {tables[0]} have a {side} {figure} of {listed:.3f} years; Table {tables[1]} "
+                    f"The runs of Table {tables[0]} have a {part} {figure} of {listed:.3f} years; Table {tables[1]} "
                     f"says {told:.2f}."
                 )
     return found

@@ -12,6 +12,8 @@ from jaxtyping import Real
 from vec2uage.base.atomic import remove_unfinished, replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
+from vec2uage.base.manifest import file_hashes
+from vec2uage.predictions.base import Prediction
 from vec2uage.runs.result import RunResult
 
 MODEL_SUFFIXES = (".safetensors", ".skops")
@@ -26,12 +28,12 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """The run's outcome (`RunResult`); written last, so that its presence means the run has ended."""
+        """The run's outcome and manifest (`RunResult`); written last: where it is, the run has ended."""
         return self.path / "result.json"
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch (`MetricsLog`)."""
+        """One row an epoch (`MetricsLog`); a run without epochs has none."""
         return self.path / "metrics.csv"
 
     @property
@@ -54,7 +56,7 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """The test set's ages and predictions."""
+        """The test set's ages, and what the model says of them."""
         return self.path / "predictions.csv"
 
     @property
@@ -83,8 +85,17 @@ class RunFolder:
         return self.path / "lr_range_test.png"
 
     def write_result(self, result: RunResult) -> None:
-        """Write `result.json`, atomically."""
+        """Note in `result.files` what the run has written, and write `result.json`, atomically."""
+        written = (*self._written_at_end, self.metrics)
+        names = [path.name for path in written if path != self.result and path.is_file()]
+        result.files = file_hashes(self.path, names)
         write_text(self.result, result.to_json())
+
+    def changed(self, result: RunResult) -> list[str]:
+        """Return the names of those files in the folder that are not as `result` says the run has written them."""
+        there = [name for name in result.files if (self.path / name).is_file()]
+        now = file_hashes(self.path, there)
+        return [name for name in there if now[name] != result.files[name]]
 
     def read_result(self) -> RunResult:
         """Read `result.json`; raises UserError with the reason if it is missing or damaged."""
@@ -104,18 +115,19 @@ class RunFolder:
         names: Sequence[str] | np.ndarray,
         subjects: Sequence[str] | np.ndarray,
         ages: Real[np.ndarray, " N"],
-        predictions: Real[np.ndarray, " N"],
+        prediction: Prediction,
     ) -> None:
-        """Write `predictions.csv` (name, subject, age, prediction; years), atomically.
+        """Write `predictions.csv` (name, subject, age, and the prediction's own columns; years), atomically.
 
         Numbers are the shortest that read back as the same value of their own precision.
         """
-        rows = zip(names, subjects, map(str, ages), map(str, predictions), strict=True)
-        _write_rows(self.predictions, ("name", "subject", "age", "prediction"), rows)
+        columns = {"age": ages, **prediction.columns()}
+        rows = zip(names, subjects, *(map(str, column) for column in columns.values()), strict=True)
+        _write_rows(self.predictions, ("name", "subject", *columns), rows)
 
-    def write_data(self, counts: Sequence[tuple[str, str, str, str, int, int]]) -> None:
+    def write_data(self, row_counts: Sequence[tuple[str, str, str, str, int, int]]) -> None:
         """Write `data.csv`: how many faces there are of each part, kind, source, gender and whole age (years)."""
-        _write_rows(self.data, ("part", "kind", "source", "gender", "age", "faces"), counts)
+        _write_rows(self.data, ("part", "kind", "source", "gender", "age", "faces"), row_counts)
 
     def check_free(self) -> None:
         """Raise Busy if another process is training the run of this folder."""
@@ -124,12 +136,12 @@ class RunFolder:
                 lock(file, self.path)
 
     def clear_end(self) -> None:
-        """Delete what a run writes at its end; the result first, as it vouches for the rest."""
+        """Delete what a run writes at its end; the result first, as it speaks for the rest."""
         for path in self._written_at_end:
             path.unlink(missing_ok=True)
 
     def clear_unfinished(self) -> None:
-        """Delete what a killed process has left of files in the making; nobody may be writing to the folder."""
+        """Delete the unfinished files that a killed process has left; nobody may be writing to the folder."""
         if any(path.name.startswith(".") for path in self.path.iterdir()):
             for path in (*self._written_at_end, self.checkpoint, self.config, self.overrides):
                 remove_unfinished(path)
@@ -160,15 +172,14 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 
 
 class MetricsLog:
-    """Appends rows to a `metrics.csv`: header once, every row on disk at once, numbers in full precision.
+    """Appends an epoch at a time to a `metrics.csv`, each on disk when `append` returns, in full precision.
 
-    Columns are the epoch, the learning rate and the scores, by the names that they have in `result.json`.
-
-    The first `rows` rows that are there are kept, later ones are of epochs that will be trained again. While the log is
+    Columns are the epoch, the learning rate and the scores, by the names that they have in `result.json`. The first
+    `epochs` rows that are there are kept; those after them are of epochs that will be trained again. While the log is
     open, no other process can open it: Busy.
     """
 
-    def __init__(self, path: Path, rows: int = 0) -> None:
+    def __init__(self, path: Path, epochs: int = 0) -> None:
         self._stream = path.open("a+b")
         try:
             lock(self._stream, path.parent)
@@ -176,7 +187,7 @@ class MetricsLog:
             self._stream.close()
             raise
         self._stream.seek(0)
-        kept = b"".join(self._stream.readlines()[: rows + 1]) if rows else b""
+        kept = b"".join(self._stream.readlines()[: epochs + 1]) if epochs else b""
         self._stream.truncate(len(kept))
         self._is_new = not kept
         if kept and not kept.endswith(b"\n"):

@@ -23,7 +23,9 @@ class _Runs:
 
 DEFAULT = "default"  # what tables call the value of an option that was not set
 _RUNS = TypeAdapter(_Runs)
-_SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in ("scores", "overrides", "provenance"))
+_SCALARS = tuple(
+    field.name for field in fields(RunResult) if field.name not in ("scores", "overrides", "files", "provenance")
+)
 
 
 def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
@@ -37,11 +39,11 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     files = sorted(root.rglob("result.json"), key=_natural)
     found = {file.parent.name for file in files}  # at any depth
     known = {path: result for path, result in _known(root).items() if result.name not in found}
-    results = {path: result for path, result in known.items() if result.status == "pending"}
+    results = {path: result for path, result in known.items() if result.status in ("pending", "running")}
     rejects = {
         path: f"{path / 'result.json'}: missing, though sweep.json has this run as {result.status}"
         for path, result in known.items()
-        if result.status != "pending"
+        if path not in results
     }
     for file in files:
         try:
@@ -68,21 +70,25 @@ def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
 
 
 def repeats(results: Sequence[RunResult]) -> dict[int, int]:
-    """Return the places of runs that repeat an earlier one, of the same configuration, data and code, with its place.
+    """Return the positions of runs that repeat an earlier one, and the position of that one.
 
-    They have the same numbers, and would count twice in every mean.
+    Runs of the same configuration, data and code have the same numbers, and would count twice in every mean.
     """
     first: dict[tuple[str, ...], int] = {}
     found = {}
-    for place, result in enumerate(results):
-        made = (result.config_hash, result.data_fingerprint, result.code)
-        if result.status == "completed" and all(made) and (earlier := first.setdefault(made, place)) != place:
-            found[place] = earlier
+    for position, result in enumerate(results):
+        made_of = (result.config_hash, result.data_fingerprint, result.code)
+        if (
+            result.status == "completed"
+            and all(made_of)
+            and (earlier := first.setdefault(made_of, position)) != position
+        ):
+            found[position] = earlier
     return found
 
 
 def repeats_text(names: Sequence[tuple[str, str]]) -> str:
-    """Say that runs are left out as they repeat others; `names` are those of each and of the one that it repeats."""
+    """Say that runs are left out as they repeat others; `names` are those of each run and of the one it repeats."""
     repeated, earlier = names[0]
     return f"{counted(len(names), 'run')} left out as repeated: {repeated} is {earlier} once more"
 
@@ -95,25 +101,31 @@ def swept(results: Sequence[RunResult]) -> list[str]:
 
 
 def factors(results: Sequence[RunResult]) -> list[str]:
-    """Return the swept options but for seeds, whose values only repeat what is otherwise the same."""
+    """Return the swept options without seeds: the values of these repeat a run and do not change what it is."""
     return [option for option in swept(results) if not is_seed(results, option)]
 
 
 def is_seed(results: Sequence[RunResult], option: str) -> bool:
-    """Tell whether an option is a seed with numbers for values; `dataset.split.seed=0,run` compares two ways."""
+    """Tell whether an option is a seed: numbers only, as `dataset.split.seed=0,run` compares two ways of splitting."""
     return option.rpartition(".")[2] == "seed" and all(
         given.isdecimal() for given in (value(result, option) for result in results) if given
     )
 
 
 def variant(result: RunResult, factors: Sequence[str]) -> str:
-    """Name what the factors make of a run: its optimiser, and the values of the others, `default` where not set."""
-    others = [f"{option}={value(result, option) or DEFAULT}" for option in factors if option != "optimizer"]
-    return " ".join([result.optimizer or result.model, *others])
+    """Name a run by its optimizer and the values of the other factors, `default` where one was not set: `sgd loss=l1`.
+
+    A run without optimizer is named by its model and the factors that were set for it: `ridge normalization=none`.
+    """
+    if result.optimizer is None:
+        others = [option for option in factors if option != "model" and option.partition(".")[0] != "optimizer"]
+        return " ".join([result.model, *(f"{option}={v}" for option in others if (v := value(result, option)))])
+    others = [option for option in factors if option != "optimizer"]
+    return " ".join([result.optimizer, *(f"{option}={value(result, option) or DEFAULT}" for option in others)])
 
 
 def value(result: RunResult, option: str) -> str:
-    """Return what `option` was set to for a run, as it was typed; empty if it was not set."""
+    """Return what `option` was set to for a run, as it was typed; "" if it was not set."""
     return _options(result).get(option, "")
 
 
@@ -131,7 +143,7 @@ def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
 
 
 def _options(result: RunResult) -> dict[str, str]:
-    """Return what was set for a run, but for what changes no number."""
+    """Return the options that were set for a run, without those that change no number."""
     return {key: value for key, value in map(split_override, result.overrides) if key not in EXECUTION_OPTIONS}
 
 

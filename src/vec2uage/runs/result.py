@@ -1,5 +1,6 @@
 """The outcome of one run, as it stands in `result.json`."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -8,18 +9,18 @@ from pydantic import TypeAdapter, ValidationError
 from vec2uage.base.atomic import json_text
 from vec2uage.base.errors import UserError
 
-# "running" is only of runs that still train, "pending" only of those in sweep.json that have no result.json.
-Status = Literal["running", "completed", "diverged", "failed", "interrupted", "pending"]
+# A run that is "pending" or "running" has not ended, and so has no result.json; a sweep.json may know of it.
+Status = Literal["completed", "diverged", "failed", "interrupted", "running", "pending"]
 
 
 @dataclass(kw_only=True)
 class RunResult:
-    """What one run did and how well.
+    """What one run did and how well: the manifest of its folder.
 
     `lr` is the learning rate training began with; `scores` are named `part/metric`, such as `test/mae` (years) and
     `validation/loss` (in the unit of the loss), all over whole sets and with the weights of `best_epoch`; `seconds` is
     the run's wall time; `started` an ISO 8601 time. A number that does not exist (the run failed before) is None, a
-    score is left out.
+    score is left out. A model that is not trained in epochs has no `optimizer` and no `lr`, and 0 `epochs`.
     """
 
     status: Status
@@ -42,7 +43,13 @@ class RunResult:
     command: str = ""
     overrides: list[str] = field(default_factory=list)
     started: str = ""
+    files: dict[str, str] = field(default_factory=dict)  # SHA-256 of what the run has written, by file name
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def compared_as(self) -> str:
+        """What the run is compared with others as: its optimizer, or its model where it has none."""
+        return self.optimizer or self.model
 
     def to_json(self) -> str:
         """Return the result as JSON text; NaN and infinities become null."""
@@ -52,14 +59,17 @@ class RunResult:
     def from_json(text: str) -> "RunResult":
         """Read what `to_json` wrote; keys this version does not know are ignored.
 
-        Raises UserError if the text is no JSON, or a key is missing or of the wrong type.
+        Raises UserError if the text is no JSON, a key is missing or of the wrong type, or an earlier version wrote it.
         """
         try:
-            return _SCHEMA.validate_json(text)
+            result = _SCHEMA.validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise UserError(f"no valid result: {where + ': ' if where else ''}{first['msg']}") from None
+        if "scores" not in json.loads(text):
+            raise UserError("no valid result: an earlier version of vec2uage wrote it, so train this run again")
+        return result
 
 
 _SCHEMA = TypeAdapter(RunResult)

@@ -23,15 +23,15 @@ _SERIAL = itertools.count()
 class EventLog:
     """One event file in a run's folder, shown by TensorBoard under SCALARS and HPARAMS.
 
-    Every record is on disk when the call that wrote it returns, so that a running training can be watched.
-    Unlike torch's `SummaryWriter.add_hparams`, hyperparameters make no second run beside the first.
+    Every record is on disk when the call that wrote it returns, so that a run can be watched while it trains.
+    Hyperparameters make no second run beside the first, as they do with torch's `SummaryWriter.add_hparams`.
 
     TensorBoard (2.21) takes the columns of HPARAMS from any one run: all runs to be shown together must
     declare the same hyperparameters and metrics, whatever their values. It shows the last value of a metric.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
-        """Open a new file; a run `resumed_at` a step has it in other files, whose later steps are not shown."""
+        """Open a new file; what the files of before hold of steps after `resumed_at` is no longer shown."""
         # TensorBoard's modules take 0.2 s to import; nobody should pay for them who writes no events
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -97,8 +97,8 @@ class EventLog:
         self._has_session = True
 
     def close(self, status: Status) -> None:
-        """Record how the run ended and close the file; one that was interrupted may go on, in another file."""
-        if self._has_session and status != "interrupted":
+        """Record how the run ended and close the file; a run that has not ended goes on in another file."""
+        if self._has_session and status not in ("interrupted", "running"):
             from tensorboard.plugins.hparams import api_pb2, metadata
             from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 

@@ -84,7 +84,7 @@ class Recorder:
         self.folder.write_data([astuple(count) for count in data.census])
         if outcome.prediction is not None:
             ages = data.parts["test"].age.cpu().numpy()
-            self.folder.write_predictions(data.test_names, data.test_subjects, ages, outcome.prediction.median)
+            self.folder.write_predictions(data.test_names, data.test_subjects, ages, outcome.prediction)
         if outcome.scores:
             best = {tag: outcome.scores.get(tag.removeprefix("best/")) for tag in _BEST}
             known = {tag: score for tag, score in best.items() if score is not None}

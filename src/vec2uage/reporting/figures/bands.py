@@ -24,10 +24,10 @@ def draw_bands(
     variants: Mapping[str, tuple[Int[np.ndarray, " _"], Float[np.ndarray, "_ _"]]],
     styles: Mapping[str, Style],
 ) -> list[Float[np.ndarray, "3 _"]]:
-    """Draw the median and the band of each variant, of which places and a row for each run are given.
+    """Draw the median and the band of each variant over its runs, given as positions and one row of values a run.
 
-    NaN is what a run does not have; at each place one run must have a number. Returns each variant's 10th percentiles,
-    medians and 90th percentiles.
+    NaN stands for what a run does not have; at each position one run must have a number. Returns each variant's 10th
+    percentiles, medians and 90th percentiles.
     """
     found = []
     for name, (at, values) in variants.items():

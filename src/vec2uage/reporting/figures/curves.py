@@ -1,4 +1,4 @@
-"""Curves: of learning, of the range tests, and of what the best of n runs can be expected to reach."""
+"""Curves: of learning, of range tests, and of the MAE to expect of the best of n runs."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -36,14 +36,18 @@ RANGE_TESTS = (
 
 
 @styled()
-def learning(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure":
-    """Draw the validation and the train MAE (years) of the runs of each variant against the epochs trained."""
+def learning(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure | None":
+    """Draw the validation and the train MAE (years) of the runs of each variant by epoch; None if there is none."""
     from matplotlib.ticker import MaxNLocator
 
+    curves = {name: [run.curve for run in runs if run.curve is not None] for name, runs in variants.items()}
+    curves = {name: of_name for name, of_name in curves.items() if of_name}
+    if not curves:
+        return None
     figure, panels = canvas(PAGE, 2.3, columns=2, across=0.3, sharex=True, sharey=True)
     bands = []
     for axes, (part, title) in zip(panels, {"validation/mae": "Validation", "train/mae": "Train"}.items(), strict=True):
-        reached = {name: _reached([run.curve[part] for run in runs]) for name, runs in variants.items()}
+        reached = {name: _reached([curve[part] for curve in of_name]) for name, of_name in curves.items()}
         bands += draw_bands(axes, reached, styles)
         axes.set_xlabel("epochs trained")
         axes.set_title(title)
@@ -52,7 +56,7 @@ def learning(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style])
     set_height(panels[0], float(min(low.min() for low, _, _ in bands)), float(highest))
     panels[0].set_ylabel("MAE (years)")
     panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=(1, 2, 5, 10)))
-    legend_below(figure, lines(styles, list(variants)))
+    legend_below(figure, lines(styles, list(curves)))
     return figure
 
 

@@ -11,8 +11,8 @@ from vec2uage.reporting.figures.style import COLUMN, OTHERS, canvas, legend_belo
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Census = Sequence[Mapping[str, str]]
-"""Rows of a data.csv: how many faces there are of a part, kind, source, gender and age."""
+RowCounts = Sequence[Mapping[str, str]]
+"""A data.csv: how many faces there are of each part, kind, source, gender and age."""
 TRAINING_ROWS = (
     "Faces that are repeated or augmented make up for ages with few photographed ones; those are drawn at the bottom."
 )
@@ -22,43 +22,48 @@ _KINDS = {"photographed": OTHERS[0], "augmented": OTHERS[1], "repeated": OTHERS[
 
 
 @styled()
-def faces_by_source(census: Census) -> "Figure | None":
+def faces_by_source(row_counts: RowCounts) -> "Figure | None":
     """Draw the photographed faces of each whole age, sources on top of each other; None if there are none."""
-    faces = _photographed(census)
+    faces = _photographed(row_counts)
     sources = dict.fromkeys(row["source"] for row in faces)
     colours = {source: OTHERS[k % len(OTHERS)] for k, source in enumerate(sources)}
     return _bars(faces, "source", colours, "Photographed faces by source", "faces", stacked=True)
 
 
 @styled()
-def faces_by_gender(census: Census) -> "Figure | None":
+def faces_by_gender(row_counts: RowCounts) -> "Figure | None":
     """Draw the photographed faces of each whole age and gender; None if no gender is known."""
-    faces = _photographed(census)
+    faces = _photographed(row_counts)
     if not any(row["gender"] for row in faces):
         return None
     return _bars(faces, "gender", _GENDERS, "Photographed faces by gender", "faces", stacked=False)
 
 
 @styled()
-def training_rows(census: Census) -> "Figure | None":
+def training_rows(row_counts: RowCounts) -> "Figure | None":
     """Draw the rows trained on of each whole age, by how they came to be; None if there are none."""
     return _bars(
-        [row for row in census if row["part"] == "train"], "kind", _KINDS, "Training rows by kind", "rows", stacked=True
+        [row for row in row_counts if row["part"] == "train"],
+        "kind",
+        _KINDS,
+        "Training rows by kind",
+        "rows",
+        stacked=True,
     )
 
 
-def _photographed(census: Census) -> Census:
-    return [row for row in census if row["kind"] == "photographed"]
+def _photographed(row_counts: RowCounts) -> RowCounts:
+    return [row for row in row_counts if row["kind"] == "photographed"]
 
 
 def _bars(
-    census: Census, column: str, colours: Mapping[str, str], title: str, unit: str, stacked: bool
+    row_counts: RowCounts, column: str, colours: Mapping[str, str], title: str, unit: str, stacked: bool
 ) -> "Figure | None":
-    """Draw bars for each whole age, with a part or a bar of its own for each value of the column that has a colour."""
+    """Draw bars for each whole age: stacked or side by side, one for each value of the column that has a colour."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     counts: dict[str, Counter[int]] = {name: Counter() for name in colours}
-    for row in census:
+    for row in row_counts:
         counts[row[column]][int(row["age"])] += int(row["faces"])
     counts = {name: of_age for name, of_age in counts.items() if of_age}
     if not counts:

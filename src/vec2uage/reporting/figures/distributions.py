@@ -7,9 +7,19 @@ import numpy as np
 from jaxtyping import Float
 
 from vec2uage.reporting.collect import Run
-from vec2uage.reporting.figures.rows import number_rows, rows
+from vec2uage.reporting.figures.row_panels import number_rows, row_panels
 from vec2uage.reporting.figures.scale import ceiling, limits
-from vec2uage.reporting.figures.style import CHARACTER, PAGE, SMALL, Style, canvas, legend_below, styled, width_for
+from vec2uage.reporting.figures.style import (
+    CHARACTER,
+    COLUMN,
+    PAGE,
+    SMALL,
+    Style,
+    canvas,
+    legend_below,
+    styled,
+    width_for,
+)
 from vec2uage.reporting.selection import Selection
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
     highest = ceiling([group for groups in parts.values() for group in groups])
     low, high = limits(float(values.min()), highest, above=0.06 if values.max() <= highest else 0.26)
     sideways = max(map(len, variants)) * CHARACTER > 2.9 / len(variants)
-    figure, panels = rows(list(variants), PAGE, 2, 0.24) if sideways else _upright(list(variants))
+    figure, panels = row_panels(list(variants), PAGE, 2, 0.24) if sideways else _upright(list(variants))
     for axes, (label, groups) in zip(panels, parts.items(), strict=True):
         for place, (name, group) in enumerate(zip(variants, groups, strict=True)):
             _box(axes, place, group, styles[name], sideways)
@@ -114,8 +124,7 @@ def _turned(sideways: bool, across: Any, along: Any) -> tuple[Any, Any]:
 
 @styled()
 def runtime(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> "Figure":
-    """Draw the mean seconds of a run by variant, and beside it the epochs until the lowest validation loss."""
-    figure, panels = rows(list(variants), PAGE, 2, 0.2)
+    """Draw the mean seconds of a run by variant, and beside it the epochs until the lowest validation loss, if any."""
     costs: dict[str, list[list[float | None]]] = {
         "seconds of a run": [[run.result.seconds for run in runs] for runs in variants.values()],
         "epochs until the lowest validation loss": [
@@ -123,6 +132,9 @@ def runtime(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) 
             for runs in variants.values()
         ],
     }
+    if not any(run.result.epochs for runs in variants.values() for run in runs):
+        costs.popitem()
+    figure, panels = row_panels(list(variants), PAGE if len(costs) > 1 else COLUMN, len(costs), 0.2)
     for axes, (label, groups) in zip(panels, costs.items(), strict=True):
         means = []
         for row, (name, group) in enumerate(zip(variants, groups, strict=True)):

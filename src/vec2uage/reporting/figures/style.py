@@ -88,12 +88,12 @@ class Style:
 
 
 def colours(variants: Sequence[str]) -> dict[str, Style]:
-    """Give each variant (`sgd`, `swa method=paper`) a look: the colour of its optimiser, and a line and marker.
+    """Give each variant (`sgd`, `swa method=paper`, `ridge`) the colour of its first word, and a line and a marker.
 
-    The paper's optimisers have fixed colours. Where all variants have one optimiser, colours tell the variants apart.
+    The paper's optimisers have fixed colours. Where all variants begin alike, colours tell the variants apart.
     """
-    optimizers = [name.split(" ")[0] for name in variants]
-    families = optimizers if len(set(optimizers)) > 1 else [*optimizers[:1], *variants[1:]]
+    first = [name.split(" ")[0] for name in variants]
+    families = first if len(set(first)) > 1 else [*first[:1], *variants[1:]]
     known = _FIXED | {_PUBLISHED: _FIXED["swa"]}
     unknown = [family for family in dict.fromkeys(families) if family not in known]
     known |= {family: OTHERS[k % len(OTHERS)] for k, family in enumerate(unknown)}
@@ -111,7 +111,7 @@ def colours(variants: Sequence[str]) -> dict[str, Style]:
 def styled() -> Iterator[None]:
     """Let matplotlib draw in the style of a report: as a context, or as a decorator.
 
-    Its settings are global, so only one thread at a time can be in it.
+    The settings of matplotlib are global, so that one thread waits for another.
     """
     from matplotlib import rc_context
 

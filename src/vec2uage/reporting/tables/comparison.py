@@ -1,4 +1,4 @@
-"""What sets optimisers and options apart, and how sure that is."""
+"""How optimisers and options differ, and how sure that is."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def estimates(analysis: Analysis) -> Table:
         "estimates",
         "Test MAE with 95% intervals, from the best by validation to the worst",
         (
-            Column("optimizer"),
+            Column(analysis.sweep.compares),
             Column("runs"),
             Column("validation mean", 3),
             Column("test mean", 3),
@@ -50,7 +50,7 @@ def estimates(analysis: Analysis) -> Table:
 
 
 def differences(analysis: Analysis) -> Table:
-    """Lay out what sets variants apart, and whether it is more than luck."""
+    """Lay out how variants differ, and whether that is more than luck."""
     rows = [
         (
             f"{d.one} - {d.other}",
@@ -116,7 +116,7 @@ def effects(analysis: Analysis) -> Table:
 
 
 def between(first: Analysis, second: Analysis, found: Sequence[tuple[str, Difference]]) -> Table:
-    """Lay out what sets the same variant apart in two sweeps."""
+    """Lay out how the same variant differs between two sweeps."""
     rows = [
         (name, d.comparison.difference, d.comparison.p, d.adjusted_p, d.comparison.superiority, d.aso)
         for name, d in found
@@ -125,7 +125,7 @@ def between(first: Analysis, second: Analysis, found: Sequence[tuple[str, Differ
         "between",
         f"{second.sweep.name} against {first.sweep.name}",
         (
-            Column("optimizer"),
+            Column(second.sweep.compares),
             Column("difference", 3),
             Column("p", 4),
             Column("p (Holm)", 4),

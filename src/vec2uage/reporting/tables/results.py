@@ -4,37 +4,36 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vec2uage.reporting.collect import Run, Sweep
+from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Cell, Column, Table
-from vec2uage.reporting.paper import SIDES, Experiment, PaperRun, Spread, count_of_minima, paper
+from vec2uage.reporting.paper import PARTS, Experiment, PaperRun, Spread, count_of_minima, paper
 from vec2uage.runs.index import swept, value
 
 TOP = 3
-_KEYS = {"train": "train_mae", "validation": "val_mae", "test": "test_mae"}
 
 
 def summary(sweep: Sweep, experiment: Experiment | None) -> Table:
     """Lay out minimum, mean and deviation of train, validation and test MAE as the paper's Tables 2 and 3 do."""
     printed = paper().spreads[experiment] if experiment else {}
     spreads = {
-        name: {side: Spread.of([getattr(run, _KEYS[side]) for run in runs]) for side in SIDES}
+        name: {part: Spread.of([run.result.scores[f"{part}/mae"] for run in runs]) for part in PARTS}
         for name, runs in sweep.variants.items()
     }
     minima = count_of_minima(spreads)
     rows: list[tuple[Cell, ...]] = []
     marked = set()
-    for name, sides in spreads.items():
+    for name, parts in spreads.items():
         if minima[name] == max(minima.values()):
             marked.add(len(rows))
-        rows.append((name, len(sweep.variants[name]), *_nine(sides), minima[name]))
+        rows.append((name, len(sweep.variants[name]), *_nine(parts), minima[name]))
         if name in printed:
             rows.append((f"{name} (paper)", 20, *_nine(printed[name]), count_of_minima(printed)[name]))
-    heads = [Column(f"{side} {figure}", 3) for side in SIDES for figure in ("min", "mean", "std")]
+    heads = [Column(f"{part} {figure}", 3) for part in PARTS for figure in ("min", "mean", "std")]
     like = {"d1": "Table 2", "e1": "Table 3"}.get(experiment or "", "Tables 2 and 3")
     return Table(
         "summary",
         f"MAE per optimiser, in the layout of the paper's {like}",
-        (Column("optimizer"), Column("runs"), *heads, Column("minima")),
+        (Column(sweep.compares), Column("runs"), *heads, Column("minima")),
         tuple(rows),
         "MAE in years at each run's best epoch; std is that of a sample. minima: in how many of the nine cells the "
         "optimiser is lowest among ours (or among the paper's), the rule by which the paper names its best one; most "
@@ -45,43 +44,44 @@ def summary(sweep: Sweep, experiment: Experiment | None) -> Table:
 
 
 def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
-    """List every completed run as the paper's Tables 4 and 5 do; the best three by validation are marked."""
-    options = [option for option in swept([run.result for run in sweep.runs]) if option not in ("seed", "optimizer")]
-    theirs = {}
+    """List every completed run as the paper's Tables 4 and 5 do; the best three by validation are marked.
+
+    Columns that no run has a value for, such as the learning rate of models that are not trained in epochs, are left
+    out.
+    """
+    of_runs = [run.result for run in sweep.runs]
+    options = [option for option in swept(of_runs) if option not in ("seed", "optimizer")]
+    theirs: dict[tuple[str | None, int], PaperRun] = {}
     if experiment:
         theirs = {(paper().listed[experiment], run.seed): run for run in paper().runs[experiment]}
-    listed = [theirs.get((run.result.optimizer, run.result.seed)) for run in sweep.runs]
-    shows_paper = any(listed)
-    top = sorted(range(len(sweep.runs)), key=lambda number: sweep.runs[number].val_mae)[:TOP]
-    columns = [
-        Column("run"),
-        Column("optimizer"),
-        *map(Column, options),
-        Column("seed"),
-        Column("lr"),
-        Column("epochs"),
+    listed = [theirs.get((result.optimizer, result.seed)) for result in of_runs]
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column("run"), [run.name for run in sweep.runs]),
+        (Column("optimizer"), [result.optimizer for result in of_runs]),
+        *((Column(option), [value(result, option) for result in of_runs]) for option in options),
+        (Column("seed"), [result.seed for result in of_runs]),
+        (Column("lr"), [result.lr for result in of_runs]),
+        (Column("epochs"), [result.epochs or None for result in of_runs]),
+        (Column("best epoch"), [result.best_epoch for result in of_runs]),
+        (Column("train MAE", 3), [run.train_mae for run in sweep.runs]),
+        (Column("val MAE", 3), [run.val_mae for run in sweep.runs]),
+        (Column("test MAE", 3), [run.test_mae for run in sweep.runs]),
+        (Column("seconds", 1), [result.seconds for result in of_runs]),
+        (Column("paper's run"), [run.name if run else None for run in listed]),
+        (Column("paper lr"), [run.lr if run else None for run in listed]),
+        (Column("paper val", 2), [run.val_mae if run else None for run in listed]),
+        (Column("paper test", 2), [run.test_mae if run else None for run in listed]),
     ]
-    columns += [
-        Column("best epoch"),
-        Column("train MAE", 3),
-        Column("val MAE", 3),
-        Column("test MAE", 3),
-        Column("seconds", 1),
-    ]
-    if shows_paper:
-        columns += [Column("paper's run"), Column("paper lr"), Column("paper val", 2), Column("paper test", 2)]
+    columns = [(column, cells) for column, cells in columns if any(cell is not None for cell in cells)]
     like = {"d1": " (paper's Table 4)", "e1": " (paper's Table 5)"}.get(experiment or "", "")
     return Table(
         "runs",
         f"Every run{like}",
-        tuple(columns),
-        tuple(
-            (*_run(run, options), *(_paper_run(other) if shows_paper else ()))
-            for run, other in zip(sweep.runs, listed, strict=True)
-        ),
+        tuple(column for column, _ in columns),
+        tuple(zip(*(cells for _, cells in columns), strict=True)),
         "MAE in years at the best epoch; seconds of wall time, as its share of the runs trained at once. The three "
         "lowest validation MAEs are marked.",
-        frozenset(top),
+        frozenset(sorted(range(len(sweep.runs)), key=lambda row: sweep.runs[row].val_mae)[:TOP]),
     )
 
 
@@ -112,35 +112,27 @@ def per_age(sweep: Sweep) -> Table:
 def runtimes(sweep: Sweep, experiment: Experiment | None) -> Table:
     """Lay out what the runs of each variant cost (paper's Figure 10)."""
     minutes = paper().minutes.get(experiment or "", {})
-    rows = []
+    has_epochs = any(run.result.epochs for run in sweep.runs)
+    rows: list[tuple[Cell, ...]] = []
     for name, members in sweep.variants.items():
         seconds = np.array([run.result.seconds or 0.0 for run in members])
         epochs = np.array([run.result.epochs for run in members])
-        best = np.array([(run.result.best_epoch or 0) + 1 for run in members])
-        per_epoch = seconds.sum() / max(epochs.sum(), 1)
-        rows.append(
-            (
-                name,
-                len(members),
-                seconds.mean(),
-                seconds.sum() / 3600,
-                epochs.mean(),
-                best.mean(),
-                per_epoch,
-                minutes.get(name),
-            )
-        )
+        best = [run.result.best_epoch + 1 for run in members if run.result.best_epoch is not None]
+        of_epochs: tuple[Cell, ...] = (None, None, None)
+        if epochs.any():
+            of_epochs = (float(epochs.mean()), _mean(best), float(seconds.sum() / epochs.sum()))
+        cost = (float(seconds.mean()), float(seconds.sum() / 3600))
+        rows.append((name, len(members), *cost, *(of_epochs if has_epochs else ()), minutes.get(name)))
+    of_epochs_heads = Column("epochs", 1), Column("epochs to the best", 1), Column("seconds an epoch", 2)
     return Table(
         "runtimes",
         "What a run costs (paper's Figure 10)",
         (
-            Column("optimizer"),
+            Column(sweep.compares),
             Column("runs"),
             Column("seconds a run", 1),
             Column("hours in all", 2),
-            Column("epochs", 1),
-            Column("epochs to the best", 1),
-            Column("seconds an epoch", 2),
+            *(of_epochs_heads if has_epochs else ()),
             Column("paper, minutes a run"),
         ),
         tuple(rows),
@@ -150,19 +142,8 @@ def runtimes(sweep: Sweep, experiment: Experiment | None) -> Table:
     )
 
 
-def _nine(sides: dict[str, Spread]) -> tuple[float, ...]:
-    return tuple(getattr(sides[side], figure) for side in SIDES for figure in ("min", "mean", "std"))
-
-
-def _run(run: Run, options: Sequence[str]) -> tuple[Cell, ...]:
-    result = run.result
-    own = [value(result, option) for option in options]
-    figures = (run.train_mae, run.val_mae, run.test_mae, result.seconds)
-    return (run.name, result.optimizer, *own, result.seed, result.lr, result.epochs, result.best_epoch, *figures)
-
-
-def _paper_run(run: PaperRun | None) -> tuple[Cell, ...]:
-    return (None,) * 4 if run is None else (run.name, run.lr, run.val_mae, run.test_mae)
+def _nine(parts: dict[str, Spread]) -> tuple[float, ...]:
+    return tuple(getattr(parts[part], figure) for part in PARTS for figure in ("min", "mean", "std"))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""Panels side by side whose rows are variants: names to the left, and a number to each row at the right."""
+"""Panels side by side with a row for each variant: its name to the left, a number to the right."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _NAME = 32  # characters in a line of a name
 
 
-def rows(names: Sequence[str], width: float, columns: int, height: float) -> "tuple[Figure, list[Axes]]":
+def row_panels(names: Sequence[str], width: float, columns: int, height: float) -> "tuple[Figure, list[Axes]]":
     """Make panels with a row of at least `height` inches for each name, the first on top."""
     labels = [wrapped(name, _NAME) for name in names]
     lines = [label.splitlines() for label in labels]

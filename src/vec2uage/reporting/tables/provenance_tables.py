@@ -1,4 +1,4 @@
-"""What a sweep's numbers rest on: where they come from, and which runs are missing."""
+"""Where a sweep's numbers come from, and which runs are missing among them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a sweep shows, in sentences: the answer first, and what to beware of."""
+"""What to conclude from a sweep, in sentences: the answer first, then what to beware of."""
 
 import math
 from collections.abc import Sequence
