@@ -7,6 +7,7 @@ import pytest
 
 from vec2uage.evaluation.plots import plot
 from vec2uage.evaluation.scores import score
+from vec2uage.predictions.point import Point
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -16,13 +17,13 @@ def test_the_figure_shows_the_scores_of_every_age(whole: bool) -> None:
     ages = np.floor(ages) if whole else ages
     ages = ages[np.floor(ages) != 12]  # a gap
     predictions = ages + generator.normal(0, 2, len(ages)).astype(np.float32)
-    scores = score(ages, predictions, [1.0])
-    figure = plot(ages, predictions, scores)
+    scores = score(ages, Point(predictions), [1.0])
+    figure = plot(ages, Point(predictions), scores)
     above, below = figure.axes
     assert "years" in above.get_ylabel()
     assert "years" in below.get_ylabel()
     assert below.get_xlabel() == "true age (years)"
-    assert f"MAE {scores.mae:.2f}" in above.get_title()
+    assert f"MAE {scores.overall['mae']:.2f}" in above.get_title()
     assert [bar.get_height() for bar in below.patches] == [a.mae for a in scores.per_age]
     middles = [bar.get_x() + bar.get_width() / 2 for bar in below.patches]
     assert middles == pytest.approx([a.age + (0 if whole else 0.5) for a in scores.per_age])
@@ -33,9 +34,9 @@ def test_the_figure_shows_the_scores_of_every_age(whole: bool) -> None:
 
 def test_the_same_faces_give_the_same_picture_and_one_face_is_enough() -> None:
     def drawn() -> bytes:
-        ages, predictions = np.array([4.0]), np.array([6.0])
+        ages, prediction = np.array([4.0]), Point(np.array([6.0]))
         stream = io.BytesIO()
-        plot(ages, predictions, score(ages, predictions, [1.0])).savefig(stream, format="png")
+        plot(ages, prediction, score(ages, prediction, [1.0])).savefig(stream, format="png")
         return stream.getvalue()
 
     assert drawn()[:8] == b"\x89PNG\r\n\x1a\n"

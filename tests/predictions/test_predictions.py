@@ -1,4 +1,4 @@
-"""Every kind of prediction against an independent computation: scipy's quadrature, sampling, and plain formulas."""
+"""Predictions of every type against an independent computation: scipy's quadrature, sampling, and plain formulas."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ POINT = Point(np.array([3.0, 8.5, 17.0]))
 NORMAL = Normal(np.array([3.0, 8.5, 17.0]), np.array([0.5, 2.0, 4.0]))
 DISCRETE = Discrete(np.array([2.0, 3.0, 5.0, 9.0]), np.array([[0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0], [0.25] * 4]))
 QUANTILES = Quantiles(np.array([0.05, 0.5, 0.95]), np.array([[1.0, 3, 9], [2, 2.5, 4], [7, 11, 18]]))
-KINDS: dict[str, Prediction] = {
+PREDICTIONS: dict[str, Prediction] = {
     "point": POINT,
     "normal": NORMAL,
     "discrete": DISCRETE,
@@ -26,10 +26,10 @@ KINDS: dict[str, Prediction] = {
     "mixture of normals": Mixture([NORMAL, Normal(NORMAL.location + 4, NORMAL.scale / 2)]),
     "mixture of points": Mixture([POINT, Point(POINT.age + 2), Point(POINT.age - 1)]),
 }
-kinds = pytest.mark.parametrize("prediction", KINDS.values(), ids=KINDS.keys())
+every_type = pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=PREDICTIONS.keys())
 
 
-@kinds
+@every_type
 @settings(deadline=None, max_examples=25)
 @given(q=st.floats(0, 1), age=st.floats(-5, 40))
 def test_a_quantile_is_the_least_age_that_reaches_its_level(prediction: Prediction, q: float, age: float) -> None:
@@ -40,7 +40,7 @@ def test_a_quantile_is_the_least_age_that_reaches_its_level(prediction: Predicti
     assert ((prediction.cdf(age) >= 0) & (prediction.cdf(age) <= prediction.cdf(age + 1))).all()
 
 
-@kinds
+@every_type
 def test_the_score_and_the_mean_are_the_integrals_that_define_them(prediction: Prediction) -> None:
     ages = np.array([4.0, 2.25, 12.0])
     for row, age in enumerate(ages):
@@ -65,7 +65,7 @@ def test_the_normal_is_scipys() -> None:
     np.testing.assert_allclose(NORMAL.crps(ages), by_quadrature, rtol=1e-5)
 
 
-@pytest.mark.parametrize("prediction", [DISCRETE, NORMAL, KINDS["mixture of normals"]])
+@pytest.mark.parametrize("prediction", [DISCRETE, NORMAL, PREDICTIONS["mixture of normals"]])
 def test_a_density_is_the_slope_of_its_distribution_function(prediction: Prediction) -> None:
     age = np.array([4.4, 2.3, 5.1])
     slope = (prediction.cdf(age + 1e-6) - prediction.cdf(age - 1e-6)) / 2e-6
@@ -77,6 +77,16 @@ def test_a_density_is_the_slope_of_its_distribution_function(prediction: Predict
     assert area == pytest.approx(1, abs=1e-6)
 
 
+def test_where_a_distribution_function_jumps_the_density_is_infinite() -> None:
+    inside_out = Quantiles(np.array([0.1, 0.4, 0.6, 1.0]), np.array([[3.0, 5, 5, 9]]))
+    density = [float(inside_out.log_density(age)[0]) for age in (2.9, 3.0, 4.0, 5.0, 8.0, 9.0, 9.1)]
+    assert density == pytest.approx(
+        [-np.inf, np.inf, np.log(0.3 / 2), np.inf, np.log(0.4 / 4), np.log(0.4 / 4), -np.inf]
+    )
+    assert POINT.log_density(8.5).tolist() == [-np.inf, np.inf, -np.inf]
+    assert Mixture([inside_out, Point(np.array([4.0]))]).log_density(4.0).tolist() == [np.inf]
+
+
 def test_a_probability_is_spread_over_the_cell_around_its_age() -> None:
     assert DISCRETE.cdf(2.5).tolist() == pytest.approx([0.1, 1, 0.25])
     assert DISCRETE.median[1] == pytest.approx(2.0)
@@ -86,12 +96,12 @@ def test_a_probability_is_spread_over_the_cell_around_its_age() -> None:
 def test_the_score_of_a_point_is_its_error_and_of_points_the_energy_form() -> None:
     ages = np.array([4.0, 2.0, 17.5])
     np.testing.assert_allclose(POINT.crps(ages), np.abs(POINT.age - ages))
-    points = np.stack([component.mean for component in KINDS["mixture of points"].components])  # type: ignore[attr-defined]
+    points = np.stack([component.mean for component in PREDICTIONS["mixture of points"].components])  # type: ignore[attr-defined]
     energy = np.abs(points - ages).mean(0) - np.abs(points[:, None] - points[None]).mean((0, 1)) / 2
-    np.testing.assert_allclose(KINDS["mixture of points"].crps(ages), energy, rtol=1e-12)
+    np.testing.assert_allclose(PREDICTIONS["mixture of points"].crps(ages), energy, rtol=1e-12)
 
 
-@kinds
+@every_type
 def test_columns_begin_with_the_median_and_rows_can_be_taken(prediction: Prediction) -> None:
     columns = prediction.columns()
     assert next(iter(columns)) == "prediction"
@@ -101,7 +111,7 @@ def test_columns_begin_with_the_median_and_rows_can_be_taken(prediction: Predict
         np.testing.assert_allclose(column, columns[name][[2, 0]])
 
 
-@kinds
+@every_type
 def test_a_level_beyond_0_and_1_is_refused(prediction: Prediction) -> None:
     with pytest.raises(ValueError, match="level"):
         prediction.quantile(1.5)

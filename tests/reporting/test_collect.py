@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from vec2uage.reporting.tables.account import failures
 
 from vec2uage.base.errors import UserError
-from vec2uage.reporting import findings
+from vec2uage.reporting import conclusions
 from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
+from vec2uage.reporting.tables.provenance_tables import failures
 
 GOOD = {"sgd": [(2.5, 2.6), (2.4, 2.7)], "swa": [(2.3, 2.5), (2.2, 2.4)]}
 
@@ -21,10 +21,10 @@ def test_runs_come_with_what_lies_in_their_folders(write_sweep):
         "swa": [2.5, 2.4],
     }
     run = sweep.runs[0]
-    assert run.curve["val_mae"].tolist() == [4.5, 3.5, 2.5]
+    assert run.curve["validation/mae"].tolist() == [4.5, 3.5, 2.5]
     assert run.range_test is None
     assert run.per_age == pytest.approx(dict.fromkeys(range(1, 19), 2.6), rel=1e-5)
-    assert sum(int(row["faces"]) for row in sweep.census) == 180
+    assert sum(int(row["faces"]) for row in sweep.row_counts) == 180
     assert sweep.config["model"]["hidden"] == [512, 256, 128]
 
 
@@ -43,7 +43,7 @@ def test_a_run_that_repeats_another_is_left_out_with_the_reason(write_sweep):
     assert [run.name for run in sweep.runs] == ["000_sgd,seed=1"]
     assert sweep.repeated == {folder / "001_sgd,seed=2": folder / "000_sgd,seed=1"}
     assert not sweep.rejects
-    told = findings.warnings(analyse(sweep, 0, 100))
+    told = conclusions.warnings(analyse(sweep, 0, 100))
     assert "1 run left out as repeated: 001_sgd,seed=2 is 000_sgd,seed=1 once more." in told
     assert not any("did not complete" in text for text in told)
     assert failures(sweep).rows == (("001_sgd,seed=2", "repeated", f"the same run as {folder}/000_sgd,seed=1"),)
@@ -62,7 +62,7 @@ def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep, 
     folder = write_sweep("d1", GOOD)
     path = folder / "000_sgd,seed=1" / "data.csv"
     path.unlink() if content is None else path.write_text(content)
-    assert read_sweep(folder).census == []
+    assert read_sweep(folder).row_counts == []
 
 
 def test_runs_are_paired_by_their_seeds(write_sweep):
@@ -89,21 +89,22 @@ def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_swee
     ("file", "content", "reason"),
     [
         ("result.json", b'{"status": "comp', "no valid result"),
-        ("metrics.csv", b"epoch,lr\n0,0.1\n", "metrics.csv: unreadable"),
-        ("metrics.csv", b"", "metrics.csv: unreadable"),
         (
-            "metrics.csv",
-            b"epoch,lr,train_loss,val_loss,train_mae,val_mae\n0,1,9,9,3,3\n",
-            "metrics.csv: 1 epochs instead",
+            "result.json",
+            b'{"status": "completed", "name": "a", "seed": 1, "optimizer": "sgd", "model": "m", '
+            b'"dataset": "d", "test_mae": 2.5}',
+            "an earlier version of vec2uage wrote it",
         ),
+        ("metrics.csv", b"epoch,lr\n0,0.1\n", "metrics.csv: unreadable"),
+        ("metrics.csv", None, "metrics.csv: unreadable"),
+        ("metrics.csv", b"epoch,train/mae,validation/mae\n0,3,3\n", "metrics.csv: 1 epochs instead"),
         ("predictions.csv", b"name,subject,age,prediction\nx,,three,2\n", "predictions.csv: unreadable"),
         ("predictions.csv", b"name,subject,age,prediction\n", "predictions.csv: incomplete"),
         ("predictions.csv", b"name,subject,age,prediction\na,,,\n", "predictions.csv: incomplete"),
         ("predictions.csv", b"name,subject,age,prediction\na,,3,\n", "that is no number"),
-        ("predictions.csv", b"name,subject,age,prediction\na,,3,inf\n", "that is no number"),
         ("predictions.csv", b"name,subject,age,prediction\na,,inf,3\n", "that is no number"),
+        ("predictions.csv", b"name,subject,age,prediction\na,,3,3\n", "predictions.csv: changed since the run"),
         ("lr_range_test.csv", b"\xff\x00", "lr_range_test.csv: unreadable"),
-        ("predictions.csv", None, "predictions.csv: unreadable"),
     ],
 )
 def test_a_damaged_run_is_left_out_with_its_reason(write_sweep, file, content, reason):
@@ -129,6 +130,16 @@ def test_a_run_that_did_not_complete_is_named_and_a_foreign_folder_rejected(writ
     sweep = read_sweep(folder)
     assert [(r.name, r.reason) for r in sweep.others] == [("002_swa,seed=1", "the loss was nan")]
     assert list(sweep.rejects) == [foreign]
+
+
+def test_a_run_without_epochs_lacks_what_these_have(write_sweep):
+    sweep = read_sweep(write_sweep("both", GOOD | {"ridge": [(2.6, 2.8), (2.6, 2.8)]}))
+    assert not sweep.rejects
+    assert list(sweep.variants) == ["sgd model=default", "swa model=default", "ridge"]
+    run = sweep.variants["ridge"][0]
+    assert (run.curve, run.range_test, run.result.lr) == (None, None, None)
+    assert len(sweep.pairs("ridge", "sgd model=default")) == 2
+    assert sweep.compares == "optimizer or model"
 
 
 def test_a_sweep_without_a_completed_run_is_refused(write_sweep, tmp_path):

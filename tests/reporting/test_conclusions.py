@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vec2uage.reporting import findings
+from vec2uage.reporting import conclusions
 from vec2uage.reporting.analysis import across, analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
@@ -33,29 +33,31 @@ def test_validation_names_the_winner_and_the_test_set_does_not(analysed):
     assert difference.comparison.paired
     assert difference.adjusted_p < 0.01
     assert difference.aso == 1.0
-    assert findings.headline(found).startswith("swa is best by validation: its mean test MAE is 2.6")
-    assert "0.3" in findings.headline(found)
-    assert "better on the test set all the same" in findings.headline(found)
-    assert any("to name sgd the winner would be to choose on the test set" in text for text in findings.warnings(found))
+    assert conclusions.headline(found).startswith("swa is best by validation: its mean test MAE is 2.6")
+    assert "0.3" in conclusions.headline(found)
+    assert "better on the test set all the same" in conclusions.headline(found)
+    assert any(
+        "to name sgd the winner would be to choose on the test set" in text for text in conclusions.warnings(found)
+    )
 
 
 def test_a_clear_winner_is_told_with_its_margin_and_an_unclear_one_as_such(analysed):
     clear = analysed("clear", {"sgd": runs(2.5, 2.5), "swa": runs(2.3, 2.3, seed=1)})
-    text = findings.headline(clear)
+    text = conclusions.headline(clear)
     assert "0.20 years below sgd, the next (p < 0.001 after Holm)" in text
     assert "with a probability of 100%" in text
-    assert not findings.warnings(clear)
+    assert not conclusions.warnings(clear)
     unclear = analysed("unclear", {"sgd": runs(2.5, 2.5), "swa": runs(2.49, 2.5, seed=1)})
-    assert "It cannot be told apart from" in findings.headline(unclear)
+    assert "It cannot be told apart from" in conclusions.headline(unclear)
 
 
 def test_the_lowest_test_error_is_called_luck(analysed):
     found = analysed("d1", {"sgd": [(2.3, 2.5), (2.4, 2.4), (2.5, 2.1)]})
     assert (found.selection.chosen.test_mae, found.selection.luckiest.test_mae) == (2.5, 2.1)
-    text = "\n".join(findings.summary(found))
+    text = "\n".join(conclusions.summary(found))
     assert "validation chooses 000_sgd,seed=1 (validation 2.30): test MAE 2.50 years" in text
     assert "2.10 (002_sgd,seed=3), is luck" in text
-    told = findings.luck("sgd", select(found.best.runs))
+    told = conclusions.luck("sgd", select(found.best.runs))
     assert "the best of 3 equally good runs would have 2.16" in told
     assert "correlate by -1.00" in told
 
@@ -85,7 +87,7 @@ def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
     assert list(found) == ["sgd", "adam"]
     assert not found["sgd"].comparison.paired
     assert found["sgd"].comparison.difference.estimate == pytest.approx(-0.2, abs=0.02)
-    assert findings.between(d1, e1, list(found.items())) == (
+    assert conclusions.between(d1, e1, list(found.items())) == (
         "e1 against d1: lowers the test MAE of sgd; raises that of adam."
     )
 
@@ -99,13 +101,13 @@ def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
 )
 def test_what_makes_figures_less_than_they_seem_is_told(analysed, changes, warning):
     found = analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, **changes)
-    assert any(warning in text for text in findings.warnings(found))
+    assert any(warning in text for text in conclusions.warnings(found))
 
 
 def test_missing_runs_and_unequal_numbers_are_told(write_sweep):
     folder = write_sweep("d1", {"sgd": runs(2.4, 2.4, 6), "swa": runs(2.4, 2.4, 6, seed=1)})
     (folder / "000_sgd,seed=1" / "metrics.csv").unlink()
-    found = findings.warnings(analyse(read_sweep(folder), 0, 500))
+    found = conclusions.warnings(analyse(read_sweep(folder), 0, 500))
     assert any("1 of 12 runs did not complete" in text for text in found)
     assert any("sgd 5, swa 6" in text for text in found)
 
@@ -121,13 +123,13 @@ def test_one_run_alone_is_reported_without_intervals(analysed):
     found = analysed("one", {"sgd": [(2.4, 2.5)]})
     assert found.differences == ()
     assert np.isnan(found.best.mean.low)
-    assert "over one run" in findings.headline(found)
+    assert "over one run" in conclusions.headline(found)
 
 
 def test_sentences_about_one_run_make_sense(analysed):
     found = analysed("d1", {"sgd": [(2.4, 2.5)]})
-    assert findings.headline(found) == "sgd has a mean test MAE of 2.50 years over one run."
-    text = " ".join(findings.summary(found))
+    assert conclusions.headline(found) == "sgd has a mean test MAE of 2.50 years over one run."
+    text = " ".join(conclusions.summary(found))
     assert "The one run took" in text
     assert "seed alone" not in text
     assert "luck" not in text
@@ -137,9 +139,9 @@ def test_sweeps_on_different_data_are_told_apart(analysed):
     one, same = (analysed(name, {"sgd": runs(2.4, 2.4)}) for name in ("one", "same"))
     other = analysed("other", {"sgd": runs(2.2, 2.2)}, faces="another")
     augmented = analysed("augmented", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
-    assert not findings.apart(one, same)
-    assert not findings.apart(one, augmented), "only the training rows differ"
-    assert findings.apart(one, other) == [
+    assert not conclusions.apart(one, same)
+    assert not conclusions.apart(one, augmented), "only the training rows differ"
+    assert conclusions.apart(one, other) == [
         "one and other were not tested on the same faces: do not compare their errors."
     ]
 
@@ -166,8 +168,8 @@ def test_runs_on_several_splits_are_not_called_independent(analysed):
     both = {f"sgd dataset.split.seed={split}": runs(2.4, 2.4, 5, split) for split in (1, 2)}
     found = analysed("splits", both)
     assert [variant.name for variant in found.variants] == ["sgd"]
-    assert any("runs of one split are not independent" in text for text in findings.warnings(found))
-    assert any(text.startswith("Seed and split move") for text in findings.summary(found))
+    assert any("runs of one split are not independent" in text for text in conclusions.warnings(found))
+    assert any(text.startswith("Seed and split move") for text in conclusions.summary(found))
 
 
 def test_of_all_optimisers_an_effect_counts_only_seeds_that_all_have(analysed):

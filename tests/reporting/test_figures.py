@@ -32,7 +32,7 @@ LONG = [
     for size in (64, 1024)
 ]
 MLP = {"_target_": "vec2uage.training.models.MLP", "hidden": [512, 256, 128]}
-CENSUS = [
+ROW_COUNTS = [
     {"part": part, "kind": kind, "source": source, "gender": gender, "age": str(age), "faces": str(age + 2)}
     for part in ("train", "test")
     for kind in ("photographed", "augmented", "repeated")[: 3 if part == "train" else 1]
@@ -42,24 +42,34 @@ CENSUS = [
 ]
 
 
-def run(variant: str, test: float, seed: int = 1, epochs: int = 30, tested: bool = True, **known: Any) -> Run:
-    """Return a run that falls from 9 years above its validation MAE (0.1 above its test MAE) to it."""
-    epoch = np.arange(epochs, dtype=float)
-    val = test + 0.1 + 9 * np.exp(-epoch)
+def run(
+    variant: str,
+    test: float,
+    seed: int = 1,
+    epochs: int = 30,
+    tested: bool = True,
+    val: float | None = None,
+    **known: Any,
+) -> Run:
+    """Return a run that falls from 9 years above its validation MAE (0.1 above its test MAE) to it.
+
+    One of no epochs has neither optimizer nor learning rate.
+    """
+    epoch, val = np.arange(epochs, dtype=float), test + 0.1 if val is None else val
+    curve = test + 0.1 + 9 * np.exp(-epoch)
     rates = 10.0 ** np.linspace(-8, 0, epochs)
     loss = 100 - 60 / (1 + 0.01 / rates) + 1e4 * rates**4 + seed / 10
     result = {
         "status": "completed",
         "name": f"{seed:03d}_{variant}",
         "seed": seed,
-        "optimizer": variant.split(" ")[0],
+        "optimizer": variant.split(" ")[0] if epochs else None,
         "model": "vec2uage",
         "dataset": "vectors",
-        "lr": 0.01,
-        "best_epoch": epochs - 1,
-        "train_mae": test - 0.5,
-        "val_mae": test + 0.1,
-        "test_mae": test,
+        "lr": 0.01 if epochs else None,
+        "epochs": epochs,
+        "best_epoch": epochs - 1 if epochs else None,
+        "scores": {"train/mae": test - 0.5, "validation/mae": val, "test/mae": test},
         "seconds": 100.0 + seed,
     }
     return Run(
@@ -68,8 +78,8 @@ def run(variant: str, test: float, seed: int = 1, epochs: int = 30, tested: bool
         label=f"{seed:03d}",
         variant=variant,
         seeds=(str(seed),),
-        curve={"epoch": epoch, "val_mae": val, "train_mae": val - 0.02 * epoch},
-        range_test={"lr": rates, "loss": loss, "smoothed": loss} if tested else None,
+        curve={"epoch": epoch, "validation/mae": curve, "train/mae": curve - 0.02 * epoch} if epochs else None,
+        range_test={"lr": rates, "loss": loss, "smoothed": loss} if epochs and tested else None,
         per_age={age: test + 0.05 * abs(age - 9) for age in range(1, 19)},
         tested="",
     )
@@ -89,10 +99,12 @@ def drawn(variants: Mapping[str, Sequence[Run]]) -> Iterator[tuple[str, Figure]]
     yield "maes", distributions.maes(variants, styles)
     yield "runtime", distributions.runtime(variants, styles)
     yield "selection", distributions.selection(variants, styles, select(runs), "Rank correlation 0.93")
-    yield "learning", curves.learning(variants, styles)
-    found = curves.range_tests(variants, styles)
-    assert found is not None
-    yield "range_tests", found
+    for name, found in (
+        ("learning", curves.learning(variants, styles)),
+        ("range_tests", curves.range_tests(variants, styles)),
+    ):
+        assert found is not None
+        yield name, found
     yield "best_of", curves.best_of({name: _sorted(runs) for name, runs in variants.items()}, styles)
     yield "best_runs", ages.best_runs(runs[:3], styles)
     yield "per_age", ages.per_age(variants, styles)
@@ -101,9 +113,9 @@ def drawn(variants: Mapping[str, Sequence[Run]]) -> Iterator[tuple[str, Figure]]
 def drawn_of_data() -> Iterator[tuple[str, Figure]]:
     """Yield every figure that runs have no part in."""
     figures = {
-        "faces_by_source": data.faces_by_source(CENSUS),
-        "faces_by_gender": data.faces_by_gender(CENSUS),
-        "training_rows": data.training_rows(CENSUS),
+        "faces_by_source": data.faces_by_source(ROW_COUNTS),
+        "faces_by_gender": data.faces_by_gender(ROW_COUNTS),
+        "training_rows": data.training_rows(ROW_COUNTS),
         "network": network.network(MLP, 427_009),
     }
     for name, figure in figures.items():
@@ -275,9 +287,12 @@ def test_the_same_runs_give_the_same_bytes(tmp_path):
 def test_learning_is_drawn_while_half_of_the_runs_are_still_training():
     runs = [run("sgd", 2.0 + seed, seed, epochs) for seed, epochs in enumerate((3, 5, 8, 9))]
     figure = curves.learning({"sgd": runs}, colours(["sgd"]))
+    assert figure is not None
     (line,) = figure.axes[0].lines
     assert line.get_xdata().tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-    expected = [np.median([r.curve["val_mae"][k] for r in runs if k < len(r.curve["val_mae"])]) for k in range(8)]
+    expected = [
+        np.median([r.curve["validation/mae"][k] for r in runs if k < len(r.curve["validation/mae"])]) for k in range(8)
+    ]
     assert line.get_ydata().tolist() == pytest.approx(expected)
     assert figure.axes[0].get_yscale() == "log"
     assert figure.axes[0].get_xlabel() == "epochs trained"
@@ -286,8 +301,9 @@ def test_learning_is_drawn_while_half_of_the_runs_are_still_training():
 def test_a_first_epoch_far_off_does_not_flatten_the_curves():
     variants = sweep(["sgd"], 5)
     for one in variants["sgd"]:
-        one.curve["train_mae"][0] = 1e4
+        one.curve["train/mae"][0] = 1e4
     figure = curves.learning(variants, colours(["sgd"]))
+    assert figure is not None
     assert figure.axes[1].get_ylim()[1] < 12
 
 
@@ -332,7 +348,7 @@ def test_ages_have_the_median_of_the_runs_that_met_them():
 
 
 def test_choice_by_validation_and_luck_are_marked():
-    runs = [run("sgd", 2.5, 1, val_mae=2.3), run("sgd", 2.4, 2, val_mae=2.6), run("sgd", 2.6, 3, val_mae=2.5)]
+    runs = [run("sgd", 2.5, 1, val=2.3), run("sgd", 2.4, 2, val=2.6), run("sgd", 2.6, 3, val=2.5)]
     figure = distributions.selection({"sgd": runs}, colours(["sgd"]), select(runs), "Rank correlation 0.5")
     assert [
         line.get_xydata().tolist() for line in figure.axes[0].lines if line.get_label() == "chosen by validation"
@@ -354,21 +370,35 @@ def test_costs_are_means_of_what_is_known():
     assert [text.get_text() for text in figure.axes[0].texts] == ["mean", "10.0", "\N{EN DASH}"]
 
 
+def test_figures_lack_what_runs_without_epochs_do_not_have():
+    variants = {"sgd": [run("sgd", 2.5)], "ridge": [run("ridge", 2.6, epochs=0)]}
+    learning = curves.learning(variants, colours(list(variants)))
+    assert learning is not None
+    assert [text.get_text() for text in learning.legends[0].get_texts()] == ["sgd"]
+    both = distributions.runtime(variants, colours(list(variants)))
+    assert [text.get_text() for text in both.axes[1].texts] == ["mean", "30.0", "\N{EN DASH}"]
+    alone = {"ridge": variants["ridge"]}
+    assert curves.learning(alone, colours(["ridge"])) is None
+    assert curves.range_tests(alone, colours(["ridge"])) is None
+    (axes,) = distributions.runtime(alone, colours(["ridge"])).axes
+    assert axes.get_xlabel() == "seconds of a run"
+
+
 def test_bars_of_an_age_add_up_to_its_faces():
-    figure = data.faces_by_source(CENSUS)
+    figure = data.faces_by_source(ROW_COUNTS)
     assert figure is not None
     album, web = figure.axes[0].containers
     assert [bar.get_height() for bar in album] == [6 * (age + 2) for age in range(1, 19)]
     assert [bar.get_y() for bar in web] == [bar.get_height() for bar in album]
     assert figure.axes[0].get_ylim()[1] > 12 * 20
-    kinds = data.training_rows(CENSUS)
+    kinds = data.training_rows(ROW_COUNTS)
     assert kinds is not None
     assert [text.get_text() for text in kinds.legends[0].get_texts()] == [
         "photographed (1,242)",
         "augmented (1,242)",
         "repeated (1,242)",
     ]
-    by_gender = data.faces_by_gender(CENSUS)
+    by_gender = data.faces_by_gender(ROW_COUNTS)
     assert by_gender is not None
     assert [text.get_text() for text in by_gender.legends[0].get_texts()] == [
         "female (828)",
@@ -378,7 +408,7 @@ def test_bars_of_an_age_add_up_to_its_faces():
 
 
 def test_what_is_not_known_of_the_data_is_not_drawn():
-    unknown = [row | {"gender": "", "source": "album"} for row in CENSUS]
+    unknown = [row | {"gender": "", "source": "album"} for row in ROW_COUNTS]
     assert data.faces_by_gender(unknown) is None
     figure = data.faces_by_source(unknown)
     assert figure is not None

@@ -1,6 +1,7 @@
 """A run folder: what is written in it, and when it may be used again."""
 
 import csv
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy
+from vec2uage.predictions.normal import Normal
+from vec2uage.predictions.piecewise import Discrete
+from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.result import RunResult
 
 WRITTEN = (
     "result.json",
@@ -65,29 +70,21 @@ def test_a_folder_in_use_is_left_alone(used: RunFolder) -> None:
     used.check_free()
 
 
-@pytest.mark.parametrize("end", ["", "3,0.1,9.0,8", "3,0.1,9.0,8.0,7.0,6.0\n4,0.1,"])
-def test_a_log_goes_on_after_the_rows_that_count(tmp_path: Path, end: str) -> None:
+SCORES = {"train/loss": 1.0, "validation/loss": 2.0, "train/mae": 3.0, "validation/mae": 4.0}
+
+
+@pytest.mark.parametrize("left", ["whole", "a row more", "no end of the last row", "half a row more"])
+def test_a_log_goes_on_after_the_epochs_that_count(tmp_path: Path, left: str) -> None:
     path = tmp_path / "metrics.csv"
-    numbers = {"lr": 0.1, "train_loss": 1.0, "val_loss": 2.0, "train_mae": 3.0, "val_mae": 4.0}
     with MetricsLog(path) as log:
-        for epoch in range(3):
-            log.append(epoch=epoch, **numbers)
+        for epoch in range(2):
+            log.append(epoch, 0.1, SCORES)
     whole = path.read_text()
-    path.write_text(whole + end)
-    with MetricsLog(path, rows=2) as log:
-        log.append(epoch=2, **numbers)
-    assert path.read_text() == whole
-
-
-def test_a_log_whose_last_line_has_no_end_goes_on_below_it(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    numbers = {"lr": 0.1, "train_loss": 1.0, "val_loss": 2.0, "train_mae": 3.0, "val_mae": 4.0}
-    with MetricsLog(path) as log:
-        log.append(epoch=0, **numbers)
-    path.write_text(path.read_text().rstrip("\n"))
-    with MetricsLog(path, rows=1) as log:
-        log.append(epoch=1, **numbers)
-    assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["epoch", "0", "1"]
+    ends = {"whole": whole, "a row more": whole + "2,0.1,9,9,9,9\n", "no end of the last row": whole.rstrip("\n")}
+    path.write_text(ends.get(left, whole + "2,0.1,9"))
+    with MetricsLog(path, epochs=2) as log:
+        log.append(2, 0.1, SCORES)
+    assert path.read_text() == whole + whole.splitlines()[-1].replace("1,", "2,", 1) + "\n"
 
 
 def test_a_folder_without_result_says_so(tmp_path: Path) -> None:
@@ -101,22 +98,19 @@ numbers = st.floats() | st.floats(width=32)
 @given(st.lists(st.tuples(numbers, numbers, numbers, numbers, numbers), max_size=5))
 def test_metrics_read_back_exactly(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float, ...]]) -> None:
     path = RunFolder(tmp_path_factory.mktemp("run")).metrics
-    columns = ("lr", "train_loss", "val_loss", "train_mae", "val_mae")
-    for epoch, row in enumerate(rows):  # a new log each time, as after a resumption
-        with MetricsLog(path, rows=epoch) as log:
-            log.append(epoch=epoch, **dict(zip(columns, map(np.float64, row), strict=True)))
+    for epoch, (lr, *scores) in enumerate(rows):  # a new log each time, as after a resumption
+        with MetricsLog(path, epochs=epoch) as log:
+            log.append(epoch, np.float64(lr), dict(zip(SCORES, map(np.float64, scores), strict=True)))
     if rows:
         assert path.read_text().count("epoch") == 1
-        read = [[float(row[column]) for column in columns] for row in _rows(path)]
+        read = [[float(row[column]) for column in ("lr", *SCORES)] for row in _rows(path)]
         np.testing.assert_array_equal(read, rows)
 
 
 def test_an_epoch_is_on_disk_before_the_log_is_closed(tmp_path: Path) -> None:
     with MetricsLog(tmp_path / "metrics.csv") as log:
-        log.append(epoch=1, lr=0.1, train_loss=9.0, val_loss=8.5, train_mae=3.0, val_mae=2.25)
-        assert (tmp_path / "metrics.csv").read_text() == (
-            "epoch,lr,train_loss,val_loss,train_mae,val_mae\n1,0.1,9.0,8.5,3.0,2.25\n"
-        )
+        log.append(1, 0.1, {"train/loss": 9.0, "test/any": 2.25})
+        assert (tmp_path / "metrics.csv").read_text() == "epoch,lr,train/loss,test/any\n1,0.1,9.0,2.25\n"
 
 
 @given(
@@ -135,18 +129,32 @@ def test_predictions_read_back_exactly(
 ) -> None:
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     names, ages, predictions = zip(*rows, strict=True)
-    folder.write_predictions(names, [""] * len(rows), np.array(ages, np.float32), np.array(predictions, np.float32))
+    folder.write_predictions(
+        names, [""] * len(rows), np.array(ages, np.float32), Point(np.array(predictions, np.float32))
+    )
     read = _rows(folder.predictions)
     assert list(read[0]) == ["name", "subject", "age", "prediction"]
     assert [(row["name"], float(np.float32(row["age"])), float(np.float32(row["prediction"]))) for row in read] == rows
 
 
-def test_predictions_are_short_to_read(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    names = np.array(["a,b", "c"], dtype=object)
-    folder.write_predictions(names, ["p", ""], np.array([4.2, 11], np.float32), np.array([5.1, 10.7], np.float32))
-    assert folder.predictions.read_text().splitlines() == [
-        "name,subject,age,prediction",
-        '"a,b",p,4.2,5.1',
-        "c,,11.0,10.7",
-    ]
+def test_predictions_are_short_to_read_and_in_columns_of_their_own(tmp_path: Path) -> None:
+    folder, names = RunFolder(tmp_path), np.array(["a,b", "c"], dtype=object)
+    ages, predicted = np.array([4.2, 11], np.float32), np.array([5.1, 10.7], np.float32)
+    folder.write_predictions(names, ["p", ""], ages, Point(predicted))
+    lines = folder.predictions.read_text().splitlines()
+    assert lines == ["name,subject,age,prediction", '"a,b",p,4.2,5.1', "c,,11.0,10.7"]
+    for prediction in (Normal(predicted, predicted / 2), Discrete(np.array([5.0, 9.0]), np.full((2, 2), 0.5))):
+        folder.write_predictions(names, ["p", ""], ages, prediction)
+        assert list(_rows(folder.predictions)[0]) == ["name", "subject", "age", *prediction.columns()]
+
+
+def test_a_result_tells_what_was_written_and_what_has_changed_since(used: RunFolder) -> None:
+    result = RunResult(status="completed", name="r", seed=0, optimizer=None, model="ridge", dataset="d")
+    used.write_result(result)
+    told = {"metrics.csv", "best.safetensors", "predictions.csv", "lr_range_test.csv", "lr_range_test.png"}
+    assert result.files.keys() == told
+    assert used.read_result() == result
+    assert result.files["predictions.csv"] == hashlib.sha256(b"of the first run").hexdigest()
+    used.predictions.write_text("of somebody else")
+    assert not used.is_as_written(used.predictions, result)
+    assert used.is_as_written(used.metrics, result)

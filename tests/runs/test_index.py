@@ -1,27 +1,27 @@
 """Many run folders as one table."""
 
 import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import _SCALARS, collect, write_sweep, write_table
+from vec2uage.runs.index import _SCALARS, collect, factors, variant, write_sweep, write_table
 from vec2uage.runs.result import RunResult
 
 
-def _write(folder: Path, seed: int, val_mae: float | None = None) -> RunResult:
-    result = RunResult(
-        status="completed",
-        name=folder.name,
-        seed=seed,
-        optimizer="sgd",
-        model="m",
-        dataset="d",
-        val_mae=val_mae,
-    )
-    RunFolder(folder).write_result(result)
+def _result(name: str, seed: int, **known: Any) -> RunResult:
+    made = {"status": "completed", "optimizer": "sgd", "model": "m", "dataset": "d"} | known
+    return RunResult(name=name, seed=seed, **made)
+
+
+def _write(folder: Path, seed: int, **known: Any) -> RunResult:
+    RunFolder(folder).write_result(result := _result(folder.name, seed, **known))
     return result
 
 
@@ -33,14 +33,16 @@ def test_runs_come_in_the_order_of_their_numbers_at_any_depth(tmp_path: Path) ->
     assert list(results.values()) == [alone, *reversed(written)]
     assert list(results)[:2] == [tmp_path / "alone", tmp_path / "sweep" / "1_sgd"]
     assert rejects == {}
+    assert collect(tmp_path / "alone") == ({tmp_path / "alone": alone}, {})
 
 
 def test_a_run_that_only_the_sweeps_file_knows_is_told(tmp_path: Path) -> None:
     runs = [_write(tmp_path / f"{seed}_sgd", seed) for seed in (1, 2)]
-    write_sweep(runs, tmp_path)
+    begun = [_result(f"{seed}_sgd", seed, status=status) for seed, status in ((3, "running"), (4, "pending"))]
+    write_sweep([*runs, *begun], tmp_path)
     RunFolder(tmp_path / "2_sgd").result.unlink()
     results, rejects = collect(tmp_path)
-    assert list(results.values()) == runs[:1]
+    assert list(results.values()) == [runs[0], *begun]
     assert "missing, though sweep.json has this run as completed" in rejects[tmp_path / "2_sgd"]
 
 
@@ -49,22 +51,18 @@ def test_a_run_that_lies_deeper_than_the_sweeps_file_is_not_missing(tmp_path: Pa
     assert collect(tmp_path)[1] == {}
 
 
-def test_the_root_may_be_a_run_itself(tmp_path: Path) -> None:
-    result = _write(tmp_path, 3)
-    assert collect(tmp_path) == ({tmp_path: result}, {})
-
-
-def test_a_damaged_run_is_rejected_with_its_reason(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_read_is_rejected_with_its_reason(tmp_path: Path) -> None:
     good = _write(tmp_path / "1", 1)
-    (tmp_path / "2").mkdir()
-    (tmp_path / "2" / "result.json").write_text('{"status": "comp')
-    (tmp_path / "3").mkdir()
-    (tmp_path / "3" / "result.json").write_bytes(b"\xff\xfe\x00")
+    old = {key: value for key, value in asdict(good).items() if key != "scores"} | {"test_mae": 2.5}
+    contents = {"2": b'{"status": "comp', "3": b"\xff\xfe\x00", "4": json.dumps(old).encode()}
+    for name, content in contents.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_bytes(content)
     results, rejects = collect(tmp_path)
     assert list(results.values()) == [good]
-    assert list(rejects) == [tmp_path / "2", tmp_path / "3"]
-    assert "no valid result" in rejects[tmp_path / "2"]
-    assert "unreadable" in rejects[tmp_path / "3"]
+    for name, reason in {"2": "no valid result", "3": "unreadable", "4": "earlier version"}.items():
+        assert reason in rejects[tmp_path / name]
+        assert "\n" not in rejects[tmp_path / name]
 
 
 def test_no_folder_is_the_users_mistake(tmp_path: Path) -> None:
@@ -72,26 +70,39 @@ def test_no_folder_is_the_users_mistake(tmp_path: Path) -> None:
         collect(tmp_path / "nowhere")
 
 
-def test_the_table_holds_every_number_exactly(tmp_path: Path) -> None:
-    results = [_write(tmp_path / "1", 1, val_mae=0.1 + 0.2), _write(tmp_path / "2", 2)]
-    write_table(results, tmp_path / "sweep.csv")
-    with (tmp_path / "sweep.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["seed"] for row in rows] == ["1", "2"]
-    assert float(rows[0]["val_mae"]) == 0.1 + 0.2
-    assert rows[1]["val_mae"] == ""
-    assert "provenance" not in rows[0]
-    assert "overrides" not in rows[0]
+def _table(results: Sequence[RunResult], folder: Path) -> list[dict[str, str]]:
+    write_table(results, folder / "sweep.csv")
+    with (folder / "sweep.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_table_holds_every_number_exactly_and_what_does_not_exist_is_empty(tmp_path: Path) -> None:
+    ridge = _result("2", 2, optimizer=None, model="ridge", scores={"test/mae": 2.0, "test/any_metric": 7.0})
+    rows = _table([_result("1", 1, lr=0.1, scores={"validation/mae": 0.1 + 0.2}), ridge], tmp_path)
+    assert [(row["name"], row["optimizer"], row["model"], row["lr"]) for row in rows] == [
+        ("1", "sgd", "m", "0.1"),
+        ("2", "", "ridge", ""),
+    ]
+    assert float(rows[0]["validation/mae"]) == 0.1 + 0.2
+    assert (rows[1]["validation/mae"], rows[1]["test/any_metric"]) == ("", "7.0")
+    assert rows[0].keys().isdisjoint({"provenance", "overrides", "files"})
 
 
 def test_swept_options_have_columns_of_their_own(tmp_path: Path) -> None:
-    results = []
-    for number, momentum in enumerate(("0", "0.9")):
-        result = _write(tmp_path / str(number), number)
-        result.overrides = ["dataset=vectors", f"optimizer.momentum={momentum}", f"seed={number}"]
-        results.append(result)
-    write_table(results, tmp_path / "sweep.csv")
-    with (tmp_path / "sweep.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    options = [["dataset=vectors", f"optimizer.momentum={m}", "trainer.threads=1"] for m in ("0", "0.9")]
+    rows = _table([_result(str(k), k, overrides=overrides) for k, overrides in enumerate(options)], tmp_path)
     assert [row["optimizer.momentum"] for row in rows] == ["0", "0.9"]
     assert rows[0].keys() == {*_SCALARS, "optimizer.momentum"}
+
+
+def test_a_variant_is_named_by_its_optimizer_or_its_model_and_the_other_factors() -> None:
+    sgd = _result("0", 0, overrides=["optimizer=sgd", "model=m", "optimizer.lr=0.1"])
+    ridge = _result("1", 0, optimizer=None, model="ridge", overrides=["model=ridge", "optimizer.lr=0.1"])
+    strict = replace(ridge, overrides=["model=ridge", "model.alpha=9"])
+    options = factors([sgd, ridge, strict])
+    assert options == ["optimizer", "model", "optimizer.lr", "model.alpha"]
+    assert [variant(run, options) for run in (sgd, ridge, strict)] == [
+        "sgd model=m optimizer.lr=0.1 model.alpha=default",
+        "ridge",
+        "ridge model.alpha=9",
+    ]

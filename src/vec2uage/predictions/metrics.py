@@ -63,13 +63,13 @@ def scores(ages: Ages, prediction: Prediction, batch_size: int | None = None) ->
 
 @metric(unit="years", label="MAE")
 def mae(ages: Ages, prediction: Prediction) -> float:
-    """Return the mean absolute error in years of the medians, the point that has the lowest."""
+    """Return the mean absolute error in years of the medians, which minimise it."""
     return float(np.abs(_errors(ages, prediction.median)).mean())
 
 
 @metric(unit="years", label="RMSE")
 def rmse(ages: Ages, prediction: Prediction) -> float:
-    """Return the root of the mean squared error in years of the means, the point that has the lowest."""
+    """Return the root of the mean squared error in years of the means, which minimise it."""
     return float(np.sqrt(np.square(_errors(ages, prediction.mean)).mean()))
 
 

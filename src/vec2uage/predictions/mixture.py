@@ -9,6 +9,7 @@ from jaxtyping import Float, Real
 from scipy.special import logsumexp
 
 from vec2uage.predictions.base import Prediction, RowIndex
+from vec2uage.predictions.point import Point
 
 
 def pool(predictions: Sequence[Prediction]) -> Prediction:

@@ -175,8 +175,9 @@ def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str]
     predictions = _columns(files.predictions, ("age", "prediction"))
     if not np.isfinite([*predictions.values()]).all() or (predictions["age"] < 0).any():
         raise UserError(f"{files.predictions}: holds an age below 0, or an age or prediction that is no number")
-    if changed := files.changed(result):
-        raise UserError(f"{folder}: {' and '.join(changed)} changed since the run had ended")
+    relied_on = [files.predictions] if curve is None else [files.predictions, files.metrics]
+    if changed := [path for path in relied_on if not files.is_as_written(path, result)]:
+        raise UserError(f"{changed[0]}: changed since the run ended")
     return Run(
         folder=folder,
         result=result,

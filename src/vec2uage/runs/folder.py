@@ -91,11 +91,9 @@ class RunFolder:
         result.files = file_hashes(self.path, names)
         write_text(self.result, result.to_json())
 
-    def changed(self, result: RunResult) -> list[str]:
-        """Return the names of those files in the folder that are not as `result` says the run has written them."""
-        there = [name for name in result.files if (self.path / name).is_file()]
-        now = file_hashes(self.path, there)
-        return [name for name in there if now[name] != result.files[name]]
+    def is_as_written(self, path: Path, result: RunResult) -> bool:
+        """Tell whether a file of the folder is the one that the run of `result` wrote."""
+        return file_hashes(self.path, [path.name])[path.name] == result.files.get(path.name)
 
     def read_result(self) -> RunResult:
         """Read `result.json`; raises UserError with the reason if it is missing or damaged."""

@@ -117,10 +117,10 @@ def runtimes(sweep: Sweep, experiment: Experiment | None) -> Table:
     for name, members in sweep.variants.items():
         seconds = np.array([run.result.seconds or 0.0 for run in members])
         epochs = np.array([run.result.epochs for run in members])
-        best = [run.result.best_epoch + 1 for run in members if run.result.best_epoch is not None]
+        best = np.array([run.result.best_epoch + 1 for run in members if run.result.best_epoch is not None])
         of_epochs: tuple[Cell, ...] = (None, None, None)
         if epochs.any():
-            of_epochs = (float(epochs.mean()), _mean(best), float(seconds.sum() / epochs.sum()))
+            of_epochs = (float(epochs.mean()), float(best.mean()), float(seconds.sum() / epochs.sum()))
         cost = (float(seconds.mean()), float(seconds.sum() / 3600))
         rows.append((name, len(members), *cost, *(of_epochs if has_epochs else ()), minutes.get(name)))
     of_epochs_heads = Column("epochs", 1), Column("epochs to the best", 1), Column("seconds an epoch", 2)
