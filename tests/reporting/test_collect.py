@@ -57,12 +57,12 @@ def test_range_tests_may_be_longer_than_training(write_sweep):
     assert tested["smoothed"].tolist() == [3.0] * 50
 
 
-@pytest.mark.parametrize("content", [None, "part,age\ntrain,3\n", "part,kind,source,gender,age,faces\na,b,c,d,x,1\n"])
-def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep, content):
+def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep):
     folder = write_sweep("d1", GOOD)
     path = folder / "000_sgd,seed=1" / "data.csv"
-    path.unlink() if content is None else path.write_text(content)
-    assert read_sweep(folder).row_counts == []
+    for content in ("part,age\ntrain,3\n", "part,kind,source,gender,age,faces\na,b,c,d,x,1\n", None):
+        path.unlink() if content is None else path.write_text(content)
+        assert read_sweep(folder).row_counts == []
 
 
 def test_runs_are_paired_by_their_seeds(write_sweep):
@@ -88,20 +88,13 @@ def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_swee
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("result.json", b'{"status": "comp', "no valid result"),
-        (
-            "result.json",
-            b'{"status": "completed", "name": "a", "seed": 1, "optimizer": "sgd", "model": "m", '
-            b'"dataset": "d", "test_mae": 2.5}',
-            "an earlier version of vec2uage wrote it",
-        ),
+        ("result.json", b"{}", "result.json: no valid result"),
         ("metrics.csv", b"epoch,lr\n0,0.1\n", "metrics.csv: unreadable"),
         ("metrics.csv", None, "metrics.csv: unreadable"),
         ("metrics.csv", b"epoch,train/mae,validation/mae\n0,3,3\n", "metrics.csv: 1 epochs instead"),
         ("predictions.csv", b"name,subject,age,prediction\nx,,three,2\n", "predictions.csv: unreadable"),
         ("predictions.csv", b"name,subject,age,prediction\n", "predictions.csv: incomplete"),
         ("predictions.csv", b"name,subject,age,prediction\na,,,\n", "predictions.csv: incomplete"),
-        ("predictions.csv", b"name,subject,age,prediction\na,,3,\n", "that is no number"),
         ("predictions.csv", b"name,subject,age,prediction\na,,inf,3\n", "that is no number"),
         ("predictions.csv", b"name,subject,age,prediction\na,,3,3\n", "predictions.csv: changed since the run"),
         ("lr_range_test.csv", b"\xff\x00", "lr_range_test.csv: unreadable"),

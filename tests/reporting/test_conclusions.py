@@ -7,6 +7,7 @@ from vec2uage.reporting import conclusions
 from vec2uage.reporting.analysis import across, analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
+from vec2uage.reporting.content import Report, Table
 from vec2uage.reporting.selection import select
 
 
@@ -92,16 +93,10 @@ def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "warning"),
-    [
-        ({"dataset": "synthetic"}, "say nothing about faces"),
-        ({}, "Fewer than 5 runs of sgd"),
-    ],
-)
-def test_what_makes_figures_less_than_they_seem_is_told(analysed, changes, warning):
-    found = analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, **changes)
-    assert any(warning in text for text in conclusions.warnings(found))
+def test_what_makes_figures_less_than_they_seem_is_told(analysed):
+    told = conclusions.warnings(analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, dataset="synthetic"))
+    for warning in ("say nothing about faces", "Fewer than 5 runs of sgd"):
+        assert any(warning in text for text in told)
 
 
 def test_missing_runs_and_unequal_numbers_are_told(write_sweep):
@@ -119,20 +114,17 @@ def test_the_seed_draws_the_resamples_and_nothing_else_does(write_sweep):
     assert one.differences != other.differences
 
 
-def test_one_run_alone_is_reported_without_intervals(analysed):
+def test_one_run_alone_is_reported_without_intervals_in_sentences_that_make_sense(analysed):
     found = analysed("one", {"sgd": [(2.4, 2.5)]})
     assert found.differences == ()
     assert np.isnan(found.best.mean.low)
-    assert "over one run" in conclusions.headline(found)
-
-
-def test_sentences_about_one_run_make_sense(analysed):
-    found = analysed("d1", {"sgd": [(2.4, 2.5)]})
     assert conclusions.headline(found) == "sgd has a mean test MAE of 2.50 years over one run."
     text = " ".join(conclusions.summary(found))
     assert "The one run took" in text
     assert "seed alone" not in text
     assert "luck" not in text
+    other = analysed("other", {"sgd": [(2.4, 2.5)]})
+    assert across(found, other, seed=0, resamples=100) == []
 
 
 def test_sweeps_on_different_data_are_told_apart(analysed):
@@ -144,11 +136,6 @@ def test_sweeps_on_different_data_are_told_apart(analysed):
     assert conclusions.apart(one, other) == [
         "one and other were not tested on the same faces: do not compare their errors."
     ]
-
-
-def test_one_run_is_not_compared_with_that_of_another_sweep(analysed):
-    one, other = (analysed(name, {"sgd": [(2.4, 2.5)]}) for name in ("one", "other"))
-    assert across(one, other, seed=0, resamples=100) == []
 
 
 def test_two_ways_of_splitting_are_an_option_and_not_seeds(analysed):
@@ -192,3 +179,38 @@ def test_files_of_several_sweeps_have_names_of_their_own(analysed):
     assert len(tables) == len(set(tables))
     assert len(figures) == len(set(figures))
     assert {"between_1", "between_2"} <= set(tables)
+
+
+def _tables(report: Report) -> dict[str, Table]:
+    return {table.name: table for section in report.sections for table in section.tables}
+
+
+def test_models_without_epochs_are_reported_beside_others_and_alone(analysed):
+    ridge = {"ridge": [(2.6, 2.7)] * 6, "ridge model.alpha=9": [(2.8, 2.9)] * 6}
+    mixed = analysed("mixed", {"sgd": runs(2.5, 2.5, 6)} | ridge)
+    assert mixed.best.name == "sgd model=default model.alpha=default"
+    assert conclusions.headline(mixed).startswith(f"{mixed.best.name} is best by validation")
+    assert mixed.differences[0].comparison.paired
+    report = compose([mixed], seed=0, resamples=100)
+    tables = _tables(report)
+    assert tables["summary"].columns[0].head == "optimizer or model"
+    heads = [column.head for column in tables["runs"].columns]
+    of_ridge = dict(zip(heads, tables["runs"].rows[6], strict=True))
+    assert [of_ridge[head] for head in ("optimizer", "model", "lr", "epochs", "test MAE")] == [
+        *(None, "ridge", None, None),
+        2.7,
+    ]
+    costs = {row[0]: row[4:7] for row in tables["runtimes"].rows}
+    assert (costs[mixed.best.name], costs["ridge"]) == ((3, 3, pytest.approx(10 / 3)), (None, None, None))
+    assert "learning" in {figure.name for section in report.sections for figure in section.figures}
+
+    alone = analysed("alone", ridge)
+    report = compose([alone], seed=0, resamples=100)
+    tables = _tables(report)
+    assert tables["summary"].columns[0].head == "model"
+    heads = {column.head for name in ("runs", "runtimes") for column in tables[name].columns}
+    assert heads.isdisjoint({"optimizer", "lr", "epochs", "best epoch", "epochs to the best", "seconds an epoch"})
+    assert [(effect.value, effect.among) for effect in alone.effects] == [("9", "all")]
+    drawn = {figure.name for section in report.sections for figure in section.figures}
+    assert drawn >= {"maes", "runtime", "best_of"}
+    assert drawn.isdisjoint({"learning", "range_tests"})

@@ -64,8 +64,7 @@ def test_pairs_of_a_common_seed_tell_more_than_independent_runs():
     assert paired(a, b, generator()).p < 0.01 < unpaired(a, b, generator()).p
 
 
-@pytest.mark.parametrize("draw", ["normal", "exponential"])
-@pytest.mark.parametrize("compare", [paired, unpaired])
+@pytest.mark.parametrize(("compare", "draw"), [(paired, "normal"), (unpaired, "exponential")])
 def test_of_optimisers_that_are_the_same_at_most_one_in_twenty_differs(compare, draw):
     source = generator(7)
     found = sum(
