@@ -8,6 +8,8 @@ from vec2uage.reporting.analysis import across, analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
 from vec2uage.reporting.content import Report, Table
+from vec2uage.reporting.report_settings import ReportSettings
+from vec2uage.reporting.run import write
 from vec2uage.reporting.selection import select
 
 
@@ -131,9 +133,9 @@ def test_sweeps_on_different_data_are_told_apart(analysed):
     one, same = (analysed(name, {"sgd": runs(2.4, 2.4)}) for name in ("one", "same"))
     other = analysed("other", {"sgd": runs(2.2, 2.2)}, faces="another")
     augmented = analysed("augmented", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
-    assert not conclusions.apart(one, same)
-    assert not conclusions.apart(one, augmented), "only the training rows differ"
-    assert conclusions.apart(one, other) == [
+    assert not conclusions.not_comparable(one, same)
+    assert not conclusions.not_comparable(one, augmented), "only the training rows differ"
+    assert conclusions.not_comparable(one, other) == [
         "one and other were not tested on the same faces: do not compare their errors."
     ]
 
@@ -204,13 +206,17 @@ def test_models_without_epochs_are_reported_beside_others_and_alone(analysed):
     assert (costs[mixed.best.name], costs["ridge"]) == ((3, 3, pytest.approx(10 / 3)), (None, None, None))
     assert "learning" in {figure.name for section in report.sections for figure in section.figures}
 
-    alone = analysed("alone", ridge)
-    report = compose([alone], seed=0, resamples=100)
+
+def test_models_without_epochs_alone_have_a_whole_report(write_sweep, tmp_path):
+    folder = write_sweep("alone", {"ridge": [(2.6, 2.7)] * 6, "ridge model.alpha=9": [(2.8, 2.9)] * 6})
+    settings = ReportSettings(sweep=(str(folder),), formats=("svg",), resamples=100, seed=0, tensorboard=False)
+    report = write(settings, tmp_path / "report")
+    assert "ridge model.alpha=9" in (tmp_path / "report" / "index.html").read_text()
     tables = _tables(report)
     assert tables["summary"].columns[0].head == "model"
     heads = {column.head for name in ("runs", "runtimes") for column in tables[name].columns}
     assert heads.isdisjoint({"optimizer", "lr", "epochs", "best epoch", "epochs to the best", "seconds an epoch"})
-    assert [(effect.value, effect.among) for effect in alone.effects] == [("9", "all")]
+    assert [row[:3] for row in tables["effects"].rows] == [("model.alpha=9", "default", "all")]
     drawn = {figure.name for section in report.sections for figure in section.figures}
     assert drawn >= {"maes", "runtime", "best_of"}
     assert drawn.isdisjoint({"learning", "range_tests"})

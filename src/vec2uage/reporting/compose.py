@@ -1,4 +1,4 @@
-"""A report put together: what each sweep shows, section by section, and what sets two sweeps apart."""
+"""A report put together: what each sweep shows, section by section, and how two sweeps differ."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -41,12 +41,12 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     summary: list[str] = []
     warnings: list[dict[str, str]] = []
     sections: list[Section] = []
-    apart: list[str] = []
+    not_comparable: list[str] = []
     for number, (first, second) in enumerate(pairwise(analyses), 1):
         found = across(first, second, seed, resamples)
         if found:
             summary.append(conclusions.between(first, second, found))
-            apart += conclusions.apart(first, second)
+            not_comparable += conclusions.not_comparable(first, second)
             title = f"{second.sweep.name} against {first.sweep.name}"
             table = comparison.between(first, second, found)
             if len(analyses) > 2:
@@ -63,7 +63,9 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     names = " and ".join(analysis.sweep.name for analysis in analyses)
     common = [text for text in warnings[0] if all(text in others for others in warnings)]
     own = [of + text for found in warnings for text, of in found.items() if text not in common]
-    return Report(f"Underage age estimation: {names}", tuple(summary), (*apart, *common, *own), tuple(sections))
+    return Report(
+        f"Underage age estimation: {names}", tuple(summary), (*not_comparable, *common, *own), tuple(sections)
+    )
 
 
 def experiment_of(sweep: Sweep) -> Experiment | None:

@@ -146,7 +146,7 @@ def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, 
     return f"{second.sweep.name} against {first.sweep.name}: {'; '.join(parts)}."
 
 
-def apart(first: Analysis, second: Analysis) -> list[str]:
+def not_comparable(first: Analysis, second: Analysis) -> list[str]:
     """Say what keeps two sweeps from being compared."""
     one, other = ({run.tested for run in a.sweep.runs} for a in (first, second))
     if one == other:
