@@ -10,9 +10,11 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from vec2uage.data.balance import Balance
-from vec2uage.data.dataset import Vectors
-from vec2uage.data.loading import load_split
-from vec2uage.data.splits import Split
+from vec2uage.data.dataset import VectorFile
+from vec2uage.data.loading import load_parts
+from vec2uage.data.paper_split import PaperSplit
+from vec2uage.data.parts import PARTS
+from vec2uage.data.vectorset import needed_ages
 from vec2uage.predictions.metrics import mae
 from vec2uage.predictions.point import Point
 
@@ -36,20 +38,16 @@ def main() -> None:
     arguments = parser.parse_args()
     print("split   ridge alpha   ridge val   ridge test   median test   (MAE, years)")
     for seed in range(arguments.splits):
-        dataset = Vectors(
-            path=arguments.path,
-            heldout_per_age=arguments.heldout,
-            missing_ages=arguments.missing_ages,
-            split=Split(seed=seed),
+        split = PaperSplit(heldout_per_age=arguments.heldout, missing_ages=arguments.missing_ages, seed=seed)
+        balance = Balance(train_per_age=arguments.train)
+        parts = load_parts(VectorFile(path=arguments.path), split, balance, run_seed=0)
+        (x, age), (val_x, val_age), (test_x, test_age) = (
+            (unit(parts[name].vectors), needed_ages(parts[name], "ridge regression")) for name in PARTS
         )
-        parts = load_split(dataset, Balance(train_per_age=arguments.train), run_seed=0)
-        x, val_x, test_x = (unit(side.vectors) for side in (parts.train, parts.validation, parts.test))
-        models = [Ridge(alpha=alpha).fit(x, parts.train.ages) for alpha in ALPHAS]
-        best = min(models, key=lambda model: mae(parts.validation.ages, Point(model.predict(val_x))))
-        val, test = (
-            mae(part.ages, Point(best.predict(x))) for part, x in ((parts.validation, val_x), (parts.test, test_x))
-        )
-        median = mae(parts.test.ages, Point(np.full(len(parts.test), np.median(parts.train.ages))))
+        models = [Ridge(alpha=alpha).fit(x, age) for alpha in ALPHAS]
+        best = min(models, key=lambda model: mae(val_age, Point(model.predict(val_x))))
+        val, test = mae(val_age, Point(best.predict(val_x))), mae(test_age, Point(best.predict(test_x)))
+        median = mae(test_age, Point(np.full(len(test_age), np.median(age))))
         print(f"{seed:5d}{best.alpha:14.3g}{val:12.3f}{test:13.3f}{median:14.3f}", flush=True)
 
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("VEC2UAGE_SHARED", ROOT.parent / "shared")).resolve() / "data" / "utkface_vectors.npz"
 
 # Options as they are typed.
-RAW = "trainer.device=cpu dataset.size=small dataset.heldout_per_age=20"
+RAW = "trainer.device=cpu dataset.size=small split.heldout_per_age=20"
 DATA = f"{RAW} augmentation.train_per_age=100"
 SHORT = f"{DATA} trainer.max_epochs=4"
 SGD = f"{SHORT} optimizer=sgd optimizer.lr=5e-3"  # learns much in few steps
@@ -62,8 +62,8 @@ SWEEPS = {
     "patience": f"{LONG_SGD} early_stopping.patience=1,2 early_stopping.min_delta=0.1 seed=1,2",
     "no_stopping": f"{LONG_SGD} early_stopping=none seed=1,2",
     "labels": f"{SGD} dataset.label=floor,whole seed=1,2",
-    "batches": f"{SGD} trainer.mean_over=batches trainer.batch_size=100 dataset.age_range=[3,17] seed=1,2",
-    "run_split": f"{SGD} dataset.split.seed=run dataset.split.group=none seed=1,2",
+    "batches": f"{SGD} trainer.mean_over=batches trainer.batch_size=100 split.age_range=[3,17] seed=1,2",
+    "run_split": f"{SGD} split.seed=run split.group=none seed=1,2",
     "unpaired": f"{SHORT} seeds=unpaired optimizer=adam,sgd seed=1,2",
     "methods": f"{SGD} method=paper,published seed=1,2",
     "no_augmentation": f"{RAW} trainer.max_epochs=4 augmentation=none optimizer=sgd optimizer.lr=5e-3 seed=1,2",

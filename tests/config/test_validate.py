@@ -12,12 +12,15 @@ from typing import Annotated
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
+from vec2uage.config.hydra.errors import error_sentence
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.config.renamed import RENAMED
 from vec2uage.config.validate import check_call
 from vec2uage.training import models
 from vec2uage.training.run_settings import RunSettings, from_config
@@ -94,37 +97,52 @@ def own_model(target: str, *options: str) -> list[str]:
     ("overrides", "message"),
     [
         (
-            ["+dataset.split.sed=3"],
-            "dataset.split.sed = 3: no such option; did you mean seed? allowed are: group, seed",
+            ["+split.sed=3"],
+            "split.sed = 3: no such option; did you mean seed? allowed are: age_range, group, heldout_per_age, "
+            "missing_ages, seed",
+        ),
+        (["split=none"], "split: leaves only vectors, but train, validation, test is needed: take split=paper"),
+        (["split=prepared"], "split = prepared: only dataset=prepared is divided already: take split=paper"),
+        (
+            ["dataset=prepared", "dataset.path=x", "split=paper"],
+            "split: dataset=prepared is divided already: leave this option out, or take split=prepared",
         ),
         (["+model.hiden=3"], "model.hiden = 3: no such option; did you mean hidden? allowed are: hidden"),
         (["optimizer.lr=-1"], "optimizer.lr = -1: should be greater than 0"),
-        (["dataset.heldout_per_age=3"], "dataset.heldout_per_age = 3: should be a multiple of 2"),
+        (["split.heldout_per_age=3"], "split.heldout_per_age = 3: should be a multiple of 2"),
         (["seed=1.5"], "seed = 1.5: should be a whole number"),
         (["normalization=l3"], "normalization = 'l3': should be 'l2', 'none' or 'standardize'"),
         (["dataset=vectors"], "dataset.path is missing: set dataset.path=..."),
-        (["dataset.age_range=[18,1]"], "dataset.age_range = [18,1]: the first age must not be above the last"),
-        (["dataset.age_range=[1]"], "dataset.age_range = [1]: has too few items"),
-        (["dataset.age_range=[1,9,18]"], "dataset.age_range = [1,9,18]: has 3 items, not 2"),
+        (["split.age_range=[18,1]"], "split.age_range = [18,1]: the first age must not be above the last"),
+        (["split.age_range=[1]"], "split.age_range = [1]: has too few items"),
+        (["split.age_range=[1,9,18]"], "split.age_range = [1,9,18]: has 3 items, not 2"),
         (["trainer.device=tpu"], "trainer.device = 'tpu': should be auto, cpu, cuda, or one of several as in cuda:1"),
         (["trainer.overfit=perhaps"], "trainer.overfit = 'perhaps': should be true or false"),
         (["trainer.device=0"], "trainer.device = 0: should be auto, cpu, cuda, or one of several as in cuda:1"),
         (["model.hidden=abc"], "model.hidden = 'abc': should be a list in brackets"),
-        (["dataset.age_range=[old]"], "dataset.age_range = 'old': should be a whole number"),
+        (["split.age_range=[old]"], "split.age_range = 'old': should be a whole number"),
         (["dataset=vectors", "dataset.path={a:1}"], "dataset.path: should be text"),
         (
             ["lr_finder=range_test", "lr_finder.max_lr=1e-9"],
             "lr_finder: max_lr must be above min_lr (1e-08)",
         ),
         (
-            ["dataset.split.seed=walk"],
-            "dataset.split.seed = 'walk': should be a whole number or 'run'",
+            ["split.seed=walk"],
+            "split.seed = 'walk': should be a whole number or 'run'",
         ),
         (["seed=${nowhere}"], "seed: Interpolation key 'nowhere' not found"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(overrides: list[str], message: str) -> None:
     assert refusal(*overrides) == message
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_option_that_was_renamed_is_refused_with_its_new_name(old: str, new: str) -> None:
+    assert re.fullmatch(rf"{old} = 1: is now {new}|dataset\.split = .*: is now split", refusal(f"+{old}=1"))
+    with pytest.raises(ConfigCompositionException) as caught:
+        read([f"{old}=1"])
+    assert error_sentence(caught.value) == f"{old} = '1': is now {new}"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import pytest
 
 from vec2uage.data.dataset_folder import divide, write
 from vec2uage.data.leakage import Leakage
-from vec2uage.data.prepared import HeldOut, NoSplit
+from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.readers import read
+from vec2uage.data.splits import NoSplit, Split
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 
-HELD_OUT = HeldOut(age_range=(5, 6), heldout_per_age=4, missing_ages="refuse", seed=0, group="none")
+HELD_OUT = PaperSplit(age_range=(5, 6), heldout_per_age=4, group="none")
 
 
 def searched(action: str) -> Leakage:
@@ -34,18 +35,18 @@ def family() -> VectorSet:
 
 
 @pytest.mark.parametrize("action", ["report", "group", "drop"])
-@pytest.mark.parametrize("splitter", [HELD_OUT, NoSplit()])
+@pytest.mark.parametrize("split", [HELD_OUT, NoSplit()])
 def test_augmented_faces_are_no_copies_and_stay_with_their_parents(
-    family: VectorSet, action: str, splitter: HeldOut | NoSplit
+    family: VectorSet, action: str, split: Split
 ) -> None:
-    divided = divide(family, splitter, searched(action), {}, {})
+    divided = divide(family, split, searched(action), {}, {})
     assert divided.leakage["pairs"]["near_duplicate"] == 1
     copies = {"p19", "p19+"} if action == "drop" else set()
-    for part, rows in divided.files.items():
+    for part, rows in divided.parts.items():
         photographed = set(rows.names[rows.parents == ""])
         children = {f"{name}+" for name in photographed} if part in ("train", "vectors") else set()
         assert set(rows.names) - photographed == children
-    everywhere = {name for rows in divided.files.values() for name in rows.names if not name.endswith("+")}
+    everywhere = {name for rows in divided.parts.values() for name in rows.names if not name.endswith("+")}
     assert everywhere == {f"p{k}" for k in range(20)} - copies
 
 

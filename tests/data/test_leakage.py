@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.data import leakage as module
-from vec2uage.data.leakage import Leakage, audit, summary, treat, write_csv
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.leakage import Leakage, apply_policy, audit, summary, write_csv
+from vec2uage.data.parts import PARTS, UNDIVIDED
 from vec2uage.data.vectorset import make_vector_set
 
 NAMES = ("a", "a_again", "a_small", "b", "b_later", "c", "d")
@@ -55,7 +55,8 @@ def pairs(vs, findings):
 
 def parts(vs, train, validation, test):
     row = {name: number for number, name in enumerate(vs.names)}
-    return DataSplit(*(vs.take(np.array([row[name] for name in part])) for part in (train, validation, test)))
+    taken = [vs.take(np.array([row[name] for name in part])) for part in (train, validation, test)]
+    return dict(zip(PARTS, taken, strict=True))
 
 
 def random_signature(generator):
@@ -128,9 +129,9 @@ def test_signatures_that_differ_in_one_bit_too_many_are_other_pictures(planted, 
 def test_drop_keeps_the_first_of_each_cluster(planted):
     vs, hashes = planted
     how = options(action="drop")
-    rows, together = treat(vs, audit(vs, how, hashes), how)
+    rows, group_ids = apply_policy(vs, audit(vs, how, hashes), how)
     assert rows.names.tolist() == ["a", "b", "b_later", "c", "d"]
-    assert together is None
+    assert group_ids is None
     assert not any(audit(rows, options(same_person=None), hashes).cosine)
 
 
@@ -138,18 +139,18 @@ def test_group_keeps_copies_together_and_persons_if_asked(planted):
     vs, hashes = planted
     for persons, clusters in ((False, [0, 0, 0, 3, 4, 5, 6]), (True, [0, 0, 0, 3, 3, 5, 6])):
         how = options(action="group", group_same_person=persons)
-        rows, together = treat(vs, audit(vs, how, hashes), how)
+        rows, group_ids = apply_policy(vs, audit(vs, how, hashes), how)
         assert rows is vs
-        assert together.tolist() == clusters
+        assert group_ids.tolist() == clusters
 
 
 def test_report_changes_nothing_and_drop_never_takes_likely_persons(planted):
     vs, hashes = planted
-    rows, together = treat(vs, audit(vs, options(), hashes), options())
+    rows, group_ids = apply_policy(vs, audit(vs, options(), hashes), options())
     assert rows is vs
-    assert together is None
+    assert group_ids is None
     how = options(action="drop", group_same_person=True)
-    assert "b_later" in treat(vs, audit(vs, how, hashes), how)[0].names
+    assert "b_later" in apply_policy(vs, audit(vs, how, hashes), how)[0].names
 
 
 def test_the_summary_counts_what_is_across_and_warns(planted, caplog):
@@ -171,7 +172,7 @@ def test_the_summary_counts_what_is_across_and_warns(planted, caplog):
     assert "1 copies lie on another side" in caplog.text
     assert caplog.records[-1].levelno == logging.WARNING
     with caplog.at_level(logging.INFO):
-        counted = summary(vs, found, options(), None)
+        counted = summary(vs, found, options(), {UNDIVIDED: vs})
     assert not any(counted["pairs_across_sides"].values())
     assert caplog.records[-1].levelno == logging.INFO
 
@@ -205,10 +206,10 @@ def test_the_table_lists_pairs_on_two_sides_first(planted, tmp_path):
 def test_clean_data_gives_an_empty_table(tmp_path, faces):
     vs = faces([1, 2])
     found = audit(vs, options(signature_bits=10), {}, dict.fromkeys(vs.names[:1], "ab" * 32))
-    write_csv(tmp_path / "leakage.csv", vs, found, None)
+    write_csv(tmp_path / "leakage.csv", vs, found, {UNDIVIDED: vs})
     assert len((tmp_path / "leakage.csv").read_text().splitlines()) == 1
-    assert summary(vs, found, options(), None)["largest_cluster"] == 1
-    assert treat(vs, found, options(action="drop"))[0].names.tolist() == vs.names.tolist()
+    assert summary(vs, found, options(), {UNDIVIDED: vs})["largest_cluster"] == 1
+    assert apply_policy(vs, found, options(action="drop"))[0].names.tolist() == vs.names.tolist()
 
 
 @given(st.integers(1, 60), st.data())
@@ -245,7 +246,7 @@ def test_too_many_likely_persons_leave_the_copies_and_a_warning(planted, monkeyp
     found = audit(vs, options(same_person=0.001), hashes)
     assert set(found.kind) == {"identical_file", "near_duplicate"}
     assert "likely pictures of one person are not listed" in caplog.text
-    counted = summary(vs, found, options(same_person=0.001), None)
+    counted = summary(vs, found, options(same_person=0.001), {UNDIVIDED: vs})
     assert counted["thresholds"]["same_person"] is None
     assert counted["pairs"]["same_person"] == 0
 
@@ -258,7 +259,7 @@ def test_auto_is_what_was_measured_with_the_encoder(planted, encoder, near_dupli
     vs, hashes = planted
     vs = replace(vs, encoder=encoder)
     how = options(near_duplicate="auto", same_person="auto")
-    counted = summary(vs, audit(vs, how, hashes), how, None)
+    counted = summary(vs, audit(vs, how, hashes), how, {UNDIVIDED: vs})
     assert counted["thresholds"] == {
         "near_duplicate": near_duplicate,
         "same_person": same_person,

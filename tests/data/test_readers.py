@@ -41,6 +41,14 @@ def test_npz_by_position_gets_names_from_the_file(tmp_path):
     assert vs.encoder == "unknown"
 
 
+def test_npz_without_ages(tmp_path):
+    np.savez(tmp_path / "named.npz", vectors=VECTORS, names=["a", "b", "c"])
+    np.savez(tmp_path / "bare.npz", VECTORS)
+    for name, first in (("named", "a"), ("bare", "bare:0")):
+        vs = read(tmp_path / f"{name}.npz")
+        assert (vs.ages, vs.names[0]) == (None, first)
+
+
 def test_npz_arrays_that_are_not_read_are_named(tmp_path, caplog):
     np.savez(tmp_path / "set.npz", vectors=VECTORS, ages=AGES, pose=AGES)
     with caplog.at_level(logging.WARNING):

@@ -1,12 +1,9 @@
-"""The census of a split counts every row once, and knows a photographed face from a repeat."""
-
-from dataclasses import replace
+"""The counts of a split's rows count every row once, and knows a photographed face from a repeat."""
 
 import numpy as np
 
 from vec2uage.data.balance import Balance
-from vec2uage.data.row_counts import Count, census
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.row_counts import RowCount, row_counts
 from vec2uage.data.vectorset import make_vector_set
 
 
@@ -20,18 +17,18 @@ def test_every_row_is_counted_by_what_it_is():
         gender=["male", "male", "female", "", "female"],
         parents=["", "", "", "", "c"],
     )
-    split = DataSplit(vs, vs.take(np.array([0])), vs.take(np.array([1, 2])))
-    counts = census(split)
-    assert Count("train", "photographed", "album", "male", 3, 2) in counts
-    assert Count("train", "photographed", "album", "", 4, 1) in counts, "a photograph's second face is no repeat"
-    assert Count("train", "augmented", "album", "female", 4, 1) in counts
+    parts = {"train": vs, "validation": vs.take(np.array([0])), "test": vs.take(np.array([1, 2]))}
+    counts = row_counts(parts)
+    assert RowCount("train", "photographed", "album", "male", 3, 2) in counts
+    assert RowCount("train", "photographed", "album", "", 4, 1) in counts, "a photograph's second face is no repeat"
+    assert RowCount("train", "augmented", "album", "female", 4, 1) in counts
     assert [c for c in counts if c.part == "test"] == [
-        Count("test", "photographed", "album", "female", 4, 1),
-        Count("test", "photographed", "album", "male", 3, 1),
+        RowCount("test", "photographed", "album", "female", 4, 1),
+        RowCount("test", "photographed", "album", "male", 3, 1),
     ]
     assert sum(count.faces for count in counts) == 5 + 1 + 2
 
-    balanced = census(replace(split, train=Balance(train_per_age=6).apply(vs)))
+    balanced = row_counts({"train": Balance(train_per_age=6).apply(vs)})
     by_kind = {
         (kind, age): sum(c.faces for c in balanced if (c.part, c.kind, c.age) == ("train", kind, age))
         for kind in ("photographed", "augmented", "repeated")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,10 @@ def file(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("embeddings", EMBEDDINGS)
+@pytest.mark.parametrize(
+    ("layout", "embeddings"),
+    [*zip(LAYOUTS, EMBEDDINGS, strict=False), ("pandas 1.0", "tuples"), ("pandas 2.2", "arrays")],
+)
 def test_tables_of_older_pandas_are_read(file, layout, embeddings):
     vs = read(file(LAYOUTS[layout](EMBEDDINGS[embeddings])), encoder="facenet")
     assert vs.vectors.tolist() == VECTORS.tolist()
@@ -160,12 +163,12 @@ def table(**changes):
     return pandas.DataFrame(columns | {"embedding": list(VECTORS.copy())} | changes)
 
 
-@pytest.mark.parametrize("storage", ["python", "pyarrow"])
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_tables_of_the_pandas_at_hand_are_read(tmp_path, protocol, storage):
+def test_tables_of_the_pandas_at_hand_are_read(tmp_path, protocol):
     pandas = pytest.importorskip("pandas")
-    for number, embeddings in enumerate((VECTORS.tolist(), list(VECTORS.copy()), list(map(list, VECTORS)))):
-        path = tmp_path / f"{number}.pickle"
+    embeddings_of = VECTORS.tolist(), list(VECTORS.copy()), list(map(list, VECTORS))
+    for storage, embeddings in product(("python", "pyarrow"), embeddings_of):
+        path = tmp_path / "table.pickle"
         with pandas.option_context("mode.string_storage", storage):
             table(embedding=embeddings).iloc[[2, 0]].to_pickle(path, protocol=protocol)
         vs = read(path)
@@ -219,14 +222,14 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", HOSTILE)
-def test_anything_else_is_refused_by_name(file, tmp_path, monkeypatch, case, layout):
+def test_anything_else_is_refused_by_name(file, tmp_path, monkeypatch, case):
     monkeypatch.chdir(tmp_path)
-    path = file(LAYOUTS[layout](HOSTILE[case]))
-    with pytest.raises(UserError, match=r"train\.pkl: refused, this pickle asks for '"):
-        read(path)
-    assert list(tmp_path.iterdir()) == [path]
+    for made in LAYOUTS.values():
+        path = file(made(HOSTILE[case]))
+        with pytest.raises(UserError, match=r"train\.pkl: refused, this pickle asks for '"):
+            read(path)
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def pickled(value):

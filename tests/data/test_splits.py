@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.dataset import Vectors
-from vec2uage.data.splits import Split, split
+from vec2uage.data.paper_split import PaperSplit
+from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, fingerprint, relabelled
+from vec2uage.data.splits import NoSplit, PreparedSplit
 from vec2uage.data.vectorset import make_vector_set
 
 
 def options(heldout=4, ages=(1, 3), group="auto", **more):
-    return Vectors(path="", heldout_per_age=heldout, age_range=ages, split=Split(group=group), **more)
+    return PaperSplit(heldout_per_age=heldout, age_range=ages, group=group, **more)
 
 
-def parts_of(division):
-    return division.train, division.validation, division.test
+def split(vs, how, seed, group_ids=None) -> Parts:
+    return how.divide({UNDIVIDED: vs}, seed, group_ids)
 
 
 def per_age(vs):
@@ -44,13 +46,13 @@ def people(number, pictures=3, ages=3):
 def test_rows_are_divided_exactly_balanced_and_disjoint(faces, counts, half, decimals, seed):
     vs = faces([age + decimals for age, count in zip((1, 2, 3), counts, strict=True) for _ in range(count)])
     division = split(vs, options(2 * half), seed)
-    assert per_age(division.validation) == per_age(division.test) == {1: half, 2: half, 3: half}
-    assert per_age(division.train) == {
+    assert per_age(division["validation"]) == per_age(division["test"]) == {1: half, 2: half, 3: half}
+    assert per_age(division["train"]) == {
         1: counts[0] - 2 * half,
         2: counts[1] - 2 * half,
         3: counts[2] - 2 * half,
     }
-    names = [name for part in parts_of(division) for name in part.names]
+    names = [name for part in division.values() for name in part.names]
     assert sorted(names) == sorted(vs.names)
 
 
@@ -71,13 +73,13 @@ def test_persons_stay_on_one_side_and_halves_stay_balanced(faces, draw, number, 
     ]
     vs = faces(ages, subjects=[*owners[1:], "p0"])
     division = split(vs, options(2 * half), seed)
-    assert per_age(division.validation) == per_age(division.test) == {1: half, 2: half, 3: half}
-    assert set(per_age(division.train)) == {1, 2, 3}
-    held_out = {*division.validation.subjects, *division.test.subjects} - {""}
-    for one, other in combinations(parts_of(division), 2):
+    assert per_age(division["validation"]) == per_age(division["test"]) == {1: half, 2: half, 3: half}
+    assert set(per_age(division["train"])) == {1, 2, 3}
+    held_out = {*division["validation"].subjects, *division["test"].subjects} - {""}
+    for one, other in combinations(division.values(), 2):
         assert not set(one.names) & set(other.names)
         assert not (set(one.subjects) & set(other.subjects)) - {""}
-    used = {name for part in parts_of(division) for name in part.names}
+    used = {name for part in division.values() for name in part.names}
     left_out = [row for row, name in enumerate(vs.names) if name not in used]
     assert {vs.subjects[row] for row in left_out} <= held_out
 
@@ -86,16 +88,16 @@ def test_persons_stay_on_one_side_and_halves_stay_balanced(faces, draw, number, 
 def test_the_seed_decides_and_matters(faces, group):
     ages, subjects = people(20)
     divisions = [split(faces(ages, subjects), options(12, group=group), seed) for seed in (0, 0, 1)]
-    assert divisions[0].fingerprint() == divisions[1].fingerprint()
-    for part in range(3):
-        names = [set(parts_of(division)[part].names) for division in divisions]
+    assert fingerprint(divisions[0]) == fingerprint(divisions[1])
+    for part in PARTS:
+        names = [set(division[part].names) for division in divisions]
         assert names[0] == names[1]
         assert names[0] != names[2]
 
 
 def test_both_halves_are_drawn_anew_not_only_the_pool(faces):
     vs = faces([1] * 13)
-    halves = {tuple(split(vs, options(12, (1, 1)), seed).validation.names) for seed in range(5)}
+    halves = {tuple(split(vs, options(12, (1, 1)), seed)["validation"].names) for seed in range(5)}
     assert len(halves) == 5
 
 
@@ -104,7 +106,7 @@ def test_known_subjects_are_grouped_and_surplus_pictures_counted(faces, group, c
     ages, subjects = people(10)
     with caplog.at_level(logging.INFO):
         division = split(faces(ages, subjects), options(4, group=group), 0)
-    sizes = [len(part) for part in parts_of(division)]
+    sizes = [len(part) for part in division.values()]
     assert sizes[1:] == [6, 6]
     assert sizes[0] == 8 * 9  # one person each fills a half
     assert "6 rows of held-out persons are left out" in caplog.text
@@ -114,16 +116,16 @@ def test_ungrouped_uses_every_row_and_warns(faces, caplog):
     ages, subjects = people(10)
     with caplog.at_level(logging.WARNING):
         division = split(faces(ages, subjects), options(4, group="none"), 0)
-    assert sum(len(part) for part in parts_of(division)) == len(ages)
-    assert set(division.train.subjects) & set(division.test.subjects)
-    assert "the split's group is none" in caplog.text
+    assert sum(len(part) for part in division.values()) == len(ages)
+    assert set(division["train"].subjects) & set(division["test"].subjects)
+    assert "split.group is none" in caplog.text
 
 
 def test_auto_without_subjects_goes_by_row(faces, caplog):
     vs = faces([1] * 9)
     with caplog.at_level(logging.WARNING):
         auto, none = (split(vs, options(4, (1, 1), group=group), 3) for group in ("auto", "none"))
-    assert auto.fingerprint() == none.fingerprint()
+    assert fingerprint(auto) == fingerprint(none)
     assert not caplog.text
 
 
@@ -136,41 +138,41 @@ def test_age_range_includes_the_whole_last_year(faces, caplog):
     vs = faces([0.9, *[1, 1.5, 1.9] * 3, *[2.0, 2.99, 2.5] * 3, 3.0])
     with caplog.at_level(logging.INFO):
         division = split(vs, options(2, (1, 2)), 0)
-    assert sum(len(part) for part in parts_of(division)) == 18
+    assert sum(len(part) for part in division.values()) == 18
     assert "2 of 20 rows are outside the ages 1-2" in caplog.text
 
 
 def test_floor_labels_change_training_ages_only_whole_ones_all(faces):
     vs = faces([1.5] * 9)
-    exact, floor, whole = (split(vs, options(4, (1, 1), label=label), 0) for label in ("exact", "floor", "whole"))
-    assert {age for part in parts_of(whole) for age in part.ages} == {1.0}
-    assert whole.test.names.tolist() == exact.test.names.tolist()
-    assert set(exact.train.ages) == {1.5}
-    assert set(floor.train.ages) == {1.0}
-    assert set(floor.validation.ages) == set(floor.test.ages) == {1.5}
-    assert floor.train.names.tolist() == exact.train.names.tolist()
+    parts = split(vs, options(4, (1, 1)), 0)
+    exact, floor, whole = (relabelled(parts, label) for label in ("exact", "floor", "whole"))
+    assert {name: set(part.ages) for name, part in exact.items()} == {name: {1.5} for name in PARTS}
+    assert {name: set(part.ages) for name, part in whole.items()} == {name: {1.0} for name in PARTS}
+    of_training_alone = {"train": {1.0}, "validation": {1.5}, "test": {1.5}}
+    assert {name: set(part.ages) for name, part in floor.items()} == of_training_alone
+    assert all(floor[part].names.tolist() == exact[part].names.tolist() for part in PARTS)
 
 
 def test_exact_duplicates_are_removed_before_dividing():
     vectors = np.arange(10, dtype=np.float32)[:, None] % 7 + 1
     division = split(make_vector_set(vectors, [1] * 10), options(4, (1, 1)), 0)
-    assert sum(len(part) for part in parts_of(division)) == 7
+    assert sum(len(part) for part in division.values()) == 7
 
 
 def test_an_age_with_too_few_rows_says_what_to_set(faces):
     vs = faces([1] * 9 + [2] * 4 + [3] * 3)
     with pytest.raises(UserError, match="4 of age 2, 3 of age 3, but 5 of each age are needed") as refusal:
         split(vs, options(4), 0)
-    assert "lower heldout_per_age" in str(refusal.value)
-    assert "narrow age_range" in str(refusal.value)
-    assert len(split(vs, options(2), 0).test) == 3
+    assert "lower split.heldout_per_age" in str(refusal.value)
+    assert "narrow split.age_range" in str(refusal.value)
+    assert len(split(vs, options(2), 0)["test"]) == 3
 
 
 def test_a_missing_age_is_refused_or_allowed(faces):
     vs = faces([1] * 9 + [3] * 9)
-    with pytest.raises(UserError, match=r"no rows of age 2: set missing_ages=allow"):
+    with pytest.raises(UserError, match=r"no rows of age 2: set split.missing_ages=allow"):
         split(vs, options(4), 0)
-    assert per_age(split(vs, options(4, missing_ages="allow"), 0).test) == {1: 2, 3: 2}
+    assert per_age(split(vs, options(4, missing_ages="allow"), 0)["test"]) == {1: 2, 3: 2}
     with pytest.raises(UserError, match="no rows of the ages 5-6"):
         split(vs, options(4, (5, 6), missing_ages="allow"), 0)
 
@@ -180,21 +182,18 @@ def test_too_few_persons_say_how_many_there_are(faces, persons):
     ages, subjects = people(persons, pictures=10, ages=1)
     with pytest.raises(UserError, match=f"age 1: {10 * persons} rows of {persons} persons") as refusal:
         split(faces(ages, subjects), options(4, (1, 1)), 0)
-    assert "the split's group to none" in str(refusal.value)
+    assert "set split.group to none" in str(refusal.value)
 
 
 @given(
     counts=st.lists(st.integers(5, 12), min_size=3, max_size=3),
     draw=st.integers(0, 2**32),
     children=st.integers(1, 30),
-    label=st.sampled_from(["exact", "floor", "whole"]),
     seed=st.integers(0, 2**63),
     grouped=st.booleans(),
 )
 @settings(max_examples=50, deadline=None)
-def test_augmented_faces_follow_training_parents_and_are_never_held_out(
-    faces, counts, draw, children, label, seed, grouped
-):
+def test_augmented_faces_follow_training_parents_and_are_never_held_out(faces, counts, draw, children, seed, grouped):
     generator = np.random.default_rng(draw)
     ages = [age + 0.5 for age, count in zip((1, 2, 3), counts, strict=True) for _ in range(count)]
     parent = generator.integers(len(ages), size=children)
@@ -202,19 +201,71 @@ def test_augmented_faces_follow_training_parents_and_are_never_held_out(
     order = generator.permutation(len(bare))  # files may hold them in any order
     parents = np.array([""] * len(ages) + bare.names[parent].tolist(), dtype=object)
     vs = replace(bare, parents=parents).take(order)
-    together = np.arange(len(vs)) if grouped else None
-    division = split(vs, options(4, label=label), seed, together)
+    group_ids = np.arange(len(vs)) if grouped else None
+    division = split(vs, options(4), seed, group_ids)
 
-    assert set(division.validation.parents) == set(division.test.parents) == {""}
-    assert per_age(division.validation) == per_age(division.test) == {1: 2, 2: 2, 3: 2}
+    assert set(division["validation"].parents) == set(division["test"].parents) == {""}
+    assert per_age(division["validation"]) == per_age(division["test"]) == {1: 2, 2: 2, 3: 2}
     photographed = vs.parents == ""
-    alone = split(
-        vs.take(photographed), options(4, label=label), seed, None if together is None else together[photographed]
-    )
-    mine = division.train.take(division.train.parents == "")
-    assert mine.fingerprint() == alone.train.fingerprint()
-    assert division.test.fingerprint() == alone.test.fingerprint()
-    followers = division.train.take(division.train.parents != "")
+    alone = split(vs.take(photographed), options(4), seed, None if group_ids is None else group_ids[photographed])
+    mine = division["train"].take(division["train"].parents == "")
+    assert mine.fingerprint() == alone["train"].fingerprint()
+    assert division["test"].fingerprint() == alone["test"].fingerprint()
+    followers = division["train"].take(division["train"].parents != "")
     expected = [name for name, of in zip(vs.names, vs.parents, strict=True) if of in set(mine.names)]
     assert followers.names.tolist() == expected
-    assert {age % 1 for age in division.train.ages.tolist()} == {0.5 if label == "exact" else 0}
+
+
+def test_prepared_parts_are_taken_as_they_are_within_the_ages(faces):
+    parts = split(faces([1.5, 2.5, 3.5] * 9), options(4), 0)
+    assert PreparedSplit(age_range=None).divide(parts, 0) == parts
+    some = PreparedSplit(age_range=(2, 3)).divide(parts, 0)
+    assert {name: set(part.ages) for name, part in some.items()} == {name: {2.5, 3.5} for name in PARTS}
+    with pytest.raises(UserError, match=r"^train: no rows of the ages 5-6: set split\.age_range"):
+        PreparedSplit(age_range=(5, 6)).divide(parts, 0)
+    with pytest.raises(UserError, match="take split=paper"):
+        PreparedSplit(age_range=None).divide({UNDIVIDED: parts["train"]}, 0)
+    with pytest.raises(UserError, match="divided already"):
+        options(4).divide(parts, 0)
+
+
+def test_without_a_split_all_rows_are_one_part(faces):
+    vs = faces([1.5, 2.5, 30.5] * 9)
+    assert NoSplit().divide({UNDIVIDED: vs}, 0)[UNDIVIDED] is vs
+    assert NoSplit().used(vs) is vs
+    joined = NoSplit().divide(split(vs, options(4, (1, 2)), 0), 0)
+    assert list(joined) == [UNDIVIDED]
+    assert len(joined[UNDIVIDED]) == 18
+    assert options(4, (1, 2)).used(vs).ages.tolist() == [1.5, 2.5] * 9
+
+
+def test_ages_are_needed(faces):
+    with pytest.raises(UserError, match=r"split\.age_range=\[1,3\] needs ages"):
+        split(replace(faces([1] * 9), ages=None), options(4), 0)
+
+
+def test_a_fingerprint_tells_parts_and_their_order_and_is_the_sets_own_where_undivided(faces):
+    vs = faces([1] * 9)
+    parts = split(vs, options(4, (1, 1)), 0)
+    swapped = {"train": parts["train"], "validation": parts["test"], "test": parts["validation"]}
+    assert len({fingerprint(parts), fingerprint(swapped), fingerprint({**parts, "calibration": vs})}) == 3
+    assert fingerprint({UNDIVIDED: vs}) == vs.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"age_range": (5, 4)}, "the first age must not be above the last"),
+        ({"age_range": (-1, 4)}, "greater than or equal to 0"),
+        ({"age_range": (1, 121)}, "less than or equal to 120"),
+        ({"heldout_per_age": 21}, "multiple of 2"),
+        ({"heldout_per_age": 0}, "greater than or equal to 2"),
+        ({"missing_ages": "maybe"}, "'refuse' or 'allow'"),
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"seed": "runs"}, "'run'"),
+        ({"group": "family"}, "'auto', 'subject' or 'none'"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(option, message):
+    with pytest.raises(ValidationError, match=message):
+        PaperSplit(**option)

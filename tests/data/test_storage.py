@@ -9,6 +9,7 @@ import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.data import storage
+from vec2uage.data.readers import read
 from vec2uage.data.vectorset import COLUMNS, make_vector_set
 
 
@@ -88,13 +89,20 @@ def test_foreign_tables_are_refused(vs, tmp_path):
         storage.load(path)
     storage.save(vs, path)
     table = pyarrow.feather.read_table(path, memory_map=False)
-    pyarrow.feather.write_feather(table.drop_columns(["ages"]), path)
+    pyarrow.feather.write_feather(table.drop_columns(["names"]), path)
     with pytest.raises(UserError, match="columns of this vector file are damaged"):
         storage.load(path)
     nulls = pa.array([[0.0] * 4, None, [0.0] * 4], type=table.schema.field("vectors").type)
     pyarrow.feather.write_feather(table.set_column(0, "vectors", nulls), path)
     with pytest.raises(UserError, match="columns of this vector file are damaged"):
         storage.load(path)
+
+
+def test_a_set_without_ages_comes_back_without(vs, tmp_path):
+    ageless = replace(vs, ages=None)
+    storage.save(ageless, tmp_path / "vectors.arrow")
+    assert storage.load(tmp_path / "vectors.arrow").fingerprint() == ageless.fingerprint() != vs.fingerprint()
+    assert read(tmp_path / "vectors.arrow").ages is None
 
 
 def test_parents_come_back_and_older_files_have_none(vs, tmp_path):

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from vec2uage.data.balance import Balance
-from vec2uage.data.splits import DataSplit, Split, split
+from vec2uage.data.paper_split import PaperSplit
+from vec2uage.data.parts import UNDIVIDED, Parts
 from vec2uage.data.synthetic import ENCODER, Synthetic, generate
 
 
@@ -48,11 +49,11 @@ def test_visage_like_faces_are_as_many_as_visage_has(paper):
 
 
 def test_every_age_has_enough_faces_to_hold_out_500_and_train(paper):
-    parts = split(paper, Synthetic(), seed=0)
-    for part, rows in ((parts.validation, 250), (parts.test, 250)):
+    parts = PaperSplit().divide({UNDIVIDED: paper}, 0)
+    for part, rows in ((parts["validation"], 250), (parts["test"], 250)):
         assert np.bincount(np.floor(part.ages).astype(int)).tolist() == [0] + [rows] * 18
-    assert np.bincount(np.floor(parts.train.ages).astype(int))[1:].min() >= 300
-    assert len(Balance(train_per_age=5000).apply(parts.train)) == 90_000
+    assert np.bincount(np.floor(parts["train"].ages).astype(int))[1:].min() >= 300
+    assert len(Balance(train_per_age=5000).apply(parts["train"])) == 90_000
 
 
 def test_selfie_like_faces_fill_only_the_ages_that_visage_lacks(paper):
@@ -119,7 +120,7 @@ def test_read_makes_the_vectors_once_and_maps_them_then(cache, small, monkeypatc
     assert [path.name for path in cache.iterdir()] == [f"{ENCODER}-small-seed0.arrow"]
     assert first.fingerprint() == small.fingerprint()
     monkeypatch.setattr("vec2uage.data.synthetic.generate", None)  # would fail if it were needed
-    again = Synthetic(size="small", heldout_per_age=20, split=Split(seed=5)).read()
+    again = Synthetic(size="small", label="floor").read()
     assert again.fingerprint() == first.fingerprint()
     assert not again.vectors.flags.writeable
     assert not again.vectors.flags.owndata
@@ -156,25 +157,25 @@ def test_values_that_make_no_sense_are_refused(option):
 
 
 def test_a_network_learns_from_the_small_set_in_seconds(small):
-    parts = split(small, Synthetic(size="small", heldout_per_age=20), seed=0)
+    parts = PaperSplit(heldout_per_age=20).divide({UNDIVIDED: small}, 0)
     predictions = train(parts, train_per_age=100, epochs=6, optimizer=torch.optim.Adam, lr=1e-3)
-    median = np.abs(np.median(parts.train.ages) - parts.test.ages).mean()
+    median = np.abs(np.median(parts["train"].ages) - parts["test"].ages).mean()
     assert median == pytest.approx(4.5, abs=0.1)
-    assert np.abs(predictions - parts.test.ages).mean() < 0.85 * median
+    assert np.abs(predictions - parts["test"].ages).mean() < 0.85 * median
 
 
 @pytest.mark.slow
 def test_ridge_is_clearly_worse_than_the_papers_network(paper):
-    parts = split(paper, Synthetic(), seed=0)
-    balanced = Balance(train_per_age=5000).apply(parts.train)
+    parts = PaperSplit().divide({UNDIVIDED: paper}, 0)
+    balanced = Balance(train_per_age=5000).apply(parts["train"])
     ridges = [Ridge(alpha).fit(balanced.vectors, balanced.ages) for alpha in (0.1, 1, 10, 100)]
-    best = min(np.abs(ridge.predict(parts.test.vectors) - parts.test.ages).mean() for ridge in ridges)
+    best = min(np.abs(ridge.predict(parts["test"].vectors) - parts["test"].ages).mean() for ridge in ridges)
     assert best >= 2.8, "the network's error is 2.2 to 2.8 years (tests/end_to_end/test_train.py)"
 
 
-def train(parts: DataSplit, train_per_age: int, epochs: int, optimizer: type, lr: float) -> np.ndarray:
+def train(parts: Parts, train_per_age: int, epochs: int, optimizer: type, lr: float) -> np.ndarray:
     """Train the paper's network in plain PyTorch; return the predictions for the test rows."""
-    rows = Balance(train_per_age=train_per_age).apply(parts.train)
+    rows = Balance(train_per_age=train_per_age).apply(parts["train"])
     vectors, ages = torch.from_numpy(rows.vectors), torch.from_numpy(rows.ages)
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng(devices=[]):
@@ -189,4 +190,4 @@ def train(parts: DataSplit, train_per_age: int, epochs: int, optimizer: type, lr
             torch.nn.functional.mse_loss(model(vectors[batch])[:, 0], ages[batch]).backward()
             step.step()
     with torch.no_grad():
-        return model(torch.from_numpy(parts.test.vectors))[:, 0].numpy()
+        return model(torch.from_numpy(parts["test"].vectors))[:, 0].numpy()

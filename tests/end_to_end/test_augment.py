@@ -414,7 +414,7 @@ def test_prepare_refuses_what_it_cannot_augment_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20"], "needs the faces of photographs"),
+        (["dataset=synthetic", "dataset.size=small", "split.heldout_per_age=20"], "needs the faces of photographs"),
         (
             [*SET, "augmentation.name=none_made"],
             "vec2uage.augment task=generate path=outputs/prepared/visage with these",
@@ -429,7 +429,7 @@ def test_training_says_how_to_get_the_faces_it_lacks(terminal: Terminal, argumen
 def test_augmented_faces_stay_on_the_side_of_their_sources_when_their_file_is_divided(terminal: Terminal) -> None:
     path = augmented(terminal.prepared()) / "train.arrow"
     done = terminal.run(
-        "train", "dataset=vectors", f"dataset.path={path}", "dataset.age_range=[1,3]", "dataset.heldout_per_age=2",
+        "train", "dataset=vectors", f"dataset.path={path}", "split.age_range=[1,3]", "split.heldout_per_age=2",
         "augmentation=none", "trainer.max_epochs=1", "hydra.run.dir=followers",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

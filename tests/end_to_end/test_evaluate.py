@@ -15,14 +15,14 @@ from torch import nn
 
 from vec2uage.data.dataset_folder import complete, divide, write
 from vec2uage.data.leakage import Leakage
-from vec2uage.data.prepared import HeldOut
+from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.synthetic import generate
 from vec2uage.predictions import metrics
 from vec2uage.predictions.base import Prediction
 from vec2uage.runs.index import write_table
 from vec2uage.runs.result import RunResult
 
-SMALL = ["dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20"]
+SMALL = ["dataset=synthetic", "dataset.size=small", "split.heldout_per_age=20"]
 TRAIN = [*SMALL, "augmentation.train_per_age=50", "trainer.max_epochs=2"]
 FILES = {"evaluation.json", "predictions.csv", "predictions.png", "evaluate.log"}
 
@@ -62,7 +62,7 @@ def prepared(home: Path) -> Path:
     """A folder as `vec2uage.prepare` writes it: the rows of the run in `home`, divided as the run divided them."""
     folder = home / "prepared"
     folder.mkdir()
-    how = HeldOut(age_range=(1, 18), heldout_per_age=20, missing_ages="refuse", seed=0, group="auto")
+    how = PaperSplit(heldout_per_age=20)
     report = Leakage(
         action="report", near_duplicate=0.95, signature_bits=None, same_person=None, group_same_person=False
     )
@@ -84,7 +84,7 @@ def test_all_of_a_prepared_set_are_its_three_parts(
     ages: str, first: int, last: int, home: Path, prepared: Path
 ) -> None:
     folder = f"prepared_{first}_{last}_{ages == 'null'}"
-    data = ["dataset=prepared", f"dataset.path={prepared.name}", f"dataset.age_range={ages}"]
+    data = ["dataset=prepared", f"dataset.path={prepared.name}", f"split.age_range={ages}"]
     done = evaluate(home, "checkpoint=run", *data, f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     parts = json.loads((prepared / "dataset.json").read_text())["parts"]
@@ -95,7 +95,7 @@ def test_all_of_a_prepared_set_are_its_three_parts(
 
 @pytest.mark.slow
 def test_a_split_that_the_runs_seed_draws_is_drawn_again(home: Path) -> None:
-    seed = "dataset.split.seed=run"
+    seed = "split.seed=run"
     assert run(home, "train", *TRAIN, seed, "seed=2", "seeds=unpaired", "hydra.run.dir=run2").returncode == 0
     assert evaluate(home, "checkpoint=run2", *SMALL, seed, "part=test", "hydra.run.dir=own2").returncode == 0
     assert (home / "own2/predictions.csv").read_bytes() == (home / "run2/predictions.csv").read_bytes()

@@ -28,7 +28,7 @@ from vec2uage.sweep.resume import prepare_folders
 from vec2uage.training import checkpoint
 from vec2uage.training.run_settings import from_config
 
-SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20", "model.hidden=[32,16]"]
+SMALL = ["dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=20", "model.hidden=[32,16]"]
 # Range test, plateau, averages and early stopping all have a state of their own.
 OPTIONS = ["lr_schedule.patience=1", "trainer.max_epochs=12", "early_stopping.patience=4"]
 RANGE_TEST = ["lr_finder=range_test", "lr_finder.steps=40"]

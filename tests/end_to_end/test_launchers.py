@@ -20,7 +20,7 @@ from vec2uage.runs.index import read_sweep
 
 pytestmark = pytest.mark.usefixtures("all_cores")
 
-SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=60", "model.hidden=[32]"]
+SMALL = ["dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=60", "model.hidden=[32]"]
 SWEEP = ["-m", *SMALL, "optimizer=sgd,adam", "seed=range(3)", "trainer.max_epochs=4"]
 BY_TWOS = ["hydra.launcher.executor.runs_per_job=2", "hydra.launcher.executor.cpus_per_task=1"]
 DEADLY = """

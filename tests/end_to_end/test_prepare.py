@@ -48,7 +48,7 @@ def test_photographs_become_a_set_that_trains(terminal: Terminal) -> None:
         path.name for path in folder.iterdir()
     }
     trained = terminal.run(
-        "train", "dataset=prepared", f"dataset.path={folder}", "dataset.age_range=[1,3]", "trainer.max_epochs=1",
+        "train", "dataset=prepared", f"dataset.path={folder}", "split.age_range=[1,3]", "trainer.max_epochs=1",
         "augmentation.train_per_age=5", "hydra.run.dir=run",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
@@ -98,7 +98,7 @@ def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Termina
     (terminal.folder / "bad" / "1").mkdir(parents=True)
     (terminal.folder / "bad" / "1" / "a.jpg").write_text("no")
     for options, told in (
-        (["split.heldout_per_age=1000"], "lower heldout_per_age"),
+        (["split.heldout_per_age=1000"], "lower split.heldout_per_age"),
         (["source.path=bad", f"output={terminal.prepared()}"], "what .* holds is kept"),
     ):
         refused = terminal.run("prepare", *SOURCE, *options, "overwrite=true")

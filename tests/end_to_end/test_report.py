@@ -12,7 +12,7 @@ from terminal import Terminal
 MINIATURE = [
     "budget=small",
     "dataset.size=small",
-    "dataset.heldout_per_age=20",
+    "split.heldout_per_age=20",
     "augmentation.train_per_age=50",
     "trainer.max_epochs=3",
     "trainer.threads=1",

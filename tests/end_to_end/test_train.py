@@ -17,10 +17,10 @@ from terminal import Terminal
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.result import RunResult
 
-SMALL = ["dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
+SMALL = ["dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=50", "trainer.max_epochs=2"]
 ALONE = ["trainer.threads=1", "trainer.stack_size=1"]  # leaves no speed to be measured
 RUN_FILES = {"config.yaml", "metrics.csv", "best.safetensors", "predictions.csv", "data.csv", "result.json"}
-SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "dataset.heldout_per_age=20,400"]
+SWEEP = ["-m", *SMALL[:1], *SMALL[2:], "optimizer=sgd,swa", "seed=range(2)", "split.heldout_per_age=20,400"]
 
 
 def result_of(terminal: Terminal, folder: str | Path) -> RunResult:
@@ -123,7 +123,7 @@ def test_a_failing_job_does_not_stop_the_others(terminal: Terminal, grid: subpro
     assert len(results) == 8
     assert results.keys() >= {"000_heldout_per_age=20,optimizer=sgd,seed=0"}
     for result in results.values():
-        failed = "dataset.heldout_per_age=400" in result.overrides
+        failed = "split.heldout_per_age=400" in result.overrides
         assert result.status == ("failed" if failed else "completed")
     for name, result in results.items():
         if result.status == "completed":
@@ -143,7 +143,7 @@ def test_a_grid_ends_with_a_table_reasons_and_exit_code(
     best = min(results, key=lambda r: r.val_mae)
     assert f"best by validation: {best.name}" in grid.stdout
     assert "4 of 8 runs did not complete" in grid.stdout
-    assert grid.stdout.count("lower heldout_per_age") == 4
+    assert grid.stdout.count("lower split.heldout_per_age") == 4
     assert "tensorboard --logdir fused" in grid.stdout
 
 
@@ -363,7 +363,7 @@ import torch
 from torch import nn
 
 from vec2uage.config.settings import settings
-from vec2uage.data.dataset import UnsplitDataset
+from vec2uage.data.dataset import Dataset
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.training.optimizers.base import StackedOptimizer, spread
 
@@ -401,12 +401,12 @@ class StackedSign(StackedOptimizer):
 
 
 @settings
-class Circles(UnsplitDataset):
+class Circles(Dataset):
     rows_per_age: int
 
     def read(self) -> VectorSet:
         rng = np.random.default_rng(0)
-        ages = np.repeat(np.arange(*self.age_range), self.rows_per_age) + 0.5
+        ages = np.repeat(np.arange(1, 11), self.rows_per_age) + 0.5
         angles = ages / 6 + rng.normal(0, 0.05, len(ages))
         noise = rng.normal(0, 0.05, (len(ages), 6))
         return make_vector_set(np.column_stack([np.cos(angles), np.sin(angles), noise]), ages, encoder="circles")
@@ -415,9 +415,7 @@ OWN_CONF = {
     "model/residual": "_target_: own_parts.Residual\nwidth: 8\n",
     "optimizer/sign": "_target_: own_parts.SignDescent\nlr: 0.01\nshrink: 0.999\n",
     "optimizer/stacked_sign": "_target_: own_parts.StackedSign\nlr: 0.01\nshrink: 0.999\n",
-    "dataset/circles": (
-        "_target_: own_parts.Circles\nrows_per_age: 40\nage_range: [1, 11]\nmissing_ages: allow\nheldout_per_age: 10\n"
-    ),
+    "dataset/circles": "_target_: own_parts.Circles\nrows_per_age: 40\n",
 }
 
 
@@ -430,6 +428,7 @@ def test_a_users_own_parts_work_from_a_folder_of_their_own(terminal: Terminal, m
     (own / "own_parts.py").write_text(OWN_CODE)
     monkeypatch.setitem(terminal.environment, "PYTHONPATH", str(own))
     chosen = ["model=residual", "dataset=circles", "augmentation=none", "trainer.max_epochs=30", "normalization=none"]
+    chosen += ["split.age_range=[1,10]", "split.heldout_per_age=10"]
     grid = ["-m", "--config-dir", "own/conf", *chosen, "optimizer=sign,stacked_sign", "seed=range(2)"]
     done = terminal.run("train", *grid, "hydra.sweep.dir=own_grid")
     assert done.returncode == 0, done.stderr

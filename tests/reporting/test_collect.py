@@ -75,7 +75,7 @@ def test_runs_are_paired_by_their_seeds(write_sweep):
 
 
 def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_sweep):
-    maes = {f"sgd method={m} dataset.split.seed={s}": [(2.0, 2.0)] for m in ("paper", "published") for s in (0, 1)}
+    maes = {f"sgd method={m} split.seed={s}": [(2.0, 2.0)] for m in ("paper", "published") for s in (0, 1)}
     sweep = read_sweep(write_sweep("audit", maes))
     assert sweep.factors == ("method",)
     assert {name: len(runs) for name, runs in sweep.variants.items()} == {

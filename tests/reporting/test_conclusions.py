@@ -142,19 +142,19 @@ def test_sweeps_on_different_data_are_told_apart(analysed):
 
 def test_two_ways_of_splitting_are_an_option_and_not_seeds(analysed):
     both = {
-        f"sgd dataset.split.seed={how}": [(mae + k / 100, mae + k / 100) for k in range(4)]
+        f"sgd split.seed={how}": [(mae + k / 100, mae + k / 100) for k in range(4)]
         for how, mae in (("0", 2.4), ("run", 2.9))
     }
     found = analysed("splits", both)
     assert [variant.name for variant in found.variants] == [
-        "sgd dataset.split.seed=0",
-        "sgd dataset.split.seed=run",
+        "sgd split.seed=0",
+        "sgd split.seed=run",
     ]
     assert found.effects[0].difference.estimate == pytest.approx(0.5)
 
 
 def test_runs_on_several_splits_are_not_called_independent(analysed):
-    both = {f"sgd dataset.split.seed={split}": runs(2.4, 2.4, 5, split) for split in (1, 2)}
+    both = {f"sgd split.seed={split}": runs(2.4, 2.4, 5, split) for split in (1, 2)}
     found = analysed("splits", both)
     assert [variant.name for variant in found.variants] == ["sgd"]
     assert any("runs of one split are not independent" in text for text in conclusions.warnings(found))

@@ -19,7 +19,7 @@ from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.sweep.compose import settings_of
 from vec2uage.sweep.grouping import Job
 
-SMALL = ("dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20")
+SMALL = ("dataset=synthetic", "dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=20")
 
 
 class Dropping(nn.Module):

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from sweeps import Sweep
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.dataset import Dataset, Vectors
+from vec2uage.data.dataset import Dataset, VectorFile
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.readers import READERS
 from vec2uage.runs.folder import RunFolder
@@ -36,13 +36,13 @@ def finish(job: Job, folder: Path) -> None:
     RunFolder(folder).write_result(RunResult(status="completed", config_hash=job.settings.config_hash, **names))
 
 
-def vectors(path: str) -> Vectors:
-    return Vectors(path=path, age_range=(1, 18), heldout_per_age=2)
+def vectors(path: str) -> VectorFile:
+    return VectorFile(path=path)
 
 
 def test_all_that_is_missing_is_told_at_once(sweep: Sweep, tmp_path: Path) -> None:
     (tmp_path / "notes.doc").touch()
-    prepared = Prepared(path=f"{tmp_path}/set", age_range=None, label="exact")
+    prepared = Prepared(path=f"{tmp_path}/set")
     lost = reading(
         sweep, tmp_path, [vectors("gone.npz"), vectors("gone.npz"), vectors(f"{tmp_path}/notes.doc"), prepared]
     )

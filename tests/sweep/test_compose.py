@@ -18,8 +18,8 @@ JOBS = [
     ["seed=3", "optimizer=sgd"],
     ["optimizer=sgd", "seed=4"],
     ["optimizer=swa", "averaging.swa_lr=0.01", "optimizer.lr=1e-3"],
-    ["dataset=vectors", "dataset.path=a b/c.npz", "dataset.age_range=[2,5]", "dataset.split.seed=run"],
-    ["dataset.split={seed: 5, group: none}"],
+    ["dataset=vectors", "dataset.path=a b/c.npz", "split.age_range=[2,5]", "split.seed=run"],
+    ["split={seed: 5, group: none}"],
     ["model=linear", "loss=huber", "loss.delta=2", "lr_finder=range_test", "lr_finder.steps=50"],
     ["+model.extra=1", "seed=7"],
     ["++seed=8"],
@@ -53,9 +53,9 @@ def test_jobs_equal_those_of_hydra_in_every_node(arguments: tuple[str, ...]) -> 
 
 def test_one_job_does_not_leak_into_the_next(sweep: Sweep) -> None:
     composer = Composer(sweep.loader, sweep.master)
-    first = composer.job(["seed=5", "dataset.split.seed=9"], 0)
+    first = composer.job(["seed=5", "split.seed=9"], 0)
     assert composer.job([], 1).seed == 1
-    assert composer.job(["seed=6"], 2).dataset.split.seed == 0
+    assert composer.job(["seed=6"], 2).split.seed == 0
     assert first.seed == 5
 
 

@@ -80,7 +80,7 @@ def test_neither_stack_size_nor_threads_change_a_number(sweep: Sweep, tmp_path: 
 
 def test_the_split_is_the_same_for_all_runs_unless_asked(sweep: Sweep, tmp_path: Path) -> None:
     once = ["trainer.max_epochs=1", "model=linear"]
-    train(sweep, tmp_path, [[*once, *own, f"seed={s}"] for own in ([], ["dataset.split.seed=run"]) for s in (1, 2)])
+    train(sweep, tmp_path, [[*once, *own, f"seed={s}"] for own in ([], ["split.seed=run"]) for s in (1, 2)])
     prints = [RunFolder(tmp_path / str(k)).read_result().data_fingerprint for k in range(4)]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
@@ -132,11 +132,11 @@ def test_workers_keep_their_threads_whatever_the_others_do() -> None:
 
 
 def test_one_jobs_failure_is_not_anothers(sweep: Sweep, tmp_path: Path) -> None:
-    bad_data, bad_model = ["dataset.heldout_per_age=500"], own_model(Clumsy)
+    bad_data, bad_model = ["split.heldout_per_age=500"], own_model(Clumsy)
     finished = train(sweep, tmp_path, [[*QUICK, *bad_data], [*QUICK[:1], *bad_model], QUICK, [*QUICK, "seed=2"]])
     results = [RunFolder(tmp_path / str(k)).read_result() for k in range(4)]
     assert [r.status for r in results] == ["failed", "failed", "completed", "completed"]
-    assert "lower heldout_per_age" in (results[0].reason or "")
+    assert "lower split.heldout_per_age" in (results[0].reason or "")
     assert results[1].reason == "RuntimeError: two left hands"
     assert {type(error) for error in finished.errors.values()} == {UserError, RuntimeError}
     assert not finished.interrupted

@@ -43,14 +43,14 @@ def test_runs_that_differ_in_anything_else_do_not(sweep: Sweep, tmp_path: Path) 
         "optimizer=sgd", "optimizer=swa", "optimizer=swa_published", "model=linear", "model.hidden=[8]",
         "model.hidden=[9]", "loss=l1", "normalization=none", "lr_schedule=constant", "lr_schedule=cosine",
         "early_stopping=none", "lr_finder=range_test", "trainer.batch_size=16", "trainer.max_epochs=1",
-        "dataset.label=floor", "dataset.split.seed=2", "augmentation.train_per_age=30",
+        "dataset.label=floor", "split.seed=2", "augmentation.train_per_age=30",
     ]  # fmt: skip
     jobs = [[], *([option] for option in others)]
     assert grouped(sweep, tmp_path, jobs) == [[str(number)] for number in range(len(jobs))]
 
 
 def test_a_split_of_ones_own_keeps_runs_apart(sweep: Sweep, tmp_path: Path) -> None:
-    jobs = [["dataset.split.seed=run", "seed=1"], ["dataset.split.seed=run", "seed=2"], ["seed=1"], ["seed=2"]]
+    jobs = [["split.seed=run", "seed=1"], ["split.seed=run", "seed=2"], ["seed=1"], ["seed=2"]]
     assert grouped(sweep, tmp_path, jobs) == [["0"], ["1"], ["2", "3"]]
 
 

@@ -52,7 +52,7 @@ def test_runs_that_an_option_was_not_set_for_have_a_line_that_says_so() -> None:
 
 
 def test_neither_seeds_of_any_kind_nor_what_changes_no_number_set_runs_apart() -> None:
-    runs = [result(n, "sgd", 2.0, f"dataset.split.seed={n}", f"trainer.threads={n}", "resume=changed") for n in (1, 2)]
+    runs = [result(n, "sgd", 2.0, f"split.seed={n}", f"trainer.threads={n}", "resume=changed") for n in (1, 2)]
     assert table(runs).splitlines()[2].split()[:2] == ["sgd", "2"]
 
 

@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 import torch
 
-from vec2uage.data.loading import load_split
+from vec2uage.data.loading import load_parts
 from vec2uage.training.data import load
 
-SMALL = ("dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=30")
+SMALL = ("dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=30")
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("kind", ["l2", "none", "standardize"])
 def test_every_side_is_scaled_with_what_was_fitted_on_the_training_rows(kind, make_run):
     run = make_run(*SMALL, normalization=kind)
-    data, split = load(run, CPU), load_split(run.dataset, run.augmentation, 0)
-    for rows, side in ((data.train, split.train), (data.validation, split.validation), (data.test, split.test)):
+    data, parts = load(run, CPU), load_parts(run.dataset, run.split, run.augmentation, 0)
+    for rows, side in zip((data.train, data.validation, data.test), parts.values(), strict=True):
         vectors = side.vectors.astype(np.float64)
         if kind == "l2":
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         if kind == "standardize":
-            train = split.train.vectors.astype(np.float64)
+            train = parts["train"].vectors.astype(np.float64)
             vectors = (vectors - train.mean(0)) / train.std(0)
         np.testing.assert_allclose(rows.x.numpy(), vectors, rtol=1e-3, atol=1e-4)
         assert rows.age.tolist() == side.ages.tolist()
-    assert data.test_names.tolist() == split.test.names.tolist()
-    assert (data.dimension, data.encoder) == (split.train.dimension, split.train.encoder)
+    assert data.test_names.tolist() == parts["test"].names.tolist()
+    assert (data.dimension, data.encoder) == (parts["train"].dimension, parts["train"].encoder)
 
 
 def test_runs_with_the_same_data_share_one_copy(make_run):

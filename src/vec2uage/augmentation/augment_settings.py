@@ -12,8 +12,8 @@ from vec2uage.base.device import DeviceName
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import CheckedBy, Choice, PositiveInt
 from vec2uage.config.validate import check_settings, target_of
-from vec2uage.data.prepared import NoSplit
-from vec2uage.data.splits import AgeRange
+from vec2uage.data.parts import AgeRange
+from vec2uage.data.splits import NoSplit
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector
 from vec2uage.faces.embedders.base import Embedder
@@ -76,5 +76,6 @@ class PrepareAndAugmentSettings(PrepareSettings):
     augmentation: Annotated[ImageAugmentation | None, CheckedBy(check_augmentation_or_none)]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.augmentation is not None and isinstance(self.split, NoSplit):
             raise UserError("split=none leaves no training part to augment: take split=paper, or augmentation=none")

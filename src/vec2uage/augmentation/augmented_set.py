@@ -20,7 +20,7 @@ from vec2uage.base.manifest import Manifest, differences, find_manifest, is_curr
 from vec2uage.base.provenance import file_sha256
 from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.data.readers import read
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 
 AUGMENTED, VECTORS, TABLE = "augmented.json", "train.arrow", "children.csv"
 _ABOUT = {"operations", "photographed", "augmented", "dropped_by_rule", "missing", "mean_cosine"}
@@ -115,7 +115,7 @@ def read_for(train: VectorSet, prepared: Path, augmentation: ImageAugmentation) 
     # a set may be made of the faces of another one: those are rows of `train` already
     new = [source in row and name not in row for name, source in zip(vs.names, vs.parents, strict=True)]
     augmented = vs.take(np.array(new, dtype=bool))
-    ages = train.ages[np.array([row[source] for source in augmented.parents], dtype=np.int64)]
+    ages = needed_ages(train, "augmentation")[np.array([row[source] for source in augmented.parents], dtype=np.int64)]
     return replace(augmented, ages=ages)
 
 

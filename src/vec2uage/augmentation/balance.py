@@ -9,7 +9,7 @@ from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.balance import in_turn
-from vec2uage.data.vectorset import VectorSet, concatenate
+from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
 
 
 @settings
@@ -30,7 +30,7 @@ class AugmentedBalance(ImageAugmentation):
         UserError where the faces have not been made for these training rows, with these options, or are too few.
         """
         augmented = read_for(train, self._prepared(), self)
-        ages, augmented_ages = (np.floor(vs.ages).astype(np.int64) for vs in (train, augmented))
+        ages, augmented_ages = (np.floor(needed_ages(vs, "augmentation")).astype(np.int64) for vs in (train, augmented))
         photographed_rows, augmented_rows, short = [], [], []
         for age in np.unique(ages).tolist():
             photographed = in_turn(ages, age, self.seed)[: self.train_per_age]

@@ -25,7 +25,7 @@ from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.errors import UserError
 from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine_of
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _kept_recipe(
 
 def _fillings(augmentation: ImageAugmentation, part: TrainingPart) -> list[AgeFilling]:
     """Return every age that has too few faces, youngest first."""
-    floors = np.floor(part.rows.ages).astype(np.int64)
+    floors = np.floor(needed_ages(part.rows, "augmentation")).astype(np.int64)
     fillings = []
     for age in np.unique(floors).tolist():
         rows = in_turn(floors, age, augmentation.seed)

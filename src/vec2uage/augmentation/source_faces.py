@@ -12,9 +12,9 @@ from vec2uage.augmentation.execution import Execution
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.config.validate import from_config
+from vec2uage.data.parts import UNDIVIDED
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, find_set, part_file
 from vec2uage.data.readers import read
-from vec2uage.data.splits import Part
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.extract import extract
 from vec2uage.faces.extraction import Extraction
@@ -65,12 +65,11 @@ def settings_of(prepared: Path, **execution: Any) -> PrepareSettings:
         raise UserError(f"{prepared / DESCRIPTION}: {error}; {AGAIN}") from None
 
 
-def rows_of(prepared: Path, part: Part | None) -> VectorSet:
+def rows_of(prepared: Path, part: str | None) -> VectorSet:
     """Return the rows of a part of a set; None: of a set that is not divided."""
     if part is None:
-        return read(part_file(prepared, "vectors"))
-    parts = Prepared(path=str(prepared), age_range=None, label="exact").parts(0)
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test}[part]
+        return read(part_file(prepared, UNDIVIDED))
+    return Prepared(path=str(prepared)).parts()[part]
 
 
 def faces_of_rows(vs: VectorSet, prepared: Path, settings: PrepareSettings, stop: Event) -> dict[str, SourceFace]:

@@ -16,7 +16,7 @@ from vec2uage.base.atomic import remove_unfinished, write_text
 from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age
-from vec2uage.data.vectorset import VectorSet, concatenate
+from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
 
 
 def write_set(
@@ -76,7 +76,8 @@ def _table(generated: Generated, augmented: VectorSet, images: list[str], augmen
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "parent", "parent_sha256", "age", "operations", "seed", "number", "cosine", "image"])
     described = {name: f"{name}({op.text()})" for name, op in generated.recipe.ops}
-    columns = (augmented.names, augmented.ages.tolist(), generated.faces, generated.cosines.tolist(), images)
+    ages = needed_ages(augmented, "augmentation").tolist()
+    columns = (augmented.names, ages, generated.faces, generated.cosines.tolist(), images)
     for name, age, face, cosine, image in zip(*columns, strict=True):
         operations = " ".join(described[operation] for operation in augmenter.happening(face))
         source, seed = face.source, generated.recipe.seed

@@ -7,6 +7,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
+from vec2uage.config.renamed import RENAMED
+
 # By the type of pydantic's error, or how it begins; the words of the others are good enough.
 _SHOULD_BE = {
     "int_": "a whole number",
@@ -44,6 +46,8 @@ def unknown_group(key: str) -> str:
 
 def _unknown_key(key: str, value: str, hint: str) -> str:
     """Word the refusal of any key that does not exist: there is no other place that does."""
+    if key in RENAMED:
+        return f"{key}{value}: is now {RENAMED[key]}"
     return f"{key}{value}: no such option{hint}"
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 
 REPEAT = "#repeat"  # stands before the number of a repeated row, in its name
 
@@ -44,7 +44,7 @@ class Balance:
         Rows of an age are used equally often, give or take one. Repeats follow the originals and are named
         "<name>#repeat1", "<name>#repeat2", ...
         """
-        floors = np.floor(train.ages).astype(np.int64)
+        floors = np.floor(needed_ages(train, "augmentation=balance")).astype(np.int64)
         drawn, copies = [], []
         for age in np.unique(floors).tolist():
             rows = in_turn(floors, age, self.seed)

@@ -12,11 +12,12 @@ from vec2uage.base.atomic import remove_unfinished, replacing
 from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
-from vec2uage.data.leakage import Findings, Leakage, audit, summary, treat, write_csv
-from vec2uage.data.prepared import DESCRIPTION, Splitter, part_file
+from vec2uage.data.leakage import Findings, Leakage, apply_policy, audit, summary, write_csv
+from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, fingerprint, is_divided
+from vec2uage.data.prepared import DESCRIPTION, part_file
 from vec2uage.data.readers import json as paper_json
-from vec2uage.data.splits import PARTS, DataSplit
-from vec2uage.data.vectorset import VectorSet, concatenate
+from vec2uage.data.splits import Split
+from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,45 +25,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Divided:
-    """A set as it is to be written: by the name of its file, and what the audit found."""
+    """A set as it is to be written, and what the audit found."""
 
-    files: dict[str, VectorSet]
+    parts: Parts
     audited: VectorSet
     findings: Findings
     leakage: dict[str, Any]
     """The findings in figures."""
 
-    @property
-    def parts(self) -> DataSplit | None:
-        """The three parts, None for a set that is not divided."""
-        return None if "vectors" in self.files else DataSplit(**self.files)
-
 
 def divide(
-    vs: VectorSet, splitter: Splitter, leakage: Leakage, hashes: Mapping[str, str], signatures: Mapping[str, str]
+    vs: VectorSet, split: Split, leakage: Leakage, hashes: Mapping[str, str], signatures: Mapping[str, str]
 ) -> Divided:
-    """Audit and divide `vs`; without a split all rows belong to `vectors`, else to `train`, `validation` and `test`.
+    """Audit `vs` and divide it into the parts that `split` gives.
 
     `hashes` and `signatures` give by name what is known of the photographs (see `leakage.audit`). Augmented faces,
     which are meant to be near their parents, are not audited; they are left out with their parents. Raises UserError
     where `vs` cannot be divided.
     """
-    vs = splitter.used(vs)
+    needed_ages(vs, "a prepared set")
+    vs = split.used(vs)
     photographed = vs.parents == ""
     audited = vs if photographed.all() else vs.take(photographed)
     findings = audit(audited, leakage, hashes, signatures)
-    treated, together = treat(audited, findings, leakage)
+    kept, group_ids = apply_policy(audited, findings, leakage)
     if audited is not vs:
-        dropped = set(audited.names) - set(treated.names)
+        dropped = set(audited.names) - set(kept.names)
         children = vs.take(~photographed & ~np.isin(vs.parents, list(dropped)))
-        treated = concatenate([treated, children])
-        # children go with their parents, whatever their number
-        together = together if together is None else np.append(together, np.zeros(len(children), dtype=together.dtype))
-    parts = splitter.divide(treated, together)
-    files: dict[str, VectorSet] = {"vectors": treated}
-    if parts is not None:
-        files = {part: getattr(parts, part) for part in PARTS}
-    return Divided(files, audited, findings, summary(audited, findings, leakage, parts))
+        kept = concatenate([kept, children])
+        if group_ids is not None:  # children go with their parents, whatever their number
+            group_ids = np.append(group_ids, np.zeros(len(children), dtype=group_ids.dtype))
+    parts = split.divide({UNDIVIDED: kept}, split.seed_for(0), group_ids)
+    return Divided(parts, audited, findings, summary(audited, findings, leakage, parts))
 
 
 def write(divided: Divided, folder: Path, with_json: bool) -> list[str]:
@@ -72,13 +66,13 @@ def write(divided: Divided, folder: Path, with_json: bool) -> list[str]:
     of the files that hold data.
     """
     written = []
-    for name, rows in divided.files.items():
+    for name, rows in divided.parts.items():
         storage.save(rows, part_file(folder, name))
         written.append(part_file(folder, name).name)
     if with_json:
-        written += _write_json(divided.files, folder)
+        written += _write_json(divided.parts, folder)
     write_csv(folder / "leakage.csv", divided.audited, divided.findings, divided.parts)
-    draw(_figures(concatenate(list(divided.files.values()))), folder)
+    draw(_figures(concatenate(list(divided.parts.values()))), folder)
     return [*written, "leakage.csv"]
 
 
@@ -92,7 +86,7 @@ def draw(figures: Mapping[str, "Figure"], folder: Path) -> None:
 def clear(folder: Path) -> None:
     """Remove what an earlier command wrote to `folder`, first of all the description that says it is complete."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    arrows = [part_file(folder, part) for part in ("vectors", *PARTS)]
+    arrows = [part_file(folder, part) for part in (UNDIVIDED, *PARTS)]
     others = [folder / name for name in ("faces.csv", "leakage.csv", "vectors.json", "train.json", "heldout.json")]
     figures = [*folder.glob("faces_per_age*.png"), *folder.glob("*_spans.png")]
     for path in [*arrows, *others, *figures]:
@@ -116,12 +110,12 @@ def complete(
 
     `files` are the names of those that make up the set; `inputs` and `options` are what it was made of.
     """
-    parts = divided.files
+    first = next(iter(divided.parts.values()))
     about = {
-        "encoder": next(iter(parts.values())).encoder,
-        "dimension": next(iter(parts.values())).dimension,
-        "fingerprint": (divided.parts or parts["vectors"]).fingerprint(),
-        "parts": {name: _counts(rows) for name, rows in parts.items()},
+        "encoder": first.encoder,
+        "dimension": first.dimension,
+        "fingerprint": fingerprint(divided.parts),
+        "parts": {name: _counts(rows) for name, rows in divided.parts.items()},
         "leakage": divided.leakage,
         **also,
     }
@@ -138,13 +132,14 @@ def _counts(rows: VectorSet) -> dict[str, Any]:
     }
 
 
-def _write_json(files: Mapping[str, VectorSet], folder: Path) -> list[str]:
-    if "vectors" in files:
-        paper_json.write(files["vectors"], folder / "vectors.json")
+def _write_json(parts: Parts, folder: Path) -> list[str]:
+    if not is_divided(parts):
+        paper_json.write(parts[UNDIVIDED], folder / "vectors.json")
         return ["vectors.json"]
-    heldout = concatenate([files["validation"], files["test"]])
-    paper_json.write(files["train"], folder / "train.json")
-    paper_json.write(heldout, folder / "heldout.json", after=files["train"])
+    train = parts["train"]
+    heldout = concatenate([part for name, part in parts.items() if name != "train"])
+    paper_json.write(train, folder / "train.json")
+    paper_json.write(heldout, folder / "heldout.json", after=train)
     return ["train.json", "heldout.json"]
 
 

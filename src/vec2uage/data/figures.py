@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ GENDERS = {"female": COLOURS[1], "male": COLOURS[0], "": "#999999"}
 
 def counts_per_age(vs: VectorSet) -> dict[int, int]:
     """Return the number of faces of each whole age that the set has, youngest first."""
-    ages, counts = np.unique(np.floor(vs.ages).astype(int), return_counts=True)
+    ages, counts = np.unique(np.floor(needed_ages(vs, "a count of faces per age")).astype(int), return_counts=True)
     return dict(zip(ages.tolist(), counts.tolist(), strict=True))
 
 

@@ -15,10 +15,11 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.config.settings import settings
-from vec2uage.data.similarity import Pairs, cosine_of, pairs_above
-from vec2uage.data.splits import PARTS, DataSplit
+from vec2uage.data.parts import Parts, is_divided
+from vec2uage.data.similarity import RowPairs, cosine_of, pairs_above
+from vec2uage.data.splits import GroupIds
 from vec2uage.data.thresholds import UNKNOWN, Thresholds, measured
-from vec2uage.data.vectorset import Text, VectorSet
+from vec2uage.data.vectorset import TextColumn, VectorSet, needed_ages
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +157,8 @@ def audit(
     return Findings(first, second, kind, cosine[order], bits[order], clusters, thresholds)
 
 
-def treat(vs: VectorSet, findings: Findings, leakage: Leakage) -> tuple[VectorSet, Int64[np.ndarray, " M"] | None]:
-    """Return the rows to divide, and for `group` the clusters that the split must not part (see `splits.split`)."""
+def apply_policy(vs: VectorSet, findings: Findings, leakage: Leakage) -> tuple[VectorSet, GroupIds | None]:
+    """Return the rows to divide, and for `group` the numbers of the clusters that the split must not part."""
     if leakage.action == "drop":
         kept = findings.is_first
         if lost := int((~kept).sum()):
@@ -166,11 +167,12 @@ def treat(vs: VectorSet, findings: Findings, leakage: Leakage) -> tuple[VectorSe
     return vs, findings.clusters if leakage.action == "group" else None
 
 
-def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: DataSplit | None) -> dict[str, Any]:
-    """Return what was found in the rows `vs`, and what of it still lies on two sides of `parts` (None: no split)."""
+def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: Parts) -> dict[str, Any]:
+    """Return what was found in the rows `vs`, and what of it still lies on two sides of a split into `parts`."""
     side = _sides(vs, parts)
     across = _across(findings, side)
-    differ = np.floor(vs.ages[findings.first]) != np.floor(vs.ages[findings.second])
+    floors = np.floor(needed_ages(vs, "the leakage audit"))
+    differ = floors[findings.first] != floors[findings.second]
     sizes = np.bincount(findings.clusters, minlength=1)
     found = {
         "action": leakage.action,
@@ -183,14 +185,15 @@ def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: DataSpli
         "largest_cluster": int(sizes.max()),
         "dropped": int((~findings.is_first).sum()) if leakage.action == "drop" else 0,
     }
-    _tell(found, divided=parts is not None)
+    _tell(found, divided=is_divided(parts))
     return found
 
 
-def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: DataSplit | None) -> None:
+def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: Parts) -> None:
     """Write the pairs, those on two sides first, with both names, ages (years) and sides ("": in no part)."""
     side = _sides(vs, parts)
     across = _across(findings, side)
+    ages = needed_ages(vs, "the leakage audit")
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, TABLE)
         rows.writeheader()
@@ -205,14 +208,14 @@ def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: DataSplit | 
                 "same_subject": same,
             }
             for which, one in (("a", a), ("b", b)):
-                row |= {f"name_{which}": vs.names[one], f"age_{which}": f"{vs.ages[one]:g}", f"side_{which}": side[one]}
+                row |= {f"name_{which}": vs.names[one], f"age_{which}": f"{ages[one]:g}", f"side_{which}": side[one]}
             rows.writerow(row)
 
 
-def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thresholds, Pairs]:
+def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thresholds, RowPairs]:
     """Return the pairs that are near by vector, and the thresholds less `same_person` if it gives too many."""
     if thresholds.least is None:
-        return thresholds, Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return thresholds, RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     if thresholds.same_person is None:
         advice = "raise leakage.near_duplicate"
         return thresholds, pairs_above(vs.vectors, thresholds.least, limit=LISTED, advice=advice)
@@ -227,7 +230,9 @@ def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thre
         return found
 
 
-def _search(vs: VectorSet, leakage: Leakage, near: Pairs, packed: Signatures, known: Bool[np.ndarray, " N"]) -> Pairs:
+def _search(
+    vs: VectorSet, leakage: Leakage, near: RowPairs, packed: Signatures, known: Bool[np.ndarray, " N"]
+) -> RowPairs:
     """Return the pairs that are `near` by vector or that are, mirrored or not, by signature."""
     found = [near]
     rows = np.flatnonzero(known)
@@ -237,16 +242,16 @@ def _search(vs: VectorSet, leakage: Leakage, near: Pairs, packed: Signatures, kn
         least = 1 - 2 * leakage.signature_bits / BITS  # two rows of signs have this cosine, exact in floating point
         for other in (signs, mirrored):
             alike = pairs_above(signs, least, other, limit=LISTED, advice="lower leakage.signature_bits")
-            found.append(Pairs(rows[alike.first], rows[alike.second], alike.cosine))
+            found.append(RowPairs(rows[alike.first], rows[alike.second], alike.cosine))
     by_vector = found[0].first * len(vs) + found[0].second
     every = np.concatenate([pairs.first * len(vs) + pairs.second for pairs in found])
     extra = np.setdiff1d(every, by_vector)
     first, second = np.divmod(np.concatenate([by_vector, extra]), len(vs))
     added = cosine_of(vs.vectors, vs.vectors, first[len(by_vector) :], second[len(by_vector) :])
-    return Pairs(first, second, np.concatenate([found[0].cosine, added]))
+    return RowPairs(first, second, np.concatenate([found[0].cosine, added]))
 
 
-def _unpacked(names: Text, signatures: Mapping[str, str]) -> tuple[Signatures, Bool[np.ndarray, " N"]]:
+def _unpacked(names: TextColumn, signatures: Mapping[str, str]) -> tuple[Signatures, Bool[np.ndarray, " N"]]:
     """Return the signatures as bytes, and which rows have one."""
     texts = [signatures.get(name, "") for name in names]
     known = np.array([text != "" for text in texts], dtype=bool)
@@ -272,13 +277,13 @@ def _clusters(count: int, first: Int64[np.ndarray, " P"], second: Int64[np.ndarr
     return lowest[cluster]
 
 
-def _sides(vs: VectorSet, parts: DataSplit | None) -> Text:
-    """Return the part that each row is in, "" where it is in none."""
-    where = {} if parts is None else {name: side for side in PARTS for name in getattr(parts, side).names}
+def _sides(vs: VectorSet, parts: Parts) -> TextColumn:
+    """Return the part that each row is in, "" where it is in none or all are in one."""
+    where = {name: side for side, part in parts.items() if is_divided(parts) for name in part.names}
     return np.array([where.get(name, "") for name in vs.names], dtype=object)
 
 
-def _across(findings: Findings, side: Text) -> Bool[np.ndarray, " P"]:
+def _across(findings: Findings, side: TextColumn) -> Bool[np.ndarray, " P"]:
     a, b = side[findings.first], side[findings.second]
     return (a != "") & (b != "") & (a != b)
 

@@ -1,11 +1,14 @@
 """From settings to the vectors of a run: read, divide and augment, once per process."""
 
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
+from vec2uage.base.errors import UserError
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.splits import DataSplit
+from vec2uage.data.parts import Parts, relabelled
+from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet
 
 log = logging.getLogger(__name__)
@@ -36,23 +39,38 @@ def check_files(dataset: Dataset, augmentation: Augmentation) -> None:
             part.check_files()
 
 
-def load_split(dataset: Dataset, augmentation: Augmentation, run_seed: int) -> DataSplit:
+def check_split(split: Split, dataset: Dataset, needed: Sequence[str]) -> None:
+    """Raise UserError where a split is none for this dataset, or does not give the parts that are needed."""
+    split.check(dataset.is_divided)
+    if lacking := [name for name in needed if name not in split.gives]:
+        raise UserError(
+            f"split: leaves only {', '.join(split.gives)}, but {', '.join(lacking)} is needed: take split=paper"
+        )
+
+
+def load_parts(dataset: Dataset, split: Split, augmentation: Augmentation, run_seed: int) -> Parts:
     """Return the vectors that the run with `run_seed` works on; equal settings share them.
 
-    `run_seed` matters only where the dataset is divided anew for every run. Raises UserError for data that cannot be
+    `run_seed` matters only where the rows are divided anew for every run. Raises UserError for data that cannot be
     read or divided.
     """
-    return _load(dataset, augmentation, dataset.split_seed(run_seed))
+    return _load(dataset, split, augmentation, split.seed_for(run_seed))
+
+
+def divided(dataset: Dataset, split: Split, seed: int) -> Parts:
+    """Return the rows of a dataset in the parts that `split` makes of them with `seed`; raises what these do."""
+    return relabelled(split.divide(_read(dataset), seed), dataset.label)
 
 
 @lru_cache(maxsize=4)  # bounded: with a split per run, each one is a copy of the training vectors
-def _load(dataset: Dataset, augmentation: Augmentation, split_seed: int) -> DataSplit:
-    parts = dataset.parts(split_seed)
-    loaded = DataSplit(augmentation.apply(parts.train), parts.validation, parts.test)
-    log.info(
-        "%s rows to train on, %s for validation, %s for test",
-        f"{len(loaded.train):,}",
-        f"{len(loaded.validation):,}",
-        f"{len(loaded.test):,}",
-    )
-    return loaded
+def _load(dataset: Dataset, split: Split, augmentation: Augmentation, seed: int) -> Parts:
+    parts = divided(dataset, split, seed)
+    parts = {**parts, "train": augmentation.apply(parts["train"])}
+    held_out = ", ".join(f"{len(vs):,} for {name}" for name, vs in parts.items() if name != "train")
+    log.info("%s rows to train on, %s", f"{len(parts['train']):,}", held_out)
+    return parts
+
+
+@lru_cache(maxsize=1)  # a grid over seeds of the split reads once
+def _read(dataset: Dataset) -> Parts:
+    return dataset.parts()

@@ -13,7 +13,7 @@ ROUNDING = 1e-5  # more than a float32 product of unit vectors is off (about 1e-
 
 
 @dataclass(frozen=True)
-class Pairs:
+class RowPairs:
     """Pairs of rows, each once, sorted by first and then second row."""
 
     first: Int64[np.ndarray, " P"]
@@ -48,7 +48,7 @@ def pairs_above(
     other: Float32[np.ndarray, "N D"] | None = None,
     limit: int = 1_000_000,
     advice: str = "raise the threshold",
-) -> Pairs:
+) -> RowPairs:
     """Return every pair of rows i < j with `cosine(vectors[i], vectors[j]) >= threshold`.
 
     With `other`, row j is taken from there. The work is one matrix product in tiles: 100,000 vectors of 512 take
@@ -82,10 +82,10 @@ def pairs_above(
                 total += int(np.count_nonzero(reached))
             progress.advance()
     if not found:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     first, second, similarity = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.lexsort((second, first))
-    return Pairs(first[order], second[order], similarity[order])
+    return RowPairs(first[order], second[order], similarity[order])
 
 
 def cosine_of(

@@ -16,15 +16,16 @@ TEXTS = ("names", "subjects", "source", "gender", "parents")
 
 
 def save(vs: VectorSet, path: Path | str) -> None:
-    """Write `vs` as one Arrow record batch: `vectors` FixedSizeList<float32>[D], `ages` float32, texts utf8.
+    """Write `vs` as one Arrow record batch: `vectors` FixedSizeList<float32>[D], `ages` float32 if known, texts utf8.
 
     The schema's metadata hold the format's version and the encoder. The file appears whole or not at all.
     """
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(vs.vectors.ravel()), vs.dimension)
     texts = [pa.array(getattr(vs, name), type=pa.string()) for name in TEXTS]
+    ages = [] if vs.ages is None else [pa.array(vs.ages)]
     batch = pa.record_batch(
-        [vectors, pa.array(vs.ages), *texts],
-        names=["vectors", "ages", *TEXTS],
+        [vectors, *ages, *texts],
+        names=["vectors", *["ages"] * len(ages), *TEXTS],
         metadata={FORMAT_KEY: FORMAT.encode(), ENCODER_KEY: vs.encoder.encode()},
     )
     with replacing(path) as temporary, pa.ipc.new_file(str(temporary), batch.schema) as writer:
@@ -52,7 +53,7 @@ def load(path: Path | str) -> VectorSet:
         return VectorSet(
             # not Arrow's to_numpy, which imports pandas: half a second of every start
             vectors=np.from_dlpack(vectors.values).reshape(len(table), vectors.type.list_size),
-            ages=np.from_dlpack(_whole(table["ages"])),
+            ages=np.from_dlpack(_whole(table["ages"])) if "ages" in table.column_names else None,
             **{name: np.array(_texts(table, name), dtype=object) for name in TEXTS},
             encoder=metadata[ENCODER_KEY].decode(),
         )

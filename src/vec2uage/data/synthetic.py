@@ -12,7 +12,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
 from vec2uage.data import storage
-from vec2uage.data.dataset import UnsplitDataset
+from vec2uage.data.dataset import Dataset
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ LABEL_NOISE_YEARS = 1.0  # and the stated ages of web pictures are wrong by abou
 
 
 @settings
-class Synthetic(UnsplitDataset):
+class Synthetic(Dataset):
     """Made-up vectors in the shape of the paper's data, for trying things out and for tests.
 
     Nothing here was measured on a face: errors on this dataset say nothing about how well the age of a person
@@ -64,7 +64,7 @@ class Synthetic(UnsplitDataset):
 
     size: Literal["paper", "small"] = "paper"
     seed: Annotated[int, Field(ge=0)] = 0
-    """Draws the people and their vectors; how they are divided has a seed of its own (`split.seed`)."""
+    """Draws the people and their vectors; how they are divided has a seed of its own, `split.seed`."""
 
     def read(self) -> VectorSet:
         """Return the vectors, made at first and later mapped from the cache.

@@ -17,7 +17,7 @@ from vec2uage.base.errors import UserError
 log = logging.getLogger(__name__)
 
 BadRows = Literal["refuse", "drop"]
-Text = Shaped[np.ndarray, " N"]  # a column of str, dtype object
+TextColumn = Shaped[np.ndarray, " N"]  # of str, dtype object
 OLDEST = 120  # years; the record is 122, an age above this is a mistake
 GENDERS = ("male", "female", "")
 
@@ -27,23 +27,23 @@ class VectorSet:
     """Face vectors with what is known of each face; made by `make_vector_set`, never changed."""
 
     vectors: Float32[np.ndarray, "N D"]
-    ages: Float32[np.ndarray, " N"]
-    """Years."""
-    names: Text
+    ages: Float32[np.ndarray, " N"] | None
+    """Years; None where no age is known (see `needed_ages`)."""
+    names: TextColumn
     """Unique."""
-    subjects: Text
+    subjects: TextColumn
     """The person on the picture; "" where unknown."""
-    source: Text
+    source: TextColumn
     """Where the row comes from, such as the file's name."""
-    gender: Text
+    gender: TextColumn
     """"male", "female" or "" where unknown."""
-    parents: Text
+    parents: TextColumn
     """The name of the row whose face was augmented to this one; "" for a face as it was photographed."""
     encoder: str
     """Names the network that made the vectors, or "unknown": vectors of two encoders cannot be mixed."""
 
     def __len__(self) -> int:
-        return len(self.ages)
+        return len(self.names)
 
     @property
     def dimension(self) -> int:
@@ -57,7 +57,9 @@ class VectorSet:
 
     def take(self, index: Integer[np.ndarray, " M"] | Bool[np.ndarray, " N"]) -> "VectorSet":
         """Return a copy of the rows at `index` (positions or a mask), in that order."""
-        return VectorSet(**{name: getattr(self, name)[index] for name in COLUMNS}, encoder=self.encoder)
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        taken: dict[str, Any] = {name: None if of is None else of[index] for name, of in columns.items()}
+        return VectorSet(**taken, encoder=self.encoder)
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with any value of any row, the order of rows or the encoder."""
@@ -67,10 +69,17 @@ class VectorSet:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr((self.vectors.shape, self.encoder)).encode())
         digest.update(np.ascontiguousarray(self.vectors).data)
-        digest.update(np.ascontiguousarray(self.ages).data)
+        digest.update(b"" if self.ages is None else np.ascontiguousarray(self.ages).data)
         for column in (self.names, self.subjects, self.source, self.gender, self.parents):
             digest.update(repr(column.tolist()).encode())
         return digest.hexdigest()[:16]
+
+
+def needed_ages(vs: VectorSet, purpose: str) -> Float32[np.ndarray, " N"]:
+    """Return the ages, for a purpose that needs them; UserError, which names it, where none is known."""
+    if vs.ages is None:
+        raise UserError(f"{purpose} needs ages, but the vectors come without: give their file a column of ages (years)")
+    return vs.ages
 
 
 COLUMNS = tuple(field.name for field in fields(VectorSet) if field.name != "encoder")
@@ -78,7 +87,7 @@ COLUMNS = tuple(field.name for field in fields(VectorSet) if field.name != "enco
 
 def make_vector_set(
     vectors: np.ndarray | Sequence[Any],
-    ages: np.ndarray | Sequence[Any],
+    ages: np.ndarray | Sequence[Any] | None,
     names: Iterable[object] | None = None,
     subjects: Iterable[object] | None = None,
     source: str | Iterable[str] = "",
@@ -91,10 +100,11 @@ def make_vector_set(
     """Check rows and make a VectorSet of them, without copying vectors that are float32, in C order and all good.
 
     `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are
-    years, None or NaN where missing; so are labels. `names` default to "<source>:<row>". A row is bad when its vector
-    has another dimension, holds NaN or Inf or nothing but zeros, as no face's does, its age is missing, negative or
-    above 120, or its name was seen before. Bad rows are refused (UserError with counts and the first names) or dropped
-    (the same in the log); `where` is what messages call the input, such as a file's path.
+    years, None or NaN where missing, or None altogether where no age is known; labels are None where missing. `names`
+    default to "<source>:<row>". A row is bad when its vector has another dimension, holds NaN or Inf or nothing but
+    zeros, as no face's does, its age is missing among known ones, negative or above 120, or its name was seen before.
+    Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log); `where` is what
+    messages call the input, such as a file's path.
     """
     matrix, misshapen = _matrix(vectors, where)
     count = len(matrix)
@@ -106,8 +116,8 @@ def make_vector_set(
         "gender": _text([""] * count if gender is None else gender),
         "parents": _text([""] * count if parents is None else parents),
     }
-    years = _numbers(ages, f"{where}: ages")
-    for column, values in {"ages": years, **columns}.items():
+    years = None if ages is None else _numbers(ages, f"{where}: ages")
+    for column, values in (columns if years is None else {"ages": years} | columns).items():
         if values.shape != (count,):
             raise UserError(f"{where}: {count} vectors but {column} of shape {values.shape}; give one for each vector")
     if strange := sorted(set(columns["gender"]) - set(GENDERS)):
@@ -148,6 +158,8 @@ def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
     dimensions = sorted({vs.dimension for vs in sets})
     if len(dimensions) != 1:
         raise UserError(f"vectors of different dimensions cannot be merged: {dimensions}")
+    if len({vs.ages is None for vs in sets}) > 1:
+        raise UserError("vectors with ages and vectors without cannot be merged: add the ages, or leave out the others")
     joined = concatenate(sets)
     named_first = np.zeros(len(joined), dtype=bool)
     named_first[np.unique(joined.names, return_index=True)[1]] = True
@@ -163,8 +175,9 @@ def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
 
 def concatenate(sets: Sequence[VectorSet]) -> VectorSet:
     """Put the parts of one set one after the other, unchecked."""
-    joined: dict[str, Any] = {name: np.concatenate([getattr(vs, name) for vs in sets]) for name in COLUMNS}
-    return VectorSet(**joined, encoder=sets[0].encoder)
+    columns = [name for name in COLUMNS if getattr(sets[0], name) is not None]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(vs, name) for vs in sets]) for name in columns}
+    return VectorSet(**({"ages": None} | joined), encoder=sets[0].encoder)
 
 
 def drop_exact_duplicates(vs: VectorSet) -> VectorSet:
@@ -205,11 +218,12 @@ def _matrix(
     return matrix, misshapen
 
 
-def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"]) -> Text:
+def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"]) -> TextColumn:
     """Say for each row why it is bad, "" when it is good; of rows of one name the first good one is good."""
     reasons = np.full(len(vs), "", dtype=object)
-    reasons[(vs.ages < 0) | (vs.ages > OLDEST)] = f"age negative or above {OLDEST}"
-    reasons[np.isnan(vs.ages)] = "age missing"
+    if vs.ages is not None:
+        reasons[(vs.ages < 0) | (vs.ages > OLDEST)] = f"age negative or above {OLDEST}"
+        reasons[np.isnan(vs.ages)] = "age missing"
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.einsum("nd,nd->n", vs.vectors, vs.vectors)
     odd = np.flatnonzero(~((squares > 0) & np.isfinite(squares)))  # also where only the squares are too large or small
@@ -246,10 +260,10 @@ def as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _text(values: Iterable[object]) -> Text:
+def _text(values: Iterable[object]) -> TextColumn:
     return np.array([as_text(value) for value in values], dtype=object)
 
 
-def _first(names: Text) -> str:
+def _first(names: TextColumn) -> str:
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

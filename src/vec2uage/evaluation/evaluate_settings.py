@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vec2uage.base.device import DeviceName
+from vec2uage.base.errors import UserError
+from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import Choice, PositiveInt, settings
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.loading import Augmentation
-from vec2uage.data.splits import Part
-
-EvaluatedPart = Literal["all", Part]
+from vec2uage.data.loading import Augmentation, check_split
+from vec2uage.data.splits import Split
 
 
 @settings
@@ -28,7 +28,8 @@ class Evaluation:
     """Which model is evaluated on which rows, and what is measured."""
 
     checkpoint: Annotated[str, Field(min_length=1)]
-    part: EvaluatedPart
+    part: str
+    """`all`, or one that `split` gives."""
     cs: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
     encoder_mismatch: Literal["refuse", "allow"]
     tta: Annotated[int, Field(ge=0)]
@@ -37,4 +38,10 @@ class Evaluation:
     device: DeviceName
     foreign: Foreign
     dataset: Choice[Dataset]
+    split: Choice[Split]
     augmentation: Choice[Augmentation]
+
+    def __post_init__(self) -> None:
+        check_split(self.split, self.dataset, ())
+        if self.part not in (parts := ("all", *self.split.gives)):
+            raise UserError(f"part = {as_typed(self.part)}: should be {' or '.join(map(as_typed, parts))}")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.prepared import Prepared
-from vec2uage.data.splits import Division, within
-from vec2uage.data.vectorset import VectorSet
-from vec2uage.evaluation.evaluate_settings import EvaluatedPart, Evaluation
+from vec2uage.data.loading import divided
+from vec2uage.data.parts import UNDIVIDED, relabelled
+from vec2uage.data.splits import Split
+from vec2uage.data.vectorset import VectorSet, needed_ages
+from vec2uage.evaluation.evaluate_settings import Evaluation
 from vec2uage.evaluation.scores import Scores, score
 from vec2uage.runs.folder import RunFolder
 
@@ -38,8 +39,9 @@ def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views:
         raise UserError(f"{folder} holds a run of training: set hydra.run.dir to another folder")
     path = models.find(what.checkpoint)
     model = models.open_model(path, what.foreign)
-    needs_seed = what.part != "all" and _drawn_by_run(what.dataset)
-    vs = rows(what.dataset, what.part, models.run_seed(path) if needs_seed else None)
+    needs_seed = what.part != "all" and what.split.is_per_run
+    vs = rows(what.dataset, what.split, what.part, models.run_seed(path) if needs_seed else None)
+    ages = needed_ages(vs, "an evaluation")
     models.check_fit(model, vs, path, what.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
     selves = views(what, vs) if what.tta else None
@@ -47,12 +49,12 @@ def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views:
     has_numbers = np.all([np.isfinite(column) for column in prediction.columns().values()], axis=0)
     if count := int((~has_numbers).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
-    scores = score(vs.ages, prediction, what.cs)
+    scores = score(ages, prediction, what.cs)
 
     (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
-    files.write_predictions(vs.names, vs.subjects, vs.ages, prediction)
+    files.write_predictions(vs.names, vs.subjects, ages, prediction)
     with replacing(folder / "predictions.png") as temporary:
-        plot(vs.ages, prediction, scores).savefig(temporary, format="png")
+        plot(ages, prediction, scores).savefig(temporary, format="png")
     write_json(
         folder / "evaluation.json",
         {
@@ -75,30 +77,17 @@ def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views:
     return scores
 
 
-def rows(dataset: Dataset, part: EvaluatedPart, run_seed: int | None) -> VectorSet:
-    """Return the rows to predict: all of the dataset's ages, or one part of the split that training makes.
+def rows(dataset: Dataset, split: Split, part: str, run_seed: int | None) -> VectorSet:
+    """Return the rows to predict: all that the split takes from the dataset, or one of the parts that it makes.
 
     `run_seed` is the seed of the model's run, None if unknown. Raises UserError where the split depends on it, and
     where there are no rows.
     """
     if part == "all":
-        vs = dataset.read()
-        if isinstance(dataset, Division):
-            vs = within(vs, dataset.age_range)
-            if not len(vs):
-                raise UserError("no rows of the ages {}-{} (dataset.age_range)".format(*dataset.age_range))
-        if isinstance(dataset, Division | Prepared) and dataset.label == "whole":
-            vs = replace(vs, ages=np.floor(vs.ages))
-        return vs
-    if run_seed is None and _drawn_by_run(dataset):
+        return relabelled({UNDIVIDED: split.used(dataset.read())}, dataset.label)[UNDIVIDED]
+    if run_seed is None and split.is_per_run:
         raise UserError(
-            "dataset.split.seed=run, but no result.json of a run of vec2uage beside the checkpoint tells the seed: "
-            "set dataset.split.seed to that seed"
+            "split.seed=run, but no result.json of a run of vec2uage beside the checkpoint tells the seed: "
+            "set split.seed to that seed"
         )
-    parts = dataset.parts(dataset.split_seed(run_seed or 0))
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test}[part]
-
-
-def _drawn_by_run(dataset: Dataset) -> bool:
-    """Tell whether every run divides the rows anew."""
-    return dataset.split_seed(0) != dataset.split_seed(1)
+    return divided(dataset, split, split.seed_for(run_seed or 0))[part]

@@ -19,6 +19,7 @@ from vec2uage.base.lock import only_user_of
 from vec2uage.base.manifest import Manifest, differences, is_current
 from vec2uage.config.command import Invocation
 from vec2uage.data.dataset_folder import clear, complete, divide, draw, write
+from vec2uage.data.parts import is_divided
 from vec2uage.data.prepared import find_set
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
@@ -141,7 +142,7 @@ def _summary(made: Manifest, folder: Path) -> str:
     """Say in a few lines what a folder holds and how to go on."""
     about, place = made.about, shown(folder)
     parts, leaks = about["parts"], about["leakage"]
-    divided = len(parts) > 1
+    divided = is_divided(parts)
     sizes = ", ".join(f"{part['rows']:,} {'in one file' if not divided else name}" for name, part in parts.items())
     statuses = ", ".join(f"{count:,} {status}" for status, count in about["files_by_status"].items())
     copies, persons = (

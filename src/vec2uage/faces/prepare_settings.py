@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from vec2uage.base.device import DeviceName
+from vec2uage.base.errors import UserError
 from vec2uage.config.settings import Choice, PositiveInt
 from vec2uage.data.leakage import Leakage
-from vec2uage.data.prepared import Splitter
+from vec2uage.data.splits import Split
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector, Faces
 from vec2uage.faces.embedders.base import Embedder
@@ -31,7 +32,7 @@ class PrepareSettings:
     crop: Crop
     quality: Choice[Quality]
     embedder: Choice[Embedder]
-    split: Choice[Splitter]
+    split: Choice[Split]
     leakage: Choice[Leakage]
     faces: Faces
     store: str
@@ -42,6 +43,11 @@ class PrepareSettings:
     device: DeviceName
     overwrite: bool
     output: str
+
+    def __post_init__(self) -> None:
+        self.split.check(divided=False)
+        if self.split.is_per_run:
+            raise UserError("split.seed = 'run': should be a whole number, as the set is divided once for all runs")
 
     def extraction(self, keep_crops: Path | None) -> Extraction:
         """Return how photographs become vectors; crops go to the folder `keep_crops`, if any."""

@@ -106,7 +106,7 @@ def factors(results: Sequence[RunResult]) -> list[str]:
 
 
 def is_seed(results: Sequence[RunResult], option: str) -> bool:
-    """Tell whether an option is a seed: numbers only, as `dataset.split.seed=0,run` compares two ways of splitting."""
+    """Tell whether an option is a seed: numbers only, as `split.seed=0,run` compares two ways of splitting."""
     return option.rpartition(".")[2] == "seed" and all(
         given.isdecimal() for given in (value(result, option) for result in results) if given
     )

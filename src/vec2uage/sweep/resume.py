@@ -186,7 +186,7 @@ def _of_other_data(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Jo
     """Return the jobs whose data have changed, found out with one split of each dataset: all are cut from the same."""
     of_datasets: dict[tuple[Any, ...], list[Job]] = {}
     for job in made:
-        of_datasets.setdefault((job.settings.dataset, job.settings.augmentation), []).append(job)
+        of_datasets.setdefault((job.settings.dataset, job.settings.split, job.settings.augmentation), []).append(job)
     changed = []
     for members in of_datasets.values():
         settings = members[0].settings

@@ -7,10 +7,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from vec2uage.data.loading import load_split
-from vec2uage.data.row_counts import Count, census
-from vec2uage.data.splits import PARTS
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.dataset import Dataset
+from vec2uage.data.loading import Augmentation, load_parts
+from vec2uage.data.parts import fingerprint
+from vec2uage.data.row_counts import RowCount, row_counts
+from vec2uage.data.splits import Split
+from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.normalization import Kind, Normalization, fit
 from vec2uage.training.run_settings import RunSettings
@@ -26,7 +28,7 @@ class TrainingData:
     normalization: Normalization
     fingerprint: str
     encoder: str
-    census: tuple[Count, ...]
+    row_counts: tuple[RowCount, ...]
 
     @property
     def train(self) -> VectorInputs:
@@ -47,7 +49,7 @@ class TrainingData:
 
 def load(run: RunSettings, device: torch.device) -> TrainingData:
     """Load, split, normalise and place the data of a run; runs with the same data share one copy."""
-    data = _load(run.dataset, run.augmentation, run.split_seed, run.normalization, device)
+    data = _load(run.dataset, run.split, run.augmentation, run.split_seed, run.normalization, device)
     if not run.trainer.overfit:
         return data
     batch = data.train.first(run.trainer.batch_size)
@@ -60,21 +62,24 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
 
 
 @lru_cache(maxsize=2)
-def _load(dataset: object, augmentation: object, split_seed: int, kind: Kind, device: torch.device) -> TrainingData:
-    split = load_split(dataset, augmentation, split_seed)  # type: ignore[arg-type]
-    normalization = fit(kind, _tensor(split.train.vectors))
+def _load(
+    dataset: Dataset, split: Split, augmentation: Augmentation, split_seed: int, kind: Kind, device: torch.device
+) -> TrainingData:
+    parts = load_parts(dataset, split, augmentation, split_seed)
+    train, test = parts["train"], parts["test"]
+    normalization = fit(kind, _tensor(train.vectors))
 
     def inputs(part: VectorSet) -> VectorInputs:
-        return VectorInputs(normalization(_tensor(part.vectors)), _tensor(part.ages)).to(device)
+        return VectorInputs(normalization(_tensor(part.vectors)), _tensor(needed_ages(part, "training"))).to(device)
 
     return TrainingData(
-        {name: inputs(getattr(split, name)) for name in PARTS},
-        split.test.names,
-        split.test.subjects,
+        {name: inputs(part) for name, part in parts.items()},
+        test.names,
+        test.subjects,
         normalization,
-        split.fingerprint(),
-        split.train.encoder,
-        census(split),
+        fingerprint(parts),
+        train.encoder,
+        row_counts(parts),
     )
 
 

@@ -81,7 +81,7 @@ class Recorder:
             write_curve(self.folder, outcome.curve)
         if outcome.model is not None:
             outcome.model.save(self.folder.model_of(outcome.model.suffix))
-        self.folder.write_data([astuple(count) for count in data.census])
+        self.folder.write_data([astuple(count) for count in data.row_counts])
         if outcome.prediction is not None:
             ages = data.parts["test"].age.cpu().numpy()
             self.folder.write_predictions(data.test_names, data.test_subjects, ages, outcome.prediction)

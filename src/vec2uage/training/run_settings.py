@@ -25,7 +25,9 @@ from vec2uage.config.validate import (
     to_container,
 )
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.loading import Augmentation
+from vec2uage.data.loading import Augmentation, check_split
+from vec2uage.data.parts import PARTS
+from vec2uage.data.splits import Split
 from vec2uage.runs.index import split_override
 from vec2uage.training.averaging.base import Averaging
 from vec2uage.training.early_stopping import NoEarlyStopping
@@ -74,6 +76,7 @@ class RunSettings:
 
     seed: int
     dataset: Dataset
+    split: Split
     augmentation: Augmentation
     normalization: Kind
     model: Component
@@ -91,7 +94,7 @@ class RunSettings:
 
     @property
     def split_seed(self) -> int:
-        return self.dataset.split_seed(self.seed)
+        return self.split.seed_for(self.seed)
 
     def choice(self, group: str) -> str:
         """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""
@@ -162,6 +165,7 @@ def from_config(
     if parts["model"] is not None:
         problems += _without_effect(parts["model"], plain["head"], overrides)
     refuse(problems)
+    check_split(parts["split"], parts["dataset"], PARTS)
     if shared == "unpaired":
         parts["seed"] = derive(parts["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
     return RunSettings(
@@ -175,6 +179,7 @@ def from_config(
 
 _GROUPS: dict[str, type] = {
     "dataset": Dataset,
+    "split": Split,
     "augmentation": Augmentation,
     "averaging": Averaging,
     "lr_schedule": Schedule,

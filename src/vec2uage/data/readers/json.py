@@ -1,5 +1,6 @@
 """Reads and writes the paper's JSON: one object whose keys name pictures and whose values are their vectors."""
 
+import logging
 import math
 import re
 from array import array
@@ -15,19 +16,22 @@ from jaxtyping import Float32
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.progress import Progress
-from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
+from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set, needed_ages
+
+log = logging.getLogger(__name__)
 
 NAME = re.compile(r"(?P<subject>.*)_(?P<age>\d+(\.\d+)?)_(?P<number>\d+)\.(jpe?g|png)", re.DOTALL | re.IGNORECASE)
 """`<subject>_<age>_<n>.jpg`, read from its end: the subject may hold underscores or be empty (unknown)."""
+NAMED = "the paper's JSON"
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
     """Read `{"<subject>_<age>_<n>.jpg": [D numbers], ...}`; ages are years and may have decimals.
 
     The file is streamed: memory is that of the vectors as float32, twice for a moment at the end. A row whose name
-    does not match `NAME` has no age and so is bad, `null` stands for a missing number, and a repeated name is a
-    bad row. Raises UserError for what is no such JSON (a list, NaN, other values than lists of numbers) and for
-    bad rows.
+    does not match `NAME` has no age and so is bad, unless none does: then no ages are known. `null` stands for a
+    missing number, and a repeated name is a bad row. Raises UserError for what is no such JSON (a list, NaN, other
+    values than lists of numbers) and for bad rows.
     """
     names: list[str] = []
     vectors: list[Float32[np.ndarray, " D"]] = []
@@ -36,12 +40,13 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
             names.append(name)
             vectors.append(vector)
     matches = [NAME.fullmatch(name) for name in names]
-    if not any(matches):
-        example = f" (the first is {_short(names[0])!r})" if names else ""
-        raise UserError(f"{path}: no picture is named like <subject>_<age>_<n>.jpg, which states its age{example}")
+    is_dated = any(matches)
+    if names and not is_dated:
+        example = f"(the first is {_short(names[0])!r})"
+        log.warning("%s: no picture is named like <subject>_<age>_<n>.jpg, so no age is known %s", path, example)
     return make_vector_set(
         vectors,
-        [None if match is None else float(match["age"]) for match in matches],
+        [None if match is None else float(match["age"]) for match in matches] if is_dated else None,
         names=names,
         subjects=["" if match is None else match["subject"] for match in matches],
         source=path.stem,
@@ -62,7 +67,7 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
     # Nine digits tell every two float32 apart, and lie so near that reading them as double first does no harm.
     layout = ": [" + ", ".join(["%.9g"] * vs.dimension) + "]"
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for row, (subject, age) in enumerate(zip(vs.subjects, vs.ages, strict=True)):
+        for row, (subject, age) in enumerate(zip(vs.subjects, needed_ages(vs, NAMED), strict=True)):
             years = _years(age)
             name = f"{subject}_{years}_{numbers[subject, years]}.jpg"
             numbers[subject, years] += 1
@@ -71,7 +76,7 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
 
 
 def _taken(vs: VectorSet) -> Iterator[tuple[str, str]]:
-    return ((subject, _years(age)) for subject, age in zip(vs.subjects, vs.ages, strict=True))
+    return ((subject, _years(age)) for subject, age in zip(vs.subjects, needed_ages(vs, NAMED), strict=True))
 
 
 def _years(age: np.float32) -> str:

@@ -1,4 +1,4 @@
-"""Reads NumPy archives of vectors and ages, named so or by position (`arr_0`, `arr_1`)."""
+"""Reads NumPy archives of vectors and, where known, ages, named so or by position (`arr_0`, `arr_1`)."""
 
 import logging
 import zipfile
@@ -18,7 +18,7 @@ OPTIONAL = ("names", "subjects", "gender")
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
-    """Read vectors [N, D] and ages [N] in years, and `names`, `subjects` and `gender` [N] where present.
+    """Read vectors [N, D], and ages [N] in years, `names`, `subjects` and `gender` [N] where present.
 
     Names default to "<stem>:<row>". The file does not say which encoder made it: `encoder` does. Pickled
     content is never loaded. Raises UserError for a damaged or foreign file and for bad rows.
@@ -28,16 +28,16 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
             arrays = dict(np.load(file, allow_pickle=False).items())
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not a readable .npz file of plain arrays ({error})") from None
-    layout = next((keys for keys in LAYOUTS if set(keys) <= arrays.keys()), None)
+    layout = next((keys for keys in LAYOUTS if keys[0] in arrays), None)
     if layout is None:
-        raise UserError(f"{path}: holds {sorted(arrays)}, but vectors and ages (or arr_0 and arr_1) are needed")
+        raise UserError(f"{path}: holds {sorted(arrays)}, but vectors and, if known, ages (or arr_0, arr_1) are needed")
     if ignored := sorted(arrays.keys() - {*layout, *OPTIONAL}):
         log.warning("%s: arrays that are not read: %s", path, ", ".join(ignored))
     vectors, ages = layout
     optional: dict[str, Any] = {key: arrays[key] for key in OPTIONAL if key in arrays}
     return make_vector_set(
         arrays[vectors],
-        arrays[ages],
+        arrays.get(ages),
         **optional,
         source=path.stem,
         encoder=encoder or "unknown",

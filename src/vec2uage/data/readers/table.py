@@ -23,7 +23,7 @@ ELEMENT = re.compile(r"v\d+")
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
-    """Read a table of vectors, `age` (years), and optionally `name`, `subject`, `gender`, `source` and `parent`.
+    """Read a table of vectors, and optionally `age` (years), `name`, `subject`, `gender`, `source` and `parent`.
 
     A vector is one list in the column `vector` or `embedding` (Parquet), or it lies in columns `v0`, `v1`, ...
     Genders are male, female, m, f or empty, in any case. The encoder is `encoder` or, in Parquet, the schema's
@@ -35,12 +35,12 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     try:
         columns, stored = (_csv if path.suffix.lower() == ".csv" else _parquet)(path)
         texts: dict[str, Any] = {TEXTS[name]: _texts(columns[name]) for name in TEXTS if name in columns}
-        ages = _floats(columns["age"])
+        ages = _floats(columns["age"]) if "age" in columns else None
         vectors = _vectors(columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable {path.suffix} table ({reason})") from None
-    texts["gender"] = [_gender(text, path) for text in texts.get("gender", [""] * len(ages))]
+    texts["gender"] = [_gender(text, path) for text in texts.get("gender", [""] * len(vectors))]
     texts.setdefault("source", path.stem)
     return make_vector_set(
         vectors, ages, **texts, encoder=agreed(path, stored, encoder), bad_rows=bad_rows, where=str(path)
@@ -76,12 +76,12 @@ def _wanted(names: list[str], path: Path) -> list[str]:
     lists = [name for name in LISTS if name in names]
     elements = [f"v{position}" for position in range(sum(ELEMENT.fullmatch(name) is not None for name in names))]
     vector = lists or elements
-    needed = ["age", *vector]
+    needed = ["age"] * ("age" in names) + vector
     if len(vector) == 0 or len(lists) > 1 or any(names.count(name) != 1 for name in needed):
         held = ", ".join(name[:40] for name in names[:20]) + (", ..." if len(names) > 20 else "")
         raise UserError(
-            f"{path}: needed are columns age and either vector (or embedding), a list, or v0, v1, ... without gaps, "
-            f"each once; it has {held or 'none'}"
+            f"{path}: needed are columns age, if it is known, and either vector (or embedding), a list, or v0, v1, ... "
+            f"without gaps, each once; it has {held or 'none'}"
         )
     wanted = [*needed, *(name for name in TEXTS if names.count(name) == 1)]
     if ignored := sorted(set(names) - set(wanted)):
@@ -97,7 +97,7 @@ def _vectors(columns: dict[str, Any]) -> np.ndarray | list[np.ndarray]:
     name = next((name for name in LISTS if name in columns), None)
     if name is None:
         elements = [column for name, column in columns.items() if ELEMENT.fullmatch(name)]
-        matrix = np.empty((len(columns["age"]), len(elements)), dtype=np.float32)
+        matrix = np.empty((len(elements[0]), len(elements)), dtype=np.float32)
         for position, column in enumerate(elements):
             matrix[:, position] = _floats(column)
         return matrix

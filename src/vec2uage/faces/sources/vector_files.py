@@ -11,7 +11,7 @@ from pydantic import Field
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.readers import read
-from vec2uage.data.vectorset import BadRows, VectorSet, merge
+from vec2uage.data.vectorset import BadRows, VectorSet, merge, needed_ages
 from vec2uage.faces.sources.base import NonEmpty, SingleSource
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class VectorFiles(SingleSource):
         paths = (self.path,) if isinstance(self.path, str) else self.path
         sets = [read(Path(path), encoder=self.encoder, bad_rows=self.bad_rows) for path in paths]
         vs = sets[0] if len(sets) == 1 else merge(sets, self.bad_rows)
-        taken = np.array([self.takes(*face) for face in zip(vs.ages.tolist(), vs.gender.tolist(), strict=True)])
+        ages = needed_ages(vs, "vec2uage.prepare")
+        taken = np.array([self.takes(*face) for face in zip(ages.tolist(), vs.gender.tolist(), strict=True)])
         where = ", ".join(paths)
         if not taken.any():
             raise UserError(f"{where}: none of {len(vs):,} rows is of the ages and genders asked for")

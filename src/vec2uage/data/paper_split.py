@@ -1,0 +1,190 @@
+"""Divides vectors as the paper did: training rows and an age-balanced held-out pool, half validation and half test."""
+
+import logging
+from itertools import combinations
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Integer
+from pydantic import Field
+
+from vec2uage.base.errors import UserError
+from vec2uage.base.seeds import numpy_generator
+from vec2uage.config.settings import settings
+from vec2uage.data.parts import UNDIVIDED, AgeRange, Parts, is_divided, within
+from vec2uage.data.splits import GroupIds, Split
+from vec2uage.data.vectorset import VectorSet, concatenate, drop_exact_duplicates, needed_ages
+
+log = logging.getLogger(__name__)
+
+Positions = Integer[np.ndarray, "_"]  # of some rows of a VectorSet
+WholeAges = Integer[np.ndarray, " N"]
+FREE, VALIDATION, TEST = 0, 1, 2
+
+
+@settings
+class PaperSplit(Split):
+    """Which rows are used, and how they are divided into train, validation and test (paper section 3.3)."""
+
+    age_range: AgeRange = (1, 18)
+    heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
+    """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
+    missing_ages: Literal["refuse", "allow"] = "refuse"
+    """Whether an age of `age_range` may have no rows at all."""
+    seed: Annotated[int, Field(ge=0)] | Literal["run"] = 0
+    """Fixed by default, so that runs are compared on the same held-out faces; `run` re-draws the pool with
+    each run's seed, as the authors' released code did."""
+    group: Literal["auto", "subject", "none"] = "auto"
+    """`subject`: all pictures of a person lie on one side; `none`: rows are drawn one by one; `auto`:
+    `subject` where any subject is known."""
+
+    @property
+    def is_per_run(self) -> bool:
+        """Whether every run divides the rows anew."""
+        return self.seed == "run"
+
+    def seed_for(self, run_seed: int) -> int:
+        """Return `seed`, or the run's own where that is "run"."""
+        return run_seed if self.seed == "run" else self.seed
+
+    def used(self, vs: VectorSet) -> VectorSet:
+        """Return the rows of `age_range`."""
+        return within(vs, self.age_range)
+
+    def divide(self, parts: Parts, seed: int, group_ids: GroupIds | None = None) -> Parts:
+        """Divide the rows of `age_range`, without exact duplicates.
+
+        Validation and test hold `heldout_per_age / 2` rows each of every whole age, drawn with `seed`; the rest
+        is training. Grouped by subject, nobody is in two parts, and the surplus pictures of held-out persons are
+        left out. Rows of one number in `group_ids` are kept whole like the pictures of one person. Augmented faces
+        are never held out: those whose parent is a training row follow it, the others are left out. Raises UserError
+        when an age has too few rows, or grouping is asked for and no subject is known.
+        """
+        self.check(is_divided(parts))
+        vs = parts[UNDIVIDED]
+        children = vs.parents != ""
+        if not children.any():
+            return _divide(vs, self, seed, group_ids)
+        divided = _divide(vs.take(~children), self, seed, None if group_ids is None else group_ids[~children])
+        train = divided["train"]
+        followers = vs.take(children & np.isin(vs.parents, train.names))
+        log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{children.sum():,}")
+        return {**divided, "train": concatenate([train, followers])}
+
+
+def _divide(vs: VectorSet, how: PaperSplit, seed: int, group_ids: GroupIds | None) -> Parts:
+    """Divide photographed faces."""
+    number = {name: row for row, name in enumerate(vs.names)}
+    vs = drop_exact_duplicates(within(vs, how.age_range))
+    if group_ids is not None:
+        group_ids = group_ids[[number[name] for name in vs.names]]
+    ages = np.floor(needed_ages(vs, "split=paper")).astype(np.int64)
+    _check_enough(ages, how)
+
+    by_subject = _by_subject(vs, how)
+    half = how.heldout_per_age // 2
+    if by_subject or group_ids is not None:
+        owners = _persons(vs) if by_subject else np.arange(len(vs))
+        owners = owners if group_ids is None else _united(owners, group_ids)
+        train, validation, test = _draw_owners(ages, owners, half, seed)
+    else:
+        owners = np.arange(len(vs))
+        train, validation, test = _draw_rows(ages, half, seed)
+    for one, other in combinations((train, validation, test), 2):
+        assert set(one).isdisjoint(other), "a row is in two parts of the split"
+        assert set(owners[one]).isdisjoint(owners[other]), "what belongs together is in two parts of the split"
+    return {"train": vs.take(train), "validation": vs.take(validation), "test": vs.take(test)}
+
+
+def _check_enough(ages: WholeAges, how: PaperSplit) -> None:
+    first, last = how.age_range
+    counts = {age: int((ages == age).sum()) for age in range(first, last + 1)}
+    missing = [str(age) for age, count in counts.items() if count == 0]
+    if missing and how.missing_ages == "refuse":
+        raise UserError(
+            f"no rows of age {', '.join(missing)}: set split.missing_ages=allow to do without, "
+            "or split.age_range to ages that the data has"
+        )
+    needed = how.heldout_per_age + 1
+    if few := [f"{count} of age {age}" for age, count in counts.items() if 0 < count < needed]:
+        raise UserError(
+            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({how.heldout_per_age} "
+            "held out and 1 or more to train on): lower split.heldout_per_age or narrow split.age_range"
+        )
+
+
+def _by_subject(vs: VectorSet, how: PaperSplit) -> bool:
+    if how.group == "subject" and not vs.has_subjects:
+        raise UserError("split.group = subject: no subject is known: set it to auto")
+    if how.group == "none" and vs.has_subjects:
+        log.warning("split.group is none: a person may be in training and in test, which flatters the test error")
+    return how.group != "none" and vs.has_subjects
+
+
+def _draw_rows(ages: WholeAges, half: int, seed: int) -> tuple[Positions, Positions, Positions]:
+    """Draw the pool row by row and halve it as the paper did, with scikit-learn."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    generator = numpy_generator(seed, "split", "row")
+    pool = np.concatenate([generator.permutation(np.flatnonzero(ages == age))[: 2 * half] for age in np.unique(ages)])
+    halving = StratifiedShuffleSplit(n_splits=1, test_size=0.5, random_state=int(generator.integers(2**32)))
+    validation, test = next(halving.split(pool, ages[pool]))
+    return np.setdiff1d(np.arange(len(ages)), pool), np.sort(pool[validation]), np.sort(pool[test])
+
+
+def _draw_owners(ages: WholeAges, persons: GroupIds, half: int, seed: int) -> tuple[Positions, Positions, Positions]:
+    """Draw persons for validation and test, from the rarest age to the commonest, until both are full."""
+    generator = numpy_generator(seed, "split", "subject")
+    side = np.full(persons.max() + 1, FREE)
+    held: dict[int, list[int]] = {VALIDATION: [], TEST: []}
+    present, counts = np.unique(ages, return_counts=True)
+    for age in present[np.argsort(counts, kind="stable")].tolist():
+        rows = generator.permutation(np.flatnonzero(ages == age))
+        owners = persons[rows]
+        found = {which: rows[side[owners] == which].tolist() for which in held}
+        for person in generator.permutation(np.unique(owners[side[owners] == FREE])):
+            which = VALIDATION if len(found[VALIDATION]) <= len(found[TEST]) else TEST
+            if len(found[which]) >= half:
+                break
+            side[person] = which
+            found[which] += rows[owners == person].tolist()
+        if min(map(len, found.values())) < half:
+            raise _too_few_persons(age, owners, half)
+        for which in held:
+            held[which] += found[which][:half]
+
+    train = np.flatnonzero(side[persons] == FREE)
+    if untrained := sorted(set(present.tolist()) - set(ages[train].tolist())):
+        raise _too_few_persons(untrained[0], persons[ages == untrained[0]], half)
+    validation, test = (np.sort(np.array(rows)) for rows in held.values())
+    if surplus := len(ages) - len(train) - len(validation) - len(test):
+        log.info("%s rows of held-out persons are left out: the pool has enough of their ages", f"{surplus:,}")
+    return train, validation, test
+
+
+def _too_few_persons(age: int, owners: Positions, half: int) -> UserError:
+    return UserError(
+        f"too few persons of age {age}: {len(owners)} rows of {len(np.unique(owners))} persons do not give "
+        f"{half} rows each for validation and test and leave anybody to train on, as persons are kept whole: "
+        "lower split.heldout_per_age, narrow split.age_range or set split.group to none"
+    )
+
+
+def _persons(vs: VectorSet) -> GroupIds:
+    """Number the persons; a row of an unknown subject is a person of its own."""
+    known = vs.subjects != ""
+    persons = np.arange(len(vs))
+    _, numbers = np.unique(vs.subjects[known], return_inverse=True)
+    persons[known] = len(vs) + numbers
+    return np.unique(persons, return_inverse=True)[1]
+
+
+def _united(owners: GroupIds, group_ids: GroupIds) -> GroupIds:
+    """Number what stays whole when rows of one owner stay together, rows of one number, and chains of both."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers = np.unique(group_ids, return_inverse=True)[1]
+    links = np.ones(len(owners), dtype=np.int8), (owners, len(owners) + numbers)
+    graph = coo_array(links, shape=(2 * len(owners), 2 * len(owners)))
+    return np.unique(connected_components(graph, directed=False)[1][owners], return_inverse=True)[1]
