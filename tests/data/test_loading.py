@@ -13,8 +13,9 @@ from vec2uage.data.balance import Balance, NoAugmentation
 from vec2uage.data.dataset import Dataset, VectorFile
 from vec2uage.data.loading import check_split, load_parts
 from vec2uage.data.paper_split import PaperSplit
-from vec2uage.data.parts import PARTS
+from vec2uage.data.parts import PARTS, fingerprint
 from vec2uage.data.prepared import Prepared
+from vec2uage.data.row_counts import row_counts
 from vec2uage.data.splits import NoSplit, PreparedSplit
 from vec2uage.data.vectorset import make_vector_set
 
@@ -72,6 +73,25 @@ def test_loaded_training_vectors_are_writable_copies(tmp_path):
     storage.save(Counted().read(), tmp_path / "toy.arrow")
     parts = load_parts(VectorFile(path=str(tmp_path / "toy.arrow")), SPLIT, NoAugmentation(), 0)
     assert all(part.vectors.flags.writeable for part in parts.values())
+
+
+@settings
+class Calibrating(PaperSplit):
+    """Gives one part more."""
+
+    def divide(self, parts, seed, group_ids=None):
+        made = super().divide(parts, seed, group_ids)
+        return {**made, "calibration": made["train"].take(np.arange(8)), "train": made["train"].take(np.arange(8, 32))}
+
+
+def test_a_split_may_give_more_parts(caplog):
+    with caplog.at_level(logging.INFO):
+        parts = loaded(Calibrating(age_range=(1, 2), heldout_per_age=4), label="whole")
+    assert list(parts) == [*PARTS, "calibration"]
+    assert set(parts["calibration"].ages) == {1, 2}
+    assert "24 rows to train on, 4 for validation, 4 for test, 8 for calibration" in caplog.messages
+    assert fingerprint(parts) != fingerprint(loaded(label="whole"))
+    assert sum(count.faces for count in row_counts(parts) if count.part == "calibration") == 8
 
 
 def test_a_split_that_does_not_fit_is_refused_before_anything_is_read(tmp_path):

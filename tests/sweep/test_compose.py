@@ -20,6 +20,8 @@ JOBS = [
     ["optimizer=swa", "averaging.swa_lr=0.01", "optimizer.lr=1e-3"],
     ["dataset=vectors", "dataset.path=a b/c.npz", "split.age_range=[2,5]", "split.seed=run"],
     ["split={seed: 5, group: none}"],
+    ["dataset=prepared", "dataset.path=p", "split.age_range=[2,5]"],
+    ["augmentation=published", "augmentation.keep={rule: band, level: op}"],
     ["model=linear", "loss=huber", "loss.delta=2", "lr_finder=range_test", "lr_finder.steps=50"],
     ["+model.extra=1", "seed=7"],
     ["++seed=8"],
