@@ -117,15 +117,6 @@ def test_what_is_written_comes_back_to_the_bit(tmp_path_factory, data):
     assert [path.name for path in path.parent.iterdir()] == ["set.json"]
 
 
-def test_every_kind_of_float32_comes_back(tmp_path):
-    bits = np.random.default_rng(0).integers(0, 2**32, 200_000, dtype=np.uint32)
-    values = bits.view(np.float32)
-    values = values[np.isfinite(values)]
-    values = values[: len(values) // 500 * 500].reshape(-1, 500)
-    write(make_vector_set(values, [1] * len(values)), tmp_path / "set.json")
-    assert read(tmp_path / "set.json").vectors.tobytes() == values.tobytes()
-
-
 def test_the_file_is_json_in_the_papers_layout(tmp_path):
     vs = make_vector_set([[0.1, 1], [2, 3], [4, 5]], [1, 1, 15.5], subjects=["p", "p", ""], names="abc")
     write(vs, tmp_path / "set.json")

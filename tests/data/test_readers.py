@@ -114,14 +114,10 @@ def test_arrow_keeps_its_encoder(tmp_path, suffix):
         read(path, encoder="dlib")
 
 
-def test_arrow_of_unknown_encoder_takes_the_stated_one(tmp_path):
+def test_arrow_stays_in_the_mapped_file_and_takes_the_stated_encoder_for_an_unknown_one(tmp_path):
     storage.save(make_vector_set(VECTORS, AGES), tmp_path / "set.arrow")
-    assert read(tmp_path / "set.arrow", encoder="facenet").encoder == "facenet"
-
-
-def test_arrow_vectors_stay_in_the_mapped_file(tmp_path):
-    storage.save(make_vector_set(VECTORS, AGES), tmp_path / "set.arrow")
-    assert not read(tmp_path / "set.arrow").vectors.flags.owndata
+    vs = read(tmp_path / "set.arrow", encoder="facenet")
+    assert (vs.encoder, vs.vectors.flags.owndata) == ("facenet", False)
 
 
 def test_missing_and_unknown_files_are_refused(tmp_path):
