@@ -71,6 +71,23 @@ def test_every_run_is_listed_with_what_it_reached(terminal: Terminal, both: subp
     ]
 
 
+def test_a_model_without_epochs_is_trained_judged_and_reported_beside_a_network(terminal: Terminal) -> None:
+    options = ["dataset=synthetic", "dataset.size=small", "dataset.heldout_per_age=20"]
+    train = [*options, "augmentation.train_per_age=50", "trainer.max_epochs=2", "model=ridge,vec2uage"]
+    done = terminal.run("train", "-m", *train, "hydra.sweep.dir=both")
+    assert done.returncode == 0, done.stderr
+    with (terminal.folder / "both/sweep.csv").open(newline="") as file:
+        ridge, network = csv.DictReader(file)
+    assert (ridge["optimizer"], ridge["lr"], ridge["epochs"]) == ("", "", "0")
+    assert float(ridge["test/mae"]) < float(network["test/mae"])
+    done = terminal.run("evaluate", f"checkpoint=both/{ridge['name']}", *options, "part=test", "hydra.run.dir=judged")
+    assert done.returncode == 0, done.stderr
+    written = [terminal.folder / folder / "predictions.csv" for folder in ("judged", f"both/{ridge['name']}")]
+    assert written[0].read_bytes() == written[1].read_bytes()
+    done = terminal.run("report", "sweep=both", "formats=[]")
+    assert "ridge is best by validation" in done.stdout, done.stderr
+
+
 @pytest.mark.slow
 def test_the_same_sweeps_give_the_same_report(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
     process = terminal.start("report", "sweep=d1", "sweep=e1", "hydra.run.dir=again")  # with a hash seed of its own
