@@ -178,7 +178,6 @@ def test_the_audit_tells_the_effect_of_each_method(terminal: Terminal) -> None:
         (["sweep=nowhere"], "nowhere is not a folder"),
         (["sweep=cache"], "no completed run to report on"),
         (["sweep=d1", "formats=[gif]"], "formats = 'gif': should be 'png', 'svg' or 'pdf'"),
-        (["sweep=d1", "colour=red"], "colour"),
         (["sweep=d1", "hydra.run.dir=d1"], "holds runs: set hydra.run.dir to another folder"),
     ],
 )

@@ -381,7 +381,7 @@ def test_figures_lack_what_runs_without_epochs_do_not_have():
     assert axes.get_xlabel() == "seconds of a run"
 
 
-def test_bars_of_an_age_add_up_to_its_faces():
+def test_bars_of_an_age_add_up_to_its_faces_and_what_is_not_known_is_not_drawn():
     figure = data.faces_by_source(ROW_COUNTS)
     assert figure is not None
     album, web = figure.axes[0].containers
@@ -403,8 +403,6 @@ def test_bars_of_an_age_add_up_to_its_faces():
         "unknown (828)",
     ]
 
-
-def test_what_is_not_known_of_the_data_is_not_drawn():
     unknown = [row | {"gender": "", "source": "album"} for row in ROW_COUNTS]
     assert data.faces_by_gender(unknown) is None
     figure = data.faces_by_source(unknown)

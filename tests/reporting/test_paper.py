@@ -22,12 +22,7 @@ def test_the_papers_runs_give_its_numbers_and_validation_chooses_others(
     selection = select(runs)
     assert (selection.chosen.name, selection.chosen.test_mae) == (chosen, test_mae)
     assert selection.luckiest.test_mae == paper().spreads[experiment][optimizer]["test"].min
-
-
-def test_the_best_of_the_papers_runs_is_no_better_than_luck():
-    for experiment in ("d1", "e1"):
-        selection = select(paper().runs[experiment])
-        assert abs(selection.luckiest.test_mae - selection.expected_luck) < 0.02
+    assert abs(selection.luckiest.test_mae - selection.expected_luck) < 0.02, "the best is no better than luck"
 
 
 def test_every_contradiction_of_text_and_tables_is_told():
