@@ -113,7 +113,6 @@ def test_every_choice_of_every_group_validates_and_is_what_its_file_says(path: P
         return
     part = checked.head.loss if group == "loss" else getattr(checked, group)
     wanted = yaml.safe_load(path.read_text())
-    wanted = wanted.get(group, wanted)  # a choice that chooses another group's, too
     target = part.target if group == "model" else f"{type(part).__module__}.{type(part).__qualname__}"
     assert target == wanted.get("_target_", {"trainer": "vec2uage.training.run_settings.Trainer"}.get(group, target))
     own = {key for key, value in wanted.items() if not str(value).startswith("${")}

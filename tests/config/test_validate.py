@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import sys
 import types
 from collections.abc import Iterable, Sequence

@@ -27,10 +27,10 @@ def test_the_defaults() -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(UserError) as refused:
-        composed(MODEL, FACES, "part=tset", "cs=[-1]", "foreign.normalization=standardize", "dataset.label=rough")
+        composed(MODEL, FACES, "tta=-1", "cs=[-1]", "foreign.normalization=standardize", "dataset.label=rough")
     assert str(refused.value).splitlines()[1:] == [
-        "  part = 'tset': should be 'all', 'train', 'validation' or 'test'",
         "  cs = -1: should be greater than or equal to 0",
+        "  tta = -1: should be greater than or equal to 0",
         "  foreign.normalization = 'standardize': should be 'l2' or 'none'",
         "  dataset.label = 'rough': should be 'exact', 'floor' or 'whole'",
     ]
@@ -41,6 +41,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         ([FACES], "checkpoint is missing: set checkpoint="),
         ([MODEL], r"dataset\.path is missing"),
+        ([MODEL, FACES, "part=tset"], "part = 'tset': should be 'all' or 'train' or 'validation' or 'test'"),
+        ([MODEL, FACES, "split=none", "part=test"], "part = 'test': should be 'all' or 'vectors'"),
         ([MODEL, FACES, "foreign.save_as=model.ckpt"], r"foreign\.save_as = 'model\.ckpt'"),
     ],
 )

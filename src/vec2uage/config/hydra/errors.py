@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.error_messages import unknown_choice, unknown_group, unknown_option
+from vec2uage.config.renamed import RENAMED
 
 
 def is_user_error(error: Exception) -> bool:
@@ -31,7 +32,7 @@ def error_sentence(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
         value = str(error).rpartition("=")[2]
-        key = str(cause.full_key or cause.key)
+        key = _typed_key(str(error)) or str(cause.full_key or cause.key)
         return unknown_option(key, value, keys, _within_groups(cause.parent_node, str(cause.key)))
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
@@ -49,6 +50,12 @@ def error_sentence(error: Exception) -> str:
     if several := re.match(r"Ambiguous value for argument '(.+)' 1\.", text):
         return f"{several[1]}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
     return text
+
+
+def _typed_key(message: str) -> str:
+    """Return the renamed option that Hydra says was typed, also where its group is gone, too; "" for any other."""
+    found = re.search(r"(?:use \+|override )([\w.]+)=", message)
+    return found[1] if found and found[1] in RENAMED else ""
 
 
 def _within_groups(config: Any, key: str) -> list[str]:
