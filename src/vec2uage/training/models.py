@@ -192,7 +192,13 @@ def _narrowed(compute: Callable[[Tensors, Tensor], Any]) -> Callable[[Tensors, T
 
 def _stacked(module: nn.Module, out_features: int) -> Forward:
     def one(state: Tensors, x: Tensor) -> Tensor:
-        return functional_call(module, state, (x,)).reshape(len(x), out_features)
+        raw = functional_call(module, state, (x,))
+        if raw.numel() != len(x) * out_features:
+            raise UserError(
+                f"{type(module).__module__}.{type(module).__qualname__} gives numbers of shape {tuple(raw.shape)} for "
+                f"{len(x)} faces, but the head needs {out_features} for each"
+            )
+        return raw.reshape(len(x), out_features)
 
     def forward(state: Tensors, x: Tensor) -> Tensor:
         with _SingleOutputs():
