@@ -150,7 +150,7 @@ def _head(options: dict[str, Any], path: Path) -> Head:
         found = locate(name)
     except LookupError:
         raise UserError(f"{path} has a head that is none of vec2uage's own: {name}") from None
-    if not (isinstance(found, type) and issubclass(found, Head) and found.__module__ == module):
+    if not (isinstance(found, type) and issubclass(found, Head) and found.__module__ == module != Head.__module__):
         raise UserError(f"{path} has a head that is none of vec2uage's own: {name}")
     problems: list[str] = []
     head: Head = check_settings(found, options, "its header's head", problems)
