@@ -230,8 +230,11 @@ def _refused_by_sklearn(component: Component) -> list[str]:
     """Return what scikit-learn has against the options of a regressor, which it would tell only when that is fitted."""
     from sklearn.utils._param_validation import InvalidParameterError
 
+    estimator = component.build()
+    if not hasattr(estimator, "_parameter_constraints"):  # as a class of a user's own
+        return []
     try:
-        component.build()._validate_params()
+        estimator._validate_params()
     except InvalidParameterError as error:
         return [f"model: {str(error).splitlines()[0]}"]
     return []

@@ -4,11 +4,12 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field, TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
@@ -19,7 +20,7 @@ from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.learners.base import Observer
-from vec2uage.training.normalization import Normalization
+from vec2uage.training.normalization import Kind, Normalization
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings, is_regressor
 from vec2uage.training.stack_check import StackCheck
@@ -42,8 +43,12 @@ class SklearnModel:
         return self.predict_normalized(x)
 
     def predict_normalized(self, x: Float[torch.Tensor, "N D"]) -> Point:
-        """Return the ages of vectors that are normalised already."""
-        return Point(np.asarray(self.estimator.predict(_double(x)), dtype=np.float32).reshape(len(x)))
+        """Return the ages of vectors that are normalised already: the same bits whatever the threads of a BLAS."""
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):
+            ages = self.estimator.predict(_double(x))
+        return Point(np.asarray(ages, dtype=np.float32).reshape(len(x)))
 
     def save(self, path: Path) -> None:
         from skops import io as skops
@@ -65,19 +70,20 @@ class SklearnModel:
 def load(path: Path, own: Component | None = None) -> SklearnModel:
     """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
 
-    It may hold what skops trusts, scikit-learn's own classes and numbers, and the class that the configuration of its
-    run names, `own`. Raises UserError for a missing, damaged or foreign file, or one that holds another class.
+    It may hold what skops trusts and, where the configuration of its run names a class, `own`, this one and all of
+    scikit-learn's. Skops does not trust some of these, such as trees: numbers of a crafted file could crash them.
+    Raises UserError for a missing, damaged or foreign file, or one that holds another class.
     """
     from skops import io as skops
 
     try:
         content = path.read_bytes()
-        trusted = [own_name(own)] if own is not None else []
-        strange = [name for name in skops.get_untrusted_types(data=content) if name not in trusted]
-        if strange:
+        strange = skops.get_untrusted_types(data=content)
+        trusted = [name for name in strange if own is not None and (name == own_name(own) or _is_of_sklearn(name))]
+        if refused := sorted(set(strange) - set(trusted)):
             raise UserError(
-                f"{path} holds a {strange[0]}, none of scikit-learn's own classes: it can be loaded in its run folder "
-                "only, where config.yaml names it"
+                f"{path} holds a {refused[0]}, which is not loaded on the word of a file alone: it can be loaded in "
+                "its run folder only, where config.yaml names the model's class"
             )
         found = skops.loads(content, trusted=trusted)
     except FileNotFoundError:
@@ -88,15 +94,49 @@ def load(path: Path, own: Component | None = None) -> SklearnModel:
         raise UserError(f"{path} is no readable skops file: {str(error).splitlines()[0]}") from None
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise UserError(f"{path} is no model written by this version of vec2uage (it does not say {_FORMAT})")
-    mean, std = (None if found[name] is None else torch.from_numpy(found[name]) for name in ("mean", "std"))
-    normalization = Normalization(found["normalization"], mean, std)
-    return SklearnModel(found["estimator"], found["dimension"], normalization, found["encoder"])
+    try:
+        known = TypeAdapter(_Content).validate_python(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is damaged or of another version ({where}: {first['msg']})") from None
+    wanted = (known.dimension,) if known.normalization == "standardize" else None
+    if any(getattr(values, "shape", None) != wanted for values in (known.mean, known.std)):
+        raise UserError(f"{path}: its mean and deviation do not fit its normalization, {known.normalization}")
+    if not is_regressor(type(known.estimator)):
+        raise UserError(f"{path} holds a {type(known.estimator).__name__}, which is no regressor")
+    mean, std = (None if values is None else torch.from_numpy(values) for values in (known.mean, known.std))
+    normalization = Normalization(known.normalization, mean, std)
+    return SklearnModel(known.estimator, known.dimension, normalization, known.encoder)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds; from a file, so checked before it is used."""
+
+    estimator: Any
+    dimension: Annotated[int, Field(ge=1)]
+    normalization: Kind
+    mean: Any
+    std: Any
+    encoder: str
 
 
 def own_name(model: Component) -> str:
     """Return the name under which a file knows a model's class: where it is defined, not where it was imported from."""
     found = locate(model.target)
     return f"{found.__module__}.{found.__qualname__}"
+
+
+def _is_of_sklearn(name: str) -> bool:
+    """Tell whether a name is that of a class where scikit-learn defines it, not where it imports one."""
+    if not name.startswith("sklearn."):
+        return False
+    try:
+        found = locate(name)
+    except LookupError:
+        return False
+    return isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
 
 
 class Sklearn:
