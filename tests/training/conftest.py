@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from vec2uage.training.batches import Rows
 
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
+from vec2uage.training.inputs import VectorInputs
+from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.run_settings import RunSettings, from_config
-from vec2uage.training.trainer import train_stack
 
 CPU = torch.device("cpu")
 SMALL = ("trainer.batch_size=32", "trainer.max_epochs=4")
@@ -41,8 +41,8 @@ class Recording:
         assert run not in self.outcomes, "an epoch of a run that has ended"
         self.epochs.setdefault(run, []).append(epoch)
 
-    def checkpoint(self, run: int, state: Checkpoint) -> None:
-        assert run not in self.outcomes, "a state of a run that has ended"
+    def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
+        assert run not in self.outcomes, "a checkpoint of a run that has ended"
 
     def end(self, run: int, outcome: Outcome) -> None:
         assert run not in self.outcomes, "a run ended twice"
@@ -51,11 +51,11 @@ class Recording:
     def everything(self, run: int) -> tuple[str, dict[str, bytes]]:
         """All that is known of a run, bit for bit, except how long it took."""
         outcome = self.outcomes[run]
-        hidden = ("weights", "predictions", "curve", "seconds")
+        hidden = ("weights", "prediction", "model", "curve", "seconds")
         figures = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in hidden}
         arrays = {name: tensor.numpy().tobytes() for name, tensor in outcome.weights.items()}
-        if outcome.predictions is not None:
-            arrays["predictions"] = outcome.predictions.tobytes()
+        if outcome.prediction is not None:
+            arrays |= {name: column.tobytes() for name, column in outcome.prediction.columns().items()}
         if outcome.curve is not None:
             arrays["curve"] = b"".join(np.asarray(part, dtype=float).tobytes() for part in astuple(outcome.curve))
         return repr((figures, self.epochs.get(run, []))), arrays
@@ -93,13 +93,20 @@ def make_data() -> Callable[..., TrainingData]:
         generator = torch.Generator().manual_seed(seed)
         direction = torch.randn(dimension, generator=generator)
 
-        def side(count: int) -> Rows:
+        def part(count: int) -> VectorInputs:
             x = torch.nn.functional.normalize(torch.randn(count, dimension, generator=generator))
-            return Rows(x, 9 + 4 * torch.tanh(2 * (x @ direction)) + torch.randn(count, generator=generator) / 4)
+            age = 9 + 4 * torch.tanh(2 * (x @ direction)) + torch.randn(count, generator=generator) / 4
+            return VectorInputs(x, age)
 
         names = np.array([f"face:{row}" for row in range(37)], dtype=object)
         return TrainingData(
-            side(rows), side(45), side(37), names, np.full(37, "", dtype=object), Normalization("l2"), "f", "e", ()
+            parts={"train": part(rows), "validation": part(45), "test": part(37)},
+            test_names=names,
+            test_subjects=np.full(37, "", dtype=object),
+            normalization=Normalization("l2"),
+            fingerprint="f",
+            encoder="e",
+            census=(),
         )
 
     return make
@@ -110,9 +117,10 @@ def train() -> Callable[..., Recording]:
     """Train runs as one stack; return what an observer saw."""
 
     def go(runs: Sequence[RunSettings], data: TrainingData, stop_after: float = math.inf) -> Recording:
-        assert len({run.stack_key() for run in runs}) == 1
+        learner = learner_of(runs[0])
+        assert len({learner.stack_key(run) for run in runs}) == 1
         recording = Recording(stop_after)
-        train_stack(runs, data, CPU, recording)
+        learner.fit(runs, data, CPU, recording)
         return recording
 
     return go

@@ -1,4 +1,4 @@
-"""On a real GPU: recorded steps are the steps themselves, and the numbers are the processor's but for rounding."""
+"""On a real GPU: captured steps are the steps themselves, and the numbers are the processor's but for rounding."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,17 +7,16 @@ import torch
 from test_cuda_graph import KINDS
 from test_models import Foreign
 
-from vec2uage.sweep import memory
 from vec2uage.sweep.plan import devices_of, free_bytes, make_plan, share_gpus
-from vec2uage.training import models
+from vec2uage.training import memory, models
 from vec2uage.training.checkpoint import restore, snapshot
 from vec2uage.training.models import MLP
 from vec2uage.training.outcome import Outcome
-from vec2uage.training.stack import assemble
-from vec2uage.training.trainer import train_epoch, train_stack
+from vec2uage.training.trainer import first_learning_rates, first_weights, train_epoch, train_stack
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+NARROW = ("tf32", "bf16")
 PAPER = ("model.hidden=[512,256,128]", "trainer.batch_size=64")
 
 
@@ -38,29 +37,35 @@ def runs_of(make_run, kind, *more, count=3):
     return [make_run(*KINDS[kind], *more, seed=seed) for seed in range(count)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("more", [(), ("lr_schedule=one_cycle",), ("lr_finder=range_test", "lr_finder.steps=60")])
+ONE_CYCLE, RANGE_TEST = ("lr_schedule=one_cycle",), ("lr_finder=range_test", "lr_finder.steps=60")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [*((kind, ()) for kind in KINDS), ("sgd", ONE_CYCLE), ("adam", RANGE_TEST), ("swa", RANGE_TEST)]
+)
 def test_a_gpu_gives_the_numbers_of_the_processor(kind, more, make_run, make_data, train_on):
     runs = runs_of(make_run, kind, *more)
     here, there = (train_on(device, runs, make_data()) for device in (CPU, GPU))
     for run in range(len(runs)):
         assert there.outcomes[run].status == here.outcomes[run].status == "completed"
         assert there.outcomes[run].lr == here.outcomes[run].lr
-        assert there.outcomes[run].test_mae == pytest.approx(here.outcomes[run].test_mae, rel=1e-3)
+        assert there.outcomes[run].scores["test/mae"] == pytest.approx(here.outcomes[run].scores["test/mae"], rel=1e-3)
         assert [e.lr for e in there.epochs[run]] == [e.lr for e in here.epochs[run]]
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_recorded_steps_are_the_steps_themselves(kind, precision, make_run, make_data, train_on, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [*((kind, "float32") for kind in KINDS), *((kind, p) for kind in ("sgd", "adam", "foreign model") for p in NARROW)],
+)
+def test_captured_steps_are_the_steps_themselves(kind, precision, make_run, make_data, train_on, monkeypatch):
     runs = runs_of(make_run, kind, f"trainer.precision={precision}", "lr_schedule=one_cycle")
-    recorded, again = (train_on(GPU, runs, make_data()) for _ in range(2))
+    captured, again = (train_on(GPU, runs, make_data()) for _ in range(2))
     for model in (MLP, Foreign):
         monkeypatch.setattr(model, "cuda_graph_safe", False)
     taken = train_on(GPU, runs, make_data())
     for run in range(len(runs)):
-        assert recorded.everything(run) == taken.everything(run)
-        assert recorded.everything(run) == again.everything(run)
+        assert captured.everything(run) == taken.everything(run)
+        assert captured.everything(run) == again.everything(run)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
@@ -76,8 +81,7 @@ def test_stacks_side_by_side_in_threads_disturb_nobody(kind, make_run, make_data
 
 # Of gradients, relative errors are larger: some units' inputs are rounded to the other side of zero.
 @pytest.mark.parametrize(
-    ("precision", "predictions", "gradients"),
-    [("float32", 1e-5, 1e-4), ("tf32", 2e-3, 0.1), ("bf16", 2e-2, 0.2)],
+    ("precision", "predictions", "gradients"), [("float32", 1e-5, 1e-4), ("tf32", 2e-3, 0.1), ("bf16", 2e-2, 0.2)]
 )
 def test_products_are_as_exact_as_their_precision(precision, predictions, gradients):
     networks = [MLP(512, (512, 256, 128)).to(GPU) for _ in range(3)]
@@ -89,7 +93,7 @@ def test_products_are_as_exact_as_their_precision(precision, predictions, gradie
     ):
         for module, network in zip(modules, networks, strict=True):
             module.load_state_dict(network.state_dict())
-        forward, params, _ = models.stack(modules, "float32" if kind == "exact" else precision)
+        forward, params, _ = models.stack(modules, 1, "float32" if kind == "exact" else precision)
         if kind == "exact":
             predicted = forward._forward(params, rows)
             grads = torch.autograd.grad(predicted.sum(), list(params.values()))
@@ -108,19 +112,21 @@ def test_products_are_as_exact_as_their_precision(precision, predictions, gradie
         assert (rounded - wanted).norm() / wanted.norm() < (gradients if number else predictions)
 
 
-def test_a_state_goes_from_the_processor_to_a_gpu_and_back(make_run, make_data, observer):
+def test_a_checkpoint_goes_from_the_processor_to_a_gpu_and_back(make_run, make_data, observer):
     runs = runs_of(make_run, "adam")
     weights = []
     for devices in ((CPU, CPU), (CPU, GPU), (GPU, CPU)):
-        states = ()
+        checkpoints = ()
         for number, device in enumerate(devices):
             outcomes, data = [Outcome() for _ in runs], make_data().to(device)
             with torch.cuda.stream(torch.cuda.Stream(GPU) if device.type == "cuda" else None):
-                stack = assemble(runs, data, device, outcomes, begun=bool(states))
-                if states:
-                    restore(stack, states, runs)
+                stack = first_weights(runs, data, device)
+                if checkpoints:
+                    restore(stack, checkpoints, runs)
+                else:
+                    first_learning_rates(stack, runs, data, outcomes)
                 train_epoch(stack, runs[0], data, number, observer)
-                states = snapshot(stack, outcomes)
+                checkpoints = snapshot(stack, outcomes)
         weights.append({name: tensor.cpu() for name, tensor in stack.network.params.items()})
     for other in weights[1:]:
         for name, tensor in weights[0].items():
@@ -136,7 +142,7 @@ def test_a_stack_takes_no_more_memory_than_was_planned(make_run, make_data, obse
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_reserved()
         with torch.cuda.stream(torch.cuda.Stream(GPU)):
-            stack = assemble(runs, data, GPU, [Outcome() for _ in runs])
+            stack = first_weights(runs, data, GPU)
             train_epoch(stack, runs[0], data, 0, observer)
         torch.cuda.synchronize()
         # what is planned for fills half of the memory
@@ -153,7 +159,7 @@ def test_all_gpus_are_found_and_their_memory_bounds_a_stack(make_run):
 
 def test_a_module_of_the_user_trains_in_every_precision(make_run, make_data, train_on):
     name = f"{Foreign.__module__}.{Foreign.__name__}"
-    for precision in ("tf32", "bf16"):
+    for precision in NARROW:
         runs = [
             make_run(f"model._target_={name}", "~model.hidden", f"trainer.precision={precision}", seed=s)
             for s in range(2)

@@ -1,14 +1,11 @@
-"""What a recorded step needs, as far as a machine without a GPU can tell."""
+"""What a captured step needs, as far as a machine without a GPU can tell."""
 
 import pytest
 import torch
 from torch import library
-from vec2uage.training.batches import Rows
-from vec2uage.training.step import train_step
 
 from vec2uage.training.cuda_graph import graphed_step
-from vec2uage.training.outcome import Outcome
-from vec2uage.training.stack import assemble
+from vec2uage.training.trainer import first_weights, train_step
 
 CPU = torch.device("cpu")
 KINDS = {
@@ -39,14 +36,14 @@ def fused_kernels_without_numbers():
 
 def two_runs(make_run, make_data, *overrides):
     runs = [make_run(*overrides, seed=seed) for seed in (1, 2)]
-    return assemble(runs, make_data(), CPU, [Outcome() for _ in runs]).network
+    return first_weights(runs, make_data(), CPU).network
 
 
-def elsewhere(network, rows, index, lr):
+def elsewhere(network, inputs, index, lr):
     """The same as tensors of a shape but no numbers: asking one for a number is an error, as is mixing devices."""
     for name in ("params", "buffers", "state"):
         setattr(network, name, {key: tensor.to("meta") for key, tensor in getattr(network, name).items()})
-    return network, Rows(rows.x.to("meta"), rows.age.to("meta")), index.to("meta"), lr.to("meta")
+    return network, inputs.to(torch.device("meta")), index.to("meta"), lr.to("meta")
 
 
 @pytest.mark.parametrize(("kind", "loss"), [*((kind, "mse") for kind in KINDS), ("sgd", "l1"), ("sgd", "huber")])
@@ -57,7 +54,7 @@ def test_a_step_never_waits_for_the_device_and_never_mixes_devices(kind, loss, m
     assert (sums.shape, sums.dtype, sums.device.type) == ((2, 2), torch.float64, "meta")
 
 
-def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_recorded(make_run, make_data):
+def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_captured(make_run, make_data):
     network = two_runs(
         make_run,
         make_data,
@@ -74,12 +71,13 @@ def test_an_optimizer_of_torch_would_wait_for_the_device_and_is_not_recorded(mak
         train_step(*step)
 
 
-def test_only_what_says_so_is_recorded(make_run, make_data):
+def test_only_what_says_so_is_captured(make_run, make_data):
     """A replay would repeat for ever what a class of the user's once decided in Python."""
     assert two_runs(make_run, make_data, *KINDS["foreign model"]).cuda_graph_safe
     for overrides in (
         ("model._target_=test_models.Normed", "~model.hidden", "optimizer=sgd"),
         ("optimizer=sgd", "loss._target_=test_losses.Quartic"),
+        ("optimizer=sgd", "head._target_=test_heads.Thirds", "~head.loss"),
     ):
         assert not two_runs(make_run, make_data, *overrides).cuda_graph_safe
 
@@ -87,7 +85,7 @@ def test_only_what_says_so_is_recorded(make_run, make_data):
 def test_on_a_cpu_every_step_is_taken_at_once(make_run, make_data):
     first, second = (two_runs(make_run, make_data, "optimizer=adam") for _ in range(2))
     for _ in range(3):
-        taken = graphed_step(first, make_data().train, INDEX, first.options["lr"])
+        taken = graphed_step(train_step, first, make_data().train, INDEX, first.options["lr"])
         assert torch.equal(taken, train_step(second, make_data().train, INDEX, second.options["lr"]))
     assert not first.captured_steps
     assert all(torch.equal(p, second.params[name]) for name, p in first.params.items())

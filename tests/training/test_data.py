@@ -12,18 +12,20 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("kind", ["l2", "none", "standardize"])
-def test_every_side_is_scaled_with_what_was_fitted_on_the_training_rows(kind, make_run):
+def test_every_part_is_scaled_with_what_was_fitted_on_the_training_part(kind, make_run):
     run = make_run(*SMALL, normalization=kind)
     data, parts = load(run, CPU), load_parts(run.dataset, run.split, run.augmentation, 0)
-    for rows, side in zip((data.train, data.validation, data.test), parts.values(), strict=True):
-        vectors = side.vectors.astype(np.float64)
+    assert list(data.parts) == ["train", "validation", "test"]
+    for name, inputs in data.parts.items():
+        part = parts[name]
+        vectors = part.vectors.astype(np.float64)
         if kind == "l2":
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         if kind == "standardize":
             train = parts["train"].vectors.astype(np.float64)
             vectors = (vectors - train.mean(0)) / train.std(0)
-        np.testing.assert_allclose(rows.x.numpy(), vectors, rtol=1e-3, atol=1e-4)
-        assert rows.age.tolist() == side.ages.tolist()
+        np.testing.assert_allclose(inputs.x.numpy(), vectors, rtol=1e-3, atol=1e-4)
+        assert inputs.age.tolist() == part.ages.tolist()
     assert data.test_names.tolist() == parts["test"].names.tolist()
     assert (data.dimension, data.encoder) == (parts["train"].dimension, parts["train"].encoder)
 
@@ -36,7 +38,7 @@ def test_overfit_trains_validates_and_tests_on_one_batch(make_run):
     data = load(make_run(*SMALL, trainer={"overfit": True, "batch_size": 48}), CPU)
     assert len(data.train) == 48
     assert len(data.test_names) == len(data.test_subjects) == 48
-    assert data.train is data.validation is data.test
+    assert data.train is data.parts["validation"] is data.parts["test"]
 
 
 def test_overfitting_makes_the_loss_vanish(make_run, train):
@@ -48,4 +50,4 @@ def test_overfitting_makes_the_loss_vanish(make_run, train):
         optimizer={"lr": 3e-3},
         trainer={"overfit": True, "max_epochs": 300},
     )
-    assert train([run], load(run, CPU)).outcomes[0].train_mae < 0.05
+    assert train([run], load(run, CPU)).outcomes[0].scores["train/mae"] < 0.05

@@ -8,26 +8,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vec2uage.training.range_test import (
-    NoRangeTest,
-    RangeTest,
-    explosion,
-    minimum,
-    read_curve,
-    smooth,
-    steepest,
-    valley,
-)
+from vec2uage.training.range_test import NoRangeTest, RangeTest, explosion, minimum, read_curve, smooth, valley
 
 PAPER = RangeTest(
-    min_lr=1e-8,
-    max_lr=1.0,
-    steps=100,
-    smoothing=0.98,
-    stop_factor=4.0,
-    skip_begin=10,
-    skip_end=1,
-    rule="steepest",
+    min_lr=1e-8, max_lr=1.0, steps=100, smoothing=0.98, stop_factor=4.0, skip_begin=10, skip_end=1, rule="steepest"
 )
 GRID = [1e-8 * 10 ** (0.08 * (k + 1)) for k in range(100)]
 CURVES = st.lists(st.floats(1 / 64, 100, width=32), min_size=100, max_size=100).map(np.array)
@@ -62,7 +46,7 @@ def test_the_curve_ends_with_the_first_loss_above_four_times_the_best():
     assert explosion(np.array([3.0, 2.0, np.nan, 1.0]), 4.0) == 2
 
 
-def lightning(losses, rates, factor=4.0, skip_begin=10, skip_end=1):
+def lightning(losses, rates, factor, skip_begin, skip_end):
     """The published code of pytorch-lightning's finder, on its own terms."""
     average, best, kept = 0.0, 0.0, []
     for step, loss in enumerate(losses):
@@ -76,31 +60,11 @@ def lightning(losses, rates, factor=4.0, skip_begin=10, skip_end=1):
     return rates[np.argmin(np.gradient(considered)) + skip_begin] if len(considered) > 1 else None
 
 
-@given(losses=CURVES)
-def test_the_suggestion_is_that_of_pytorch_lightning(losses):
-    curve = read_curve(PAPER, losses)
-    assert curve.suggestion == lightning(losses, PAPER.rates())
-    if curve.suggestion is not None:
-        assert np.isclose(GRID, curve.suggestion, rtol=1e-9).sum() == 1
-
-
 @example(losses=np.array([1.0] * 16 + [9.0] + [1.0] * 83), begin=0, end=18, factor=1.01)
-@given(
-    losses=CURVES,
-    begin=st.integers(0, 30),
-    end=st.integers(1, 30),
-    factor=st.sampled_from([1.5, 4.0, 100.0]),
-)
-def test_skipping_and_stopping_are_options(losses, begin, end, factor):
+@given(losses=CURVES, begin=st.integers(0, 30), end=st.integers(1, 30), factor=st.sampled_from([1.5, 4.0, 100.0]))
+def test_the_suggestion_is_that_of_pytorch_lightning_whatever_is_skipped_and_where_it_stops(losses, begin, end, factor):
     test = replace(PAPER, skip_begin=begin, skip_end=end, stop_factor=factor)
-    assert read_curve(test, losses).suggestion == lightning(losses, test.rates(), factor, begin, end)
-
-
-def test_the_steepest_descent_is_found_where_it_was_put():
-    losses = np.full(100, 10.0)
-    losses[40:] -= 5 / (1 + np.exp(-(np.arange(60) - 20.0)))  # steepest at step 60
-    assert steepest(losses) == 60
-    assert read_curve(replace(PAPER, smoothing=0.0), losses).suggestion == pytest.approx(GRID[60])
+    assert read_curve(test, losses).suggestion == lightning(losses, PAPER.rates(), factor, begin, end)
 
 
 def test_minimum_over_10_is_a_tenth_of_the_rate_with_the_lowest_loss():
@@ -142,7 +106,7 @@ def set_by_hand(run, lr):
     return replace(run, lr_finder=NoRangeTest(), optimizer=replace(run.optimizer, lr=lr))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "swa"])
+@pytest.mark.parametrize("optimizer", ["adam", "swa"])
 def test_training_after_the_test_is_training_with_that_rate_set_by_hand(optimizer, make_run, make_data, train):
     runs = [make_run(f"optimizer={optimizer}", "lr_finder=range_test", seed=seed) for seed in range(3)]
     tested = train(runs, make_data())

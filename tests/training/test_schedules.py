@@ -48,25 +48,39 @@ def test_constant_stays():
     assert (rates_per_step([Constant()] * 3) == np.array(RATES)[:, None]).all()
 
 
-def test_cosine_is_that_of_torch():
-    lows = (0.0, 0.01, 0.3)
-    ours = rates_per_step([Cosine(min_lr=low) for low in lows])
-    for run, low in enumerate(lows):
-        twin = twin_rates(lambda o, low=low: lr_scheduler.CosineAnnealingLR(o, 40, eta_min=low), RATES[run])
-        np.testing.assert_allclose(ours[run], twin, rtol=1e-9)
+COSINE = [{"min_lr": low} for low in (0.0, 0.01, 0.3)]
+ONE_CYCLE = [
+    {"warmup": warmup, "start_divisor": start, "final_divisor": final}
+    for warmup, start, final in ((0.3, 25.0, 1e4), (0.1, 10.0, 2.0), (0.75, 1.0, 100.0))
+]
+CYCLIC = [{"low": low, "epochs_up": up} for low, up in ((0.1, 1.0), (0.5, 2.0), (0.01, 0.6))]
 
 
-def test_one_cycle_is_that_of_torch():
-    options = ((0.3, 25.0, 1e4), (0.1, 10.0, 2.0), (0.75, 1.0, 100.0))
-    ours = rates_per_step([OneCycle(warmup=w, start_divisor=s, final_divisor=f) for w, s, f in options])
-    for run, (warmup, start, final) in enumerate(options):
+def one_cycle_of_torch(optimizer, lr, warmup, start_divisor, final_divisor):
+    options = {"pct_start": warmup, "div_factor": start_divisor, "final_div_factor": final_divisor}
+    return lr_scheduler.OneCycleLR(optimizer, lr, 40, cycle_momentum=False, **options)
 
-        def make(o, run=run, warmup=warmup, start=start, final=final):
-            return lr_scheduler.OneCycleLR(
-                o, RATES[run], 40, pct_start=warmup, div_factor=start, final_div_factor=final, cycle_momentum=False
-            )
 
-        np.testing.assert_allclose(ours[run], twin_rates(make, RATES[run]), rtol=1e-9)
+def cyclic_of_torch(optimizer, lr, low, epochs_up, mode):
+    names = {"constant": "triangular", "halving": "triangular2"}
+    up = epochs_up * STEPS_PER_EPOCH
+    return lr_scheduler.CyclicLR(optimizer, lr * low, lr, step_size_up=up, mode=names[mode], cycle_momentum=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "twin"),
+    [
+        (Cosine, COSINE, lambda o, lr, min_lr: lr_scheduler.CosineAnnealingLR(o, 40, eta_min=min_lr)),
+        (OneCycle, ONE_CYCLE, one_cycle_of_torch),
+        (Cyclic, [own | {"mode": "constant"} for own in CYCLIC], cyclic_of_torch),
+        (Cyclic, [own | {"mode": "halving"} for own in CYCLIC], cyclic_of_torch),
+    ],
+)
+def test_a_schedule_is_that_of_torch(kind, options, twin):
+    ours = rates_per_step([kind(**own) for own in options])
+    for run, own in enumerate(options):
+        expected = twin_rates(lambda o, run=run, own=own: twin(o, RATES[run], **own), RATES[run])
+        np.testing.assert_allclose(ours[run], expected, rtol=1e-9)
 
 
 @given(warmup=st.floats(0.01, 0.99), epochs=st.integers(1, 6), steps_per_epoch=st.integers(1, 6))
@@ -80,25 +94,6 @@ def test_one_cycle_gives_a_rate_at_every_step_however_short_the_run(warmup, epoc
 def test_one_cycle_survives_a_warm_up_of_exactly_one_step():
     part = OneCycle(warmup=0.5, start_divisor=25.0, final_divisor=1e4)
     np.testing.assert_allclose(rates_per_step([part], 1, 2), [[0.1, 0.1 / 25 / 1e4]])
-
-
-@pytest.mark.parametrize(("mode", "twin_mode"), [("constant", "triangular"), ("halving", "triangular2")])
-def test_cyclic_is_that_of_torch(mode, twin_mode):
-    options = ((0.1, 1.0), (0.5, 2.0), (0.01, 0.6))
-    ours = rates_per_step([Cyclic(low=low, epochs_up=up, mode=mode) for low, up in options])
-    for run, (low, up) in enumerate(options):
-
-        def make(o, run=run, low=low, up=up):
-            return lr_scheduler.CyclicLR(
-                o,
-                RATES[run] * low,
-                RATES[run],
-                step_size_up=up * STEPS_PER_EPOCH,
-                mode=twin_mode,
-                cycle_momentum=False,
-            )
-
-        np.testing.assert_allclose(ours[run], twin_rates(make, RATES[run]), rtol=1e-9)
 
 
 LOSSES = st.lists(st.tuples(*[st.floats(0.5, 10, width=16)] * 3), min_size=1, max_size=25)
@@ -117,11 +112,29 @@ def test_plateau_is_that_of_torch(losses):
     optimizers = [twin_optimizer(lr) for lr in RATES]
     twins = [lr_scheduler.ReduceLROnPlateau(o, eps=0, **kw) for o, kw in zip(optimizers, options, strict=True)]
     for epoch, row in enumerate(losses):
-        parts[0].observe(given_, state, torch.tensor(row, dtype=torch.float64))
+        parts[0].update(given_, state, torch.tensor(row, dtype=torch.float64))
         for twin, loss in zip(twins, row, strict=True):
             twin.step(loss)
         ours = parts[0].lr(given_, state, base, TrainProgress(epoch + 1, epoch + 1, 1, 100))
         np.testing.assert_allclose(ours.numpy(), [o.param_groups[0]["lr"] for o in optimizers], rtol=1e-12)
+
+
+@given(st.lists(st.floats(-10, 10, width=16), min_size=1, max_size=25))
+def test_plateau_takes_a_share_of_a_score_below_zero_for_better_as_well(scores):
+    """Of torch's rule, a score below zero that got worse by less than the threshold would be better."""
+    plateau = Plateau(patience=1, factor=0.5, threshold=0.2, min_lr=0.0)
+    options, base = per_run_options([plateau]), torch.tensor([1.0], dtype=torch.float64)
+    state = plateau.init(options, base)
+    rate, best, waited = 1.0, np.inf, 0
+    for score in scores:
+        plateau.update(options, state, torch.tensor([score], dtype=torch.float64))
+        if best == np.inf or best - score > 0.2 * abs(best):
+            best, waited = score, 0
+        else:
+            waited += 1
+        if waited > 1:
+            rate, waited = rate / 2, 0
+        assert float(state["lr"]) == rate
 
 
 def test_training_uses_the_rate_of_the_schedule_at_every_step(make_run, make_data, train):
@@ -131,7 +144,7 @@ def test_training_uses_the_rate_of_the_schedule_at_every_step(make_run, make_dat
     expected = twin_rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 16), 0.01, 16)[3::4]
     assert [e.lr for e in seen.epochs[0]] == pytest.approx(expected)
     constant = train([make_run("optimizer=sgd", "lr_schedule=constant", optimizer={"lr": 0.01})], make_data())
-    assert constant.outcomes[0].test_mae != seen.outcomes[0].test_mae
+    assert constant.outcomes[0].scores["test/mae"] != seen.outcomes[0].scores["test/mae"]
 
 
 def test_the_plateau_lowers_the_rate_of_the_run_that_no_longer_improves(make_run, make_data, train):

@@ -1,9 +1,10 @@
-"""The order in which runs see their rows."""
+"""What networks see, and the order in which runs see it."""
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from vec2uage.training.batches import Rows, batches, epoch_order
+
+from vec2uage.training.inputs import VectorInputs, batches, epoch_order
 
 
 def generators(*seeds):
@@ -30,15 +31,12 @@ def test_the_order_differs_between_epochs_and_runs_and_repeats_with_the_seed():
     assert torch.equal(epoch_order(again, 50)[0], second[0])
 
 
-def test_gather_fetches_each_runs_own_rows():
-    rows = Rows(torch.arange(12.0).view(6, 2), torch.arange(6.0))
-    index = torch.tensor([[5, 0, 3], [1, 1, 4]])
-    x, age = rows.gather(index)
+def test_faces_are_fetched_by_run_in_blocks_and_from_the_beginning():
+    inputs = VectorInputs(torch.arange(12.0).view(6, 2), torch.arange(6.0))
+    x, age = inputs.gather(torch.tensor([[5, 0, 3], [1, 1, 4]]))
     assert age.tolist() == [[5.0, 0.0, 3.0], [1.0, 1.0, 4.0]]
     assert x[1].tolist() == [[2.0, 3.0], [2.0, 3.0], [8.0, 9.0]]
-
-
-def test_head_takes_the_first_rows():
-    rows = Rows(torch.arange(12.0).view(6, 2), torch.arange(6.0))
-    assert len(rows.head(4)) == 4
-    assert rows.head(4).age.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert [len(block) for block in inputs.blocks(4)] == [4, 2]
+    assert torch.equal(torch.cat(list(inputs.blocks(4))), inputs.x)
+    assert len(inputs.first(4)) == 4
+    assert inputs.first(4).age.tolist() == [0.0, 1.0, 2.0, 3.0]
