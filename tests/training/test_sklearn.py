@@ -85,7 +85,7 @@ def test_a_regressor_is_fitted_and_scored_as_scikit_learn_does(overrides, estima
 @pytest.mark.parametrize("kind", ["l2", "standardize"])
 @pytest.mark.parametrize("overrides", [("model=svr",), SMALL_FOREST, OWN], ids=["svr", "forest", "own"])
 def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, overrides, tmp_path, make_run, train):
-    small = ("dataset.size=small", "dataset.heldout_per_age=20", "augmentation.train_per_age=20")
+    small = ("dataset.size=small", "split.heldout_per_age=20", "augmentation.train_per_age=20")
     run = make_run(*overrides, *small, normalization=kind)
     outcome = train([run], load_data(run, CPU)).outcomes[0]
     path = tmp_path / f"best{SklearnModel.suffix}"
