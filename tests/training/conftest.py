@@ -106,7 +106,7 @@ def make_data() -> Callable[..., TrainingData]:
             normalization=Normalization("l2"),
             fingerprint="f",
             encoder="e",
-            census=(),
+            row_counts=(),
         )
 
     return make

@@ -16,7 +16,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir
-from vec2uage.data.loading import load_split
+from vec2uage.data.loading import load_parts
 from vec2uage.predictions.metrics import METRICS, scores
 from vec2uage.predictions.point import Point
 from vec2uage.training.data import load as load_data
@@ -91,7 +91,7 @@ def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, overri
     path = tmp_path / f"best{SklearnModel.suffix}"
     outcome.model.save(path)
     model = READERS[path.suffix](path, run.model)
-    vectors = load_split(run.dataset, run.augmentation, 0).test.vectors
+    vectors = load_parts(run.dataset, run.split, run.augmentation, 0)["test"].vectors
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
             assert np.array_equal(model.predict(vectors).median, outcome.prediction.median)
