@@ -41,7 +41,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         ([FACES], "checkpoint is missing: set checkpoint="),
         ([MODEL], r"dataset\.path is missing"),
-        ([MODEL, FACES, "part=tset"], "part = 'tset': should be 'all' or 'train' or 'validation' or 'test'"),
+        ([MODEL, FACES, "part=tset"], "part = 'tset': should be 'all', 'train', 'validation' or 'test'"),
         ([MODEL, FACES, "split=none", "part=test"], "part = 'test': should be 'all' or 'vectors'"),
         ([MODEL, FACES, "foreign.save_as=model.ckpt"], r"foreign\.save_as = 'model\.ckpt'"),
     ],

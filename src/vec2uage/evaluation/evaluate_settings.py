@@ -44,4 +44,5 @@ class Evaluation:
     def __post_init__(self) -> None:
         check_split(self.split, self.dataset, ())
         if self.part not in (parts := ("all", *self.split.gives)):
-            raise UserError(f"part = {as_typed(self.part)}: should be {' or '.join(map(as_typed, parts))}")
+            *some, last = map(as_typed, parts)
+            raise UserError(f"part = {as_typed(self.part)}: should be {', '.join(some)} or {last}")

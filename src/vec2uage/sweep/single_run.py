@@ -12,6 +12,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy
 from vec2uage.config.command import Invocation, discard_unused
+from vec2uage.data.parts import PARTS
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.check import check_data
 from vec2uage.sweep.engine import train_jobs
@@ -66,19 +67,25 @@ def _train(job: Job, invocation: Invocation, resume: Resume) -> RunResult:
 
 
 def _result_text(result: RunResult, folder: Path) -> str:
-    def line(part: str) -> str:
-        mae, loss = (result.scores.get(f"{part}/{name}") for name in ("mae", "loss"))
-        return f"{part:12}" + ("    none" if mae is None or loss is None else f"{mae:8.3f}  {loss:10.4f}")
-
+    """Return what is printed of a run that has ended; a model without epochs has neither losses nor a learning rate."""
     path = shown(folder)
-    best = "no best epoch" if result.best_epoch is None else f"best epoch {result.best_epoch} of 0-{result.epochs - 1}"
+    scored = dict.fromkeys([*PARTS, *(name.partition("/")[0] for name in result.scores)])
+    measured = [name for name in ("mae", "loss") if name == "mae" or result.lr is not None]
+    heads, digits = {"mae": "MAE (years)", "loss": "loss"}, {"mae": 3, "loss": 4}
+    training = [f"{result.seconds or 0:.1f} s"]
+    if result.lr is not None:
+        best = "no best epoch" if result.best_epoch is None else f"best epoch {result.best_epoch}"
+        training = [f"{best} of 0-{result.epochs - 1}" if result.epochs else best, f"lr {result.lr}", *training]
+
+    def cell(part: str, name: str) -> str:
+        score = result.scores.get(f"{part}/{name}")
+        return f"{'none' if score is None else format(score, f'.{digits[name]}f'):>11}"
+
     lines = [
         f"{result.status}" + (f": {result.reason}" if result.reason else ""),
-        f"{'':12}{'MAE (years)':>8}  {'loss':>7}",
-        line("train"),
-        line("validation"),
-        line("test"),
-        f"{best}, lr {result.lr}, {result.seconds or 0:.1f} s",
+        f"{'':12}" + "".join(f"{heads[name]:>11}" for name in measured),
+        *(f"{part:12}" + "".join(cell(part, name) for name in measured) for part in scored),
+        ", ".join(training),
         f"run:     {path}",
         f"curves:  tensorboard --logdir {shlex.quote(str(path))}",
     ]
