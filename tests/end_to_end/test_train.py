@@ -365,7 +365,7 @@ from torch import nn
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.vectorset import VectorSet, make_vector_set
-from vec2uage.training.optimizers.base import StackedOptimizer, spread
+from vec2uage.training.optimizers.base import StackedOptimizer, expand_per_run
 
 
 class Residual(nn.Module):
@@ -397,7 +397,7 @@ class StackedSign(StackedOptimizer):
     @torch.no_grad()
     def step(self, options, params, grads, state, lr):
         for name, p in params.items():
-            p.mul_(spread(options["shrink"], p)).sub_(spread(lr, p) * grads[name].sign())
+            p.mul_(expand_per_run(options["shrink"], p)).sub_(expand_per_run(lr, p) * grads[name].sign())
 
 
 @settings
