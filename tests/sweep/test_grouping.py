@@ -1,29 +1,11 @@
-"""What may share a stack: found from the settings, proved on the network."""
+"""Which jobs of a sweep share a group."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from sweeps import Dropping, Sweep
-from torch import nn
+from sweeps import Sweep
 
-from vec2uage.config.component import Component
 from vec2uage.sweep.grouping import group
-from vec2uage.training.stack_check import StackCheck, check_stackable
-
-CPU = torch.device("cpu")
-
-
-class Branching(nn.Module):
-    """Looks at its own values, which `torch.func` cannot follow for many networks at once."""
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.layer = nn.Linear(in_features, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.layer(x)
-        return y if y.sum() > 0 else 2 * y
 
 
 def grouped(sweep: Sweep, tmp_path: Path, overrides: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -57,30 +39,3 @@ def test_a_split_of_ones_own_keeps_runs_apart(sweep: Sweep, tmp_path: Path) -> N
 def test_groups_hold_every_job_once_in_order(sweep: Sweep, tmp_path: Path) -> None:
     jobs = [[f"optimizer={o}", f"seed={s}"] for s in range(3) for o in ("sgd", "adam")]
     assert grouped(sweep, tmp_path, jobs) == [["0", "2", "4"], ["1", "3", "5"]]
-
-
-def stack_check(sweep: Sweep, tmp_path: Path, *overrides: str, model: type[nn.Module] | None = None) -> StackCheck:
-    (job,) = sweep.jobs(tmp_path, [overrides])
-    settings = job.settings
-    if model is not None:
-        object.__setattr__(settings, "model", Component(f"{model.__module__}.{model.__qualname__}"))
-    return check_stackable(settings, 512, 360, CPU)
-
-
-def test_the_models_that_come_along_can_be_stacked(sweep: Sweep, tmp_path: Path) -> None:
-    for model in ("vec2uage", "linear"):
-        assert stack_check(sweep, tmp_path / model, f"model={model}").stackable
-
-
-def test_a_model_that_draws_random_numbers_trains_alone(sweep: Sweep, tmp_path: Path) -> None:
-    found = stack_check(sweep, tmp_path, model=Dropping)
-    assert not found.stackable
-    assert found.is_stochastic
-    assert "random numbers" in found.reason
-
-
-def test_a_model_that_torch_func_cannot_stack_trains_alone(sweep: Sweep, tmp_path: Path) -> None:
-    found = stack_check(sweep, tmp_path, model=Branching)
-    assert not found.stackable
-    assert not found.is_stochastic
-    assert found.reason.startswith("torch.func cannot stack the model")
