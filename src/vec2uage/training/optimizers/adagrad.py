@@ -37,18 +37,15 @@ class Adagrad(StackedOptimizer):
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        own = ("lr_decay", "weight_decay", "eps")
-        for p, g, sums, steps, own_lr, lr_decay, weight_decay, eps in run_by_run(
-            options, params, grads, state, lr, ("sum",), *own
-        ):
+        for run in run_by_run(options, params, grads, state, lr, ("sum",)):
             torch._fused_adagrad_(
-                p,
-                g,
-                sums,
-                steps,
-                lr=own_lr,
-                lr_decay=lr_decay,
-                weight_decay=weight_decay,
-                eps=eps,
+                run.params,
+                run.grads,
+                run.state["sum"],
+                run.steps,
+                lr=run.lr,
+                lr_decay=run.options["lr_decay"],
+                weight_decay=run.options["weight_decay"],
+                eps=run.options["eps"],
                 maximize=False,
             )

@@ -26,22 +26,19 @@ class Adam(StackedOptimizer):
 
     @torch.no_grad()
     def step(self, options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor) -> None:
-        own = ("beta1", "beta2", "eps", "weight_decay")
-        for p, g, first, second, steps, own_lr, beta1, beta2, eps, weight_decay in run_by_run(
-            options, params, grads, state, lr, ("first", "second"), *own
-        ):
+        for run in run_by_run(options, params, grads, state, lr, ("first", "second")):
             torch._fused_adam_(
-                p,
-                g,
-                first,
-                second,
+                run.params,
+                run.grads,
+                run.state["first"],
+                run.state["second"],
                 [],
-                steps,
-                lr=own_lr,
-                beta1=beta1,
-                beta2=beta2,
-                eps=eps,
-                weight_decay=weight_decay,
+                run.steps,
+                lr=run.lr,
+                beta1=run.options["beta1"],
+                beta2=run.options["beta2"],
+                eps=run.options["eps"],
+                weight_decay=run.options["weight_decay"],
                 amsgrad=False,
                 maximize=False,
             )

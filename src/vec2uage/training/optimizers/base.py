@@ -45,9 +45,8 @@ class StackedOptimizer:
 
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     per_run: ClassVar[tuple[str, ...]] = ("lr",)
-    cuda_graph_safe: ClassVar[bool] = (
-        False  # whether a CUDA graph can hold `apply_backward` (see `cuda_graph.graphed_step`)
-    )
+    cuda_graph_safe: ClassVar[bool] = False
+    """Whether a CUDA graph can hold `apply_backward` (see `cuda_graph.graphed_step`)."""
 
     def variant(self) -> Hashable:
         """Return what, beside all that is not in `per_run`, runs must have in common to be one stack."""
@@ -70,7 +69,7 @@ class StackedOptimizer:
         state: Any,
         lr: Tensor,
     ) -> None:
-        """Take one step in place. `grad` is the loss's derivative by the outputs; `backward` gives that by `params`.
+        """Take one step in place: pass `grad`, the derivative of the loss by the outputs, back to the `params`.
 
         For optimisers that can add a gradient as it is multiplied out; all others define `step`.
         """
@@ -109,18 +108,41 @@ def steps_taken(params: Tensors) -> Tensor:
     return torch.zeros(len(first), device=first.device)
 
 
-def run_by_run(
-    options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor, kept: Sequence[str], *names: str
-) -> Iterator[tuple[Any, ...]]:
-    """Yield for each run what torch's fused optimisers take.
+@dataclass(frozen=True)
+class OneRun:
+    """What torch's fused optimisers take of one run: lists of its tensors, in the order of the parameters."""
 
-    In this order: lists of weights, of gradients and of each quantity `kept` per weight, the count of steps with this
-    one (a tensor per weight, all the same), the learning rate, and the options `names`.
-    """
-    lists = [each_run(params), each_run(params, grads), *(each_run(params, state, f"{name}/") for name in kept)]
-    steps = [[count] * len(params) for count in state["steps"].add_(1)]
-    runs = zip(*lists, steps, rates(lr, params), *(options[name].tolist() for name in names), strict=True)
-    return side_by_side(runs, state["steps"].device)
+    params: list[Tensor]
+    grads: list[Tensor]
+    state: dict[str, list[Tensor]]
+    """By quantity, such as `first`."""
+    steps: list[Tensor]
+    """The count of steps with this one: a tensor for each weight, all the same."""
+    lr: Tensor
+    options: dict[str, float]
+    """All that may differ between runs, but the learning rate."""
+
+
+def run_by_run(
+    options: Tensors, params: Tensors, grads: Tensors, state: Tensors, lr: Tensor, quantities: Sequence[str]
+) -> Iterator[OneRun]:
+    """Count a step, and yield each run with these quantities of its state; on a GPU in a stream of its own."""
+    count = state["steps"].add_(1)
+    own_params, own_grads = each_run(params), each_run(params, grads)
+    own_state = {quantity: each_run(params, state, f"{quantity}/") for quantity in quantities}
+    own_options = {name: values.tolist() for name, values in options.items() if name != "lr"}
+    runs = (
+        OneRun(
+            own_params[k],
+            own_grads[k],
+            {quantity: tensors[k] for quantity, tensors in own_state.items()},
+            [count[k]] * len(params),
+            own_lr,
+            {name: values[k] for name, values in own_options.items()},
+        )
+        for k, own_lr in enumerate(rates(lr, params))
+    )
+    return side_by_side(runs, count.device)
 
 
 def side_by_side(runs: Iterable[T], device: torch.device) -> Iterator[T]:
