@@ -12,12 +12,14 @@ from torch import nn
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
+from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.evaluation import model as models
 from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
+from vec2uage.training.heads.base import Head
 from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Normalization
@@ -35,6 +37,23 @@ class Doubler(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(x) * self.factor
+
+
+@settings
+class Last(Head):
+    """A head of the user's own: three numbers, of which the last one is the age."""
+
+    shift: float
+
+    @property
+    def outputs(self) -> int:
+        return 3
+
+    def prediction(self, raw: np.ndarray) -> Point:
+        return Point(raw[:, 2] + self.shift)
+
+    def to_predict(self) -> dict[str, float]:
+        return {"shift": self.shift}
 
 
 OWN = {"_target_": "test_evaluation_model.Doubler", "factor": 2.0}
@@ -83,6 +102,28 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
         ([], "not the configuration of a run"),
     ):
         config.write_text(yaml.dump(wrong))
+        with pytest.raises(UserError, match=says):
+            models.open_model(path, ASIS)
+
+
+def test_a_head_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_path: Path) -> None:
+    path, network = tmp_path / "best.safetensors", MLP(3, (2,), 3)
+    component = Component("vec2uage.training.models.MLP", (("hidden", (2,)),))
+    own = NetworkModel(component, dict(network.state_dict()), 3, Normalization("none"), "facenet", head=Last(shift=2.0))
+    own.save(path)
+    with pytest.raises(UserError, match=r"test_evaluation_model\.Last: it can be built in its run folder only"):
+        models.open_model(path, ASIS)
+    config = RunFolder(tmp_path).config
+    head = {"_target_": "test_evaluation_model.Last", "shift": 2.0}
+    config.write_text(yaml.dump({"head": head}))
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert models.open_model(path, ASIS).predict(x).median.tolist() == own.predict(x).median.tolist()
+    mse = {"_target_": "vec2uage.training.losses.MSE"}
+    for wrong, says in (
+        ({**head, "shitf": 1}, r"config\.yaml: head\.shitf = 1: no such option; did you mean shift\?"),
+        ({"_target_": "vec2uage.training.heads.scalar.Scalar", "loss": mse}, "describes another head"),
+    ):
+        config.write_text(yaml.dump({"head": wrong}))
         with pytest.raises(UserError, match=says):
             models.open_model(path, ASIS)
 

@@ -105,8 +105,12 @@ def test_a_damaged_file_or_one_of_another_program_is_refused(save, tmp_path):
         model_file.load(tmp_path / "missing.safetensors")
 
 
-def test_a_configuration_of_another_network_is_refused(save):
+def test_a_configuration_of_another_network_or_head_is_refused(save, make_run):
     path, _ = save()
+    with pytest.raises(UserError, match=r"holds a .*MLP, but .* another model: test_models\.Foreign"):
+        model_file.load(path, Component("test_models.Foreign"))
+    with pytest.raises(UserError, match=r"holds a .*Scalar, but .* another head: test_heads\.Thirds"):
+        model_file.load(path, head=make_run(*THIRDS).head)
     with pytest.raises(UserError, match=r"best\.safetensors: its weights do not fit"):
         model_file.load(path, Component("vec2uage.training.models.MLP", (("hidden", (8,)),)))
 
@@ -136,7 +140,8 @@ def forged(path, **said):
 def test_a_forged_file_without_malice_is_read(tmp_path):
     model = model_file.load(forged(tmp_path / "m"))
     assert model.predict(np.ones((1, 3), dtype=np.float32)).median.tolist() == [4.0]
-    assert (model.dimension, model_file.target(tmp_path / "m")) == (3, MLP)
+    assert model.dimension == 3
+    assert model_file.untrusted_classes(tmp_path / "m") == {}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data.loading import load_parts
 from vec2uage.predictions.metrics import METRICS, scores
 from vec2uage.predictions.point import Point
+from vec2uage.runs.folder import MODEL_SUFFIXES
 from vec2uage.training.data import load as load_data
 from vec2uage.training.learners import sklearn
 from vec2uage.training.learners.registry import READERS, learner_of
@@ -90,7 +91,7 @@ def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, overri
     outcome = train([run], load_data(run, CPU)).outcomes[0]
     path = tmp_path / f"best{SklearnModel.suffix}"
     outcome.model.save(path)
-    model = READERS[path.suffix](path, run.model)
+    model = READERS[path.suffix].load(path, run.model)
     vectors = load_parts(run.dataset, run.split, run.augmentation, 0)["test"].vectors
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
@@ -117,6 +118,7 @@ def test_the_model_says_which_learner_trains_it(make_run, make_data):
     assert learner.steps_per_epoch(run, data) == 0
     assert not learner.check_stackable(run, data, CPU).stackable
     assert learner.stack_key(run) != learner.stack_key(make_run("model=ridge", "model.alpha=2"))
+    assert set(READERS) == set(MODEL_SUFFIXES)
 
 
 def test_a_run_that_has_not_begun_when_all_are_interrupted_has_nothing(make_run, make_data, train):

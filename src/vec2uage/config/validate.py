@@ -1,7 +1,7 @@
 """From a composed configuration to plain settings: every mistake found at once, before any work starts."""
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -26,13 +26,27 @@ def from_config(cfg: DictConfig | Mapping[str, Any], cls: type[T]) -> T:
     what has a check of its own (`CheckedBy`). Their defaults are in conf/: a field that has one here is no option.
     Raises UserError, which names every wrong key, its value and what is allowed.
     """
+    problems: list[str] = []
     plain = to_container(cfg) if isinstance(cfg, DictConfig) else cfg
-    annotations = get_type_hints(cls, include_extras=True)
-    names = [f.name for f in fields(cls) if f.default is MISSING]  # type: ignore[arg-type]
-    problems = key_problems(plain, names)
-    values = {name: check_option(annotations[name], plain[name], name, problems) for name in names if name in plain}
+    values = check_options(options_of(cls), plain, problems)
     refuse(problems)
     return cls(**values)
+
+
+def options_of(cls: Any) -> dict[str, Any]:
+    """Return the annotations of the fields of the dataclass `cls` that are options, by their names."""
+    annotations = get_type_hints(cls, include_extras=True)
+    return {f.name: annotations[f.name] for f in fields(cls) if f.default is MISSING}
+
+
+def check_options(annotations: Mapping[str, Any], plain: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Check a configuration that should have just these options, each with its annotation.
+
+    Returns what they stand for; one that is wrong is None, with a line in `problems`.
+    """
+    problems += [unknown_option(key, plain[key], sorted(annotations)) for key in plain if key not in annotations]
+    problems += [f"{key} is missing" for key in sorted(annotations) if key not in plain]
+    return {key: check_option(annotations[key], plain[key], key, problems) for key in annotations if key in plain}
 
 
 def check_option(annotation: Any, value: Any, key: str, problems: list[str]) -> Any:
@@ -164,17 +178,6 @@ def refuse(problems: list[str]) -> None:
         raise UserError(problems[0])
     if problems:
         raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems), problems)
-
-
-def check_keys(plain: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise UserError where a configuration lacks a `known` key, or has another."""
-    refuse(key_problems(plain, known))
-
-
-def key_problems(plain: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Say which `known` keys a configuration lacks, and which other ones it has."""
-    problems = [unknown_option(key, plain[key], sorted(known)) for key in plain if key not in known]
-    return problems + [f"{key} is missing" for key in sorted(known) if key not in plain]
 
 
 def _simple_types(target: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +18,15 @@ from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.mixture import pool
 from vec2uage.runs.folder import RunFolder
-from vec2uage.training import foreign_model, model_file
+from vec2uage.training import foreign_model
+from vec2uage.training.config_groups import check_head, check_model
+from vec2uage.training.heads.base import Head
 from vec2uage.training.learners.registry import READERS
 from vec2uage.training.outcome import Model
-from vec2uage.training.run_settings import check_model
 
 log = logging.getLogger(__name__)
 
+_CHECKS: dict[str, Callable[[Any, str, list[str]], Any]] = {"model": check_model, "head": check_head}
 UNKNOWN = "unknown"  # what a VectorSet, and so a model, calls an encoder that nobody named
 
 
@@ -43,19 +46,20 @@ def find(checkpoint: str) -> Path:
 
 
 def open_model(path: Path, foreign: Foreign) -> Model:
-    """Read a model; whatever does not end in .safetensors is taken for a torch checkpoint, which `foreign` describes.
+    """Read a model; whatever has no suffix of `READERS` is a torch checkpoint, which `foreign` describes.
 
-    A class of the user's own is built as the config.yaml beside the file says, which imports the module it names.
-    Raises UserError for a file that is damaged, of another kind, or cannot be built, and for options of `foreign` that
-    have no effect on it.
+    A model or a head of the user's own class is built as the config.yaml beside the file says, which imports the module
+    it names. Raises UserError for a file that is damaged, of another kind, or cannot be built, and for options of
+    `foreign` that have no effect on it.
     """
-    if _is_own(path):
+    reader = READERS.get(path.suffix)
+    if reader is not None:
         if idle := [f"foreign.{name}" for name in ("encoder", "save_as") if getattr(foreign, name) is not None]:
             raise UserError(
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
                 f"leave out {' and '.join(idle)}"
             )
-        return READERS[path.suffix](path, _own_class(path))
+        return reader.load(path, **_as_configured(path, reader.untrusted_classes(path)))
     imported = foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
     if foreign.save_as is not None:
         imported.save(Path(foreign.save_as))
@@ -129,35 +133,23 @@ def _is_own(path: Path) -> bool:
     return path.suffix in READERS
 
 
-def _own_class(path: Path) -> Component | None:
-    """Return the model that the config.yaml beside a file describes where it is of a class of the user's own."""
-    if path.suffix == model_file.NetworkModel.suffix:
-        target = model_file.target(path)
-        if target in model_file.OWN:
-            return None
-    config = _run_config(path)
-    if config is None:
-        if path.suffix == model_file.NetworkModel.suffix:
-            raise UserError(
-                f"{path} holds a {target}: it can be built in its run folder only, as config.yaml says there"
-            )
-        return None
-    problems: list[str] = []
-    component = check_model(config.get("model"), problems)
-    refuse([f"{RunFolder(path.parent).config}: {problem}" for problem in problems])
-    if path.suffix == model_file.NetworkModel.suffix and (component is None or component.target != target):
-        raise UserError(f"{path} holds a {target}, but the config.yaml beside it describes another model")
-    return component
-
-
-def _run_config(path: Path) -> dict[str, Any] | None:
+def _as_configured(path: Path, classes: Mapping[str, str]) -> dict[str, Component | Head]:
+    """Build what the config.yaml beside a file says of some config groups; `classes` are those that the file names."""
+    if not classes:
+        return {}
     file = RunFolder(path.parent).config
     if not file.is_file():
-        return None
+        raise UserError(
+            f"{path} holds a {' and a '.join(classes.values())}: it can be built in its run folder only, as "
+            f"{file.name} says there"
+        )
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         config = None
     if not isinstance(config, dict):
         raise UserError(f"{file}: not the configuration of a run")
-    return config
+    problems: list[str] = []
+    built = {group: _CHECKS[group](config.get(group), group, problems) for group in classes}
+    refuse([f"{file}: {problem}" for problem in problems])
+    return built

@@ -21,13 +21,13 @@ def plot(ages: Real[np.ndarray, " N"], prediction: Prediction, scores: Scores) -
     floors = np.floor(ages).astype(int)
     whole = bool((floors == ages).all())
     # Whole ages: faces are spread around their age, so that they do not hide each other. Else an age is a year wide.
-    spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(ages)) if whole else 0
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(ages)) if whole else 0
     middle = 0.0 if whole else 0.5
 
     figure = Figure(figsize=(7, 7.5), dpi=120, layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1.4))
     above.plot(
-        ages + spread,
+        ages + jitter,
         predicted,
         ".",
         color=_BLUE,

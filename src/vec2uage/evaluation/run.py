@@ -20,14 +20,16 @@ from vec2uage.evaluation.evaluate_settings import Evaluation
 from vec2uage.evaluation.scores import Scores, score
 from vec2uage.runs.folder import RunFolder
 
-Views = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
-"""Returns the vectors of `tta` augmented faces for each of some rows (see `augmentation.tta`)."""
+AugmentedVectors = Callable[[Evaluation, VectorSet], Float32[np.ndarray, "N K D"]]
+"""Returns the vectors of `tta` (K) augmented faces for each of some rows (`augmentation.tta.augmented_vectors`)."""
 
 
-def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views: Views) -> Scores:
-    """Predict the rows that `what` names, and write predictions, figure and scores into `folder`, the scores last.
+def evaluate(
+    settings: Evaluation, folder: Path, asked: Mapping[str, object], augmented_vectors: AugmentedVectors
+) -> Scores:
+    """Predict the rows that the settings name, and write predictions, figure and scores into `folder`, the scores last.
 
-    With `tta`, a prediction is the mean of those of the face and of its augmented selves, which `views` makes.
+    With `tta`, a prediction is the mean of those of the face and of its augmented selves (`augmented_vectors`).
     `asked` (configuration and command) goes into evaluation.json. Raises UserError for a model or rows that cannot be
     read or do not fit each other, and for a model that gives no number.
     """
@@ -37,19 +39,19 @@ def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views:
     files = RunFolder(folder)
     if files.result.exists():
         raise UserError(f"{folder} holds a run of training: set hydra.run.dir to another folder")
-    path = models.find(what.checkpoint)
-    model = models.open_model(path, what.foreign)
-    needs_seed = what.part != "all" and what.split.is_per_run
-    vs = rows(what.dataset, what.split, what.part, models.run_seed(path) if needs_seed else None)
+    path = models.find(settings.checkpoint)
+    model = models.open_model(path, settings.foreign)
+    needs_seed = settings.part != "all" and settings.split.is_per_run
+    vs = rows(settings.dataset, settings.split, settings.part, models.run_seed(path) if needs_seed else None)
     ages = needed_ages(vs, "an evaluation")
-    models.check_fit(model, vs, path, what.encoder_mismatch)
+    models.check_fit(model, vs, path, settings.encoder_mismatch)
     models.warn_of_rows_seen(vs, path)
-    selves = views(what, vs) if what.tta else None
+    selves = augmented_vectors(settings, vs) if settings.tta else None
     prediction = models.predict(model, vs.vectors, selves)
     has_numbers = np.all([np.isfinite(column) for column in prediction.columns().values()], axis=0)
     if count := int((~has_numbers).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
-    scores = score(ages, prediction, what.cs)
+    scores = score(ages, prediction, settings.cs)
 
     (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
     files.write_predictions(vs.names, vs.subjects, ages, prediction)
@@ -60,8 +62,8 @@ def evaluate(what: Evaluation, folder: Path, asked: Mapping[str, object], views:
         {
             "checkpoint": str(path),
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "part": what.part,
-            "tta": what.tta,
+            "part": settings.part,
+            "tta": settings.tta,
             "n": scores.n,
             "scores": scores.overall,
             "cs": {f"{k:g}": share for k, share in scores.cs},

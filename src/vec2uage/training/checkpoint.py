@@ -44,7 +44,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """Whose checkpoint a file holds: readable without its tensors. `epochs` are those trained so far."""
+    """Which run a checkpoint is of: readable without its tensors. `epochs` are those trained so far."""
 
     config_hash: str
     code: str
@@ -119,7 +119,7 @@ def save(path: Path, checkpoint: Checkpoint, header: Header) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """Read whose checkpoint a file holds; raises UserError if it is damaged or of another version."""
+    """Read which run a checkpoint is of; raises UserError if it is damaged or of another version."""
     return _read(path, tensors=False)[0]
 
 

@@ -47,7 +47,7 @@ def graphed_step(
     """Do what `step` does; on CUDA, from the second step of a batch size on, by replaying one that was captured.
 
     A replay repeats what the GPU did, not what Python decided: only networks whose model, head and optimiser are
-    `cuda_graph_safe` have one. Such never wait for a number from the GPU, and do nothing in Python that could be
+    `cuda_graph_safe` have one. These never wait for a number from the GPU, and do nothing in Python that could be
     another thing in the next step: count, draw, branch on values. CUDA must be in a stream other than its default one,
     which cannot be captured. What is returned holds until the next step.
     """

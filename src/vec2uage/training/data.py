@@ -14,13 +14,13 @@ from vec2uage.data.row_counts import RowCount, row_counts
 from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.training.inputs import VectorInputs
-from vec2uage.training.normalization import Kind, Normalization, fit
+from vec2uage.training.normalization import Normalization, NormalizationKind, fit
 from vec2uage.training.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The parts of a split as a model sees them, by name, with who is who in the test part."""
+    """The parts of a split as a model sees them, by name, with the names and subjects of the test part."""
 
     parts: Mapping[str, VectorInputs]
     test_names: np.ndarray
@@ -63,23 +63,28 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
 
 @lru_cache(maxsize=2)
 def _load(
-    dataset: Dataset, split: Split, augmentation: Augmentation, split_seed: int, kind: Kind, device: torch.device
+    dataset: Dataset,
+    split: Split,
+    augmentation: Augmentation,
+    split_seed: int,
+    normalization_kind: NormalizationKind,
+    device: torch.device,
 ) -> TrainingData:
     parts = load_parts(dataset, split, augmentation, split_seed)
     train, test = parts["train"], parts["test"]
-    normalization = fit(kind, _tensor(train.vectors))
+    normalization = fit(normalization_kind, _tensor(train.vectors))
 
     def inputs(part: VectorSet) -> VectorInputs:
         return VectorInputs(normalization(_tensor(part.vectors)), _tensor(needed_ages(part, "training"))).to(device)
 
     return TrainingData(
-        {name: inputs(part) for name, part in parts.items()},
-        test.names,
-        test.subjects,
-        normalization,
-        fingerprint(parts),
-        train.encoder,
-        row_counts(parts),
+        parts={name: inputs(part) for name, part in parts.items()},
+        test_names=test.names,
+        test_subjects=test.subjects,
+        normalization=normalization,
+        fingerprint=fingerprint(parts),
+        encoder=train.encoder,
+        row_counts=row_counts(parts),
     )
 
 

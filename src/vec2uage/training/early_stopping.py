@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from vec2uage.config.settings import settings
+from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.training.monitor import Monitor
 from vec2uage.training.optimizers.base import Tensors
 
@@ -37,7 +37,7 @@ class Patience(NoEarlyStopping):
     The paper's rule is patience 10 (section 3.6).
     """
 
-    patience: Annotated[int, Field(ge=1)]
+    patience: PositiveInt
     min_delta: Annotated[float, Field(ge=0)]
     per_run: ClassVar[tuple[str, ...]] = ("patience", "min_delta")
 

@@ -11,13 +11,13 @@ from vec2uage.config.component import Component
 from vec2uage.importers import torch_file
 from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.models import MLP
-from vec2uage.training.normalization import Kind, Normalization
+from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.optimizers.base import Tensors
 
 _KEY = re.compile(r"(?P<prefix>(.*\.)?)(?P<layer>0|[1-9]\d{0,5})\.(?P<part>weight|bias)", re.ASCII)
 
 
-def load(path: Path, normalization: Kind, encoder: str) -> NetworkModel:
+def load(path: Path, normalization: NormalizationKind, encoder: str) -> NetworkModel:
     """Import the `nn.Sequential` of Linear layers whose weights the file holds, ReLU between them.
 
     The file says neither which activation its network has nor how its vectors were scaled (`normalization`) and
@@ -27,7 +27,7 @@ def load(path: Path, normalization: Kind, encoder: str) -> NetworkModel:
     return _convert(torch_file.read(path), path, normalization, encoder)
 
 
-def _convert(state: Tensors, path: Path, normalization: Kind, encoder: str) -> NetworkModel:
+def _convert(state: Tensors, path: Path, normalization: NormalizationKind, encoder: str) -> NetworkModel:
     """Name the tensors of a Sequential as MLP does, by the order of its layers, and read the widths off them."""
     layers: dict[int, dict[str, Tensor]] = {}
     prefixes = set()
@@ -62,5 +62,10 @@ def _convert(state: Tensors, path: Path, normalization: Kind, encoder: str) -> N
         for position, number in enumerate(order)
         for part in ("weight", "bias")
     }
-    component = Component(f"{MLP.__module__}.{MLP.__qualname__}", (("hidden", tuple(widths[1:-1])),))
-    return NetworkModel(component, weights, widths[0], Normalization(normalization), encoder)
+    return NetworkModel(
+        model=Component(f"{MLP.__module__}.{MLP.__qualname__}", (("hidden", tuple(widths[1:-1])),)),
+        weights=weights,
+        dimension=widths[0],
+        normalization=Normalization(normalization),
+        encoder=encoder,
+    )

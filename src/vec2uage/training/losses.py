@@ -16,10 +16,11 @@ PerSample = Float[Tensor, "K B"]  # a number for every sample of the batches of 
 class Loss:
     """Base of all losses: calling one gives the loss of every sample, in the unit of the loss."""
 
-    cuda_graph_safe: ClassVar[bool] = False  # whether a CUDA graph can hold a call (see `cuda_graph.graphed_step`)
+    cuda_graph_safe: ClassVar[bool] = False
+    """Whether a CUDA graph can hold a call (see `cuda_graph.graphed_step`)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take the derivative of a class with a formula of its own from that, not from its parent's formula."""
+        """Let a class that defines another loss inherit no formula of the derivative: autograd takes it."""
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls) and "with_gradient" not in vars(cls):
             cls.with_gradient = Loss.with_gradient  # type: ignore[method-assign]

@@ -41,13 +41,5 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     return 5 * of_weights + of_optimizer + of_averaging + activations + 8 * rows
 
 
-@lru_cache(maxsize=64)
-def weights(settings: RunSettings, dimension: int) -> int:
-    """Return how many weights the network of a run has."""
-    return sum(
-        p.numel() for p in models.build(settings.model, dimension, settings.head.outputs, settings.seed).parameters()
-    )
-
-
 def _total(tensors: dict[str, Any]) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())

@@ -1,15 +1,16 @@
 """A trained network in one safetensors file: weights, input normalisation, head, and how to build it again."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -18,13 +19,14 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, locate
+from vec2uage.config.settings import PositiveInt
 from vec2uage.config.validate import check_call, check_settings, refuse
 from vec2uage.predictions.base import Prediction
 from vec2uage.training import models
 from vec2uage.training.heads.base import Head
 from vec2uage.training.heads.scalar import Scalar
 from vec2uage.training.network import EVALUATION_ROWS
-from vec2uage.training.normalization import Kind, Normalization
+from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.precision import Precision
 
@@ -55,10 +57,11 @@ class NetworkModel:
     def network(self) -> nn.Module:
         """The network with its weights; UserError where these are not of this network."""
         own = self.model.target in OWN
+        sizes = models.accepted_sizes(self.model, self.dimension, self.head.outputs)
         try:
             # Our own take no memory before the weights fit: a file can state any width.
             with torch.device("meta" if own else "cpu"):
-                network: nn.Module = self.model.build(**models.sizes(self.model, self.dimension, self.head.outputs))
+                network: nn.Module = self.model.build(**sizes)
             network.load_state_dict(self.weights, assign=own)
         except RuntimeError:
             options = ", ".join(f"{name}={value}" for name, value in self.model.options)
@@ -84,7 +87,6 @@ class NetworkModel:
             tensor: Tensor | None = getattr(self.normalization, name)
             if tensor is not None:
                 tensors[f"normalization.{name}"] = tensor.contiguous()
-        kind = type(self.head)
         description = {
             "format": _FORMAT,
             "target": self.model.target,
@@ -93,11 +95,21 @@ class NetworkModel:
             "normalization": self.normalization.kind,
             "encoder": self.encoder,
             "precision": self.precision,
-            "head": {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | self.head.to_predict(),
+            "head": {"_target_": _class_name(self.head)} | self.head.to_predict(),
         }
         with replacing(path) as temporary:
             # save_file would write to a file of its own, which a kill leaves behind and nobody else may read
             temporary.write_bytes(to_bytes(tensors, metadata={"vec2uage": json.dumps(description, sort_keys=True)}))
+
+
+def untrusted_classes(path: Path) -> dict[str, str]:
+    """Return by config group, `model` or `head`, the class that a file names if it is none of vec2uage's own.
+
+    Nothing of it is imported. Raises UserError for a missing, damaged or foreign file.
+    """
+    header = _read(path)[1]
+    model = {} if header.target in OWN else {"model": header.target}
+    return model if _own_head(header.head) else model | {"head": str(header.head.get("_target_"))}
 
 
 def load(path: Path, model: Component | None = None, head: Head | None = None) -> NetworkModel:
@@ -105,7 +117,7 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
 
     A file can name any class; only those in `OWN`, and vec2uage's own heads, are built from a name in a file. For a
     network or a head of your own pass it as the configuration of its run has it. Raises UserError for a missing,
-    damaged or foreign file, and where `model` or `head` is needed.
+    damaged or foreign file, and where `model` or `head` is needed or another one.
     """
     tensors, header = _read(path)
     if model is None:
@@ -115,6 +127,17 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
         given = {"in_features", "out_features"}
         model = check_call(header.target, header.options, "its header's options", given, problems)
         refuse([f"{path}: {problem}" for problem in problems])
+    elif model.target != header.target:
+        raise UserError(
+            f"{path} holds a {header.target}, but its configuration describes another model: {model.target}"
+        )
+    if head is None:
+        head = _build_head(header.head, path)
+    elif _class_name(head) != header.head.get("_target_"):
+        raise UserError(
+            f"{path} holds a {header.head.get('_target_')}, but its configuration describes another head: "
+            f"{_class_name(head)}"
+        )
     mean, std = (tensors.get(f"normalization.{name}") for name in ("mean", "std"))
     wanted = [(header.in_features,)] * 2 if header.normalization == "standardize" else [None] * 2
     if [None if t is None else tuple(t.shape) for t in (mean, std)] != wanted:
@@ -126,7 +149,7 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
         normalization=Normalization(header.normalization, mean, std),
         encoder=header.encoder,
         precision=header.precision,
-        head=head or _head(header.head, path),
+        head=head,
     )
     try:
         _ = loaded.network
@@ -135,25 +158,29 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
     return loaded
 
 
-def target(path: Path) -> str:
-    """Return the dotted name of the class whose weights `path` holds; nothing is imported."""
-    return _read(path)[1].target
+def _class_name(head: Head) -> str:
+    return f"{type(head).__module__}.{type(head).__qualname__}"
 
 
-def _head(options: dict[str, Any], path: Path) -> Head:
-    """Build the head that a file names, one of vec2uage's own."""
+def _own_head(options: dict[str, Any]) -> type[Head] | None:
+    """Return the class of the head that a file names if it is one of vec2uage's own, under the name where it stands."""
     name = str(options.get("_target_"))
     module = name.rpartition(".")[0]
-    try:
-        if module.rpartition(".")[0] != _HEADS:
-            raise LookupError
+    if module.rpartition(".")[0] != _HEADS:
+        return None
+    with suppress(LookupError):
         found = locate(name)
-    except LookupError:
-        raise UserError(f"{path} has a head that is none of vec2uage's own: {name}") from None
-    if not (isinstance(found, type) and issubclass(found, Head) and found.__module__ == module != Head.__module__):
-        raise UserError(f"{path} has a head that is none of vec2uage's own: {name}")
+        if isinstance(found, type) and issubclass(found, Head) and found.__module__ == module != Head.__module__:
+            return found
+    return None
+
+
+def _build_head(options: dict[str, Any], path: Path) -> Head:
+    own = _own_head(options)
+    if own is None:
+        raise UserError(f"{path} has a head that is none of vec2uage's own: {options.get('_target_')}")
     problems: list[str] = []
-    head: Head = check_settings(found, options, "its header's head", problems)
+    head: Head = check_settings(own, options, "its header's head", problems)
     refuse([f"{path}: {problem}" for problem in problems])
     return head
 
@@ -164,8 +191,8 @@ class _Header:
 
     target: str
     options: dict[str, Any]
-    in_features: Annotated[int, Field(ge=1)]
-    normalization: Kind
+    in_features: PositiveInt
+    normalization: NormalizationKind
     encoder: str
     precision: Precision
     head: dict[str, Any]

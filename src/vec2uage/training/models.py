@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.overrides import TorchFunctionMode
@@ -15,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from vec2uage.base import seeds
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
+from vec2uage.config.settings import PositiveInt
 from vec2uage.training.gradients import Backward, DenseGrad, Gradient, LazyMatmulGrad
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.precision import Precision, products
@@ -32,7 +32,7 @@ class MLP(nn.Module):
 
     cuda_graph_safe = True  # a CUDA graph can hold a pass (see `cuda_graph.graphed_step`)
 
-    def __init__(self, in_features: int, hidden: Sequence[Annotated[int, Field(ge=1)]], out_features: int = 1) -> None:
+    def __init__(self, in_features: int, hidden: Sequence[PositiveInt], out_features: int = 1) -> None:
         super().__init__()
         sizes = [in_features, *hidden, out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
@@ -46,7 +46,7 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def stacked_backward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> tuple[Float[Tensor, "K B O"], Backward]:
-        """Run K networks at once; return the outputs, and how to get the gradients.
+        """Run K networks at once; return the outputs, and the backward pass from them to the gradients.
 
         By hand, not by autograd, which would multiply out what an optimiser may only need to add (`LazyMatmulGrad`).
         Matrix products are computed of numbers in the dtype of `x`; what is added to weights is float32.
@@ -116,13 +116,13 @@ class _SingleOutputs(TorchFunctionMode):
 
 def build(model: Component, in_features: int, out_features: int, seed: int) -> nn.Module:
     """Build one network with the weights that `seed` draws."""
-    extra = sizes(model, in_features, out_features)
+    extra = accepted_sizes(model, in_features, out_features)
     with seeds.global_torch_rng(seed, "model"):
         return model.build(**extra)
 
 
-def sizes(model: Component, in_features: int, out_features: int) -> dict[str, int]:
-    """Return those of both sizes that the class takes; UserError where it gives one number and a head needs more."""
+def accepted_sizes(model: Component, in_features: int, out_features: int) -> dict[str, int]:
+    """Return which of both sizes a class takes; UserError where it gives one number and the head needs more."""
     known = {"in_features": in_features, "out_features": out_features}
     if out_features != 1 and not model.accepts("out_features"):
         raise UserError(
@@ -157,7 +157,7 @@ class Stacked:
     def backward(
         self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B D"]
     ) -> tuple[Float[Tensor, "K B O"], Backward]:
-        """Return the outputs, and how to get the gradients of `params`: within `products` of the same precision."""
+        """Return the outputs, and the backward pass from them to `params`: within `products` of the same precision."""
         if self._backward is not None:
             raw, backward = self._backward(params | buffers, x)
             return raw, backward

@@ -1,7 +1,7 @@
 """The networks of a stack: their tensors, what they give for faces, and how good that is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class Network:
     set_training: Callable[[bool], Any]
     params: Tensors
     buffers: Tensors
-    options: Tensors
+    options: Tensors  # of the optimiser
     cuda_graph_safe: bool  # whether all of a step is what a CUDA graph can hold
     state: Any = field(default_factory=dict)
     captured_steps: dict[int, Any] = field(default_factory=dict)  # by batch size, kept by `cuda_graph`
@@ -50,7 +50,7 @@ class Network:
         """Return networks with the same weights that can be trained without touching these."""
         params = {name: p.detach().clone().requires_grad_() for name, p in self.params.items()}
         buffers = {name: b.clone() for name, b in self.buffers.items()}
-        copied = Network(**{**self.__dict__, "params": params, "buffers": buffers})
+        copied = replace(self, params=params, buffers=buffers)
         copied.reset()
         return copied
 

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Kind = Literal["l2", "none", "standardize"]
+NormalizationKind = Literal["l2", "none", "standardize"]
 
 
 @dataclass(frozen=True)
 class Normalization:
     """`l2` scales each vector to length 1; `standardize` subtracts the training mean and divides by the deviation."""
 
-    kind: Kind
+    kind: NormalizationKind
     mean: Float[Tensor, " D"] | None = None
     std: Float[Tensor, " D"] | None = None
 
@@ -26,7 +26,7 @@ class Normalization:
         return vectors
 
 
-def fit(kind: Kind, train: Float[Tensor, "N D"]) -> Normalization:
+def fit(kind: NormalizationKind, train: Float[Tensor, "N D"]) -> Normalization:
     """Fit a normalisation on the training vectors `[N, D] float32`."""
     if kind != "standardize":
         return Normalization(kind)

@@ -17,7 +17,7 @@ from vec2uage.training.checkpoint import save as save_checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import Curve
-from vec2uage.training.run_settings import NETWORK_ONLY, RunSettings
+from vec2uage.training.run_settings import RunSettings
 
 # Chosen files that TensorBoard shows as hyperparameters.
 _GROUPS = (
@@ -147,9 +147,8 @@ def describe(folder: Path, settings: RunSettings, command: str, **known: Any) ->
 def _hparams(settings: RunSettings) -> dict[str, str | float]:
     """What TensorBoard lists for a run; the same keys for all runs of a sweep, or its tab would lose columns."""
     swept = {key: value for key, value in map(split_override, settings.overrides) if key in settings.swept}
-    shown = _GROUPS if settings.is_network else [group for group in _GROUPS if group not in NETWORK_ONLY]
     return {
-        **{group: settings.choice(group) if group in shown else "none" for group in _GROUPS},
+        **{group: "none" if group in settings.unused_groups else settings.choice(group) for group in _GROUPS},
         "seed": settings.seed,
         "optimizer.lr": settings.optimizer.lr if settings.is_network else math.nan,
         "batch_size": settings.trainer.batch_size,

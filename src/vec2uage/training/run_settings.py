@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -13,35 +13,23 @@ from pydantic import Field
 from vec2uage.base.device import DeviceName
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
-from vec2uage.config.settings import EXECUTION_OPTIONS, settings
-from vec2uage.config.validate import (
-    check_call,
-    check_group,
-    check_keys,
-    check_settings,
-    check_value,
-    refuse,
-    target_of,
-    to_container,
-)
+from vec2uage.config.settings import EXECUTION_OPTIONS, CheckedBy, Choice, PositiveInt, settings
+from vec2uage.config.validate import check_options, options_of, refuse, to_container
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation, check_split
 from vec2uage.data.parts import PARTS
 from vec2uage.data.splits import Split
 from vec2uage.runs.index import split_override
 from vec2uage.training.averaging.base import Averaging
+from vec2uage.training.config_groups import check_head, check_model, check_optimizer, is_network, unused_groups
 from vec2uage.training.early_stopping import NoEarlyStopping
 from vec2uage.training.heads.base import Head
-from vec2uage.training.losses import Loss
 from vec2uage.training.monitor import Monitor
-from vec2uage.training.normalization import Kind
+from vec2uage.training.normalization import NormalizationKind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
-from vec2uage.training.optimizers.torch_optim import TorchOptim
 from vec2uage.training.precision import Precision
 from vec2uage.training.range_test import NoRangeTest, RangeTest
 from vec2uage.training.schedules import Schedule
-
-Count = Annotated[int, Field(ge=1)]
 
 
 @settings
@@ -51,14 +39,14 @@ class Trainer:
     `threads`, `stack_size`, `calibrate` and `checkpoint_every` change no number.
     """
 
-    max_epochs: Count
-    batch_size: Count
+    max_epochs: PositiveInt
+    batch_size: PositiveInt
     mean_over: Literal["rows", "batches"]
     monitor: Monitor
     device: DeviceName
     precision: Precision
-    threads: Count | Literal["auto"]
-    stack_size: Count | Literal["auto"]
+    threads: PositiveInt | Literal["auto"]
+    stack_size: PositiveInt | Literal["auto"]
     calibrate: bool
     checkpoint_every: Annotated[int, Field(ge=0)]
     overfit: bool
@@ -72,20 +60,23 @@ class Trainer:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that determines a run; hashable, free of tensors and of `DictConfig`."""
+    """Everything that determines a run, and how it was asked for; hashable, free of tensors and of `DictConfig`.
 
-    seed: int
-    dataset: Dataset
-    split: Split
-    augmentation: Augmentation
-    normalization: Kind
-    model: Component
-    head: Head
-    optimizer: StackedOptimizer
-    averaging: Averaging
-    lr_schedule: Schedule
-    lr_finder: NoRangeTest
-    early_stopping: NoEarlyStopping
+    The fields without a default are options of conf/train.yaml.
+    """
+
+    seed: Annotated[int, Field(ge=0)]
+    dataset: Choice[Dataset]
+    split: Choice[Split]
+    augmentation: Choice[Augmentation]
+    normalization: NormalizationKind
+    model: Annotated[Component, CheckedBy(check_model)]
+    head: Annotated[Head, CheckedBy(check_head)]
+    optimizer: Annotated[StackedOptimizer, CheckedBy(check_optimizer)]
+    averaging: Choice[Averaging]
+    lr_schedule: Choice[Schedule]
+    lr_finder: Choice[NoRangeTest]
+    early_stopping: Choice[NoEarlyStopping]
     trainer: Trainer
     choices: tuple[tuple[str, str], ...] = ()
     overrides: tuple[str, ...] = ()
@@ -94,28 +85,39 @@ class RunSettings:
 
     @property
     def split_seed(self) -> int:
+        """The seed that divides the rows."""
         return self.split.seed_for(self.seed)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the model is a network, and so is trained in epochs."""
+        return is_network(locate(self.model.target))
+
+    @property
+    def unused_groups(self) -> tuple[str, ...]:
+        """The config groups that the model has no use for."""
+        return unused_groups(self.model)
 
     def choice(self, group: str) -> str:
         """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""
         return dict(self.choices).get(group, group)
 
-    @property
-    def is_network(self) -> bool:
-        """Whether the model is a network, which the groups of `NETWORK_ONLY` are about."""
-        return is_network(locate(self.model.target))
+    def options(self) -> dict[str, Any]:
+        """Return by name what determines the run, without how it was asked for."""
+        return {name: getattr(self, name) for name in options_of(RunSettings)}
 
     def identity(self) -> Hashable:
-        """Return all that makes the run what it is, without what is only told of it and what its model has no use for.
-
-        A range test finds the learning rate, whatever that of the optimiser.
-        """
-        told = ("choices", "overrides", "swept", "config_hash", *(() if self.is_network else NETWORK_ONLY))
-        made = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in told}
+        """Return what tells the run from all others: two runs of one identity are the same run."""
+        unused = self.unused_groups
+        options = {name: option for name, option in self.options().items() if name not in unused}
         if self.is_network and isinstance(self.lr_finder, RangeTest):
-            options = [(f.name, getattr(self.optimizer, f.name)) for f in fields(self.optimizer) if f.name != "lr"]
-            made["optimizer"] = (type(self.optimizer), *options)
-        return tuple(made.items())
+            options["optimizer"] = without_options(self.optimizer, ("lr",))  # the test finds it, whatever it is here
+        return tuple(options.items())
+
+
+def without_options(part: Any, names: Collection[str]) -> Hashable:
+    """Return what a settings object is, but for these of its options."""
+    return type(part), *((f.name, getattr(part, f.name)) for f in fields(part) if f.name not in names)
 
 
 def per_run_options(parts: Sequence[Any]) -> Tensors:
@@ -123,6 +125,15 @@ def per_run_options(parts: Sequence[Any]) -> Tensors:
     return {
         name: torch.tensor([float(getattr(p, name)) for p in parts], dtype=torch.float64) for name in parts[0].per_run
     }
+
+
+# Options of conf/train.yaml beside those of `RunSettings`.
+_OTHER_OPTIONS: dict[str, Any] = {
+    "seeds": Literal["paired", "unpaired"],
+    "loss": Any,  # is checked where the head has it
+    "resume": Any,  # these two are of the command: `sweep.options`
+    "plan": Any,
+}
 
 
 def from_config(
@@ -135,150 +146,37 @@ def from_config(
 
     Raises UserError naming every wrong key, its value and what is allowed, before any work starts.
     """
-    plain = to_container(cfg)
-    known = {
-        "seed",
-        "seeds",
-        "normalization",
-        "trainer",
-        "model",
-        "optimizer",
-        "loss",
-        "head",
-        "resume",
-        "plan",
-        *_GROUPS,
-    }
-    check_keys(plain, known)
     problems: list[str] = []
-    shared = check_value(Literal["paired", "unpaired"], plain["seeds"], "seeds", problems)
-    parts: dict[str, Any] = {
-        "seed": check_value(Annotated[int, Field(ge=0)], plain["seed"], "seed", problems),
-        "normalization": check_value(Kind, plain["normalization"], "normalization", problems),
-        "trainer": check_settings(Trainer, plain["trainer"], "trainer", problems),
-        "model": check_model(plain["model"], problems),
-        "optimizer": _optimizer(plain["optimizer"], problems),
-        "head": _head(plain["head"], plain["loss"], problems),
-    }
-    for group, base in _GROUPS.items():
-        parts[group] = check_group(plain[group], group, base, problems)
-    if parts["model"] is not None:
-        problems += _without_effect(parts["model"], plain["head"], overrides)
+    plain = to_container(cfg)
+    values = check_options(options_of(RunSettings) | _OTHER_OPTIONS, plain, problems)
+    if values.get("model") is not None:
+        problems += _without_effect(values["model"], plain.get("head"), overrides)
     refuse(problems)
-    check_split(parts["split"], parts["dataset"], PARTS)
-    if shared == "unpaired":
-        parts["seed"] = derive(parts["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
+    check_split(values["split"], values["dataset"], PARTS)
+    options = {name: values[name] for name in options_of(RunSettings)}
+    if values["seeds"] == "unpaired":
+        options["seed"] = derive(options["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
     return RunSettings(
-        **parts,
+        **options,
         choices=tuple(sorted(choices.items())),
         overrides=tuple(overrides),
         swept=() if fixed is None else tuple(key for key, _ in map(split_override, overrides) if key not in fixed),
-        config_hash=_hash(plain, parts["model"]),
+        config_hash=_hash(plain, options["model"]),
     )
-
-
-_GROUPS: dict[str, type] = {
-    "dataset": Dataset,
-    "split": Split,
-    "augmentation": Augmentation,
-    "averaging": Averaging,
-    "lr_schedule": Schedule,
-    "lr_finder": NoRangeTest,
-    "early_stopping": NoEarlyStopping,
-}
-# What vec2uage itself passes to a user's class, so that a configuration cannot set it.
-_GIVEN = {"model": {"in_features", "out_features"}, "optimizer": {"params"}}
-NETWORK_ONLY = ("head", "loss", "optimizer", "averaging", "lr_schedule", "lr_finder", "early_stopping")
-"""Groups that say how a network is trained: scikit-learn's models have no use for them."""
-
-
-def is_network(target: Any) -> bool:
-    """Tell whether a model's class is a network."""
-    return isinstance(target, type) and issubclass(target, torch.nn.Module)
-
-
-def is_regressor(target: Any) -> bool:
-    """Tell whether a model's class is a regressor of scikit-learn, or one made to its rules."""
-    if not (isinstance(target, type) and hasattr(target, "fit") and hasattr(target, "predict")):
-        return False
-    from sklearn.base import BaseEstimator, RegressorMixin
-
-    return issubclass(target, BaseEstimator) and issubclass(target, RegressorMixin)
-
-
-def check_model(values: Any, problems: list[str]) -> Component | None:
-    """Return the model that the config group `model` describes, or None with lines in `problems`."""
-    target = target_of(values, "model", problems)
-    if target is None:
-        return None
-    if is_network(target):
-        return check_call(values["_target_"], values, "model", _GIVEN["model"], problems)
-    if not is_regressor(target):
-        problems.append(
-            f"model._target_ = {values['_target_']}: must be a subclass of torch.nn.Module, or a regressor of "
-            "scikit-learn"
-        )
-        return None
-    before = len(problems)
-    component = check_call(values["_target_"], values, "model", set(), problems)
-    if len(problems) == before:
-        problems += _refused_by_sklearn(component)
-    return component
-
-
-def _refused_by_sklearn(component: Component) -> list[str]:
-    """Return what scikit-learn has against the options of a regressor, which it would tell only when that is fitted."""
-    from sklearn.utils._param_validation import InvalidParameterError
-
-    estimator = component.build()
-    if not hasattr(estimator, "_parameter_constraints"):  # as a class of a user's own
-        return []
-    try:
-        estimator._validate_params()
-    except InvalidParameterError as error:
-        return [f"model: {str(error).splitlines()[0]}"]
-    return []
-
-
-def _head(values: Any, loss: Any, problems: list[str]) -> Head | None:
-    """Build the head; one that has a loss takes that of the group `loss`, under whose name its mistakes are told."""
-    if not isinstance(values, Mapping) or "loss" not in values:
-        return check_group(values, "head", Head, problems)
-    built = check_group(loss, "loss", Loss, problems)
-    return None if built is None else check_group({**values, "loss": built}, "head", Head, problems)
 
 
 def _without_effect(model: Component, head: Any, overrides: Sequence[str]) -> list[str]:
     """Say which options were set although the model or the head has no use for them."""
-    groups = [key.partition(".")[0] for key, _ in map(split_override, overrides)]
-    idle: tuple[str, ...] = ()
-    if not is_network(locate(model.target)):
-        idle, what = NETWORK_ONLY, f"{model.target} is no network"
-    elif "loss" not in head:
-        idle, what = ("loss",), f"{head.get('_target_')} has a loss of its own"
-    return [f"{group}: {what}, so this group has no effect: leave it out" for group in idle if group in groups]
+    unused, why = unused_groups(model), f"{model.target} is no network"
+    if not unused and isinstance(head, Mapping) and "loss" not in head:
+        unused, why = ("loss",), f"{head.get('_target_')} has a loss of its own"
+    groups = {key.partition(".")[0] for key, _ in map(split_override, overrides)}
+    return [f"{group}: {why}, so this group has no effect: leave it out" for group in unused if group in groups]
 
 
-def _optimizer(values: Any, problems: list[str]) -> StackedOptimizer | None:
-    target = target_of(values, "optimizer", problems)
-    if target is None:
-        return None
-    if isinstance(target, type) and issubclass(target, torch.optim.LBFGS):
-        problems.append("optimizer._target_ = torch.optim.LBFGS: it re-evaluates the loss within a step (closure)")
-        return None
-    if isinstance(target, type) and issubclass(target, torch.optim.Optimizer):
-        component = check_call(values["_target_"], values, "optimizer", _GIVEN["optimizer"], problems)
-        options = {name: value for name, value in component.options if name != "lr"}
-        lr = check_value(Annotated[float, Field(gt=0)], values.get("lr"), "optimizer.lr", problems)
-        foreign = Component(component.target, tuple(options.items()))
-        return None if lr is None else TorchOptim(lr=lr, component=foreign)
-    return check_group(values, "optimizer", StackedOptimizer, problems)
-
-
-def _hash(plain: dict[str, Any], model: Component) -> str:
-    idle = () if is_network(locate(model.target)) else NETWORK_ONLY
-    what = {key: value for key, value in plain.items() if key not in (*EXECUTION_OPTIONS, *idle)}
-    what["trainer"] = {
-        key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in EXECUTION_OPTIONS
-    }
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _hash(plain: Mapping[str, Any], model: Component) -> str:
+    """Return a hash of all options but those that change no number of a run of this model."""
+    idle = (*EXECUTION_OPTIONS, *unused_groups(model))
+    options = {key: value for key, value in plain.items() if key not in idle}
+    options["trainer"] = {key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in idle}
+    return hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -50,22 +50,22 @@ def train_stack(
     charge_time(stack, outcomes, began)
     retire_finished(stack, runs, data, outcomes, observer)
     settings = runs[0].trainer
-    for number in range(outcomes[0].epochs, settings.max_epochs):
+    for epoch in range(outcomes[0].epochs, settings.max_epochs):
         if not stack.runs:
             return
         began = time.perf_counter()
-        means = train_epoch(stack, runs[0], data, number, observer)
+        means = train_epoch(stack, runs[0], data, epoch, observer)
         if means is None:
             break
-        epochs = validate(stack, runs[0], data, outcomes, number, means)
+        epochs = validate(stack, runs[0], data, outcomes, epoch, means)
         charge_time(stack, outcomes, began)
         stops = update_schedules(stack, runs[0], epochs)
         for position, run in enumerate(stack.runs):
             observer.epoch(run, epochs[position])
-            if outcomes[run].status == "running" and (stops[position] or number + 1 == settings.max_epochs):
+            if outcomes[run].status == "running" and (stops[position] or epoch + 1 == settings.max_epochs):
                 outcomes[run].status = "completed"
         retire_finished(stack, runs, data, outcomes, observer)
-        if stack.runs and settings.checkpoint_every and (number + 1) % settings.checkpoint_every == 0:
+        if stack.runs and settings.checkpoint_every and (epoch + 1) % settings.checkpoint_every == 0:
             began = time.perf_counter()
             for run, checkpoint in zip(stack.runs, snapshot(stack, outcomes), strict=True):
                 observer.checkpoint(run, checkpoint)
@@ -156,7 +156,7 @@ def range_test_losses(
 
 
 def train_epoch(
-    stack: Stack, settings: RunSettings, data: TrainingData, number: int, observer: Observer
+    stack: Stack, settings: RunSettings, data: TrainingData, epoch: int, observer: Observer
 ) -> Float[Tensor, "3 K"] | None:
     """Train one pass over the data; return each run's mean loss, MAE and last rate, or None if interrupted."""
     network, rows, averaging = stack.network, len(data.train), settings.averaging
@@ -166,7 +166,7 @@ def train_epoch(
     for batch, index in enumerate(batches(order, settings.trainer.batch_size)):
         if observer.interrupted():
             return None
-        progress = TrainProgress(number, number * steps + batch, steps, settings.trainer.max_epochs)
+        progress = TrainProgress(epoch, epoch * steps + batch, steps, settings.trainer.max_epochs)
         if not averaging.has_begun(progress):
             stack.lr["scheduled"] = settings.lr_schedule.lr(
                 stack.schedule.options, stack.schedule.state, stack.lr["base"], progress
@@ -203,7 +203,7 @@ def validate(
     settings: RunSettings,
     data: TrainingData,
     outcomes: list[Outcome],
-    number: int,
+    epoch: int,
     means: Float[Tensor, "3 K"],
 ) -> list[Epoch]:
     """Score the validation faces with the weights that each run is judged by, and keep those that are its best."""
@@ -216,22 +216,22 @@ def validate(
         scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch)
         train_loss, train_mae, lr = means[:, position].tolist()
         outcome, monitor = outcomes[run], settings.trainer.monitor
-        outcome.epochs = number + 1
+        outcome.epochs = epoch + 1
         if not (math.isfinite(train_loss) and math.isfinite(scores["validation/loss"])):
             outcome.status = "diverged"
-            outcome.reason = f"the loss was no longer finite in epoch {number}: try a lower learning rate"
+            outcome.reason = f"the loss was no longer finite in epoch {epoch}: try a lower learning rate"
         elif outcome.best_epoch is None or badness(monitor, scores) < badness(monitor, outcome.scores):
-            outcome.best_epoch, outcome.scores = number, scores
+            outcome.best_epoch, outcome.scores = epoch, scores
             outcome.weights = {name: tensor.clone() for name, tensor in own.items()}
-        epochs.append(Epoch(number, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores}))
+        epochs.append(Epoch(epoch, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores}))
     return epochs
 
 
 def update_schedules(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -> list[bool]:
-    """Show the scores that they monitor to schedule and early stopping; return which runs stop."""
+    """Show schedule and early stopping the scores that they monitor; return which runs stop now."""
 
     def monitored(monitor: str) -> Float[Tensor, " K"]:
-        return torch.tensor([badness(monitor, epoch.scores) for epoch in epochs], dtype=torch.float64)
+        return torch.tensor([badness(monitor, scored.scores) for scored in epochs], dtype=torch.float64)
 
     schedule, stopping = settings.lr_schedule, settings.early_stopping
     schedule.update(stack.schedule.options, stack.schedule.state, monitored(schedule.monitor))

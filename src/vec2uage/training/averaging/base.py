@@ -17,7 +17,8 @@ class Averaging:
     """
 
     per_run: ClassVar[tuple[str, ...]] = ()
-    averages: ClassVar[bool] = False  # whether `evaluated` returns other weights than those that train
+    averages: ClassVar[bool] = False
+    """Whether `evaluated` returns other weights than those that train."""
 
     def init(self, options: Tensors, params: Tensors) -> Tensors:
         """Return the state before the first step."""
@@ -34,7 +35,7 @@ class Averaging:
         return scheduled
 
     def update(self, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
-        """Look at the weights after a step, in place in `state`."""
+        """Take the weights after a step into account, in place in `state`."""
 
     def evaluated(self, params: Tensors, state: Tensors) -> Tensors:
         """Return the weights that validation, early stopping and the saved model look at."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.base.formatting import counted
-from vec2uage.config.settings import settings
+from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.training.averaging.base import Averaging
 from vec2uage.training.optimizers.base import Tensors, TrainProgress, expand_per_run, steps_taken, zeros_like
 
@@ -22,7 +22,7 @@ class SWA(Averaging):
     """
 
     start: Annotated[int, Field(ge=0)]
-    freq: Annotated[int, Field(ge=1)]
+    freq: PositiveInt
     unit: Literal["epoch", "step"]
     swa_lr: Annotated[float, Field(gt=0)]
     anneal: Annotated[int, Field(ge=0)]

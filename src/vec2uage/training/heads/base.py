@@ -16,7 +16,7 @@ Raw = Float[Tensor, "K B O"]  # what the networks of K runs give for their batch
 
 @settings
 class Head:
-    """Base of all heads: a kind of its own defines `outputs`, `loss_of`, `point` and `prediction`."""
+    """Base of all heads: a subclass defines `outputs`, `loss_of`, `point` and `prediction`."""
 
     @property
     def cuda_graph_safe(self) -> bool:

@@ -31,10 +31,7 @@ class Observer(Protocol):
 
 @runtime_checkable
 class Learner(Protocol):
-    """Trains the runs of one kind of model; what a sweep asks before, and `fit`."""
-
-    def trains(self, target: object) -> bool:
-        """Tell whether a model's class is of this learner's kind."""
+    """Trains the runs of one kind of model: `fit`, and what a sweep asks to plan for it."""
 
     def stack_key(self, run: RunSettings) -> Hashable:
         """Return what runs must have in common to be given to `fit` together, or to be planned alike."""

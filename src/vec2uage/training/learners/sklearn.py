@@ -1,28 +1,31 @@
 """Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
+from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.metrics import scores
 from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.config_groups import is_regressor
 from vec2uage.training.data import TrainingData
 from vec2uage.training.learners.base import Observer
-from vec2uage.training.normalization import Kind, Normalization
+from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.outcome import Outcome
-from vec2uage.training.run_settings import RunSettings, is_regressor
+from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 
 _FORMAT = "vec2uage-sklearn-1"
@@ -67,31 +70,32 @@ class SklearnModel:
             temporary.write_bytes(skops.dumps(content))
 
 
-def load(path: Path, own: Component | None = None) -> SklearnModel:
+def untrusted_classes(path: Path) -> dict[str, str]:
+    """Return the model's class, or one within it, as `{"model": name}` if skops does not trust it; nothing is run.
+
+    Raises UserError for a missing or damaged file.
+    """
+    return {"model": untrusted[0]} if (untrusted := _untrusted_names(path)) else {}
+
+
+def load(path: Path, model: Component | None = None) -> SklearnModel:
     """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
 
-    It may hold what skops trusts and, where the configuration of its run names a class, `own`, this one and all of
-    scikit-learn's. Skops does not trust some of these, such as trees: numbers of a crafted file could crash them.
-    Raises UserError for a missing, damaged or foreign file, or one that holds another class.
+    It may hold what skops trusts and, with the `model` that the configuration of its run describes, this one's class
+    and all of scikit-learn's. Skops does not trust some of these, such as trees: numbers of a crafted file could crash
+    them. Raises UserError for a missing, damaged or foreign file, or one that holds another class.
     """
     from skops import io as skops
 
-    try:
-        content = path.read_bytes()
-        strange = skops.get_untrusted_types(data=content)
-        trusted = [name for name in strange if own is not None and (name == own_name(own) or _is_of_sklearn(name))]
-        if refused := sorted(set(strange) - set(trusted)):
-            raise UserError(
-                f"{path} holds a {refused[0]}, which is not loaded on the word of a file alone: it can be loaded in "
-                "its run folder only, where config.yaml names the model's class"
-            )
-        found = skops.loads(content, trusted=trusted)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except UserError:
-        raise
-    except Exception as error:  # skops raises whatever its readers meet in a damaged file
-        raise UserError(f"{path} is no readable skops file: {str(error).splitlines()[0]}") from None
+    untrusted = _untrusted_names(path)
+    allowed = [name for name in untrusted if model is not None and (name == own_name(model) or _is_of_sklearn(name))]
+    if refused := sorted(set(untrusted) - set(allowed)):
+        raise UserError(
+            f"{path} holds a {refused[0]}, which is not loaded on the word of a file alone: it can be loaded in "
+            "its run folder only, where config.yaml names the model's class"
+        )
+    with _errors_of_users(path):
+        found = skops.loads(path.read_bytes(), trusted=allowed)
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise UserError(f"{path} is no model written by this version of vec2uage (it does not say {_FORMAT})")
     try:
@@ -115,11 +119,29 @@ class _Content:
     """What a file holds; from a file, so checked before it is used."""
 
     estimator: Any
-    dimension: Annotated[int, Field(ge=1)]
-    normalization: Kind
+    dimension: PositiveInt
+    normalization: NormalizationKind
     mean: Any
     std: Any
     encoder: str
+
+
+def _untrusted_names(path: Path) -> list[str]:
+    from skops import io as skops
+
+    with _errors_of_users(path):
+        return sorted(skops.get_untrusted_types(data=path.read_bytes()))
+
+
+@contextmanager
+def _errors_of_users(path: Path) -> Iterator[None]:
+    """Raise UserError for all that goes wrong with a file: skops raises whatever its readers meet in a damaged one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as error:
+        raise UserError(f"{path} is no readable skops file: {str(error).splitlines()[0]}") from None
 
 
 def own_name(model: Component) -> str:
@@ -141,9 +163,6 @@ def _is_of_sklearn(name: str) -> bool:
 
 class Sklearn:
     """Fits any regressor of scikit-learn, or one made to its rules, named by `model._target_`; one run at a time."""
-
-    def trains(self, target: Any) -> bool:
-        return is_regressor(target)
 
     def stack_key(self, run: RunSettings) -> Hashable:
         shared = (run.dataset, run.augmentation, run.normalization, run.split_seed, run.trainer)
@@ -183,8 +202,8 @@ class Sklearn:
 def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     """Fit one regressor; one that draws random numbers draws them from the run's seed, unless its options say how."""
     began = time.perf_counter()
-    draws = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
-    extra = {"random_state": derive(run.seed, "model") % 2**32} if draws else {}
+    takes_seed = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
+    extra = {"random_state": derive(run.seed, "model") % 2**32} if takes_seed else {}
     estimator = run.model.build(**extra).fit(_double(data.train.x), data.train.age.double().cpu().numpy())
     model = SklearnModel(estimator, data.dimension, data.normalization, data.encoder)
     outcome = Outcome(status="completed", model=model)

@@ -1,8 +1,6 @@
 """The engine: networks, trained as stacks of runs."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import fields
-from typing import Any
 
 import torch
 
@@ -10,7 +8,7 @@ from vec2uage.training import memory, stack_check
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.learners.base import Observer
-from vec2uage.training.run_settings import RunSettings, is_network
+from vec2uage.training.run_settings import RunSettings, without_options
 from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
 
@@ -18,17 +16,11 @@ from vec2uage.training.trainer import train_stack
 class StackedTorch:
     """Trains `torch.nn.Module`s, as many runs at once as share a `stack_key`."""
 
-    def trains(self, target: Any) -> bool:
-        return is_network(target)
-
     def stack_key(self, run: RunSettings) -> Hashable:
-        own = ("seed", "choices", "overrides", "swept", "config_hash")
-        common: dict[str, Any] = {f.name: getattr(run, f.name) for f in fields(run) if f.name not in own}
+        shared = {name: option for name, option in run.options().items() if name != "seed"}
         for name in ("optimizer", "averaging", "lr_schedule", "early_stopping"):
-            common[name] = _without_per_run(common[name])
-        common["variant"] = run.optimizer.variant()
-        common["split_seed"] = run.split_seed
-        return tuple(common.items())
+            shared[name] = without_options(shared[name], shared[name].per_run)
+        return *shared.items(), run.optimizer.variant(), run.split_seed
 
     def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
         return stack_check.check_stackable(run, data.dimension, len(data.train), device)
@@ -51,8 +43,3 @@ class StackedTorch:
         checkpoints: Sequence[Checkpoint] = (),
     ) -> None:
         train_stack(runs, data, device, observer, checkpoints)
-
-
-def _without_per_run(part: Any) -> Any:
-    names = {f.name for f in fields(part)} & set(part.per_run)
-    return type(part), tuple((f.name, getattr(part, f.name)) for f in fields(part) if f.name not in names)
