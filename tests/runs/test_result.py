@@ -47,8 +47,9 @@ def test_numbers_of_a_diverged_run_become_none() -> None:
     assert RunResult.from_json(diverged.to_json()).lr is None
 
 
-def test_runs_are_compared_as_their_optimizer_or_else_their_model() -> None:
-    assert (MINIMAL.compared_as, replace(MINIMAL, optimizer=None).compared_as) == ("sgd", "vec2uage")
+def test_an_ending_has_a_reason_only_where_there_is_one() -> None:
+    assert replace(MINIMAL, status="interrupted", reason=None).ending == "interrupted"
+    assert replace(MINIMAL, status="failed", reason="no such device").ending == "failed, no such device"
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:

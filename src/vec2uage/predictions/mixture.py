@@ -51,5 +51,5 @@ class Mixture(Prediction):
         return Mixture([component.take(index) for component in self.components])
 
     def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
-        spread = {f"q_{level:g}": self.quantile(level) for level in (0.05, 0.25, 0.75, 0.95)}
-        return {"prediction": self.median, "mean": self.mean} | spread
+        quantiles = {f"q_{level:g}": self.quantile(level) for level in (0.05, 0.25, 0.75, 0.95)}
+        return {"prediction": self.median, "mean": self.mean} | quantiles

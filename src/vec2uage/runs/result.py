@@ -47,9 +47,9 @@ class RunResult:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def compared_as(self) -> str:
-        """What the run is compared with others as: its optimizer, or its model where it has none."""
-        return self.optimizer or self.model
+    def ending(self) -> str:
+        """How the run ended, with the reason if there is one: `failed, no such device`."""
+        return f"{self.status}, {self.reason}" if self.reason else self.status
 
     def to_json(self) -> str:
         """Return the result as JSON text; NaN and infinities become null."""

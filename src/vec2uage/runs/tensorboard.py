@@ -116,11 +116,9 @@ class EventLog:
 
 
 def _shown(value: HParam) -> str | int | float | bool:
-    if value is None:
-        return "none"
-    if isinstance(value, list | tuple):
-        return str(list(value))
-    return value  # type: ignore[return-value]
+    if isinstance(value, str | int | float):
+        return value
+    return "none" if value is None else str(list(value))
 
 
 def _plugin_summary(tag: str, content: "HParamsPluginData") -> "Summary":

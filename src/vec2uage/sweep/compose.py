@@ -44,7 +44,7 @@ def compose_jobs(composer: Composer, batch: Sequence[Sequence[str]], first: int)
     refuse([_of_jobs(problem, jobs, batch) for problem, jobs in problems.items()])
     if not composed:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
-    _refuse_doubles(composed)
+    _refuse_duplicates(composed)
     return composed
 
 
@@ -56,7 +56,7 @@ def _of_jobs(problem: str, jobs: Sequence[Sequence[str]], batch: Sequence[Sequen
     return f"{len(jobs)} of {len(batch)} jobs, such as {' '.join(swept)}: {problem}"
 
 
-def _refuse_doubles(composed: Sequence[ComposedJob]) -> None:
+def _refuse_duplicates(composed: Sequence[ComposedJob]) -> None:
     """Raise UserError where two jobs are the same, which would count twice in every mean, or share a folder."""
     runs: dict[Hashable, ComposedJob] = {}
     folders: dict[Path, ComposedJob] = {}

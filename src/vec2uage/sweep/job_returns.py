@@ -28,6 +28,6 @@ def end_job(
     if result.status == "completed" and error is None:
         job_return.status, job_return.return_value = JobStatus.COMPLETED, result.scores.get("validation/mae")
     else:
-        why = f"{result.name}: {result.status}" + (f", {result.reason}" if result.reason else "")
-        job_return.status, job_return.return_value = JobStatus.FAILED, error or UserError(why)
+        job_return.status = JobStatus.FAILED
+        job_return.return_value = error or UserError(f"{result.name}: {result.ending}")
     context.callbacks.on_job_end(config=item.cfg, job_return=job_return)

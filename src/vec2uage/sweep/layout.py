@@ -93,19 +93,19 @@ def sweep_plan(groups: Sequence[Sequence[Job]], available: int | None) -> Plan:
 def lay_out(members: Sequence[Job], plan: Plan, available: int | None, epochs_done: int = 0) -> Layout:
     """Load the data of a group and split it into stacks; UserError if there is no such device or data."""
     settings, runs = members[0].settings, len(members)
-    devices = devices_of(settings.trainer)
+    learner, devices = learner_of(settings), devices_of(settings.trainer)
     data = load(settings, devices[0])
-    stack_check = learner_of(settings).check_stackable(settings, data, devices[0])
+    stack_check = learner.check_stackable(settings, data, devices[0])
     size = make_plan(runs, settings.trainer, devices, available).stack_size if stack_check.stackable else 1
     seconds = None
     if plan.room is not None:
-        size = max(1, min(size, plan.room // learner_of(settings).run_bytes(settings, data)))
+        size = max(1, min(size, plan.room // learner.run_bytes(settings, data)))
     epochs = settings.trainer.max_epochs - epochs_done
     if _is_calibrated(settings, devices, runs):
         speeds = calibration.measured_speeds(settings, data, available or cores(), stack_check.stackable)
         same = [s for s in speeds if s.workers == plan.workers]
         best = calibration.fastest(same or speeds, runs)
-        steps = learner_of(settings).steps_per_epoch(settings, data) * epochs
+        steps = learner.steps_per_epoch(settings, data) * epochs
         size, seconds = best.stack_size, best.estimate(runs, steps)
     stacks = split_evenly(list(members), size, plan.workers // plan.groups)
     return Layout(list(members), epochs, data, devices, stack_check, stacks, seconds)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from vec2uage.config.validate import check_value, refuse
+from vec2uage.config.validate import from_config, options_of
 
 # Keep and go on if nothing has changed | train anew | keep and go on whatever has changed.
 Resume = Literal[True, False, "changed"]
@@ -21,8 +21,4 @@ class CommandOptions:
 
 def command_options(cfg: DictConfig) -> CommandOptions:
     """Read these options of a composed configuration; UserError where one is wrong."""
-    problems: list[str] = []
-    resume = check_value(Resume, cfg.resume, "resume", problems)
-    plan = check_value(bool, cfg.plan, "plan", problems)
-    refuse(problems)
-    return CommandOptions(resume, plan)
+    return from_config({name: cfg[name] for name in options_of(CommandOptions)}, CommandOptions)

@@ -46,7 +46,7 @@ def run_single(invocation: Invocation) -> int:
     except (FolderConflict, Busy) as error:
         raise UserError(str(error)) from None  # of this job alone, and not of the sweep
     if in_sweep and result.status != "completed":
-        raise UserError(f"{result.name}: {result.status}, {result.reason}")
+        raise UserError(f"{result.name}: {result.ending}")
     if not in_sweep:
         print(_result_text(result, folder))
     return {"completed": 0, "interrupted": INTERRUPTED}.get(result.status, 1)

@@ -68,7 +68,7 @@ def report(results: Sequence[RunResult], folder: str) -> str:
     failed = [r for r in results if r.status != "completed"]
     if failed:
         lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
-        lines.extend(f"  {r.name}: {r.status}" + (f", {r.reason}" if r.reason else "") for r in failed)
+        lines.extend(f"  {r.name}: {r.ending}" for r in failed)
     lines.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
     return "\n".join(lines)
 
@@ -79,5 +79,5 @@ def _scored(results: Sequence[RunResult]) -> list[RunResult]:
 
 
 def _cell(values: list[float]) -> str:
-    spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
-    return f"{min(values):8.3f}{statistics.fmean(values):7.3f}{spread:>7}"
+    std = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
+    return f"{min(values):8.3f}{statistics.fmean(values):7.3f}{std:>7}"

@@ -85,8 +85,7 @@ def fail(
     """End jobs that could not be trained."""
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     for job in jobs:
-        if job in (recorders or {}):
-            assert recorders is not None
+        if recorders and job in recorders:
             sweep.end(job, recorders[job].fail(reason), error)
         else:
             end_untrained(job, "failed", reason, sweep, error)

@@ -3,17 +3,13 @@
 import importlib
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.state import SweepResult
-
-AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @settings

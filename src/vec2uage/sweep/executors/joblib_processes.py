@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import AtLeastOne, Executor
+from vec2uage.config.settings import PositiveInt, settings
+from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import cores
@@ -18,7 +18,7 @@ from vec2uage.sweep.state import SweepResult
 class Joblib(Executor):
     """Trains in processes of this machine, with one CPU thread each."""
 
-    processes: AtLeastOne | Literal["auto"]
+    processes: PositiveInt | Literal["auto"]
 
     def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         from joblib.externals.loky import ProcessPoolExecutor

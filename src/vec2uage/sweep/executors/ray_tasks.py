@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import AtLeastOne, Executor, library
+from vec2uage.config.settings import PositiveInt, settings
+from vec2uage.sweep.executors.base import Executor, library
 from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.state import SweepResult
@@ -20,8 +20,8 @@ class Ray(Executor):
 
     here = False
     address: str | None
-    runs_per_job: AtLeastOne
-    cpus_per_task: AtLeastOne
+    runs_per_job: PositiveInt
+    cpus_per_task: PositiveInt
     gpus_per_task: Annotated[float, Field(ge=0)]
 
     def check(self) -> None:

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
-from vec2uage.config.settings import settings
-from vec2uage.sweep.executors.base import AtLeastOne, Executor, library
+from vec2uage.config.settings import PositiveInt, settings
+from vec2uage.sweep.executors.base import Executor, library
 from vec2uage.sweep.executors.chunks import Handle, beyond_ctrl_c, follow, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.state import SweepResult
@@ -34,9 +34,9 @@ _ASK_SECONDS = 10  # between two questions to Slurm whether a job is still there
 class SubmititLocal(Executor):
     """Trains in jobs of submitit on this machine, all at the same time: to try what a cluster would do."""
 
-    runs_per_job: AtLeastOne
-    cpus_per_task: AtLeastOne
-    timeout_min: AtLeastOne
+    runs_per_job: PositiveInt
+    cpus_per_task: PositiveInt
+    timeout_min: PositiveInt
     max_timeouts: Annotated[int, Field(ge=0)]
 
     def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
@@ -76,7 +76,7 @@ class SubmititSlurm(SubmititLocal):
     mem_gb: Annotated[float, Field(gt=0)] | None
     partition: str | None
     account: str | None
-    array_parallelism: AtLeastOne
+    array_parallelism: PositiveInt
     setup: tuple[str, ...]
     additional_parameters: dict[str, str | int | float | bool]
 
