@@ -86,8 +86,8 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
             ["optimizer=adam,swa", "optimizer.lr=0", "trainer.batch_size=0", "optimizer.weight_decay=0,-1"],
             [
                 "3 options are wrong:",
-                "  trainer.batch_size = 0: should be greater than or equal to 1",
                 "  optimizer.lr = 0: should be greater than 0",
+                "  trainer.batch_size = 0: should be greater than or equal to 1",
                 "  2 of 4 jobs, such as optimizer=adam optimizer.weight_decay=-1: "
                 "optimizer.weight_decay = -1: should be greater than or equal to 0",
             ],
