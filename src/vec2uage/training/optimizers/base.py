@@ -108,7 +108,7 @@ def steps_taken(params: Tensors) -> Tensor:
     return torch.zeros(len(first), device=first.device)
 
 
-@dataclass(frozen=True)
+@dataclass
 class OneRun:
     """What torch's fused optimisers take of one run: lists of its tensors, in the order of the parameters."""
 
