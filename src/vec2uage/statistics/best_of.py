@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln
 
-from vec2uage.statistics.bootstrap import check
+from vec2uage.statistics.bootstrap import check_values
 
 
 def expected_best(values: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -25,8 +25,8 @@ def expected_of_best(criterion: Float[np.ndarray, " N"], values: Float[np.ndarra
 
     Such as the test MAE of the run that validation chooses. Runs of one criterion are equally likely to be chosen.
     """
-    check(criterion)
-    check(values)
+    check_values(criterion)
+    check_values(values)
     number = len(values)
     _, group, sizes = np.unique(criterion, return_inverse=True, return_counts=True)
     means = np.bincount(group, values) / sizes

@@ -33,11 +33,11 @@ def interval(
     resamples never lie below it: that interval tells where the best of as many values may lie, not the lowest
     possible one. One value says nothing of spread: its bounds are NaN. Raises ValueError for no or non-finite values.
     """
-    check(values)
-    estimate = float(_of(values[None], statistic)[0])
+    check_values(values)
+    estimate = float(_statistic(values[None], statistic)[0])
     if len(values) == 1:
         return Interval(estimate, float("nan"), float("nan"))
-    draws = _of(values[generator.integers(len(values), size=(resamples, len(values)))], statistic)
+    draws = _statistic(values[generator.integers(len(values), size=(resamples, len(values)))], statistic)
     ends = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if statistic != "best":
         ends = _corrected(ends, values, statistic, estimate, draws)
@@ -45,7 +45,7 @@ def interval(
     return Interval(estimate, float(low), float(high))
 
 
-def check(values: Float[np.ndarray, " N"]) -> None:
+def check_values(values: Float[np.ndarray, " N"]) -> None:
     """Raise ValueError where there is nothing to compute with."""
     if not len(values):
         raise ValueError("no values")
@@ -53,7 +53,7 @@ def check(values: Float[np.ndarray, " N"]) -> None:
         raise ValueError("values that are not finite")
 
 
-def _of(samples: Float[np.ndarray, "R N"], statistic: Statistic) -> Float[np.ndarray, " R"]:
+def _statistic(samples: Float[np.ndarray, "R N"], statistic: Statistic) -> Float[np.ndarray, " R"]:
     functions: dict[Statistic, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median, "best": np.min}
     return functions[statistic](samples, axis=1)
 
@@ -72,7 +72,7 @@ def _corrected(
         return ends  # all values are equal
     bias = stats.norm.ppf(below)
     n = len(values)
-    left_out = _of(np.stack([np.delete(values, k) for k in range(n)]), statistic)
+    left_out = _statistic(np.stack([np.delete(values, k) for k in range(n)]), statistic)
     deviations = left_out.mean() - left_out
     squares = (deviations**2).sum()
     acceleration = (deviations**3).sum() / (6 * squares**1.5) if squares > 0 else 0.0

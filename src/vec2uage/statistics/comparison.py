@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vec2uage.statistics.bootstrap import LEVEL, Interval, check
+from vec2uage.statistics.bootstrap import LEVEL, Interval, check_values
 
 _EXACT = 12
 """Up to so many pairs all sign patterns are tried (4,096), above it random ones."""
@@ -38,10 +38,10 @@ def unpaired(
     The permuted statistic is Welch's t, so that groups of unequal spread keep the level of the test, nearly from about
     20 runs a side on (Janssen 1997).
     """
-    check(a)
-    check(b)
+    check_values(a)
+    check_values(b)
     draws, wins = [], []
-    for count in _pieces(resamples, len(a) * len(b)):
+    for count in _batches(resamples, len(a) * len(b)):
         left = a[generator.integers(len(a), size=(count, len(a)))]
         right = b[generator.integers(len(b), size=(count, len(b)))]
         draws.append(left.mean(1) - right.mean(1))
@@ -58,11 +58,11 @@ def paired(
 
     Exact for 12 pairs or fewer, else by random signs.
     """
-    check(a)
-    check(b)
+    check_values(a)
+    check_values(b)
     change, won = a - b, (a < b) + 0.5 * (a == b)
     draws, wins = [], []
-    for count in _pieces(resamples, len(change)):
+    for count in _batches(resamples, len(change)):
         index = generator.integers(len(change), size=(count, len(change)))
         draws.append(change[index].mean(1))
         wins.append(won[index].mean(1))
@@ -107,7 +107,7 @@ def _welch_p(
     both = np.concatenate([a, b])
     observed = _welch(both[None], len(a))[0]
     reached = 0
-    for count in _pieces(resamples, len(both)):
+    for count in _batches(resamples, len(both)):
         shuffled = generator.permuted(np.broadcast_to(both, (count, len(both))), axis=1)
         reached += int(_reaches(_welch(shuffled, len(a)), observed).sum())
     return (reached + 1) / (resamples + 1)
@@ -130,7 +130,7 @@ def _sign_p(change: Float[np.ndarray, " N"], generator: np.random.Generator, res
         signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
         return float(_reaches(np.abs((signs * change).mean(1)), observed).mean())
     reached = 0
-    for count in _pieces(resamples, n):
+    for count in _batches(resamples, n):
         signs = 1 - 2 * generator.integers(2, size=(count, n))
         reached += int(_reaches(np.abs((signs * change).mean(1)), observed).sum())
     return (reached + 1) / (resamples + 1)
@@ -141,9 +141,9 @@ def _reaches(drawn: Float[np.ndarray, " R"], observed: float) -> np.ndarray:
     return drawn >= observed * (1 - 1e-12)
 
 
-def _pieces(resamples: int, numbers: int) -> Iterator[int]:
+def _batches(resamples: int, numbers: int) -> Iterator[int]:
     """Yield how many resamples of so many numbers to draw at a time."""
-    piece = max(1, _AT_ONCE // numbers)
+    batch = max(1, _AT_ONCE // numbers)
     while resamples > 0:
-        yield min(piece, resamples)
-        resamples -= piece
+        yield min(batch, resamples)
+        resamples -= batch

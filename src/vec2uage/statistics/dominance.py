@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from vec2uage.statistics.bootstrap import LEVEL, check
+from vec2uage.statistics.bootstrap import LEVEL, check_values
 
 CLEAR = 0.2
 """The bound below which an order is to be believed (Ulmer, Hardmeier and Frellsen 2022; tests/statistics)."""
@@ -22,8 +22,8 @@ def violation(a: Float[np.ndarray, " A"], b: Float[np.ndarray, " B"]) -> float:
     >>> violation(np.array([1.0, 2.0]), np.array([1.5, 2.5]))
     0.0
     """
-    check(a)
-    check(b)
+    check_values(a)
+    check_values(b)
     a, b = np.sort(a), np.sort(b)
     # quantile functions jump at multiples of 1/A and 1/B; in between both are constant
     ends = np.unique(np.concatenate([np.arange(1, len(a) + 1) / len(a), np.arange(1, len(b) + 1) / len(b)]).round(12))
