@@ -1,4 +1,4 @@
-"""Reads a struct of numbers and texts from a Matlab file, level 5 (MATLAB 5 to 7), whatever the file holds.
+"""Reads a struct of numbers and texts from a MATLAB file, level 5 (MATLAB 5 to 7), whatever the file holds.
 
 Of our own because scipy's reader ends the whole process where a file is damaged in certain ways. The layout is that of
 MathWorks' "MAT-File Format": a header, then elements of type, size and content that may be nested.
@@ -35,7 +35,7 @@ def read_struct(
         raise UserError(f"{path}: no such file")
     content = path.read_bytes()
     if b"\x89HDF" in (content[:4], content[512:516]):
-        raise UserError(f"{path}: a Matlab 7.3 (HDF5) file; save it in Matlab with save(..., '-v7')")
+        raise UserError(f"{path}: a MATLAB 7.3 (HDF5) file; save it in MATLAB with save(..., '-v7')")
     order = {b"IM": "<", b"MI": ">"}.get(content[HEADER - 2 : HEADER])
     if order is None:
         raise UserError(f"{path}: not a .mat file of level 5")
@@ -46,6 +46,8 @@ def read_struct(
 
 
 class _Reader:
+    """Reads the elements of one file, whose numbers are little- or big-endian."""
+
     def __init__(self, order: str) -> None:
         self.order = order
         self.tag = struct.Struct(f"{order}II")
