@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from vec2uage.base.errors import UserError
 from vec2uage.data import similarity
-from vec2uage.data.similarity import cosine, cosine_of, normalized, pairs_above
+from vec2uage.data.similarity import cosine, cosine_of_pairs, normalized, pairs_above
 
 numbers = st.floats(-1e3, 1e3, width=32).map(lambda x: 0.0 if abs(x) < 1e-3 else x)
 matrices = arrays.arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 6)), elements=numbers).filter(
@@ -115,8 +115,8 @@ def test_the_threshold_itself_is_reached():
 def test_cosines_of_chosen_pairs():
     left, right = random(50), random(50, seed=1)
     first, second = np.arange(40), np.arange(49, 9, -1)
-    np.testing.assert_array_equal(cosine_of(left, right, first, second), cosine(left[:40], right[:9:-1]))
-    assert cosine_of(left, right, first[:0], second[:0]).shape == (0,)
+    np.testing.assert_array_equal(cosine_of_pairs(left, right, first, second), cosine(left[:40], right[:9:-1]))
+    assert cosine_of_pairs(left, right, first[:0], second[:0]).shape == (0,)
 
 
 def test_too_many_pairs_are_refused_with_their_number_and_what_to_do():

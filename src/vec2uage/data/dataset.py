@@ -1,4 +1,4 @@
-"""Where the vectors come from that a run learns from or a model judges, as settings."""
+"""The config group `dataset`: where the vectors come from that a run is trained on, or a model is evaluated on."""
 
 import logging
 from abc import ABC, abstractmethod

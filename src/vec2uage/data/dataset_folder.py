@@ -40,8 +40,8 @@ def divide(
     """Audit `vs` and divide it into the parts that `split` gives.
 
     `hashes` and `signatures` give by name what is known of the photographs (see `leakage.audit`). Augmented faces,
-    which are meant to be near their parents, are not audited; they are left out with their parents. Raises UserError
-    where `vs` cannot be divided.
+    which are meant to be near the faces that they were made from, are not audited; they are left out with these. Raises
+    UserError where `vs` cannot be divided.
     """
     needed_ages(vs, "a prepared set")
     vs = split.used(vs)
@@ -51,10 +51,10 @@ def divide(
     kept, group_ids = apply_policy(audited, findings, leakage)
     if audited is not vs:
         dropped = set(audited.names) - set(kept.names)
-        children = vs.take(~photographed & ~np.isin(vs.parents, list(dropped)))
-        kept = concatenate([kept, children])
-        if group_ids is not None:  # children go with their parents, whatever their number
-            group_ids = np.append(group_ids, np.zeros(len(children), dtype=group_ids.dtype))
+        augmented = vs.take(~photographed & ~np.isin(vs.parents, list(dropped)))
+        kept = concatenate([kept, augmented])
+        if group_ids is not None:  # an augmented face follows the one it was made from, whatever its number
+            group_ids = np.append(group_ids, np.zeros(len(augmented), dtype=group_ids.dtype))
     parts = split.divide({UNDIVIDED: kept}, split.seed_for(0), group_ids)
     return Divided(parts, audited, findings, summary(audited, findings, leakage, parts))
 

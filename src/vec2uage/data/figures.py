@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, which the colour-blind can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-GENDERS = {"female": COLOURS[1], "male": COLOURS[0], "": "#999999"}
+GENDER_COLOURS = {"female": COLOURS[1], "male": COLOURS[0], "": "#999999"}
 
 
 def counts_per_age(vs: VectorSet) -> dict[int, int]:
@@ -31,8 +31,8 @@ def plot_counts(vs: VectorSet) -> "Figure":
 
 def plot_genders(vs: VectorSet) -> "Figure":
     """Draw the faces per whole age and gender side by side (paper Figure 4)."""
-    parts = {gender: vs.take(vs.gender == gender) for gender in GENDERS if (vs.gender == gender).any()}
-    return _bars(parts, GENDERS, f"{len(vs):,} faces per age and gender", stacked=False)
+    parts = {gender: vs.take(vs.gender == gender) for gender in GENDER_COLOURS if (vs.gender == gender).any()}
+    return _bars(parts, GENDER_COLOURS, f"{len(vs):,} faces per age and gender", stacked=False)
 
 
 def plot_source(vs: VectorSet, source: str) -> "Figure":

@@ -16,7 +16,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.config.settings import settings
 from vec2uage.data.parts import Parts, is_divided
-from vec2uage.data.similarity import RowPairs, cosine_of, pairs_above
+from vec2uage.data.similarity import RowPairs, cosine_of_pairs, pairs_above
 from vec2uage.data.splits import GroupIds
 from vec2uage.data.thresholds import UNKNOWN, Thresholds, measured
 from vec2uage.data.vectorset import TextColumn, VectorSet, needed_ages
@@ -51,7 +51,7 @@ class Leakage:
     same_person: PositiveCosine | Literal["auto"] | None
     """Cosine from which two vectors are taken for pictures of one person; None: not searched."""
     group_same_person: bool
-    """Whether `group` keeps likely pictures of one person together, too."""
+    """Whether `group` keeps likely pictures of one person on one side, too."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Leakage":
@@ -132,7 +132,7 @@ def audit(
     likely persons that nothing depends on: then these are left out, with a warning.
     """
     thresholds = leakage.thresholds(vs.encoder)
-    packed, known = _unpacked(vs.names, signatures or {})
+    packed, known = _signature_bytes(vs.names, signatures or {})
     thresholds, near = _near(vs, thresholds, leakage)
     pairs = _search(vs, leakage, near, packed, known)
     first, second, cosine = pairs.first, pairs.second, pairs.cosine
@@ -147,10 +147,10 @@ def audit(
     identical = copies & (files[first] != "") & (files[first] == files[second]) & (cosine >= EQUAL)
     kind = np.where(identical, KINDS[0], np.where(copies, KINDS[1], KINDS[2])).astype(object)
 
-    news = copies | (vs.subjects[first] == "") | (vs.subjects[first] != vs.subjects[second])
+    listed = copies | (vs.subjects[first] == "") | (vs.subjects[first] != vs.subjects[second])
     rank = np.array([KINDS.index(one) for one in kind], dtype=np.int64)
     order = np.lexsort((second, first, -cosine, rank))
-    order = order[news[order]]
+    order = order[listed[order]]
     first, second, kind = first[order], second[order], kind[order]
     united = np.isin(kind, KINDS if leakage.groups_persons else COPIES)
     clusters = _clusters(len(vs), first[united], second[united])
@@ -216,14 +216,12 @@ def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thre
     """Return the pairs that are near by vector, and the thresholds less `same_person` if it gives too many."""
     if thresholds.least is None:
         return thresholds, RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    if thresholds.same_person is None:
-        advice = "raise leakage.near_duplicate"
-        return thresholds, pairs_above(vs.vectors, thresholds.least, limit=LISTED, advice=advice)
+    searches_persons = thresholds.same_person is not None
+    advice = "raise leakage.same_person, or set it to null" if searches_persons else "raise leakage.near_duplicate"
     try:
-        advice = "raise leakage.same_person, or set it to null"
         return thresholds, pairs_above(vs.vectors, thresholds.least, limit=LISTED, advice=advice)
     except UserError as error:
-        if leakage.groups_persons:
+        if leakage.groups_persons or not searches_persons:
             raise
         found = _near(vs, replace(thresholds, same_person=None), leakage)
         log.warning("likely pictures of one person are not listed: %s", error)
@@ -231,13 +229,13 @@ def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thre
 
 
 def _search(
-    vs: VectorSet, leakage: Leakage, near: RowPairs, packed: Signatures, known: Bool[np.ndarray, " N"]
+    vs: VectorSet, leakage: Leakage, near: RowPairs, signatures: Signatures, known: Bool[np.ndarray, " N"]
 ) -> RowPairs:
     """Return the pairs that are `near` by vector or that are, mirrored or not, by signature."""
     found = [near]
     rows = np.flatnonzero(known)
     if leakage.signature_bits is not None and len(rows):
-        signs = np.unpackbits(packed[rows], axis=1).astype(np.float32) * 2 - 1
+        signs = np.unpackbits(signatures[rows], axis=1).astype(np.float32) * 2 - 1
         mirrored = signs * np.repeat([1, -1], BITS // 2).astype(np.float32)
         least = 1 - 2 * leakage.signature_bits / BITS  # two rows of signs have this cosine, exact in floating point
         for other in (signs, mirrored):
@@ -247,11 +245,11 @@ def _search(
     every = np.concatenate([pairs.first * len(vs) + pairs.second for pairs in found])
     extra = np.setdiff1d(every, by_vector)
     first, second = np.divmod(np.concatenate([by_vector, extra]), len(vs))
-    added = cosine_of(vs.vectors, vs.vectors, first[len(by_vector) :], second[len(by_vector) :])
+    added = cosine_of_pairs(vs.vectors, vs.vectors, first[len(by_vector) :], second[len(by_vector) :])
     return RowPairs(first, second, np.concatenate([found[0].cosine, added]))
 
 
-def _unpacked(names: TextColumn, signatures: Mapping[str, str]) -> tuple[Signatures, Bool[np.ndarray, " N"]]:
+def _signature_bytes(names: TextColumn, signatures: Mapping[str, str]) -> tuple[Signatures, Bool[np.ndarray, " N"]]:
     """Return the signatures as bytes, and which rows have one."""
     texts = [signatures.get(name, "") for name in names]
     known = np.array([text != "" for text in texts], dtype=bool)

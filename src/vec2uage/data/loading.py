@@ -40,7 +40,7 @@ def check_files(dataset: Dataset, augmentation: Augmentation) -> None:
 
 
 def check_split(split: Split, dataset: Dataset, needed: Sequence[str]) -> None:
-    """Raise UserError where a split is none for this dataset, or does not give the parts that are needed."""
+    """Raise UserError where a split cannot take this dataset, or does not give the parts that are needed."""
     split.check(dataset.is_divided)
     if lacking := [name for name in needed if name not in split.gives]:
         raise UserError(

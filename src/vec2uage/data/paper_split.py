@@ -62,27 +62,27 @@ class PaperSplit(Split):
         """
         self.check(is_divided(parts))
         vs = parts[UNDIVIDED]
-        children = vs.parents != ""
-        if not children.any():
+        is_augmented = vs.parents != ""
+        if not is_augmented.any():
             return _divide(vs, self, seed, group_ids)
-        divided = _divide(vs.take(~children), self, seed, None if group_ids is None else group_ids[~children])
+        divided = _divide(vs.take(~is_augmented), self, seed, None if group_ids is None else group_ids[~is_augmented])
         train = divided["train"]
-        followers = vs.take(children & np.isin(vs.parents, train.names))
-        log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{children.sum():,}")
+        followers = vs.take(is_augmented & np.isin(vs.parents, train.names))
+        log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{is_augmented.sum():,}")
         return {**divided, "train": concatenate([train, followers])}
 
 
-def _divide(vs: VectorSet, how: PaperSplit, seed: int, group_ids: GroupIds | None) -> Parts:
+def _divide(vs: VectorSet, split: PaperSplit, seed: int, group_ids: GroupIds | None) -> Parts:
     """Divide photographed faces."""
     number = {name: row for row, name in enumerate(vs.names)}
-    vs = drop_exact_duplicates(within(vs, how.age_range))
+    vs = drop_exact_duplicates(within(vs, split.age_range))
     if group_ids is not None:
         group_ids = group_ids[[number[name] for name in vs.names]]
     ages = np.floor(needed_ages(vs, "split=paper")).astype(np.int64)
-    _check_enough(ages, how)
+    _check_enough(ages, split)
 
-    by_subject = _by_subject(vs, how)
-    half = how.heldout_per_age // 2
+    by_subject = _by_subject(vs, split)
+    half = split.heldout_per_age // 2
     if by_subject or group_ids is not None:
         owners = _persons(vs) if by_subject else np.arange(len(vs))
         owners = owners if group_ids is None else _united(owners, group_ids)
@@ -92,33 +92,33 @@ def _divide(vs: VectorSet, how: PaperSplit, seed: int, group_ids: GroupIds | Non
         train, validation, test = _draw_rows(ages, half, seed)
     for one, other in combinations((train, validation, test), 2):
         assert set(one).isdisjoint(other), "a row is in two parts of the split"
-        assert set(owners[one]).isdisjoint(owners[other]), "what belongs together is in two parts of the split"
+        assert set(owners[one]).isdisjoint(owners[other]), "what must stay in one part is in two"
     return {"train": vs.take(train), "validation": vs.take(validation), "test": vs.take(test)}
 
 
-def _check_enough(ages: WholeAges, how: PaperSplit) -> None:
-    first, last = how.age_range
+def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
+    first, last = split.age_range
     counts = {age: int((ages == age).sum()) for age in range(first, last + 1)}
     missing = [str(age) for age, count in counts.items() if count == 0]
-    if missing and how.missing_ages == "refuse":
+    if missing and split.missing_ages == "refuse":
         raise UserError(
             f"no rows of age {', '.join(missing)}: set split.missing_ages=allow to do without, "
             "or split.age_range to ages that the data has"
         )
-    needed = how.heldout_per_age + 1
+    needed = split.heldout_per_age + 1
     if few := [f"{count} of age {age}" for age, count in counts.items() if 0 < count < needed]:
         raise UserError(
-            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({how.heldout_per_age} "
+            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({split.heldout_per_age} "
             "held out and 1 or more to train on): lower split.heldout_per_age or narrow split.age_range"
         )
 
 
-def _by_subject(vs: VectorSet, how: PaperSplit) -> bool:
-    if how.group == "subject" and not vs.has_subjects:
+def _by_subject(vs: VectorSet, split: PaperSplit) -> bool:
+    if split.group == "subject" and not vs.has_subjects:
         raise UserError("split.group = subject: no subject is known: set it to auto")
-    if how.group == "none" and vs.has_subjects:
+    if split.group == "none" and vs.has_subjects:
         log.warning("split.group is none: a person may be in training and in test, which flatters the test error")
-    return how.group != "none" and vs.has_subjects
+    return split.group != "none" and vs.has_subjects
 
 
 def _draw_rows(ages: WholeAges, half: int, seed: int) -> tuple[Positions, Positions, Positions]:

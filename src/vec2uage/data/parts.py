@@ -41,11 +41,11 @@ def is_divided(parts: Container[str]) -> bool:
 
 
 def fingerprint(parts: Parts) -> str:
-    """Return 16 hex digits that change with any value of any part and with the division itself."""
+    """Return 16 hex digits that change with any value of any part, and with which part a row is in."""
     if not is_divided(parts):
         return parts[UNDIVIDED].fingerprint()
-    together = " ".join(part.fingerprint() for part in parts.values())
-    return hashlib.sha256(together.encode()).hexdigest()[:16]
+    fingerprints = " ".join(part.fingerprint() for part in parts.values())
+    return hashlib.sha256(fingerprints.encode()).hexdigest()[:16]
 
 
 def relabelled(parts: Parts, label: Label) -> Parts:

@@ -76,7 +76,7 @@ def pairs_above(
             if proposed:
                 first, second = np.nonzero(near)
                 first, second = first + row, second + column
-                similarity = cosine_of(vectors, vectors if other is None else other, first, second)
+                similarity = cosine_of_pairs(vectors, vectors if other is None else other, first, second)
                 reached = similarity >= threshold
                 found.append((first[reached], second[reached], similarity[reached]))
                 total += int(np.count_nonzero(reached))
@@ -88,7 +88,7 @@ def pairs_above(
     return RowPairs(first[order], second[order], similarity[order])
 
 
-def cosine_of(
+def cosine_of_pairs(
     left: Float32[np.ndarray, "N D"],
     right: Float32[np.ndarray, "M D"],
     first: Int64[np.ndarray, " P"],

@@ -11,7 +11,7 @@ from vec2uage.data.parts import PARTS, UNDIVIDED, AgeRange, Parts, is_divided, w
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 GroupIds = Integer[np.ndarray, " N"]
-"""A number for each row of a VectorSet: rows of one number belong together."""
+"""A number for each row of a VectorSet: rows of one number stay in one part."""
 
 
 @settings
@@ -45,7 +45,7 @@ class Split(ABC):
         return 0
 
     def check(self, divided: bool) -> None:
-        """Raise UserError where a set that is divided already, or is not, is nothing for this split."""
+        """Raise UserError where this split cannot take a set that is divided already, or one that is not."""
         if divided:
             raise UserError("split: dataset=prepared is divided already: leave this option out, or take split=prepared")
 

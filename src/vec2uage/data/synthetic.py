@@ -144,8 +144,8 @@ def _vectors(
     traits = rng.choice([-1.0, 1.0], (persons, TRAITS))[person]
     traits[:, 0] = np.where(male, 1, -1)
     pace = np.exp(rng.normal(0, PACE, persons))[person]
-    looks = np.maximum(ages + rng.normal(0, LABEL_NOISE_YEARS, len(ages)), 0) * pace  # the age in the picture
-    progress = 2 * (1 - np.exp(-looks / SATURATION_YEARS)) - 1.2  # -1.2 at birth, 0 at 7, 0.6 at 18
+    apparent_ages = np.maximum(ages + rng.normal(0, LABEL_NOISE_YEARS, len(ages)), 0) * pace
+    progress = 2 * (1 - np.exp(-apparent_ages / SATURATION_YEARS)) - 1.2  # -1.2 at birth, 0 at 7, 0.6 at 18
     weights = np.column_stack(
         [
             np.full(len(ages), COMMON),

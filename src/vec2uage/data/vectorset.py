@@ -20,6 +20,7 @@ BadRows = Literal["refuse", "drop"]
 TextColumn = Shaped[np.ndarray, " N"]  # of str, dtype object
 OLDEST = 120  # years; the record is 122, an age above this is a mistake
 GENDERS = ("male", "female", "")
+_GENDER_WORDS = {"male": "male", "m": "male", "female": "female", "f": "female", "": ""}  # as tables write them
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +259,14 @@ def as_text(value: object) -> str:
     if value is None:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def as_gender(text: str, where: str) -> str:
+    """Return "male", "female" or "" (unknown) for what a table says; UserError naming `where` for other words."""
+    try:
+        return _GENDER_WORDS[text.strip().lower()]
+    except KeyError:
+        raise UserError(f"{where}: gender {text[:40]!r} is not one of male, female, m, f or empty (unknown)") from None
 
 
 def _text(values: Iterable[object]) -> TextColumn:

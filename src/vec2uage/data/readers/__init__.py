@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers import arrow, json, npz, selfie_fv, table
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import BadRows, VectorSet
 
-READERS: dict[str, Callable[..., VectorSet]] = {
+Reader = Callable[[Path, str | None, BadRows], VectorSet]
+
+READERS: dict[str, Reader] = {
     ".arrow": arrow.read,
     ".feather": arrow.read,
     ".npz": npz.read,
@@ -19,15 +20,17 @@ READERS: dict[str, Callable[..., VectorSet]] = {
 }
 
 
-def read(path: Path, **how: Any) -> VectorSet:
-    """Read the vectors of a file, or of a folder of Selfie-FV's pickles; `how` goes to the reader of its format.
+def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
+    """Read the vectors of a file, or of a folder of Selfie-FV's pickles.
 
-    Raises UserError when the file is missing, of an unknown format or damaged.
+    `encoder` names the network that made them where the file does not say; `bad_rows` are those that
+    `vectorset.make_vector_set` cannot use. Raises UserError when the file is missing, of an unknown format, damaged,
+    or made by another encoder.
     """
-    return reader_of(path)(path, **how)
+    return reader_of(path)(path, encoder, bad_rows)
 
 
-def reader_of(path: Path) -> Callable[..., VectorSet]:
+def reader_of(path: Path) -> Reader:
     """Return the reader of a file or folder; UserError when it is missing or of an unknown format."""
     if (path / "dataset.json").is_file():
         raise UserError(f"{path}: a set of vec2uage.prepare, which dataset=prepared reads")

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 NAME = re.compile(r"(?P<subject>.*)_(?P<age>\d+(\.\d+)?)_(?P<number>\d+)\.(jpe?g|png)", re.DOTALL | re.IGNORECASE)
 """`<subject>_<age>_<n>.jpg`, read from its end: the subject may hold underscores or be empty (unknown)."""
-NAMED = "the paper's JSON"
+PURPOSE = "the paper's JSON"  # that needs ages
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
@@ -67,7 +67,7 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
     # Nine digits tell every two float32 apart, and lie so near that reading them as double first does no harm.
     layout = ": [" + ", ".join(["%.9g"] * vs.dimension) + "]"
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for row, (subject, age) in enumerate(zip(vs.subjects, needed_ages(vs, NAMED), strict=True)):
+        for row, (subject, age) in enumerate(zip(vs.subjects, needed_ages(vs, PURPOSE), strict=True)):
             years = _years(age)
             name = f"{subject}_{years}_{numbers[subject, years]}.jpg"
             numbers[subject, years] += 1
@@ -76,7 +76,7 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
 
 
 def _taken(vs: VectorSet) -> Iterator[tuple[str, str]]:
-    return ((subject, _years(age)) for subject, age in zip(vs.subjects, needed_ages(vs, NAMED), strict=True))
+    return ((subject, _years(age)) for subject, age in zip(vs.subjects, needed_ages(vs, PURPOSE), strict=True))
 
 
 def _years(age: np.float32) -> str:

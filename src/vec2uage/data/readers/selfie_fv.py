@@ -23,7 +23,7 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     """Read one pickled DataFrame, or all of a folder one after the other.
 
     Read are `age` (years), `uuids` (subjects), `filename` (names) and `embedding` (each a list or array of D
-    numbers). Selfie-FV's own division, the files and `testset`, is only reported in the log. The pickle is taken
+    numbers). Selfie-FV's own split, the files and `testset`, is only reported in the log. The pickle is taken
     apart without running it. Raises UserError for a file that asks for anything but what such a table needs, is
     damaged or lacks a column, and for bad rows.
     """

@@ -12,13 +12,12 @@ from jaxtyping import Float32
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers.arrow import agreed
 from vec2uage.data.storage import ENCODER_KEY
-from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
+from vec2uage.data.vectorset import BadRows, VectorSet, as_gender, make_vector_set
 
 log = logging.getLogger(__name__)
 
 LISTS = ("vector", "embedding")
 TEXTS = {"name": "names", "subject": "subjects", "gender": "gender", "source": "source", "parent": "parents"}
-GENDERS = {"": "", "m": "male", "male": "male", "f": "female", "female": "female"}
 ELEMENT = re.compile(r"v\d+")
 
 
@@ -40,7 +39,7 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable {path.suffix} table ({reason})") from None
-    texts["gender"] = [_gender(text, path) for text in texts.get("gender", [""] * len(vectors))]
+    texts["gender"] = [as_gender(text, str(path)) for text in texts.get("gender", [""] * len(vectors))]
     texts.setdefault("source", path.stem)
     return make_vector_set(
         vectors, ages, **texts, encoder=agreed(path, stored, encoder), bad_rows=bad_rows, where=str(path)
@@ -133,10 +132,3 @@ def _numpy(column: Any, missing: float | int) -> np.ndarray:
     filled = np.full(len(column), missing, dtype=values.dtype)
     filled[present] = values
     return filled
-
-
-def _gender(text: str, path: Path) -> str:
-    try:
-        return GENDERS[text.strip().lower()]
-    except KeyError:
-        raise UserError(f"{path}: gender {text[:40]!r} is not one of male, female, m, f or empty (unknown)") from None

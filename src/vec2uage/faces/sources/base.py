@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 Year = Annotated[int, Field(ge=0, le=OLDEST)]
-GENDER_WORDS = {"male": "male", "m": "male", "female": "female", "f": "female", "": ""}
 
 
 class Source(ABC):

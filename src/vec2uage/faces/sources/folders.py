@@ -6,9 +6,10 @@ from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
+from vec2uage.data.vectorset import as_gender
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
-from vec2uage.faces.sources.table import read_columns, read_gender
+from vec2uage.faces.sources.table import read_columns
 from vec2uage.faces.sources.walk import walk
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def _with_gender(photographs: list[Photograph], table: Path) -> list[Photograph]
         raise UserError(f"{table}: needs a column path or name beside gender")
     genders: dict[str, str] = {}
     for row, (file, text) in enumerate(zip(rows[key], rows["gender"], strict=True), start=1):
-        gender = read_gender(text, f"{table}: row {row}")
+        gender = as_gender(text, f"{table}: row {row}")
         if genders.setdefault(file, gender) != gender:
             raise UserError(f"{table}: gives {file!r} two genders; tell files of one name apart by a column path")
     keys = [p.name if key == "path" else p.name.rpartition("/")[2] for p in photographs]

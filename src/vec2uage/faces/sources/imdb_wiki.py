@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUMBERS = ("dob", "photo_taken", "gender", "face_score", "second_face_score")
-MATLAB_EPOCH = 366  # days by which Matlab's day numbers, from the year 0, are ahead of Python's, from the year 1
-GENDERS = {0.0: "female", 1.0: "male"}
+MATLAB_EPOCH = 366  # days by which MATLAB's day numbers, from the year 0, are ahead of Python's, from the year 1
+GENDER_CODES = {0.0: "female", 1.0: "male"}
 Columns = dict[str, Shaped[np.ndarray, " N"]]
 
 
 @dataclass(frozen=True)
-class Scored(Photograph):
+class ScoredPhotograph(Photograph):
     """A photograph with what the metadata's own face detector said of it."""
 
     face_score: float = np.nan
@@ -56,7 +56,7 @@ class ImdbWiki(Photographs):
     def admits(self, photograph: Photograph) -> bool:
         return (
             super().admits(photograph)
-            and isinstance(photograph, Scored)
+            and isinstance(photograph, ScoredPhotograph)
             and (self.min_face_score is None or photograph.face_score >= self.min_face_score)
             and (self.max_second_face_score is None or not photograph.second_face_score > self.max_second_face_score)
         )
@@ -66,18 +66,18 @@ class ImdbWiki(Photographs):
         columns = read_metadata(Path(self.path))
         return {f"{self.name}_spans": plot_spans(spans(columns["subject"], columns["photo_taken"]))}
 
-    def _photograph(self, row: dict[str, Any], root: Path) -> Scored:
+    def _photograph(self, row: dict[str, Any], root: Path) -> ScoredPhotograph:
         path = row["full_path"]
         age, problem = _age(row["dob"], row["photo_taken"])
         outside = not path or "\0" in path or path.startswith("/") or ".." in path.split("/")
         if outside:
             age, problem = None, "the metadata gives a path that does not lie below the folder"
-        return Scored(
+        return ScoredPhotograph(
             path=root / path,
             name=path.encode("utf-8", "backslashreplace").decode("utf-8"),
             age=age,
             subject=row["subject"],
-            gender=GENDERS.get(row["gender"], ""),
+            gender=GENDER_CODES.get(row["gender"], ""),
             source=self.name,
             problem=problem,
             outside=outside,
@@ -133,7 +133,7 @@ def read_metadata(path: Path) -> Columns:
 
 
 def _age(born: float, year: float) -> tuple[float | None, str]:
-    """Return the years from Matlab's day number `born` to 1 July of `year`, or None and what is wrong."""
+    """Return the years from MATLAB's day number `born` to 1 July of `year`, or None and what is wrong."""
     try:
         birth, photo = date.fromordinal(int(born) - MATLAB_EPOCH), date(int(year), 7, 1)
         last = _birthday(birth, photo.year)

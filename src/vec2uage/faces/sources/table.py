@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import as_text
+from vec2uage.data.vectorset import as_gender, as_text
 from vec2uage.faces.records import Photograph
-from vec2uage.faces.sources.base import GENDER_WORDS, NonEmpty, Photographs, read_age
+from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 
 OPTIONAL = ("subject", "gender", "source")
 
@@ -37,7 +37,7 @@ class Table(Photographs):
                     Path(path).as_posix(),
                     age,
                     subject=given["subject"],
-                    gender=read_gender(given["gender"], f"{table}: row {row}"),
+                    gender=as_gender(given["gender"], f"{table}: row {row}"),
                     source=given["source"] or self.name,
                     problem=problem,
                 )
@@ -73,14 +73,6 @@ def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[P
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - that of Path raises where a name is too long
-
-
-def read_gender(text: str, where: str) -> str:
-    """Return "male", "female" or "" (unknown) for what a table says; UserError for anything else."""
-    gender = GENDER_WORDS.get(text.strip().lower())
-    if gender is None:
-        raise UserError(f"{where}: gender {text!r} is not one of male, female, m, f or empty (unknown)")
-    return gender
 
 
 def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> dict[str, list[str]]:
