@@ -16,7 +16,7 @@ from PIL import Image
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
 from vec2uage.config.hydra.resolvers import conf_dir
-from vec2uage.faces.detectors.base import choose, within
+from vec2uage.faces.detectors.base import choose, with_max_side
 from vec2uage.faces.image import decode
 from vec2uage.faces.records import Face
 
@@ -131,7 +131,7 @@ def test_large_images_are_searched_smaller_and_boxes_scaled_back(name, request):
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60))
 def test_the_whole_image_is_the_face_and_a_box_around_all_stays_around_all(height, width, max_side):
-    (face,) = within(max_side, detector("none").open())(np.zeros((height, width, 3), np.uint8))
+    (face,) = with_max_side(detector("none").open(), max_side)(np.zeros((height, width, 3), np.uint8))
     assert (face.left, face.top, face.right, face.bottom, face.detector) == (0, 0, width, height, "none")
     assert math.isnan(face.score)
 

@@ -12,10 +12,10 @@ import pytest
 from drawn_face import save
 from toys import Halves, MeanColour, Picky
 
+from vec2uage.base.interrupt import Interrupted
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extract import Extracted, extract
 from vec2uage.faces.extraction import Extraction
-from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.quality import BasicQuality, NoQuality
 from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.store import open_store

@@ -1,1 +1,1 @@
-"""Foundations every other package stands on: errors, files, seeds, measures, progress and provenance."""
+"""Foundations every other package stands on: errors, files, locks, seeds, devices, progress and provenance."""

@@ -12,6 +12,10 @@ INTERRUPTED = 130  # the exit code that shells expect of a program ended by Ctrl
 log = logging.getLogger(__name__)
 
 
+class Interrupted(Exception):
+    """Work has ended early, as the user asked; what it had computed is kept."""
+
+
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C (or SIGTERM) of the block into a set event, so that work can end cleanly.
@@ -35,3 +39,17 @@ def interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible_keeping(store: str) -> Iterator[threading.Event]:
+    """Yield the event of `interruptible` to work that keeps what it computes in `store`.
+
+    Where the work raises Interrupted, say that the same command continues it, and end the command as Ctrl-C does.
+    """
+    with interruptible() as stop:
+        try:
+            yield stop
+        except Interrupted:
+            log.warning("what was computed is kept in %s: the same command continues", store)
+            raise KeyboardInterrupt from None

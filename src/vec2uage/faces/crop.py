@@ -20,15 +20,15 @@ class Crop:
     """Share of the box's width (height) added on the left and on the right (above and below)."""
 
 
-def crop(image: UInt8[np.ndarray, "H W 3"], face: Face, how: Crop) -> UInt8[np.ndarray, "h w 3"]:
-    """Cut out the box with its margin, as far as it lies in the image, and resize it to `how.size` square.
+def crop(image: UInt8[np.ndarray, "H W 3"], face: Face, options: Crop) -> UInt8[np.ndarray, "h w 3"]:
+    """Cut out the box with its margin, as far as it lies in the image, and resize it to `options.size` square.
 
     A box that is not square, or was cut by the border, is stretched (as in the paper). Raises
     Refused("too_small", ...) when no pixel of the box lies in the image.
     """
-    left, top, right, bottom = clamped(image, face, how.margin)
+    left, top, right, bottom = clamped(image, face, options.margin)
     cut = image[top:bottom, left:right]
-    return np.ascontiguousarray(cut) if how.size is None else resize(cut, how.size, how.size)
+    return np.ascontiguousarray(cut) if options.size is None else resize(cut, options.size, options.size)
 
 
 def clamped(image: UInt8[np.ndarray, "H W 3"], face: Face, margin: float = 0.0) -> tuple[int, int, int, int]:

@@ -13,11 +13,11 @@ from threading import Event
 
 import numpy as np
 
+from vec2uage.base.interrupt import Interrupted
 from vec2uage.base.progress import Progress
 from vec2uage.faces import pool, worker
 from vec2uage.faces.extraction import PIXELS, Extraction
 from vec2uage.faces.hashing import hash_files
-from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.records import Detection, FaceCrop, Hashes, Photograph, Refused, Row
 from vec2uage.faces.rows import crop_files, rows_of
 from vec2uage.faces.store import Store
@@ -34,7 +34,7 @@ class Extracted:
 
 
 def extract(
-    photographs: Sequence[Photograph], how: Extraction, store: Store, workers: int, device: str, stop: Event
+    photographs: Sequence[Photograph], extraction: Extraction, store: Store, workers: int, device: str, stop: Event
 ) -> Extracted:
     """Return one row for every photograph, or for every face of it with `faces=all`, in the order given.
 
@@ -52,15 +52,15 @@ def extract(
         elif (earlier := first.setdefault(hashes.sha256, photograph)) is not photograph:
             known = [Row(photograph, "duplicate", _same_file(photograph, earlier), hashes)]
         else:
-            known = rows_of(photograph, hashes, how, store)
-            if known is None or not all(file.is_file() for file in crop_files(known, how)):
+            known = rows_of(photograph, hashes, extraction, store)
+            if known is None or not all(file.is_file() for file in crop_files(known, extraction)):
                 pending[len(rows)] = photograph, hashes
         rows.append(known)
 
     paths = [(photograph.path, hashes.sha256) for photograph, hashes in pending.values()]
-    failed = _detect_and_embed(paths, how, store, workers, device, stop) if paths else {}
+    failed = _detect_and_embed(paths, extraction, store, workers, device, stop) if paths else {}
     for number, (photograph, hashes) in pending.items():
-        rows[number] = rows_of(photograph, hashes, how, store, failed.get(hashes.sha256))
+        rows[number] = rows_of(photograph, hashes, extraction, store, failed.get(hashes.sha256))
     whole: list[Row] = []
     for photograph, done in zip(photographs, rows, strict=True):
         assert done is not None, f"{photograph.name}: not in the store after it was opened"
@@ -69,7 +69,7 @@ def extract(
 
 
 def detect_all(
-    paths: Sequence[tuple[Path, str]], how: Extraction, store: Store, workers: int, stop: Event
+    paths: Sequence[tuple[Path, str]], extraction: Extraction, store: Store, workers: int, stop: Event
 ) -> Iterator[Detection]:
     """Yield what worker processes find in photographs, given by path and SHA-256, as they are done.
 
@@ -78,53 +78,53 @@ def detect_all(
     """
     tasks = []
     for path, sha256 in paths:
-        faces = store.detection(sha256, how.detection_key)
+        faces = store.detection(sha256, extraction.detection_key)
         tasks.append((path, sha256, None if isinstance(faces, Refused) else faces))
-    ahead = 2 * how.embedder.batch_size + workers
-    for (_, sha256, _), detection in pool.run(worker.detect, tasks, workers, worker.start, (how,), ahead, stop):
+    ahead = 2 * extraction.embedder.batch_size + workers
+    for (_, sha256, _), detection in pool.run(worker.detect, tasks, workers, worker.start, (extraction,), ahead, stop):
         yield detection or Detection(sha256, _KILLED, lasting=False)
 
 
-def embed_crops(crops: Iterator[FaceCrop], how: Extraction, store: Store, device: str) -> None:
+def embed_crops(crops: Iterator[FaceCrop], extraction: Extraction, store: Store, device: str) -> None:
     """Make vectors `[B, D]` of the crops' inputs `[B, ...]`, a batch at a time, and put each into the store."""
-    embed = how.embedder.open(device)
-    while batch := list(islice(crops, how.embedder.batch_size)):
+    embed = extraction.embedder.open(device)
+    while batch := list(islice(crops, extraction.embedder.batch_size)):
         vectors = embed(np.stack([crop.prepared for crop in batch if crop.prepared is not None]))
         for crop, vector in zip(batch, vectors, strict=True):
-            store.put_vector(crop.sha256, how.face_key(crop.face), how.encoder, vector)
+            store.put_vector(crop.sha256, extraction.face_key(crop.face), extraction.encoder, vector)
 
 
 def _detect_and_embed(
-    paths: Sequence[tuple[Path, str]], how: Extraction, store: Store, workers: int, device: str, stop: Event
+    paths: Sequence[tuple[Path, str]], extraction: Extraction, store: Store, workers: int, device: str, stop: Event
 ) -> dict[str, Refused]:
     """Put all that is missing into the store; return what failed, by SHA-256, which the next run tries again."""
     failed: dict[str, Refused] = {}
     with Progress(len(paths), "photograph", "photographs", spoken=True) as progress:
 
         def crops() -> Iterator[FaceCrop]:
-            for detection in detect_all(paths, how, store, workers, stop):
+            for detection in detect_all(paths, extraction, store, workers, stop):
                 if detection.lasting:
-                    yield from _kept(detection, how, store)
+                    yield from _kept(detection, extraction, store)
                 elif isinstance(detection.faces, Refused):
                     failed[detection.sha256] = detection.faces
                 progress.advance()
 
-        embed_crops(crops(), how, store, device)
+        embed_crops(crops(), extraction, store, device)
     if stop.is_set():
         raise Interrupted
     return failed
 
 
-def _kept(detection: Detection, how: Extraction, store: Store) -> Iterator[FaceCrop]:
+def _kept(detection: Detection, extraction: Extraction, store: Store) -> Iterator[FaceCrop]:
     """Put what was found into the store; yield the good crops whose vectors it lacks."""
-    store.put_detection(detection.sha256, how.detection_key, detection.faces)
+    store.put_detection(detection.sha256, extraction.detection_key, detection.faces)
     if detection.signature:
         store.put_signature(detection.sha256, PIXELS, detection.signature)
     for crop in detection.crops:
-        store.put_measures(crop.sha256, how.measures_key(crop.face), crop.measures)
-        if isinstance(crop.measures, Refused) or how.quality.check(crop.measures) is not None:
+        store.put_measures(crop.sha256, extraction.measures_key(crop.face), crop.measures)
+        if isinstance(crop.measures, Refused) or extraction.quality.check(crop.measures) is not None:
             continue
-        if store.vector(crop.sha256, how.face_key(crop.face), how.encoder) is None:
+        if store.vector(crop.sha256, extraction.face_key(crop.face), extraction.encoder) is None:
             yield crop
 
 

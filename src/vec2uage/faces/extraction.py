@@ -8,7 +8,7 @@ from pathlib import Path
 import PIL
 
 from vec2uage.faces.crop import Crop
-from vec2uage.faces.detectors.base import Detector, Faces
+from vec2uage.faces.detectors.base import Detector, FaceChoice
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.records import Face
@@ -22,7 +22,7 @@ class Extraction:
     """How faces become vectors; the part of the settings that workers need."""
 
     detector: Detector
-    faces: Faces
+    faces: FaceChoice
     crop: Crop
     quality: Quality
     embedder: Embedder

@@ -10,10 +10,11 @@ import numpy as np
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
+from vec2uage.base.interrupt import Interrupted
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import extract
 from vec2uage.faces.extraction import Extraction
-from vec2uage.faces.pool import Interrupted, processes
+from vec2uage.faces.pool import processes
 from vec2uage.faces.prepare_settings import PrepareSettings
 from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.rows import to_vectors
@@ -41,7 +42,7 @@ class Gathered:
         return digest.hexdigest()
 
 
-def gather(settings: PrepareSettings, how: Extraction, stop: Event) -> Gathered:
+def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Gathered:
     """Read the vectors `[N, D]` of all sources and make those of all photographs.
 
     Raises Interrupted when `stop` is set, and UserError where a source cannot be read or has vectors of another encoder
@@ -58,19 +59,19 @@ def gather(settings: PrepareSettings, how: Extraction, stop: Event) -> Gathered:
     of_photographs = [source for source in sources if isinstance(source, Photographs)]
     if not of_photographs:
         return Gathered(_merged(sets), [])
-    if others := sorted({vs.encoder for vs in sets} - {how.encoder}):
+    if others := sorted({vs.encoder for vs in sets} - {extraction.encoder}):
         raise UserError(
-            f"the photographs would be embedded by {how.encoder}, but vectors of the source are of "
+            f"the photographs would be embedded by {extraction.encoder}, but vectors of the source are of "
             f"{', '.join(others)}: choose the embedder that made them, or name an unknown one with the source's option "
             "encoder"
         )
     photographs = [found for source in of_photographs for found in find_photographs(source, prefixed=several)]
     log.info("%s found", counted(len(photographs), "file"))
     with open_store(Path(settings.store)) as store:
-        extracted = extract(photographs, how, store, processes(settings.workers), settings.device, stop)
+        extracted = extract(photographs, extraction, store, processes(settings.workers), settings.device, stop)
     rest = ", the others were known or are left out" * (extracted.opened < len(photographs))
     log.info("%s of them looked into%s", f"{extracted.opened:,}", rest)
-    made = to_vectors(extracted.rows, how.encoder)
+    made = to_vectors(extracted.rows, extraction.encoder)
     sets += [made] if made is not None else []
     # the vectors are in one matrix now: a second copy of each would be half of all memory
     return Gathered(_merged(sets) if sets else None, [replace(row, vector=None) for row in extracted.rows])

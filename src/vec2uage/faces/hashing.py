@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+from vec2uage.base.interrupt import Interrupted
 from vec2uage.base.progress import Progress
-from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.records import Hashes, Photograph, Refused, unopened
 from vec2uage.faces.store import Store
 

@@ -16,10 +16,6 @@ R = TypeVar("R")
 _STOP_SECONDS = 0.5  # until a stop is noticed while no task ends
 
 
-class Interrupted(Exception):
-    """The user asked to stop; everything computed so far is in the store."""
-
-
 def processes(workers: int | Literal["auto"]) -> int:
     """Return the number of worker processes that an option `workers` means; `auto` is one for each usable core."""
     return cores() if workers == "auto" else workers

@@ -14,7 +14,6 @@ from typing import Any
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
-from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.manifest import Manifest, differences, is_current
 from vec2uage.config.command import Invocation
@@ -23,7 +22,6 @@ from vec2uage.data.parts import is_divided
 from vec2uage.data.prepared import find_set
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
-from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.prepare_settings import PrepareSettings, recorded_options
 from vec2uage.faces.records import Row
 from vec2uage.faces.rows import counts, crop_files, face_name, write_table
@@ -38,9 +36,9 @@ WITH_BROKEN_FILES = 3  # exit code: all was written, but some files are of these
 def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> int:
     """Prepare a set in the folder of the invocation, print a summary, and return the exit code.
 
-    0: done; 3: done, but some files were unreadable or had no age; 130: interrupted, the same command continues.
-    `stop` asks to end early. Raises UserError for a folder of other options or in use, a source without a usable face,
-    or too few faces to divide.
+    0: done; 3: done, but some files were unreadable or had no age. Raises Interrupted where `stop` is set before all is
+    done, and UserError for a folder of other options or in use, a source without a usable face, or too few faces to
+    divide.
     """
     folder, options = invocation.folder, recorded_options(invocation.options)
     if invocation.sweep and any(override.startswith("output=") for override in invocation.overrides):
@@ -54,19 +52,15 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
                 f"{folder} was made with other options ({changed}): choose another folder with output=..., or replace "
                 "it with overwrite=true"
             )
-        how = settings.extraction(folder / "crops" if settings.keep_crops else None)
-        try:
-            gathered = gather(settings, how, stop)
-        except Interrupted:
-            log.warning("what was computed is kept in %s: the same command continues", settings.store)
-            return INTERRUPTED
+        extraction = settings.extraction(folder / "crops" if settings.keep_crops else None)
+        gathered = gather(settings, extraction, stop)
         inputs = {"source": gathered.fingerprint()}
         is_done = before is not None and is_current(before, folder, inputs=inputs, options=options)
         if is_done and not settings.overwrite:
             log.info("nothing new: %s is complete (overwrite=true writes it anew)", folder)
         else:
             _write(gathered, settings, folder, inputs, options)
-        _keep_only_crops_of(gathered.rows, how, folder)
+        _keep_only_crops_of(gathered.rows, extraction, folder)
         made = find_set(folder)
         assert made is not None, "it was written just now"
         print(_summary(made, folder))
@@ -89,9 +83,9 @@ def _refuse_among_photographs(sources: Sequence[SingleSource], written: Mapping[
                 )
 
 
-def _keep_only_crops_of(rows: Sequence[Row], how: Extraction, output: Path) -> None:
+def _keep_only_crops_of(rows: Sequence[Row], extraction: Extraction, output: Path) -> None:
     """Remove the crops of other options, which nobody asked for any more."""
-    wanted = {path.name for path in crop_files(rows, how)}
+    wanted = {path.name for path in crop_files(rows, extraction)}
     folder = output / "crops"
     for path in list(folder.glob("*.png")):
         if re.fullmatch(r"\.?[0-9a-f]{64}_[0-9a-f]{8}.*\.png", path.name) and path.name not in wanted:

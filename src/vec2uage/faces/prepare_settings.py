@@ -13,7 +13,7 @@ from vec2uage.config.settings import Choice, PositiveInt
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.splits import Split
 from vec2uage.faces.crop import Crop
-from vec2uage.faces.detectors.base import Detector, Faces
+from vec2uage.faces.detectors.base import Detector, FaceChoice
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import Quality
@@ -34,7 +34,7 @@ class PrepareSettings:
     embedder: Choice[Embedder]
     split: Choice[Split]
     leakage: Choice[Leakage]
-    faces: Faces
+    faces: FaceChoice
     store: str
     keep_crops: bool
     json: bool
@@ -62,11 +62,11 @@ class PrepareSettings:
         )
 
 
-# Options that say how to compute, not what: they take no part in telling one result from another.
-_HOW = ("store", "workers", "device", "overwrite", "output")
+# Options that say how to compute, not what: no vector depends on them.
+_EXECUTION_OPTIONS = ("store", "workers", "device", "overwrite", "output")
 
 
 def recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options of a configuration, as plain containers, that decide what is in a prepared set."""
-    decisive = {field.name for field in fields(PrepareSettings)}.difference(_HOW)
+    decisive = {field.name for field in fields(PrepareSettings)}.difference(_EXECUTION_OPTIONS)
     return {key: value for key, value in options.items() if key in decisive}

@@ -25,24 +25,24 @@ HASHES = ("sha256", "sha1", "md5")
 
 
 def rows_of(
-    photograph: Photograph, hashes: Hashes, how: Extraction, store: Store, failure: Refused | None = None
+    photograph: Photograph, hashes: Hashes, extraction: Extraction, store: Store, failure: Refused | None = None
 ) -> list[Row] | None:
     """Return the rows of a photograph's chosen faces as the store has them, None where it lacks anything.
 
     There is one row where no face is chosen or the photograph cannot be used: `failure` is why not, if the store does
     not know.
     """
-    faces = failure or store.detection(hashes.sha256, how.detection_key)
+    faces = failure or store.detection(hashes.sha256, extraction.detection_key)
     if faces is None:
         return None
-    chosen = faces if isinstance(faces, Refused) else choose(faces, how.faces)
+    chosen = faces if isinstance(faces, Refused) else choose(faces, extraction.faces)
     signature = store.signature(hashes.sha256, PIXELS)
     if isinstance(chosen, Refused):
         return [Row(photograph, chosen.status, chosen.reason, hashes, signature)]
     rows = []
     for number, face in enumerate(chosen, 1):
         row = _with_measures(
-            Row(photograph, "ok", "", hashes, signature, number, face), hashes.sha256, face, how, store
+            Row(photograph, "ok", "", hashes, signature, number, face), hashes.sha256, face, extraction, store
         )
         if row is None:
             return None
@@ -50,25 +50,27 @@ def rows_of(
     return rows
 
 
-def _with_measures(row: Row, sha256: str, face: Face, how: Extraction, store: Store) -> Row | None:
+def _with_measures(row: Row, sha256: str, face: Face, extraction: Extraction, store: Store) -> Row | None:
     """Return a face's row with its measures and vector, or why it has none; None where the store lacks them."""
-    measures = store.measures(sha256, how.measures_key(face))
+    measures = store.measures(sha256, extraction.measures_key(face))
     if measures is None:
         return None
     if isinstance(measures, Refused):
         return replace(row, status=measures.status, reason=measures.reason)
-    if refused := how.quality.check(measures):
+    if refused := extraction.quality.check(measures):
         return replace(row, status=refused.status, reason=refused.reason, measures=measures)
-    vector = store.vector(sha256, how.face_key(face), how.encoder)
+    vector = store.vector(sha256, extraction.face_key(face), extraction.encoder)
     return None if vector is None else replace(row, measures=measures, vector=vector)
 
 
-def crop_files(rows: Sequence[Row], how: Extraction) -> set[Path]:
-    """Return where the crops of good rows are kept; nowhere unless `how.keep_crops`."""
-    if how.keep_crops is None:
+def crop_files(rows: Sequence[Row], extraction: Extraction) -> set[Path]:
+    """Return where the crops of good rows are kept; nowhere unless `extraction.keep_crops`."""
+    if extraction.keep_crops is None:
         return set()
     return {
-        how.crop_file(row.hashes.sha256, row.face) for row in rows if row.status == "ok" and row.hashes and row.face
+        extraction.crop_file(row.hashes.sha256, row.face)
+        for row in rows
+        if row.status == "ok" and row.hashes and row.face
     }
 
 

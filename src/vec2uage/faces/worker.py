@@ -25,19 +25,19 @@ from vec2uage.faces.image import decode
 from vec2uage.faces.records import Detection, Face, FaceCrop, Refused, unopened
 from vec2uage.faces.signature import signature
 
-_how: Extraction | None = None
+_extraction: Extraction | None = None
 _find_faces: Detect | None = None
 
 
-def start(how: Extraction) -> None:
+def start(extraction: Extraction) -> None:
     """Prepare a worker process: it leaves Ctrl-C to its parent, dies with it, and uses one core."""
-    global _how
+    global _extraction
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-    _how = how
+    _extraction = extraction
 
 
 def detect(path: Path, sha256: str, known: list[Face] | None) -> Detection:
@@ -46,16 +46,16 @@ def detect(path: Path, sha256: str, known: list[Face] | None) -> Detection:
     What makes the photograph unusable becomes a refusal in the Detection. Raises what no other photograph would fare
     better with: UserError (the user's to mend) and OSError (a full disk).
     """
-    assert _how is not None, "start() comes first"
+    assert _extraction is not None, "start() comes first"
     content = _read(path, sha256)
     if isinstance(content, Refused):
         return Detection(sha256, content, lasting=False)
     try:
-        image = decode(content, _how.max_pixels)
+        image = decode(content, _extraction.max_pixels)
         faces = _detector()(image) if known is None else known
-        chosen = choose(faces, _how.faces)
+        chosen = choose(faces, _extraction.faces)
         # a refusal to choose is found again from `faces`, which stay valid for another choice
-        crops = [] if isinstance(chosen, Refused) else [cut_out(image, face, sha256, _how) for face in chosen]
+        crops = [] if isinstance(chosen, Refused) else [cut_out(image, face, sha256, _extraction) for face in chosen]
         return Detection(sha256, faces, signature(image), crops)
     except Refused as refused:
         return Detection(sha256, refused)
@@ -77,19 +77,19 @@ def _read(path: Path, sha256: str) -> bytes | Refused:
     return content
 
 
-def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, how: Extraction) -> FaceCrop:
+def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, extraction: Extraction) -> FaceCrop:
     """Cut a face out of its photograph `[H, W, 3]`, measure it, and make the embedder's input `[...]` of the crop.
 
-    The crop is kept as a file where `how.keep_crops` asks for it and its quality passes.
+    The crop is kept as a file where `extraction.keep_crops` asks for it and its quality passes.
     """
     try:
-        pixels = crop(image, face, how.crop)
-        prepared = how.embedder.prepare(pixels)
-        measures = how.quality.measure(image, face)
+        pixels = crop(image, face, extraction.crop)
+        prepared = extraction.embedder.prepare(pixels)
+        measures = extraction.quality.measure(image, face)
     except Refused as refused:
         return FaceCrop(sha256, face, refused)
-    if how.keep_crops is not None and how.quality.check(measures) is None:
-        with replacing(how.crop_file(sha256, face)) as temporary:
+    if extraction.keep_crops is not None and extraction.quality.check(measures) is None:
+        with replacing(extraction.crop_file(sha256, face)) as temporary:
             Image.fromarray(pixels).save(temporary)
     return FaceCrop(sha256, face, measures, prepared)
 
@@ -98,8 +98,8 @@ def _detector() -> Detect:
     """Return the detector, opened once in each process."""
     global _find_faces
     if _find_faces is None:
-        assert _how is not None
-        _find_faces = _how.detector.open()
+        assert _extraction is not None
+        _find_faces = _extraction.detector.open()
         if "torch" in sys.modules:
             import torch
 

@@ -18,7 +18,7 @@ from vec2uage.faces.records import Face, Refused
 Detect = Callable[[UInt8[np.ndarray, "H W 3"]], list[Face]]
 """Finds the faces of an upright RGB image, in no particular order."""
 
-Faces = Literal["largest", "first", "all", "single"]
+FaceChoice = Literal["largest", "first", "all", "single"]
 """Which faces of a photograph are used: the largest, the one the detector is surest of, all, or the only one."""
 
 
@@ -37,11 +37,11 @@ class Detector(ABC):
 
 def fingerprint(name: str, **decides: object) -> str:
     """Return `name-<16 hex digits>`; the digits change with everything in `decides`."""
-    told = json.dumps(decides, sort_keys=True)
-    return f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    described = json.dumps(decides, sort_keys=True)
+    return f"{name}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
 
-def choose(faces: list[Face], which: Faces) -> list[Face] | Refused:
+def choose(faces: list[Face], which: FaceChoice) -> list[Face] | Refused:
     """Return the faces that are used, in an order that depends on nothing but the faces.
 
     Ties between equally large faces are decided by score, then by position (top, then left). Returns
@@ -59,10 +59,10 @@ def _surest(face: Face) -> tuple[float, int, int, int, int]:
     return math.inf if math.isnan(face.score) else -face.score, face.top, face.left, face.bottom, face.right
 
 
-def within(max_side: int | None, detect: Detect) -> Detect:
+def with_max_side(detect: Detect, max_side: int | None) -> Detect:
     """Let `detect` see images of at most `max_side` pixels a side: larger ones are shrunk, boxes scaled back."""
 
-    def shrunk(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+    def detect_shrunk(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
         height, width = image.shape[:2]
         if max_side is None or max(height, width) <= max_side:
             return detect(image)
@@ -80,4 +80,4 @@ def within(max_side: int | None, detect: Detect) -> Detect:
             for face in detect(small)
         ]
 
-    return shrunk
+    return detect_shrunk

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, within
+from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, with_max_side
 from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
@@ -46,7 +46,7 @@ class Dlib(Detector):
             boxes, scores, _ = hog.run(image, self.upsample, 0.0)
             return [_face(box, score, "hog") for box, score in zip(boxes, scores, strict=True)]
 
-        first = within(self.max_side, find_hog)
+        first = with_max_side(find_hog, self.max_side)
         if self.fallback == "none":
             return first
         path = self._weights()
@@ -60,7 +60,7 @@ class Dlib(Detector):
                 return []
             return [_face(found.rect, found.confidence, "cnn") for found in cnn(image, self.cnn_upsample)]
 
-        second = within(self.cnn_max_side, find_cnn)
+        second = with_max_side(find_cnn, self.cnn_max_side)
         return lambda image: first(image) or second(image)
 
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from pydantic import Field
 
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, within
+from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, with_max_side
 from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
@@ -47,7 +47,7 @@ class MTCNN(Detector):
                 for (left, top, right, bottom), score in zip(edges, scores, strict=True)
             ]
 
-        return within(self.max_side, find)
+        return with_max_side(find, self.max_side)
 
     def fingerprint(self) -> str:
         networks = ("pnet", "rnet", "onet")
