@@ -25,8 +25,8 @@ from vec2uage.augmentation.augment_settings import AugmentSettings
 from vec2uage.augmentation.augmenter import Pictures, open_augmenter
 from vec2uage.augmentation.drawing import AugmentedFace
 from vec2uage.augmentation.execution import Execution
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.ops import Brightness, Op, RandomContrast, Rotation
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config

@@ -16,7 +16,7 @@ from toys import Halves, MeanColour
 from vec2uage.augmentation.augment_settings import AugmentSettings
 from vec2uage.augmentation.augmenter import FaceAugmenter, open_augmenter
 from vec2uage.augmentation.execution import Execution
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config

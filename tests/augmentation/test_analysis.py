@@ -15,8 +15,8 @@ from PIL import Image
 from vec2uage.augmentation import ops
 from vec2uage.augmentation.analysis import OperationDraws, alone, analyse, kept_ops, spread_draws, summarise
 from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.keep_rule import KeepRule
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.faces.records import Face
 
@@ -114,7 +114,7 @@ def analysed(
     workers: int,
 ) -> list[OperationDraws]:
     with augmenter_in(folder, workers) as augmenter:
-        return analyse(augmentation, sources, draws, augmenter, together=True)
+        return analyse(augmentation, sources, draws, augmenter, whole_recipe=True)
 
 
 def test_cosines_are_those_of_the_faces_before_and_after(

@@ -15,11 +15,11 @@ from PIL import Image
 
 from vec2uage.augmentation.augmented_set import folder_of
 from vec2uage.augmentation.generate import Generated, TrainingPart, generate
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.augmentation.write_set import write_set
 from vec2uage.base.errors import UserError
-from vec2uage.faces.pool import Interrupted
+from vec2uage.base.interrupt import Interrupted
 
 AGES = [1.0, 1.9, 1.0, 2.0, 2.5, 3.0, *[4.0] * 9]
 GREYER = "augmentation.op.random_colour.min_factor=0", "augmentation.op.random_colour.max_factor=1.2"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from vec2uage.augmentation import ops
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.recipe import Recipe
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.config.validate import check_settings
 
 SURE = {"probability": 1.0}

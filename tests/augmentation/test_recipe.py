@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vec2uage.augmentation import ops
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.recipe import Recipe
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.base.errors import UserError
 
 
@@ -41,7 +41,7 @@ def test_a_picture_depends_on_seed_face_and_number_alone(real: Recipe, face: np.
         others += first[1:]
         assert len({picture.tobytes() for picture in [first[0], *others]}) == len(others) + 1
     drawn = [
-        tuple(made.happening(name, number) for number in range(12))
+        tuple(made.drawn_ops(name, number) for number in range(12))
         for made, name in ((real, "a"), (real, "b"), (replace(real, seed=1), "a"))
     ]
     assert len({repr(happened) for happened in drawn}) == 3
@@ -51,7 +51,7 @@ def test_global_generators_are_left_as_they_were(real: Recipe, face: np.ndarray)
     random.seed(3)
     np.random.seed(3)  # noqa: NPY002
     for number in range(5):  # which operations happen is checked by beartype, which draws from `random` itself
-        real.happening("a", number)
+        real.drawn_ops("a", number)
     undisturbed = random.random(), np.random.random()  # noqa: NPY002
     random.seed(3)
     np.random.seed(3)  # noqa: NPY002
@@ -62,7 +62,7 @@ def test_global_generators_are_left_as_they_were(real: Recipe, face: np.ndarray)
 
 def test_half_is_half_and_operations_are_independent() -> None:
     made, draws = recipe(0.5, 0.5, 0.2, seed=4), 8000
-    happened = Counter(tuple(made.happening("face", number)) for number in range(draws))
+    happened = Counter(tuple(made.drawn_ops("face", number)) for number in range(draws))
     for combination, count in happened.items():
         share = np.prod([0.5, 0.5, 0.2 if "op2" in combination else 0.8])
         # four deviations of a binomial; Augmentor's own p = 0.5 happens in 0.55, far outside
@@ -72,7 +72,7 @@ def test_half_is_half_and_operations_are_independent() -> None:
 
 def test_exactly_one_happens_by_its_weight() -> None:
     made, draws = recipe(0.3, 0.9, 0.0, combine="one"), 4000
-    happened = [made.happening("face", number) for number in range(draws)]
+    happened = [made.drawn_ops("face", number) for number in range(draws)]
     assert {len(names) for names in happened} == {1}
     counts = Counter(names[0] for names in happened)
     assert set(counts) == {"op0", "op1"}
@@ -85,7 +85,7 @@ def test_exactly_one_happens_by_its_weight() -> None:
     number=st.integers(0, 10**6),
 )
 def test_order_is_kept_never_is_never_and_always_is_always(probabilities: list[float], seed: int, number: int) -> None:
-    happened = recipe(*probabilities, seed=seed).happening("face", number)
+    happened = recipe(*probabilities, seed=seed).drawn_ops("face", number)
     assert happened == sorted(set(happened))
     chance = {f"op{k}": p for k, p in enumerate(probabilities)}
     assert {name for name, p in chance.items() if p == 1} <= set(happened)

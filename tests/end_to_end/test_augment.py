@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -445,19 +446,26 @@ def predicted(folder: Path) -> dict[str, float]:
     return {row["name"]: float(row["prediction"]) for row in table(folder / "predictions.csv")}
 
 
+@dataclass(frozen=True)
+class OneProcess:
+    store: str = ""
+    workers: int = 1
+    device: str = "cpu"
+
+
 def selves(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count} D"]:
     """Draw and embed the first augmentations of a face, from its line in faces.csv and the preset's file alone."""
     preset = OmegaConf.load(Path(conf_dir()) / "augmentation/published.yaml")
     recipe = check_augmentation(OmegaConf.to_container(preset) | {"folder": None}, "augmentation", []).recipe
-    how = settings_of(prepared, store="", workers=1, device="cpu").extraction(None)
+    extraction = settings_of(prepared, OneProcess()).extraction(None)
     row = next(row for row in table(prepared / "faces.csv") if row["name"] == name)
     face = Face(*(int(row[side]) for side in ("left", "top", "right", "bottom")), float("nan"), row["detector"])
     with Image.open(prepared.parents[2] / "photos" / name) as photograph:
         whole = np.asarray(photograph.convert("RGB"))
-    cut = crop(whole, face, how.crop)
-    identity = f"{row['sha256']}/{how.face_key(face)}"
-    drawn = [how.embedder.prepare(recipe.draw(cut, identity, number)) for number in range(count)]
-    return how.embedder.open("cpu")(np.stack(drawn))
+    cut = crop(whole, face, extraction.crop)
+    identity = f"{row['sha256']}/{extraction.face_key(face)}"
+    drawn = [extraction.embedder.prepare(recipe.draw(cut, identity, number)) for number in range(count)]
+    return extraction.embedder.open("cpu")(np.stack(drawn))
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@
        v
     the same vectors --balance--> training rows, as many of each age
 
-`settings` holds what is done to faces (a recipe of `ops`; `levels` and `rotation` are Augmentor's, but faster), which
-are kept and how many; `execution` what computes them, on which no face depends. Training imports `balance`,
-`augmented_set`, `settings` and what these need, and no image library. `run` is the command, `augment_settings` its
-options.
+`image_augmentation` holds what is done to faces (a recipe of `ops`; `levels` and `rotation` are Augmentor's, but
+faster), which are kept and how many; `execution` what computes them, on which no face depends. Training imports
+`balance`, `augmented_set`, `image_augmentation` and what these need, and no image library. `run` is the command,
+`augment_settings` its options.
 """

@@ -11,10 +11,10 @@ from jaxtyping import Float64
 
 from vec2uage.augmentation.augmenter import FaceAugmenter
 from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.keep_rule import KeepRule
 from vec2uage.augmentation.ops import Op
 from vec2uage.augmentation.recipe import Ops, Recipe
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.data.balance import in_turn
@@ -31,7 +31,7 @@ TABLE_1 = {
     ("random_contrast", "min_factor=5 max_factor=5"): 0.3341,
     ("random_erasing", "rectangle_area=0.2"): 0.9837,
 }
-TOGETHER = {"all": "all in order", "one": "one of them"}
+WHOLE_RECIPE = {"all": "all in order", "one": "one of them"}
 ALL_AGES = "all"
 Bands = Sequence[tuple[int, int]]
 
@@ -75,16 +75,16 @@ def analyse(
     draws: int,
     augmenter: FaceAugmenter,
     *,
-    together: bool,
+    whole_recipe: bool,
 ) -> list[OperationDraws]:
-    """Draw `draws` augmentations by each operation alone, whatever its probability; `together`: and by all of them.
+    """Draw `draws` augmentations by each operation alone, whatever its probability; `whole_recipe`: and by all of them.
 
     Raises Interrupted and UserError as `FaceAugmenter.vectors_of` does.
     """
     chosen = spread_draws(sources, draws, augmentation.seed)
     recipes = [(name, op.text(), alone(name, op, augmentation.seed)) for name, op in augmentation.op]
-    if together and len(augmentation.op) > 1:
-        recipes.append((TOGETHER[augmentation.combine], "", augmentation.recipe))
+    if whole_recipe and len(augmentation.op) > 1:
+        recipes.append((WHOLE_RECIPE[augmentation.combine], "", augmentation.recipe))
     faces = [tuple(AugmentedFace(source, recipe, number) for source, number in chosen) for _, _, recipe in recipes]
     vectors = augmenter.vectors_of([face for of_recipe in faces for face in of_recipe])
     before = np.stack([source.vector for source, _ in chosen])

@@ -11,7 +11,7 @@ import numpy as np
 
 from vec2uage.augmentation.analysis import ALL_AGES, TABLE_1, CosineSummary, OperationDraws
 from vec2uage.augmentation.augmenter import FaceAugmenter
-from vec2uage.augmentation.drawing import cut_out, identity
+from vec2uage.augmentation.drawing import identity, read_face
 from vec2uage.augmentation.keep_rule import KeepRule
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.atomic import replacing, write_text
@@ -135,7 +135,7 @@ def plot_grid(draws: Sequence[OperationDraws], augmenter: FaceAugmenter, faces: 
     figure = Figure(figsize=(1.35 * (len(draws) + 1), 1.6 * len(rows)), dpi=150, layout="constrained")
     axes = figure.subplots(len(rows), len(draws) + 1, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
-        original = cut_out(sources[row], augmenter.extraction)
+        original = read_face(sources[row], augmenter.extraction)
         shown = {"original": original}
         for each in draws:
             face = each.faces[row]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.device import DeviceName
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import CheckedBy, Choice, PositiveInt

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import Manifest, differences, find_manifest, is_current

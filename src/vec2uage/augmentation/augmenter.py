@@ -14,14 +14,14 @@ from jaxtyping import Float32
 from vec2uage.augmentation.drawing import AugmentedFace, DrawTask, draw, identity, start
 from vec2uage.augmentation.execution import Execution
 from vec2uage.base.errors import UserError
+from vec2uage.base.interrupt import Interrupted
 from vec2uage.base.progress import Progress
 from vec2uage.faces import pool
 from vec2uage.faces.embedders.base import Embed
 from vec2uage.faces.extraction import Extraction
-from vec2uage.faces.pool import Interrupted
 from vec2uage.faces.store import Store, open_store
 
-_TOGETHER = 8  # augmented faces of one source that are drawn in one task
+_FACES_PER_TASK = 8  # of one source face, whose photograph is decoded once for them
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class FaceAugmenter:
         """Return the vector of a face, None where it has not been made."""
         return self.store.vector(face.source.sha256, self._key(face), self.encoder)
 
-    def happening(self, face: AugmentedFace) -> list[str]:
+    def drawn_ops(self, face: AugmentedFace) -> list[str]:
         """Return the names of the operations that happen to a face, in order."""
-        return face.recipe.happening(identity(face.source, self.extraction), face.number)
+        return face.recipe.drawn_ops(identity(face.source, self.extraction), face.number)
 
     def picture_file(self, face: AugmentedFace, pictures: Pictures) -> Path:
         """Return where a face's picture is kept; another crop, recipe or quality has another name."""
@@ -110,7 +110,7 @@ class FaceAugmenter:
                     self.store.put_vector(face.source.sha256, self._key(face), self.encoder, vector)
 
         workers, stop = self.execution.workers, self.execution.stop
-        tasks, ahead = self._tasks(missing, pictures), 2 * (size // _TOGETHER) + workers
+        tasks, ahead = self._tasks(missing, pictures), 2 * (size // _FACES_PER_TASK) + workers
         with Progress(len(missing), "face", "augmented faces", spoken=True) as progress:
             for (task,), drawn in pool.run(draw, tasks, workers, start, (self.extraction,), ahead, stop):
                 if drawn is None:
@@ -129,9 +129,9 @@ class FaceAugmenter:
         for face in missing:
             groups[identity(face.source, self.extraction), face.recipe.fingerprint].append(face)
         return [
-            (self._task(name, tuple(group[first : first + _TOGETHER]), pictures),)
+            (self._task(name, tuple(group[first : first + _FACES_PER_TASK]), pictures),)
             for (name, _), group in groups.items()
-            for first in range(0, len(group), _TOGETHER)
+            for first in range(0, len(group), _FACES_PER_TASK)
         ]
 
     def _task(self, name: str, faces: tuple[AugmentedFace, ...], pictures: Pictures | None) -> DrawTask:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vec2uage.augmentation.augmented_set import find_vectors, read_for
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.balance import in_turn

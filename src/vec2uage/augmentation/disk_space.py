@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vec2uage.augmentation.augmenter import FaceAugmenter, Pictures
-from vec2uage.augmentation.drawing import AugmentedFace, cut_out
+from vec2uage.augmentation.drawing import AugmentedFace, read_face
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted, size
@@ -66,6 +66,6 @@ def _picture_bytes(sources: Sequence[SourceFace], augmenter: FaceAugmenter, qual
     sizes = []
     for source in sources[:: max(1, len(sources) // sample)][:sample]:
         with io.BytesIO() as file:
-            Image.fromarray(cut_out(source, augmenter.extraction)).save(file, "JPEG", quality=quality)
+            Image.fromarray(read_face(source, augmenter.extraction)).save(file, "JPEG", quality=quality)
             sizes.append(file.tell())
     return int(np.mean(sizes))

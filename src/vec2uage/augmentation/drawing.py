@@ -46,7 +46,7 @@ def identity(source: SourceFace, extraction: Extraction) -> str:
     return f"{source.sha256}/{extraction.face_key(source.face)}"
 
 
-def cut_out(source: SourceFace, extraction: Extraction) -> UInt8[np.ndarray, "h w 3"]:
+def read_face(source: SourceFace, extraction: Extraction) -> UInt8[np.ndarray, "h w 3"]:
     """Read the photograph of a face and cut the face out; UserError where it cannot be read, or has changed."""
     try:
         content = source.path.read_bytes()
@@ -73,14 +73,14 @@ def draw(task: DrawTask) -> list[np.ndarray]:
     Raises UserError where the photograph has changed, an operation fails, or the embedder refuses what it gives.
     """
     assert _extraction is not None, "start() comes first"
-    pixels = cut_out(task.faces[0].source, _extraction)
+    pixels = read_face(task.faces[0].source, _extraction)
     prepared = []
     for position, face in enumerate(task.faces):
         drawn = face.recipe.draw(pixels, task.identity, face.number)
         try:
             prepared.append(_extraction.embedder.prepare(drawn))
         except Refused as refused:
-            names = ", ".join(face.recipe.happening(task.identity, face.number))
+            names = ", ".join(face.recipe.drawn_ops(task.identity, face.number))
             raise UserError(
                 f"{face.source.path} cannot be embedded after {names}: {refused.reason}: change them"
             ) from None

@@ -22,7 +22,7 @@ class ExecutionOptions(Protocol):
 
 @dataclass(frozen=True)
 class Execution:
-    """The same, made ready for use."""
+    """What computes vectors, and where it keeps them."""
 
     store: Path
     workers: int
@@ -31,7 +31,7 @@ class Execution:
     stop: Event
     """Set when the user wants to stop; what is computed until then stays in the store."""
 
-
-def execution(options: ExecutionOptions, stop: Event) -> Execution:
-    """Return what the options of a command mean; `stop` ends the work early."""
-    return Execution(Path(options.store), processes(options.workers), options.device, stop)
+    @staticmethod
+    def of(options: ExecutionOptions, stop: Event) -> "Execution":
+        """Return what the options of a command mean."""
+        return Execution(Path(options.store), processes(options.workers), options.device, stop)

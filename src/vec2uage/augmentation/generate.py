@@ -19,12 +19,12 @@ from vec2uage.augmentation.augmented_set import folder_of
 from vec2uage.augmentation.augmenter import FaceAugmenter, Pictures
 from vec2uage.augmentation.disk_space import check_disk_space
 from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.recipe import Recipe
-from vec2uage.augmentation.settings import ImageAugmentation
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.errors import UserError
 from vec2uage.data.balance import in_turn
-from vec2uage.data.similarity import cosine_of
+from vec2uage.data.similarity import cosine_of_pairs
 from vec2uage.data.vectorset import VectorSet, needed_ages
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def generate(augmentation: ImageAugmentation, part: TrainingPart, augmenter: Fac
         # what may be dropped gets its picture when it is known to be kept
         vectors = augmenter.vectors_of(faces, None if by_sample else pictures)
         before = np.array([row[face.source.name] for face in faces], dtype=np.int64)
-        cosines = cosine_of(part.rows.vectors, vectors, before, np.arange(len(faces)))
+        cosines = cosine_of_pairs(part.rows.vectors, vectors, before, np.arange(len(faces)))
         kept = augmentation.keep.keeps(cosines) if by_sample else np.ones(len(faces), dtype=bool)
         for (filling, face), cosine, is_kept in zip(drawn, cosines.tolist(), kept.tolist(), strict=True):
             filling.left -= 1
@@ -131,7 +131,7 @@ def _kept_recipe(
     if keep_rule.level != "op" or keep_rule.rule == "all":
         return augmentation.recipe, []
     sources = [part.sources[name] for name in part.rows.names.tolist() if name in part.sources]
-    rows = summarise(analyse(augmentation, sources, keep_rule.draws, augmenter, together=False), keep_rule, [])
+    rows = summarise(analyse(augmentation, sources, keep_rule.draws, augmenter, whole_recipe=False), keep_rule, [])
     kept = kept_ops(augmentation.op, rows) & {name for name, op in augmentation.op if op.probability}
     told = ", ".join(f"{row.operation} {row.mean:.3f}" for row in rows if row.operation in dict(augmentation.op))
     if not kept:

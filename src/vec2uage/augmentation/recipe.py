@@ -41,7 +41,7 @@ class Recipe:
         foreign = [inspect.getsource(type(op)) for _, op in self.ops if not type(op).__module__.startswith("vec2uage.")]
         return hashlib.sha256(json.dumps([described, _libraries(), foreign]).encode()).hexdigest()[:16]
 
-    def happening(self, face: str, number: int) -> list[str]:
+    def drawn_ops(self, face: str, number: int) -> list[str]:
         """Return the names of the operations that happen to the `number`-th augmentation of a face, in order."""
         generator = numpy_generator(self.seed, "which operations", face, str(number))
         weights = np.array([op.probability for _, op in self.ops])
@@ -57,7 +57,7 @@ class Recipe:
         """
         from PIL import Image
 
-        picture, names, operations = Image.fromarray(image), self.happening(face, number), self._operations
+        picture, names, operations = Image.fromarray(image), self.drawn_ops(face, number), self._operations
         with global_rng(self.seed, "augmentation", face, str(number)):
             for name in names:
                 try:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.augmentation.execution import Execution
+from vec2uage.augmentation.execution import Execution, ExecutionOptions
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.config.validate import from_config
@@ -45,29 +44,30 @@ def is_prepared(path: Path) -> bool:
     return (path / DESCRIPTION).is_file()
 
 
-def is_divided(prepared: Path) -> bool:
-    """Tell whether a set has training, validation and test parts."""
+def has_training_part(prepared: Path) -> bool:
+    """Tell whether a prepared set was split, and so has training rows apart from those for validation and test."""
     found = find_set(prepared)
     return found is not None and "train" in found.about["parts"]
 
 
-def settings_of(prepared: Path, **execution: Any) -> PrepareSettings:
-    """Return the settings that a set was prepared with; `execution`: the store, workers and device to use now."""
+def settings_of(prepared: Path, execution: ExecutionOptions) -> PrepareSettings:
+    """Return the settings that a set was prepared with, but with the store, workers and device of `execution`."""
     found = find_set(prepared)
     if found is None:
         raise UserError(
             f"{prepared}: no folder that vec2uage.prepare wrote, or not a complete one: no readable {DESCRIPTION} in it"
         )
-    options = found.options | execution | {"overwrite": False, "output": ""}
+    now = {"store": execution.store, "workers": execution.workers, "device": execution.device}
+    options = found.options | now | {"overwrite": False, "output": ""}
     try:
         return from_config(options, PrepareSettings)
     except UserError as error:
         raise UserError(f"{prepared / DESCRIPTION}: {error}; {AGAIN}") from None
 
 
-def rows_of(prepared: Path, part: str | None) -> VectorSet:
-    """Return the rows of a part of a set; None: of a set that is not divided."""
-    if part is None:
+def read_part(prepared: Path, part: str) -> VectorSet:
+    """Return the rows of a part of a prepared set; `UNDIVIDED` is that of a set that was not split."""
+    if part == UNDIVIDED:
         return read(part_file(prepared, UNDIVIDED))
     return Prepared(path=str(prepared)).parts()[part]
 

@@ -1,6 +1,5 @@
 """Test-time augmentation: the augmented selves of faces whose age is to be predicted (the paper's future work)."""
 
-import logging
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,18 +9,15 @@ from jaxtyping import Float32
 from vec2uage.augmentation.augmented_set import find_for
 from vec2uage.augmentation.augmenter import open_augmenter
 from vec2uage.augmentation.drawing import AugmentedFace
-from vec2uage.augmentation.execution import ExecutionOptions, execution
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.execution import Execution, ExecutionOptions
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.source_faces import faces_of_rows, settings_of
 from vec2uage.base.errors import UserError
-from vec2uage.base.interrupt import interruptible
+from vec2uage.base.interrupt import interruptible_keeping
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.faces.pool import Interrupted
-
-log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -47,26 +43,20 @@ def augmented_vectors(settings: TtaSettings, vs: VectorSet) -> Float32[np.ndarra
     if not isinstance(dataset, Prepared):
         raise UserError("tta needs photographs: take dataset=prepared with dataset.path=<a folder of vec2uage.prepare>")
     prepared = Path(dataset.path)
-    how = settings_of(prepared, store=settings.store, workers=settings.workers, device=settings.device)
-    with interruptible() as stop:
-        try:
-            sources = faces_of_rows(vs, prepared, how, stop)
-            if bare := [name for name in vs.names.tolist() if name not in sources]:
-                raise UserError(
-                    f"{prepared}: {len(bare):,} of {len(vs):,} faces, such as {bare[0]}, were read from files of "
-                    "vectors, so they have no photographs to augment: set tta=0"
-                )
-            recipe = _kept(augmentation, prepared).recipe
-            faces = [
-                AugmentedFace(sources[name], recipe, number)
-                for name in vs.names.tolist()
-                for number in range(settings.tta)
-            ]
-            with open_augmenter(how.extraction(None), execution(how, stop)) as augmenter:
-                return augmenter.vectors_of(faces).reshape(len(vs), settings.tta, vs.dimension)
-        except Interrupted:
-            log.warning("what was computed is kept in %s: the same command continues", settings.store)
-            raise KeyboardInterrupt from None
+    prepared_with = settings_of(prepared, settings)
+    with interruptible_keeping(settings.store) as stop:
+        sources = faces_of_rows(vs, prepared, prepared_with, stop)
+        if bare := [name for name in vs.names.tolist() if name not in sources]:
+            raise UserError(
+                f"{prepared}: {len(bare):,} of {len(vs):,} faces, such as {bare[0]}, were read from files of "
+                "vectors, so they have no photographs to augment: set tta=0"
+            )
+        recipe = _kept(augmentation, prepared).recipe
+        faces = [
+            AugmentedFace(sources[name], recipe, number) for name in vs.names.tolist() for number in range(settings.tta)
+        ]
+        with open_augmenter(prepared_with.extraction(None), Execution.of(settings, stop)) as augmenter:
+            return augmenter.vectors_of(faces).reshape(len(vs), settings.tta, vs.dimension)
 
 
 def _kept(augmentation: ImageAugmentation, prepared: Path) -> ImageAugmentation:

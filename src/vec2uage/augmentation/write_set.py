@@ -11,7 +11,7 @@ from vec2uage.augmentation.augmented_set import AUGMENTED, TABLE, VECTORS, folde
 from vec2uage.augmentation.augmenter import FaceAugmenter
 from vec2uage.augmentation.drawing import AugmentedFace
 from vec2uage.augmentation.generate import Generated, TrainingPart, pictures_of
-from vec2uage.augmentation.settings import ImageAugmentation
+from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.atomic import remove_unfinished, write_text
 from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
@@ -79,7 +79,7 @@ def _table(generated: Generated, augmented: VectorSet, images: list[str], augmen
     ages = needed_ages(augmented, "augmentation").tolist()
     columns = (augmented.names, ages, generated.faces, generated.cosines.tolist(), images)
     for name, age, face, cosine, image in zip(*columns, strict=True):
-        operations = " ".join(described[operation] for operation in augmenter.happening(face))
+        operations = " ".join(described[operation] for operation in augmenter.drawn_ops(face))
         source, seed = face.source, generated.recipe.seed
         writer.writerow(
             [name, source.name, source.sha256, f"{age:g}", operations, seed, face.number, f"{cosine:.6f}", image]
