@@ -86,13 +86,11 @@ def test_an_options_effect_is_measured_against_its_first_value_over_equal_seeds(
 def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
     d1 = analysed("d1", {"sgd": runs(2.6, 2.6), "adam": runs(2.4, 2.4, seed=1), "swa": runs(2.4, 2.4, seed=2)})
     e1 = analysed("e1", {"sgd": runs(2.4, 2.4, seed=3), "adam": runs(2.7, 2.7, seed=4)}, first_seed=100)
-    found = dict(across(d1, e1, seed=0, resamples=2000))
+    found = across(d1, e1, seed=0, resamples=2000)
     assert list(found) == ["sgd", "adam"]
     assert not found["sgd"].comparison.paired
     assert found["sgd"].comparison.difference.estimate == pytest.approx(-0.2, abs=0.02)
-    assert conclusions.between(d1, e1, list(found.items())) == (
-        "e1 against d1: lowers the test MAE of sgd; raises that of adam."
-    )
+    assert conclusions.between(d1, e1, found) == ("e1 against d1: lowers the test MAE of sgd; raises that of adam.")
 
 
 def test_what_makes_figures_less_than_they_seem_is_told(analysed):
@@ -126,7 +124,7 @@ def test_one_run_alone_is_reported_without_intervals_in_sentences_that_make_sens
     assert "seed alone" not in text
     assert "luck" not in text
     other = analysed("other", {"sgd": [(2.4, 2.5)]})
-    assert across(found, other, seed=0, resamples=100) == []
+    assert across(found, other, seed=0, resamples=100) == {}
 
 
 def test_sweeps_on_different_data_are_told_apart(analysed):

@@ -1,8 +1,10 @@
 """The statistics of a sweep: how good each variant is, which differences exceed luck, and what each option changes."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -46,10 +48,15 @@ class Difference:
     comparison: Comparison
     pairs: int
     """How many runs of the same seeds were compared; 0 where all runs were, as independent ones."""
-    adjusted_p: float
-    """By Holm's method over all differences of the sweep."""
     aso: float
     """The bound of almost stochastic order: where it is low, `one` is better (`statistics.dominance`)."""
+    adjusted_p: float = math.nan
+    """By Holm's method over all differences of the sweep."""
+
+    @property
+    def p(self) -> float:
+        """Of this difference alone."""
+        return self.comparison.p
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,12 @@ class Effect:
     """What it is the mean over: all variants, or those of one optimiser."""
     difference: Interval
     p: float
-    adjusted_p: float
+    """Of this effect alone."""
+    adjusted_p: float = math.nan
+    """By Holm's method over all effects of the sweep."""
+
+
+Tested = TypeVar("Tested", Difference, Effect)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,30 +149,22 @@ def _differences(
         else:
             a, b = maes(sweep.variants[one]), maes(sweep.variants[other])
             comparison = unpaired(a, b, generator, resamples=resamples)
-        found.append((one, other, comparison, len(same), aso(a, b, generator)))
-    adjusted = holm([comparison.p for _, _, comparison, _, _ in found])
-    return tuple(
-        Difference(one, other, comparison, pairs, p, bound)
-        for (one, other, comparison, pairs, bound), p in zip(found, adjusted, strict=True)
-    )
+        found.append(Difference(one, other, comparison, len(same), aso(a, b, generator)))
+    return _adjusted(found)
+
+
+def _adjusted(found: Sequence[Tested]) -> tuple[Tested, ...]:
+    """Return differences or effects with their p-values adjusted for their number."""
+    return tuple(replace(each, adjusted_p=p) for each, p in zip(found, holm([each.p for each in found]), strict=True))
 
 
 def _effects(sweep: Sweep, generator: np.random.Generator, resamples: int) -> tuple[Effect, ...]:
-    found = []
-    for option in sweep.factors:
-        if option != "optimizer":
-            for changed, baseline, among, by_seed in _changes(sweep, option):
-                against_none = np.zeros(len(by_seed))
-                found.append((option, changed, baseline, among, paired(by_seed, against_none, generator, resamples)))
-    adjusted = holm([compared.p for *_, compared in found])
-    return tuple(
-        Effect(option, changed, baseline, among, compared.difference, compared.p, p)
-        for (option, changed, baseline, among, compared), p in zip(found, adjusted, strict=True)
-    )
+    options = [option for option in sweep.factors if option != "optimizer"]
+    return _adjusted([effect for option in options for effect in _effects_of(option, sweep, generator, resamples)])
 
 
-def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[np.ndarray, " S"]]]:
-    """Yield (value, first value, optimiser or "all", change of the test MAE in years for each seed) of an option.
+def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resamples: int) -> Iterator[Effect]:
+    """Yield what each value of an option but the first changes: among all runs, and among those of each optimiser.
 
     There is one change a seed, the mean over its runs: these share weights, order and split, so that only seeds are
     independent of each other. A run is compared with the one that differs from it in the option alone, and left out
@@ -183,27 +187,25 @@ def _changes(sweep: Sweep, option: str) -> Iterator[tuple[str, str, str, Float[n
                 if among in ("all", run.result.optimizer):
                     by_seed.setdefault(run.seeds, []).append(run.test_mae - base.test_mae)
             most = max(map(len, by_seed.values()), default=0)
-            of_seeds = [np.mean(changes) for changes in by_seed.values() if len(changes) == most]
-            if len(of_seeds) > 1:
-                yield changed, baseline, among, np.array(of_seeds)
+            changes = np.array([np.mean(of_seed) for of_seed in by_seed.values() if len(of_seed) == most])
+            if len(changes) > 1:
+                found = paired(changes, np.zeros(len(changes)), generator, resamples)
+                yield Effect(option, changed, baseline, among, found.difference, found.p)
 
 
 def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:
     return (*(value(run.result, factor) for factor in factors), *run.seeds)
 
 
-def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> list[tuple[str, Difference]]:
-    """Return for each variant that two sweeps share how it differs: the second minus the first, as independent runs."""
+def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> dict[str, Difference]:
+    """Return how each variant that two sweeps share differs, by its name: second minus first, as independent runs."""
     generator = numpy_generator(seed, "report", first.sweep.name, second.sweep.name)
-    found = []
+    found = {}
     for name in first.sweep.variants:
         if name not in second.sweep.variants:
             continue
         a, b = maes(second.sweep.variants[name]), maes(first.sweep.variants[name])
         if min(len(a), len(b)) > 1:
-            found.append((name, unpaired(a, b, generator, resamples), aso(a, b, generator)))
-    adjusted = holm([comparison.p for _, comparison, _ in found])
-    return [
-        (name, Difference(second.sweep.name, first.sweep.name, comparison, 0, p, bound))
-        for (name, comparison, bound), p in zip(found, adjusted, strict=True)
-    ]
+            comparison = unpaired(a, b, generator, resamples)
+            found[name] = Difference(second.sweep.name, first.sweep.name, comparison, 0, aso(a, b, generator))
+    return dict(zip(found, _adjusted(list(found.values())), strict=True))

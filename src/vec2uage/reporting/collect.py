@@ -22,6 +22,7 @@ from vec2uage.runs.index import collect, factors, is_seed, repeats, swept, value
 from vec2uage.runs.result import RunResult
 
 Columns = dict[str, Float[np.ndarray, " _"]]
+_NEEDED = ("train/mae", "validation/mae", "test/mae")  # scores of a run that a report can use
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,6 @@ class Run:
     @property
     def test_mae(self) -> float:
         return self.result.scores["test/mae"]
-
-
-_NEEDED = ("train/mae", "validation/mae", "test/mae")
 
 
 @dataclass(frozen=True, eq=False)

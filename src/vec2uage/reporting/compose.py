@@ -1,5 +1,6 @@
 """A report put together: what each sweep shows, section by section, and how two sweeps differ."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -127,8 +128,8 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
 
 
 def _correlation(analysis: Analysis) -> str:
-    known = analysis.selection.correlation == analysis.selection.correlation
-    return f"Spearman's correlation {analysis.selection.correlation:+.2f}" if known else ""
+    correlation = analysis.selection.correlation
+    return "" if math.isnan(correlation) else f"Spearman's correlation {correlation:+.2f}"
 
 
 def _paper() -> Section:

@@ -1,7 +1,7 @@
 """What to conclude from a sweep, in sentences: the answer first, then what to beware of."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from vec2uage.base.formatting import duration
 from vec2uage.reporting.analysis import Analysis, Difference
@@ -80,7 +80,7 @@ def chosen(selection: Selection, among: str) -> str:
 def luck(name: str, selection: Selection) -> str:
     """Say what the lowest test MAE of one variant's runs owes to luck, and whether validation tells runs apart."""
     text = chosen(selection, f"the {selection.n} runs of {name}")
-    if selection.correlation == selection.correlation:
+    if not math.isnan(selection.correlation):
         text += f" Validation and test MAE of these runs correlate by {selection.correlation:+.2f} (Spearman)."
     return text
 
@@ -108,17 +108,14 @@ def warnings(analysis: Analysis) -> list[str]:
     if few := [name for name, count in counts.items() if count < 5]:
         which = ", ".join(few) if len(few) <= 4 else f"{len(few)} of {len(counts)} variants"
         found.append(f"Fewer than 5 runs of {which}: intervals and tests of so few say little.")
-    for what, values in (
-        ("sets of faces", {run.tested for run in sweep.runs}),
-        ("encoders", {run.result.encoder for run in sweep.runs}),
-        ("versions of the code", {run.result.code for run in sweep.runs}),
-    ):
-        if len(values) > 1:
-            found.append(
-                f"The runs were tested on {len(values)} different {what}: their errors are not of the same faces."
-                if what == "sets of faces"
-                else f"The runs were made with {len(values)} different {what}."
-            )
+    if (count := len({run.tested for run in sweep.runs})) > 1:
+        found.append(
+            f"The runs were tested on {count} different sets of faces: their errors are not of the same faces."
+        )
+    if (count := len({run.result.encoder for run in sweep.runs})) > 1:
+        found.append(f"The runs were made with {count} different encoders.")
+    if (count := len({run.result.code for run in sweep.runs})) > 1:
+        found.append(f"The runs were made with {count} different versions of the code.")
     if _splits_differ(analysis):
         found.append(
             "Splits differ between runs, and runs of one split are not independent of each other: intervals are too "
@@ -129,11 +126,11 @@ def warnings(analysis: Analysis) -> list[str]:
     return found
 
 
-def between(first: Analysis, second: Analysis, differences: Sequence[tuple[str, Difference]]) -> str:
+def between(first: Analysis, second: Analysis, differences: Mapping[str, Difference]) -> str:
     """Say for which variants the second sweep is better than the first."""
-    better = [name for name, d in differences if d.adjusted_p < 0.05 and d.comparison.difference.estimate < 0]
-    worse = [name for name, d in differences if d.adjusted_p < 0.05 and d.comparison.difference.estimate > 0]
-    rest = [name for name, _ in differences if name not in better + worse]
+    better = [name for name, d in differences.items() if d.adjusted_p < 0.05 and d.comparison.difference.estimate < 0]
+    worse = [name for name, d in differences.items() if d.adjusted_p < 0.05 and d.comparison.difference.estimate > 0]
+    rest = [name for name in differences if name not in better + worse]
     parts = [
         text
         for names, text in (

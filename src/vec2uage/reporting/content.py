@@ -34,6 +34,10 @@ class Table:
     marked: frozenset[int] = frozenset()
     """The rows that stand out."""
 
+    def has_text(self, column: int) -> bool:
+        """Tell whether a column holds text: it is aligned to the left, and numbers alone to the right."""
+        return any(isinstance(row[column], str) for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Figure:

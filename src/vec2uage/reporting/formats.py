@@ -33,7 +33,7 @@ def markdown(table: Table) -> str:
         f"**{table.title}**",
         "",
         _piped(heads),
-        _piped([":--" if _is_text(table, c) else "--:" for c in range(len(heads))]),
+        _piped([":--" if table.has_text(c) else "--:" for c in range(len(heads))]),
     ]
     for number, row in enumerate(table.rows):
         cells = [_escaped(cell) for cell in _texts(table, row)]
@@ -58,7 +58,7 @@ def comma_separated(table: Table) -> str:
 
 def latex(table: Table) -> str:
     """Return a table as LaTeX for the booktabs package; rows that stand out are bold."""
-    layout = "".join("l" if _is_text(table, number) else "r" for number in range(len(table.columns)))
+    layout = "".join("l" if table.has_text(number) else "r" for number in range(len(table.columns)))
     lines = [
         r"\begin{table}",
         r"  \centering",
@@ -79,11 +79,6 @@ def latex(table: Table) -> str:
 
 def _texts(table: Table, row: tuple[Cell, ...]) -> list[str]:
     return [shown(cell, column) for cell, column in zip(row, table.columns, strict=True)]
-
-
-def _is_text(table: Table, number: int) -> bool:
-    """Tell whether a column is aligned to the left."""
-    return any(isinstance(row[number], str) for row in table.rows)
 
 
 def _piped(cells: list[str]) -> str:

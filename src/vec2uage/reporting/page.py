@@ -48,7 +48,7 @@ def render(report: Report, svg: Mapping[str, str], made: str) -> str:
 
 def _numeric_columns(table: Table) -> list[bool]:
     """Tell which columns are set to the right and sorted by value: those without text."""
-    return [not any(isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
+    return [not table.has_text(column) for column in range(len(table.columns))]
 
 
 def _cell_parts(cell: Cell, column: Column) -> tuple[str, str | None]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from vec2uage import __version__
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
-from vec2uage.reporting import formats
 from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
 from vec2uage.reporting.content import Report
 from vec2uage.reporting.figures.save import save, svg_text
+from vec2uage.reporting.formats import comma_separated, latex, markdown
 from vec2uage.reporting.page import render
 from vec2uage.reporting.report_settings import Format, ReportSettings
 from vec2uage.runs.folder import RunFolder
@@ -23,7 +23,7 @@ from vec2uage.runs.tensorboard import EventLog
 
 log = logging.getLogger(__name__)
 
-WRITERS = {"md": formats.markdown, "csv": formats.comma_separated, "tex": formats.latex}
+WRITERS = {"md": markdown, "csv": comma_separated, "tex": latex}
 
 
 def write(settings: ReportSettings, folder: Path) -> Report:
@@ -58,24 +58,24 @@ def write_tables(report: Report, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for section in report.sections:
         for table in section.tables:
-            for kind, written in WRITERS.items():
-                write_text(folder / f"{table.name}.{kind}", written(table))
+            for suffix, written in WRITERS.items():
+                write_text(folder / f"{table.name}.{suffix}", written(table))
 
 
-def draw(report: Report, folder: Path, kinds: Sequence[Format]) -> dict[str, str]:
+def draw(report: Report, folder: Path, formats: Sequence[Format]) -> dict[str, str]:
     """Write every figure in the formats asked for; return their SVGs by name."""
     folder.mkdir(parents=True, exist_ok=True)
     svg = {}
     for section in report.sections:
         for figure in section.figures:
             svg[figure.name] = svg_text(figure.drawing)
-            if "svg" in kinds:
+            if "svg" in formats:
                 write_text(folder / f"{figure.name}.svg", svg[figure.name])
-            save(figure.drawing, folder, figure.name, [kind for kind in kinds if kind != "svg"])
+            save(figure.drawing, folder, figure.name, [each for each in formats if each != "svg"])
     return svg
 
 
-def _replace_earlier(report: Report, kinds: Sequence[Format], folder: Path) -> None:
+def _replace_earlier(report: Report, formats: Sequence[Format], folder: Path) -> None:
     """Remove the files that an earlier report has listed, and list those of this one: all others are not ours."""
     (folder / "index.html").unlink(missing_ok=True)
     listed = folder / "files.txt"
@@ -83,9 +83,11 @@ def _replace_earlier(report: Report, kinds: Sequence[Format], folder: Path) -> N
         for name in listed.read_text(encoding="utf-8").splitlines():
             if re.fullmatch(r"(tables|figures)/[^/]+", name):
                 (folder / name).unlink(missing_ok=True)
-    tables = [f"tables/{table.name}.{kind}" for part in report.sections for table in part.tables for kind in WRITERS]
-    figures = [f"figures/{drawn.name}.{kind}" for part in report.sections for drawn in part.figures for kind in kinds]
-    write_text(listed, "".join(f"{name}\n" for name in [*tables, *figures, "index.html"]))
+    tables = [table.name for section in report.sections for table in section.tables]
+    figures = [figure.name for section in report.sections for figure in section.figures]
+    files = [f"tables/{name}.{suffix}" for name in tables for suffix in WRITERS]
+    files += [f"figures/{name}.{suffix}" for name in figures for suffix in formats]
+    write_text(listed, "".join(f"{name}\n" for name in [*files, "index.html"]))
 
 
 def write_images(report: Report, sweeps: Sequence[Path]) -> None:

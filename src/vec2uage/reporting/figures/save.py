@@ -17,14 +17,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {"png": {"dpi": 200}, "pdf": {"metadata": 
 def save(figure: "Figure", folder: Path, name: str, formats: Sequence[str]) -> dict[str, Path]:
     """Write a figure as `name`.png, `name`.svg, ... whole or not at all; return the files by format."""
     paths = {}
-    for kind in formats:
-        paths[kind] = folder / f"{name}.{kind}"
-        with replacing(paths[kind]) as temporary:
-            if kind == "svg":
+    for suffix in formats:
+        paths[suffix] = folder / f"{name}.{suffix}"
+        with replacing(paths[suffix]) as temporary:
+            if suffix == "svg":
                 temporary.write_text(svg_text(figure), encoding="utf-8")
             else:
                 with styled():
-                    figure.savefig(temporary, format=kind, **_OPTIONS.get(kind, {}))
+                    figure.savefig(temporary, format=suffix, **_OPTIONS.get(suffix, {}))
     return paths
 
 

@@ -1,6 +1,6 @@
 """How optimisers and options differ, and how sure that is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -56,7 +56,7 @@ def differences(analysis: Analysis) -> Table:
             f"{d.one} - {d.other}",
             f"{d.pairs} same seeds" if d.comparison.paired else "independent",
             d.comparison.difference,
-            d.comparison.p,
+            d.p,
             d.adjusted_p,
             d.comparison.superiority,
             d.aso,
@@ -80,8 +80,8 @@ def differences(analysis: Analysis) -> Table:
         tuple(rows),
         "Years, below 0 where the first is better. Permutation tests, p adjusted by Holm over all rows. P: the "
         "probability that a run of the first has the lower error than one of the second, of the same seed where runs "
-        "are paired. ASO: bound of almost "
-        f"stochastic order (Dror et al. 2019), below {CLEAR} where the first is better at almost all quantiles.",
+        f"are paired. ASO: bound of almost stochastic order (Dror et al. 2019), below {CLEAR} where the first is "
+        "better at almost all quantiles.",
     )
 
 
@@ -115,11 +115,10 @@ def effects(analysis: Analysis) -> Table:
     )
 
 
-def between(first: Analysis, second: Analysis, found: Sequence[tuple[str, Difference]]) -> Table:
+def between(first: Analysis, second: Analysis, found: Mapping[str, Difference]) -> Table:
     """Lay out how the same variant differs between two sweeps."""
     rows = [
-        (name, d.comparison.difference, d.comparison.p, d.adjusted_p, d.comparison.superiority, d.aso)
-        for name, d in found
+        (name, d.comparison.difference, d.p, d.adjusted_p, d.comparison.superiority, d.aso) for name, d in found.items()
     ]
     return Table(
         "between",
