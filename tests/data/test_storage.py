@@ -102,7 +102,7 @@ def test_a_set_without_ages_comes_back_without(vs, tmp_path):
     assert read(tmp_path / "vectors.arrow").ages is None
 
 
-def test_parents_come_back_and_older_files_have_none(vs, tmp_path):
+def test_parents_come_back_and_a_file_without_them_is_refused(vs, tmp_path):
     path = tmp_path / "vectors.arrow"
     augmented = replace(vs, parents=np.array(["", "a", "ü"], dtype=object))
     storage.save(augmented, path)
@@ -110,5 +110,5 @@ def test_parents_come_back_and_older_files_have_none(vs, tmp_path):
     assert storage.load(path).fingerprint() == augmented.fingerprint()
     table = pyarrow.feather.read_table(path, memory_map=False)
     pyarrow.feather.write_feather(table.drop_columns(["parents"]), path)
-    assert storage.load(path).parents.tolist() == ["", "", ""]
-    assert storage.load(path).fingerprint() == vs.fingerprint()
+    with pytest.raises(UserError, match="parents"):
+        storage.load(path)

@@ -54,18 +54,11 @@ def load(path: Path | str) -> VectorSet:
             # not Arrow's to_numpy, which imports pandas: half a second of every start
             vectors=np.from_dlpack(vectors.values).reshape(len(table), vectors.type.list_size),
             ages=np.from_dlpack(_whole(table["ages"])) if "ages" in table.column_names else None,
-            **{name: np.array(_texts(table, name), dtype=object) for name in TEXTS},
+            **{name: np.array(table[name].to_pylist(), dtype=object) for name in TEXTS},
             encoder=metadata[ENCODER_KEY].decode(),
         )
     except (pa.ArrowException, KeyError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: the columns of this vector file are damaged ({error})") from None
-
-
-def _texts(table: pa.Table, name: str) -> list[str]:
-    if name == "parents" and name not in table.column_names:  # files from before there was augmentation of images
-        return [""] * len(table)
-    texts: list[str] = table[name].to_pylist()
-    return texts
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
