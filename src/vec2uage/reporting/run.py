@@ -69,9 +69,12 @@ def draw(report: Report, folder: Path, formats: Sequence[Format]) -> dict[str, s
     for section in report.sections:
         for figure in section.figures:
             svg[figure.name] = svg_text(figure.drawing)
-            if "svg" in formats:
-                write_text(folder / f"{figure.name}.svg", svg[figure.name])
-            save(figure.drawing, folder, figure.name, [each for each in formats if each != "svg"])
+            for suffix in formats:
+                path = folder / f"{figure.name}.{suffix}"
+                if suffix == "svg":
+                    write_text(path, svg[figure.name])
+                else:
+                    save(figure.drawing, path)
     return svg
 
 
