@@ -145,7 +145,7 @@ def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
         (["checkpoint=nowhere", *SMALL], "error: nowhere: no such file or folder (checkpoint)"),
         (["checkpoint=run", *SMALL, "part=tset"], "error: part = 'tset': should be 'all', 'train',"),
         (["checkpoint=run", *SMALL, "hydra.run.dir=run"], "holds a run of training: set hydra.run.dir"),
-        (["checkpoint=run/metrics.csv", *SMALL], "neither a vec2uage model (.safetensors) nor a checkpoint"),
+        (["checkpoint=run/metrics.csv", *SMALL], "neither a .safetensors file nor a checkpoint"),
         (["checkpoint=run", "dataset.path=other.npz", "dataset.encoder=dlib"], "encoder 'synthetic"),
     ],
 )

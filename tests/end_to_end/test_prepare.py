@@ -76,7 +76,7 @@ def test_the_same_command_again_does_nothing_and_says_so(terminal: Terminal) -> 
     before = snapshot(terminal.prepared())
     again = terminal.run("prepare", *SOURCE)
     assert again.returncode == 0
-    assert "0 of them looked into" in again.stderr
+    assert "0 of them opened" in again.stderr
     assert "nothing new" in again.stderr
     assert snapshot(terminal.prepared()) == before
 
@@ -90,7 +90,7 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
     assert snapshot(terminal.prepared()) == before
     elsewhere = terminal.run("prepare", *SOURCE, "split.seed=1", "output=outputs/prepared/second")
     assert elsewhere.returncode == 0
-    assert "0 of them looked into" in elsewhere.stderr
+    assert "0 of them opened" in elsewhere.stderr
 
 
 def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Terminal) -> None:

@@ -55,8 +55,8 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read(path)
     for content, says in (
-        (b"", "neither a vec2uage model"),
-        (b"hello world", "neither a vec2uage model"),
+        (b"", "neither a .safetensors file"),
+        (b"hello world", "neither a .safetensors file"),
         (pickle.dumps({"a": 1}), "m.ckpt"),
         (pickle.dumps(1) * 5, "not one that torch.save wrote"),
     ):

@@ -53,7 +53,7 @@ def read_face(source: SourceFace, extraction: Extraction) -> UInt8[np.ndarray, "
     except OSError as error:
         raise UserError(f"{source.path}: cannot be opened: {error.strerror or error}") from None
     if hashlib.sha256(content).hexdigest() != source.sha256:
-        raise UserError(f"{source.path}: changed since it was looked into: run the command again")
+        raise UserError(f"{source.path}: changed since it was hashed: run the command again")
     return crop(decode(content, extraction.max_pixels), source.face, extraction.crop)
 
 

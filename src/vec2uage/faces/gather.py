@@ -70,7 +70,7 @@ def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Ga
     with open_store(Path(settings.store)) as store:
         extracted = extract(photographs, extraction, store, processes(settings.workers), settings.device, stop)
     rest = ", the others were known or are left out" * (extracted.opened < len(photographs))
-    log.info("%s of them looked into%s", f"{extracted.opened:,}", rest)
+    log.info("%s of them opened%s", f"{extracted.opened:,}", rest)
     made = to_vectors(extracted.rows, extraction.encoder)
     sets += [made] if made is not None else []
     # the vectors are in one matrix now: a second copy of each would be half of all memory

@@ -57,7 +57,7 @@ def read(path: Path) -> Tensors:
             return _zipped(file, path)
         if start[:1] == b"\x80":
             return _legacy(file, path)
-    raise UserError(f"{path} is neither a vec2uage model (.safetensors) nor a checkpoint written by torch.save")
+    raise UserError(f"{path} is neither a .safetensors file nor a checkpoint written by torch.save")
 
 
 class _Storage(NamedTuple):

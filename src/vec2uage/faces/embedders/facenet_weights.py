@@ -13,6 +13,8 @@ from vec2uage.base.errors import UserError
 from vec2uage.faces.model_files import packaged, sha256
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vec2uage.faces.embedders.inception import InceptionResnetV1
 
 Origin = Literal["frozen_graph", "file", "vggface2", "casia-webface"]
@@ -108,15 +110,15 @@ def load(origin: Origin, path: str | None) -> "InceptionResnetV1":
     return network
 
 
-def _read_state(path: Path) -> dict:
-    import torch
+def _read_state(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
+    from vec2uage.importers import torch_file
+
+    if path.suffix != ".safetensors":
+        return torch_file.read(path)
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # whatever the content makes the readers trip over; they do not say what that can be
+        return load_file(path)
+    except Exception as error:  # whatever the content makes the reader trip over; it does not say what that can be
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} cannot be read as a state dict: {reason}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UserError(f"{path} is no state dict: it holds other things than tensors by name")
-    return state
