@@ -1,4 +1,4 @@
-"""Where things are kept that take long to make or fetch and can be made again."""
+"""Where files are kept that take long to make or to download, and can be made again at any time."""
 
 import os
 from pathlib import Path

@@ -22,9 +22,9 @@ class Manifest:
     """What is known of an artefact; made by `describe`, or read by `read_manifest`."""
 
     about: dict[str, Any]
-    """What it tells of itself: counts, scores, findings; keys of its own choice."""
+    """What it tells of itself: counts, scores and such, under keys of its own choice."""
     inputs: dict[str, str]
-    """What it was made from: fingerprints by what they are of."""
+    """What it was made from: the fingerprint of each input, by name."""
     options: dict[str, Any]
     """What was asked for, as JSON holds it."""
     code: str

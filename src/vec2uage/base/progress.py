@@ -1,4 +1,4 @@
-"""What a long computation shows meanwhile: a live bar on a terminal, plain lines anywhere else."""
+"""How far a long computation is: a live bar on a terminal, plain lines anywhere else."""
 
 import logging
 import sys

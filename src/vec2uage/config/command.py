@@ -135,10 +135,11 @@ def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
 
 @dataclass
 class _Typed:
-    """The command line of this process: its arguments, the folders among them that were there, codes of its jobs."""
+    """The command line of this process: its arguments, the folders that they name, and the exit codes of its jobs."""
 
     arguments: list[str] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
+    """Those that existed before the command began."""
     exit_codes: list[int] = field(default_factory=list)
 
 

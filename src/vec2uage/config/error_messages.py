@@ -33,26 +33,26 @@ def as_typed(value: Any) -> str:
 
 
 def unknown_option(key: str, value: Any, allowed: Sequence[str], elsewhere: Sequence[str] = ()) -> str:
-    """Word the refusal of an option that does not exist beside the `allowed` ones, but maybe does `elsewhere`."""
+    """Say that an option does not exist, which ones are `allowed` in its place, and whether it exists `elsewhere`."""
     known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
     hint = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else _close(key.rsplit(".", 1)[-1], allowed) + known
     return _unknown_key(key, f" = {as_typed(value)}", f"; {hint}")
 
 
 def unknown_group(key: str) -> str:
-    """Word the refusal of an option or group at the top of a command's options that does not exist."""
+    """Say that a command has no such option or group at the top of its options."""
     return _unknown_key(key, "", " or group of this command (--help shows them)")
 
 
 def _unknown_key(key: str, value: str, hint: str) -> str:
-    """Word the refusal of any key that does not exist: there is no other place that does."""
+    """Say that a key does not exist, or has another name now: all messages of that are made here."""
     if key in RENAMED:
         return f"{key}{value}: is now {RENAMED[key]}"
     return f"{key}{value}: no such option{hint}"
 
 
 def unknown_choice(group: str, choice: str, allowed: Sequence[str]) -> str:
-    """Word the refusal of a choice that a group does not have."""
+    """Say that a group has no such choice, and which ones it has."""
     return f"{group} = {choice}: no such choice; {_close(choice, allowed)}allowed are: {', '.join(allowed)}"
 
 
@@ -62,7 +62,7 @@ def _close(name: str, allowed: Sequence[str]) -> str:
 
 
 def settings_problems(cls: Any, key: str, error: ValidationError) -> list[str]:
-    """Word the errors of a settings class, one sentence an option: a union has an error for each of its types."""
+    """Return one sentence for each option that a settings class refuses; a union has an error for each of its types."""
     found = []
     items_of: dict[str, list[Any]] = {}
     annotations: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def settings_problems(cls: Any, key: str, error: ValidationError) -> list[str]:
 
 
 def value_problem(key: str, annotation: Any, items: list[Any]) -> str:
-    """Word pydantic's errors of one option, which has this annotation."""
+    """Return pydantic's errors of one option, which has this annotation, as one sentence."""
     first = items[0]
     if first["type"] in ("missing", "missing_argument") and not isinstance(first["input"], tuple):
         return f"{key} is missing"

@@ -1,7 +1,4 @@
-"""The decorator behind every settings class, and what the annotation of an option can say.
-
-And the options that are about no class's values, but about how a command runs.
-"""
+"""The decorator behind every settings class, what an option's annotation can say, and which options change no number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +9,6 @@ from pydantic import ConfigDict, Field
 
 T = TypeVar("T")
 
-# Options that say how to run, not what: they change no number, and so belong neither to the name of a folder, nor to
-# the hash of a run's configuration, nor to what sets runs apart in tables.
 EXECUTION_OPTIONS = (
     "overwrite",
     "resume",
@@ -23,6 +18,8 @@ EXECUTION_OPTIONS = (
     "trainer.calibrate",
     "trainer.checkpoint_every",
 )
+"""Options that say how to run, not what: they change no number, and so belong neither to the name of a folder, nor to
+the hash of a run's configuration, nor to what sets runs apart in tables."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -1,4 +1,4 @@
-"""Arguments as they are typed, made such as Hydra reads them rightly."""
+"""Arguments as people type them, rewritten so that Hydra reads what was meant."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 def gather_repeated(key: str, arguments: Sequence[str]) -> list[str]:
     """Put all `key=value` arguments into one list, quoted, where Hydra would take the last one alone.
 
-    Values are paths as shells complete them: Hydra could not read a bare = or , in them. Lists stay, quotes, too.
+    Values are paths as shells complete them: Hydra could not read a bare = or , in them. Where one is a list already,
+    nothing changes; what is in quotes stays as it is.
     """
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
     if not given or any(value[:1] in ("[", "$", "") for value in given):

@@ -54,8 +54,8 @@ class Composer:
     def _is_plain_value(self, override: Override) -> bool:
         """Tell whether an override only sets a value that is there, and chooses no file."""
         plain = not (override.is_add() or override.is_force_add() or override.is_delete())
-        hydras = override.key_or_group.startswith("hydra.")
-        return plain and not hydras and not self._chooses_file(override.key_or_group)
+        is_hydras = override.key_or_group.startswith("hydra.")
+        return plain and not is_hydras and not self._chooses_file(override.key_or_group)
 
 
 def _apply(cfg: DictConfig, override: Override) -> None:
