@@ -1,4 +1,4 @@
-"""The decorator behind every settings class, what an option's annotation can say, and which options change no number."""
+"""The decorator behind settings classes, what an option's annotation can say, and which options change no number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
