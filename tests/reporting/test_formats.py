@@ -6,7 +6,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.reporting.content import Column, Table, shown
+from vec2uage.reporting.content import Column, Table, cell_text
 from vec2uage.reporting.formats import comma_separated, latex, markdown
 from vec2uage.statistics.bootstrap import Interval
 
@@ -57,7 +57,7 @@ def test_any_text_is_escaped_for_latex_and_read_back_from_csv(text):
 
 
 def test_numbers_are_shown_with_the_digits_of_their_column():
-    assert shown(1234.5678, Column("x", 1)) == "1,234.6"
-    assert shown(0.0251, Column("lr")) == "0.0251"
-    assert shown(7399, Column("seed")) == "7399"
-    assert shown(float("inf"), Column("x", 1)) == "inf"
+    assert cell_text(1234.5678, Column("x", 1)) == "1,234.6"
+    assert cell_text(0.0251, Column("lr")) == "0.0251"
+    assert cell_text(7399, Column("seed")) == "7399"
+    assert cell_text(float("inf"), Column("x", 1)) == "inf"

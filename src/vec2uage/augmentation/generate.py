@@ -133,12 +133,12 @@ def _kept_recipe(
     sources = [part.sources[name] for name in part.rows.names.tolist() if name in part.sources]
     rows = summarise(analyse(augmentation, sources, keep_rule.draws, augmenter, whole_recipe=False), keep_rule, [])
     kept = kept_ops(augmentation.op, rows) & {name for name, op in augmentation.op if op.probability}
-    told = ", ".join(f"{row.operation} {row.mean:.3f}" for row in rows if row.operation in dict(augmentation.op))
+    means = ", ".join(f"{row.operation} {row.mean:.3f}" for row in rows if row.operation in dict(augmentation.op))
     if not kept:
-        raise UserError(f"augmentation.keep drops every operation ({keep_rule.text()}; mean cosines: {told})")
+        raise UserError(f"augmentation.keep drops every operation ({keep_rule.text()}; mean cosines: {means})")
     names, dropped = ([name for name, _ in augmentation.op if (name in kept) == wanted] for wanted in (True, False))
     log.info("kept by their mean cosine (%s): %s", keep_rule.text(), ", ".join(names))
-    log.info("dropped: %s (mean cosines: %s)", ", ".join(dropped) or "none", told)
+    log.info("dropped: %s (mean cosines: %s)", ", ".join(dropped) or "none", means)
     return augmentation.with_ops(kept).recipe, rows
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def option(key: str, value: object) -> str:
-    """Return `key=value` as one types it in a shell; Hydra takes = and , in a bare value for its own."""
+    """Return `key=value` as one types it in a shell; in quotes where Hydra would give a = or , in it a meaning."""
     text = str(value)
     return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
 

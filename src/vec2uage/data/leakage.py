@@ -23,8 +23,8 @@ from vec2uage.data.vectorset import TextColumn, VectorSet, needed_ages
 
 log = logging.getLogger(__name__)
 
-KINDS = ("identical_file", "near_duplicate", "same_person")
-COPIES = ("identical_file", "near_duplicate")
+IDENTICAL_FILE, NEAR_DUPLICATE, SAME_PERSON = PAIR_KINDS = ("identical_file", "near_duplicate", "same_person")
+COPIES = (IDENTICAL_FILE, NEAR_DUPLICATE)
 TABLE = ("kind", "across", "name_a", "name_b", "side_a", "side_b", "age_a", "age_b", "same_subject", "cosine", "bits")
 BITS = 256  # of a signature; mirroring the picture inverts the second half of them (see `faces.signature`)
 EQUAL = 0.9999  # cosine of the vectors of one face in two equal files; other faces of the same photograph stay below
@@ -102,7 +102,7 @@ class Findings:
     second: Int64[np.ndarray, " P"]
     """Above `first`."""
     kind: Shaped[np.ndarray, " P"]
-    """One of `KINDS`."""
+    """One of `PAIR_KINDS`."""
     cosine: Float64[np.ndarray, " P"]
     bits: Int64[np.ndarray, " P"]
     """Bits in which the signatures differ, of 256, mirrored or not; -1 where one is unknown."""
@@ -145,14 +145,14 @@ def audit(
         copies |= (bits >= 0) & (bits <= leakage.signature_bits)
     files = np.array([(hashes or {}).get(name, "") for name in vs.names], dtype=object)
     identical = copies & (files[first] != "") & (files[first] == files[second]) & (cosine >= EQUAL)
-    kind = np.where(identical, KINDS[0], np.where(copies, KINDS[1], KINDS[2])).astype(object)
+    kind = np.where(identical, IDENTICAL_FILE, np.where(copies, NEAR_DUPLICATE, SAME_PERSON)).astype(object)
 
     listed = copies | (vs.subjects[first] == "") | (vs.subjects[first] != vs.subjects[second])
-    rank = np.array([KINDS.index(one) for one in kind], dtype=np.int64)
+    rank = np.array([PAIR_KINDS.index(one) for one in kind], dtype=np.int64)
     order = np.lexsort((second, first, -cosine, rank))
     order = order[listed[order]]
     first, second, kind = first[order], second[order], kind[order]
-    united = np.isin(kind, KINDS if leakage.groups_persons else COPIES)
+    united = np.isin(kind, PAIR_KINDS if leakage.groups_persons else COPIES)
     clusters = _clusters(len(vs), first[united], second[united])
     return Findings(first, second, kind, cosine[order], bits[order], clusters, thresholds)
 
@@ -177,8 +177,8 @@ def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: Parts) -
     found = {
         "action": leakage.action,
         "thresholds": asdict(findings.thresholds) | {"signature_bits": leakage.signature_bits},
-        "pairs": {kind: int((findings.kind == kind).sum()) for kind in KINDS},
-        "pairs_across_sides": {kind: int(across[findings.kind == kind].sum()) for kind in KINDS},
+        "pairs": {kind: int((findings.kind == kind).sum()) for kind in PAIR_KINDS},
+        "pairs_across_sides": {kind: int(across[findings.kind == kind].sum()) for kind in PAIR_KINDS},
         "copies_of_another_age": int((differ & np.isin(findings.kind, COPIES)).sum()),
         "clusters": int((sizes > 1).sum()),
         "rows_in_clusters": int(sizes[sizes > 1].sum()),
@@ -290,8 +290,8 @@ def _tell(found: dict[str, Any], divided: bool) -> None:
     """Log the findings in a line, as a warning where copies lie on two sides."""
     counts = found["pairs"]
     text = (
-        f"leakage audit: {counted(counts['identical_file'], 'pair')} of identical files, "
-        f"{counts['near_duplicate']:,} of near-duplicates, {counts['same_person']:,} likely of one person"
+        f"leakage audit: {counted(counts[IDENTICAL_FILE], 'pair')} of identical files, "
+        f"{counts[NEAR_DUPLICATE]:,} of near-duplicates, {counts[SAME_PERSON]:,} likely of one person"
     )
     copies = sum(found["pairs_across_sides"][kind] for kind in COPIES)
     if copies:

@@ -37,8 +37,8 @@ class Gathered:
         """Return 64 hex digits that change with any vector and with what became of any file."""
         digest = hashlib.sha256(self.vectors.fingerprint().encode() if self.vectors else b"")
         for row in self.rows:
-            told = (row.photograph.name, row.hashes, row.signature, row.status, row.reason, row.face)
-            digest.update(repr(told).encode())
+            known = (row.photograph.name, row.hashes, row.signature, row.status, row.reason, row.face)
+            digest.update(repr(known).encode())
         return digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ from vec2uage.base.lock import only_user_of
 from vec2uage.base.manifest import Manifest, differences, is_current
 from vec2uage.config.command import Invocation
 from vec2uage.data.dataset_folder import clear, complete, divide, draw, write
+from vec2uage.data.leakage import COPIES, SAME_PERSON
 from vec2uage.data.parts import is_divided
 from vec2uage.data.prepared import find_set
 from vec2uage.faces.extraction import Extraction
@@ -139,10 +140,8 @@ def _summary(made: Manifest, folder: Path) -> str:
     divided = is_divided(parts)
     sizes = ", ".join(f"{part['rows']:,} {'in one file' if not divided else name}" for name, part in parts.items())
     statuses = ", ".join(f"{count:,} {status}" for status, count in about["files_by_status"].items())
-    copies, persons = (
-        sum(leaks["pairs_across_sides" if divided else "pairs"][kind] for kind in kinds)
-        for kinds in (("identical_file", "near_duplicate"), ("same_person",))
-    )
+    pairs = leaks["pairs_across_sides" if divided else "pairs"]
+    copies, persons = sum(pairs[kind] for kind in COPIES), pairs[SAME_PERSON]
     path = option("dataset.path", place if divided else place / "vectors.arrow")
     where = "across parts" if divided else "of vectors"
     lines = [

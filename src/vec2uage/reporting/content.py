@@ -68,16 +68,16 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def shown(cell: Cell, column: Column) -> str:
+def cell_text(cell: Cell, column: Column) -> str:
     """Return a cell as people read it: `2.48`, `2.48 [2.46, 2.50]`, and a dash for what does not exist.
 
-    >>> shown(Interval(2.481, 2.46, 2.5), Column("mean", 2))
+    >>> cell_text(Interval(2.481, 2.46, 2.5), Column("mean", 2))
     '2.48 [2.46, 2.50]'
     """
     if cell is None or cell != cell:
         return "\N{EN DASH}"
     if isinstance(cell, Interval):
-        estimate, low, high = (shown(value, column) for value in (cell.estimate, cell.low, cell.high))
+        estimate, low, high = (cell_text(value, column) for value in (cell.estimate, cell.low, cell.high))
         return f"{estimate} [{low}, {high}]"
     if isinstance(cell, str):
         return cell

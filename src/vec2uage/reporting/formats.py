@@ -3,7 +3,7 @@
 import csv
 import io
 
-from vec2uage.reporting.content import Cell, Table, shown
+from vec2uage.reporting.content import Cell, Table, cell_text
 from vec2uage.statistics.bootstrap import Interval
 
 _LATEX = str.maketrans(
@@ -78,7 +78,7 @@ def latex(table: Table) -> str:
 
 
 def _texts(table: Table, row: tuple[Cell, ...]) -> list[str]:
-    return [shown(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+    return [cell_text(cell, column) for cell, column in zip(row, table.columns, strict=True)]
 
 
 def _piped(cells: list[str]) -> str:

@@ -8,7 +8,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from vec2uage.reporting.content import Cell, Column, Report, Table, shown
+from vec2uage.reporting.content import Cell, Column, Report, Table, cell_text
 from vec2uage.statistics.bootstrap import Interval
 
 _SEARCHED = 12
@@ -53,7 +53,7 @@ def _numeric_columns(table: Table) -> list[bool]:
 
 def _cell_parts(cell: Cell, column: Column) -> tuple[str, str | None]:
     """Return a cell's text, and the value it is sorted by if that is another: nothing for what does not exist."""
-    text = shown(cell, column)
+    text = cell_text(cell, column)
     if isinstance(cell, str):
         return text, None
     value = cell.estimate if isinstance(cell, Interval) else cell

@@ -161,11 +161,11 @@ def _against_summary(experiment: str) -> list[str]:
     for part, values in (("validation", [r.val_mae for r in runs]), ("test", [r.test_mae for r in runs])):
         own = Spread.of(values)
         for figure in ("min", "mean", "std"):
-            listed, told = getattr(own, figure), getattr(summary[part], figure)
-            if abs(listed - told) > 2 * _ROUNDING:
+            listed, summarised = getattr(own, figure), getattr(summary[part], figure)
+            if abs(listed - summarised) > 2 * _ROUNDING:
                 tables = ("4", "2") if experiment == "d1" else ("5", "3")
                 found.append(
                     f"The runs of Table {tables[0]} have a {part} {figure} of {listed:.3f} years; Table {tables[1]} "
-                    f"says {told:.2f}."
+                    f"says {summarised:.2f}."
                 )
     return found

@@ -35,8 +35,9 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
     def with_quotes(argument: str) -> str:
         key, _, value = argument.partition("=")
-        looks = not argument.startswith("-") and ("/" in value or "=" in value) and not re.fullmatch(r"[\w./-]*", value)
-        paths = _existing(value.split(",")) if looks else None
+        may_be_path = not argument.startswith("-") and ("/" in value or "=" in value)
+        needs_quotes = re.fullmatch(r"[\w./-]*", value) is None
+        paths = _existing(value.split(",")) if may_be_path and needs_quotes else None
         return f"{key}={','.join(map(quoted, paths))}" if paths else argument
 
     return list(map(with_quotes, arguments))
