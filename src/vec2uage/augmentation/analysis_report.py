@@ -111,10 +111,7 @@ def plot_violins(draws: Sequence[OperationDraws], keep_rule: KeepRule) -> "Figur
     paper = [(k, number) for k, number in known if number is not None]
     if paper:
         axes.plot(*zip(*paper, strict=True), "D", color=COLOURS[5], markersize=5, label="paper, Table 1")
-    limits = {"all": (), "above": (keep_rule.threshold,), "below": (keep_rule.threshold,), "band": keep_rule.band}[
-        keep_rule.rule
-    ]
-    for number, limit in enumerate(limits):
+    for number, limit in enumerate(limit for limit in keep_rule.limits if np.isfinite(limit)):
         label = f"kept: {keep_rule.text()}" if number == 0 else None
         axes.axhline(limit, color="#666666", linestyle="--", linewidth=1, label=label)
     axes.set_xticks(places, [each.operation.replace("_", "\n").replace(" ", "\n") for each in draws])

@@ -1,5 +1,6 @@
 """The keep rule: which operations, or which single augmented faces, are worth learning from (paper section 3.2)."""
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -32,14 +33,19 @@ class KeepRule:
             raise ValueError("the first number of the band must not be above the second")
         return self
 
-    def keeps(self, cosine: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
-        """Tell of each cosine whether the rule keeps what has it; the limits themselves are kept."""
-        low, high = {
-            "all": (-np.inf, np.inf),
-            "above": (self.threshold, np.inf),
-            "below": (-np.inf, self.threshold),
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest cosine that are kept; infinite where there is no limit."""
+        return {
+            "all": (-math.inf, math.inf),
+            "above": (self.threshold, math.inf),
+            "below": (-math.inf, self.threshold),
             "band": self.band,
         }[self.rule]
+
+    def keeps(self, cosine: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+        """Tell of each cosine whether the rule keeps what has it; the limits themselves are kept."""
+        low, high = self.limits
         return (cosine >= low) & (cosine <= high)
 
     def text(self) -> str:
