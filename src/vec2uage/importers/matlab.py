@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -45,6 +46,16 @@ def read_struct(
         raise UserError(f"{path}: a damaged .mat file ({error})") from None
 
 
+class _Matrix(NamedTuple):
+    """An array of any class, a struct and a text included."""
+
+    array_class: int
+    shape: tuple[int, ...]
+    name: str
+    content: Iterator[tuple[int, memoryview]]
+    """Type and bytes of the elements that hold what is in it."""
+
+
 class _Reader:
     """Reads the elements of one file, whose numbers are little- or big-endian."""
 
@@ -56,6 +67,7 @@ class _Reader:
     def variable(
         self, content: memoryview, variables: Sequence[str], fields: Sequence[str]
     ) -> dict[str, np.ndarray] | None:
+        """Return the `fields` of the first struct whose name is one of `variables`; None where there is none."""
         for kind, data in self.elements(content):
             if kind == COMPRESSED:
                 unpacker = zlib.decompressobj()
@@ -64,9 +76,9 @@ class _Reader:
                     raise ValueError("a variable of more than 2 GiB")
                 kind, data = next(self.elements(memoryview(unpacked)))
             if kind == MATRIX:
-                matrix, shape, name, parts = self.matrix(data)
-                if name in variables and matrix == STRUCT and math.prod(shape) == 1:
-                    return self.fields(parts, fields)
+                matrix = self.matrix(data)
+                if matrix.name in variables and matrix.array_class == STRUCT and math.prod(matrix.shape) == 1:
+                    return self.fields(matrix.content, fields)
         return None
 
     def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -84,50 +96,52 @@ class _Reader:
             yield kind, data[start : start + size]
             at = after
 
-    def matrix(self, data: memoryview) -> tuple[int, tuple[int, ...], str, Iterator[tuple[int, memoryview]]]:
-        """Return class, shape and name of a matrix, and the elements that hold its content."""
-        parts = self.elements(data)
-        (_, flags), (_, shape), (_, name) = next(parts), next(parts), next(parts)
-        kind = self.tag.unpack_from(flags)[0] & 0xFF
-        return kind, tuple(np.frombuffer(shape, f"{self.order}i4").tolist()), bytes(name).decode("latin-1"), parts
+    def matrix(self, data: memoryview) -> _Matrix:
+        """Return a matrix, of which only the header has been read."""
+        content = self.elements(data)
+        (_, flags), (_, shape), (_, name) = next(content), next(content), next(content)
+        sides = tuple(np.frombuffer(shape, f"{self.order}i4").tolist())
+        return _Matrix(self.tag.unpack_from(flags)[0] & 0xFF, sides, bytes(name).decode("latin-1"), content)
 
-    def fields(self, parts: Iterator[tuple[int, memoryview]], wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        (_, length), (_, names) = next(parts), next(parts)
+    def fields(self, content: Iterator[tuple[int, memoryview]], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the `wanted` fields of a struct that hold numbers or texts, by name."""
+        (_, length), (_, names) = next(content), next(content)
         width = int(np.frombuffer(length, f"{self.order}i4")[0])
         if width < 1:
             raise ValueError("field names of no length")
         found = {}
         for start in range(0, len(names), width):
             name = bytes(names[start : start + width]).split(b"\0")[0].decode("latin-1")
-            _, data = next(parts)
+            _, data = next(content)
             if name in wanted and (values := self.values(data)) is not None:
                 found[name] = values
         return found
 
     def values(self, data: memoryview) -> np.ndarray | None:
         """Return the numbers or texts of a matrix, or None for another kind."""
-        matrix, shape, _, parts = self.matrix(data)
-        if matrix == CELL:
-            cells = np.array([self.text(cell) for _, cell in parts], dtype=object)
-        elif FIRST_NUMBER <= matrix <= LAST_NUMBER:
-            kind, numbers = next(parts)
+        matrix = self.matrix(data)
+        if matrix.array_class == CELL:
+            cells = np.array([self.text(cell) for _, cell in matrix.content], dtype=object)
+        elif FIRST_NUMBER <= matrix.array_class <= LAST_NUMBER:
+            kind, numbers = next(matrix.content)
             if kind not in NUMBERS:
                 raise ValueError(f"numbers of the unknown type {kind}")
             cells = np.frombuffer(numbers, f"{self.order}{NUMBERS[kind]}").astype(np.float64)
-            if next(parts, None) is not None:  # imaginary parts
+            if next(matrix.content, None) is not None:  # imaginary parts
                 return None
         else:
             return None
-        if len(cells) != math.prod(shape):
-            raise ValueError(f"{len(cells)} values in an array of shape {shape}")
+        if len(cells) != math.prod(matrix.shape):
+            raise ValueError(f"{len(cells)} values in an array of shape {matrix.shape}")
         return cells
 
     def text(self, data: memoryview) -> str:
+        """Return the text of a cell, "" where it holds something else."""
         if not data:  # an empty cell
             return ""
-        matrix, _, _, parts = self.matrix(data)
-        kind, text = next(parts, (1, b""))
-        if matrix != CHAR:
+        matrix = self.matrix(data)
+        kind, text = next(matrix.content, (1, b""))
+        if matrix.array_class != CHAR:
             return ""
         if kind not in TEXTS:
             raise ValueError(f"a text of the unknown type {kind}")
