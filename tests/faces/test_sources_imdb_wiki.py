@@ -132,7 +132,7 @@ def test_metadata_that_is_missing_or_damaged_is_one_sentence(tmp_path):
         (b"", r"not a \.mat file of level 5"),
         (whole[:200], r"a damaged \.mat file"),
         (b"text " * 100, r"not a \.mat file of level 5"),
-        (header_of_7_3 + b"\x89HDF\r\n\x1a\n", r"7\.3 \(HDF5\) file; save it in Matlab with"),
+        (header_of_7_3 + b"\x89HDF\r\n\x1a\n", r"7\.3 \(HDF5\) file; save it in MATLAB with"),
     ]:
         path.write_bytes(content)
         with pytest.raises(UserError, match=message):
