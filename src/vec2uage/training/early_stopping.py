@@ -17,8 +17,7 @@ from vec2uage.training.optimizers.base import Tensors
 class NoEarlyStopping:
     """Train for `trainer.max_epochs`."""
 
-    monitor: Monitor = "validation/loss"
-    """The score that is watched."""
+    monitor: ClassVar[Monitor] = "validation/loss"
     per_run: ClassVar[tuple[str, ...]] = ()
 
     def init(self, options: Tensors, like: Float[Tensor, " K"]) -> Tensors:
@@ -37,6 +36,8 @@ class Patience(NoEarlyStopping):
     The paper's rule is patience 10 (section 3.6).
     """
 
+    monitor: Monitor = "validation/loss"  # type: ignore[misc]
+    """The score that is watched."""
     patience: PositiveInt
     min_delta: Annotated[float, Field(ge=0)]
     per_run: ClassVar[tuple[str, ...]] = ("patience", "min_delta")
