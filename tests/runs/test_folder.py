@@ -67,7 +67,14 @@ def test_a_folder_in_use_is_left_alone(used: RunFolder) -> None:
             used.check_free()
         with pytest.raises(Busy, match="another command"):
             MetricsLog(used.metrics)
+    used.metrics.unlink()  # as of a model without epochs
+    with used.occupy():
+        with pytest.raises(Busy, match="another command"):
+            used.check_free()
+        with pytest.raises(Busy, match="another command"):
+            used.occupy()
     used.check_free()
+    assert used.config.read_text() == "of the first run"
 
 
 SCORES = {"train/loss": 1.0, "validation/loss": 2.0, "train/mae": 3.0, "validation/mae": 4.0}

@@ -122,6 +122,17 @@ def test_a_damaged_state_is_reported_and_the_run_begins_anew(
     assert {RunFolder(job.folder).read_result().status for job in jobs} == {"completed"}
 
 
+def test_what_an_earlier_version_began_is_not_thrown_away_unasked(sweep: Sweep, tmp_path: Path) -> None:
+    jobs = jobs_of(sweep, tmp_path, seeds=1)
+    (job,) = jobs
+    for name in ("state.safetensors", "metrics.csv"):
+        (job.folder / name).write_text("of the earlier version")
+    with pytest.raises(FolderConflict, match=r"an earlier version .* has begun.*resume=false trains anew"):
+        prepare_folders(jobs, "changed")
+    assert RunFolder(job.folder).metrics.read_text() == "of the earlier version"
+    assert prepare_folders(jobs, False) == {}
+
+
 def test_what_is_refused_leaves_no_folder(sweep: Sweep, tmp_path: Path, trained: dict[Job, object]) -> None:
     job, cfg = next(iter(jobs_of(sweep, tmp_path / "other", "optimizer.lr=0.5", seeds=1).items()))
     changed, new = (dataclasses.replace(job, folder=path) for path in (next(iter(trained)).folder, tmp_path / "new"))

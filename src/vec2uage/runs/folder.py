@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 from jaxtyping import Real
@@ -129,9 +130,20 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raise Busy if another process is training the run of this folder."""
-        if self.metrics.exists():
-            with self.metrics.open("ab") as file:
-                lock(file, self.path)
+        for path in (self.metrics, self.config):
+            if path.exists():
+                with path.open("ab") as file:
+                    lock(file, self.path)
+
+    def occupy(self) -> IO[bytes]:
+        """Keep other processes out of the folder of a run without `metrics.csv`, until what is returned is closed."""
+        file = self.config.open("ab")
+        try:
+            lock(file, self.path)
+        except Busy:
+            file.close()
+            raise
+        return file
 
     def clear_end(self) -> None:
         """Delete what a run writes at its end; the result first, as it speaks for the rest."""

@@ -34,6 +34,7 @@ from vec2uage.training.data import load
 log = logging.getLogger(__name__)
 
 ENDED = ("completed", "diverged")
+_EARLIER_CHECKPOINT = "state.safetensors"  # of versions that this one cannot read
 
 
 class FolderConflict(UserError):
@@ -153,6 +154,11 @@ def _look_into(path: Path, resume: Resume) -> _Before:
             header = checkpoint.read_header(folder.checkpoint)
         except UserError as error:
             log.warning("%s", error)
+    if result is None and header is None and (path / _EARLIER_CHECKPOINT).exists():
+        raise FolderConflict(
+            f"{path} holds a run that an earlier version of vec2uage has begun and this one cannot go on with; "
+            "resume=false trains anew"
+        )
     return _Before(result, header)
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.provenance import code_fingerprint, provenance
@@ -46,6 +46,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._metrics: MetricsLog | None = None  # of what has epochs
+        self._occupied: IO[bytes] | None = None  # of what has none
         if self.resumed is not None:
             epochs, self._started = self.resumed.epochs, self.resumed.started
             self._metrics = MetricsLog(self.folder.metrics, epochs)
@@ -54,6 +55,8 @@ class Recorder:
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         if self.settings.is_network:
             self._metrics = MetricsLog(self.folder.metrics)
+        else:
+            self._occupied = self.folder.occupy()
         self.folder.clear_events()
         self._events = EventLog(self.folder.path)
         self._events.hparams(_hparams(self.settings), _BEST, shown=self.settings.swept or ("optimizer", "seed"))
@@ -119,8 +122,9 @@ class Recorder:
         self._close("interrupted")
 
     def _close(self, status: Status) -> None:
-        if self._metrics is not None:
-            self._metrics.close()
+        for file in (self._metrics, self._occupied):
+            if file is not None:
+                file.close()
         self._events.close(status)
 
     def _result(self, **known: Any) -> RunResult:
