@@ -111,6 +111,23 @@ def test_columns_begin_with_the_median_and_rows_can_be_taken(prediction: Predict
         np.testing.assert_allclose(column, columns[name][[2, 0]])
 
 
+def test_a_face_of_no_number_has_no_median_and_no_faces_have_no_rows() -> None:
+    gone = np.array([np.nan, 8.5])
+    predictions = [
+        Point(gone),
+        Normal(gone, np.ones(2)),
+        Discrete(DISCRETE.ages, np.array([[np.nan] * 4, [0.25] * 4])),
+        Quantiles(np.array([0.1, 0.9]), np.array([[np.nan, 3], [8, 9]])),
+        Mixture([Point(gone), Point(np.array([5.0, 9.0]))]),
+    ]
+    for prediction in predictions:
+        for column in prediction.columns().values():
+            assert not np.isnan(column[1])
+        assert np.isnan(prediction.median[0])
+        assert np.isnan(prediction.mean[0])
+        assert {len(column) for column in prediction.take(slice(0)).columns().values()} == {0}
+
+
 def test_a_level_beyond_0_and_1_is_refused() -> None:
     for prediction in PREDICTIONS.values():
         with pytest.raises(ValueError, match="level"):

@@ -83,6 +83,12 @@ def test_a_regressor_is_fitted_and_scored_as_scikit_learn_does(overrides, estima
     assert over_batches.scores == pytest.approx(expected_scores(estimator, data, batch=32))
 
 
+def test_a_regressor_that_gives_no_number_has_diverged(make_run, make_data, train, monkeypatch):
+    monkeypatch.setattr(Middle, "predict", lambda self, x: np.full(len(x), np.nan))
+    outcome = train([make_run(*OWN)], make_data()).outcomes[0]
+    assert (outcome.status, outcome.reason) == ("diverged", "the model gives no number for some faces")
+
+
 @pytest.mark.parametrize("kind", ["l2", "standardize"])
 @pytest.mark.parametrize("overrides", [("model=svr",), SMALL_FOREST, OWN], ids=["svr", "forest", "own"])
 def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, overrides, tmp_path, make_run, train):

@@ -66,7 +66,7 @@ class Prediction(ABC):
             middle = (low + high) / 2
             enough = self.cdf(middle) >= q
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        return high
+        return np.where(np.isnan(self.mean), np.nan, high)
 
     def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return the continuous ranked probability score of each face whose true age is `age`, in years; 0 is best.

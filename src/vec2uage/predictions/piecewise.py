@@ -53,7 +53,8 @@ class Piecewise(Prediction):
         knots, cumulative = self.knots(), self.cumulative()
         passed = (cumulative < q).sum(axis=1)
         left, width, rise = self._segment(passed)
-        share = np.divide(q - _at(cumulative, left), rise, out=np.ones(len(self)), where=rise > 0)
+        flat = rise <= 0  # not where it is NaN, which stays one
+        share = np.divide(q - _at(cumulative, left), rise, out=np.ones(len(self)), where=~flat)
         inside = _at(knots, left) + share * width
         return np.select([passed == 0, passed == knots.shape[1]], [knots[:, 0], knots[:, -1]], inside)
 

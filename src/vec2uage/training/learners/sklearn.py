@@ -1,5 +1,6 @@
 """Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
 
+import math
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -213,6 +214,8 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
             outcome.prediction = prediction
+    if not all(math.isfinite(score) for score in outcome.scores.values()):
+        outcome.status, outcome.reason = "diverged", "the model gives no number for some faces"
     outcome.seconds = time.perf_counter() - began
     return outcome
 
