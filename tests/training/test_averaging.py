@@ -6,18 +6,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.swa_utils import SWALR, AveragedModel
 
 from vec2uage.base import seeds
+from vec2uage.base.errors import UserError
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.training import models
 from vec2uage.training.averaging.base import Averaging
 from vec2uage.training.averaging.swa import SWA
 from vec2uage.training.optimizers.adam import Adam
 from vec2uage.training.optimizers.base import TrainProgress
 from vec2uage.training.optimizers.sgd import SGD
-from vec2uage.training.run_settings import per_run_options
+from vec2uage.training.run_settings import from_config, per_run_options
 
 DEFAULTS = {"start": 1, "freq": 1, "unit": "epoch", "swa_lr": 0.02, "anneal": 0, "anneal_strategy": "linear"}
 
@@ -170,6 +173,15 @@ def test_the_swa_of_the_paper_is_sgd_with_averaging(make_run, make_data, train):
     named = make_run("optimizer=swa", optimizer={"lr": 0.01}, averaging={"start": 2})
     spelt = make_run("optimizer=sgd", "averaging=swa", optimizer={"lr": 0.01}, averaging={"start": 2})
     assert named.identity() == spelt.identity()
+
+
+@pytest.mark.parametrize("other", ["none", "swa_published"])
+def test_an_optimizer_named_after_its_averaging_has_no_other(other):
+    chosen = {"optimizer": "swa", "averaging": other}
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        cfg = compose("train", [f"{group}={choice}" for group, choice in chosen.items()])
+    with pytest.raises(UserError, match=rf"^averaging = {other}: optimizer=swa is .*take optimizer=sgd"):
+        from_config(cfg, chosen, ())
 
 
 def test_the_schedule_stands_still_once_averaging_began(make_run, make_data, train):

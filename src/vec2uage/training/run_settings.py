@@ -151,6 +151,7 @@ def from_config(
     values = check_options(options_of(RunSettings) | _OTHER_OPTIONS, plain, problems)
     if values.get("model") is not None:
         problems += _without_effect(values["model"], plain.get("head"), overrides)
+    problems += _other_averaging(choices)
     refuse(problems)
     check_split(values["split"], values["dataset"], PARTS)
     options = {name: values[name] for name in options_of(RunSettings)}
@@ -163,6 +164,14 @@ def from_config(
         swept=() if fixed is None else tuple(key for key, _ in map(split_override, overrides) if key not in fixed),
         config_hash=_hash(plain, options["model"]),
     )
+
+
+def _other_averaging(choices: Mapping[str, str]) -> list[str]:
+    """Refuse another averaging than the one that an optimizer is named after: tables call the run by that name."""
+    optimizer, averaging = choices.get("optimizer"), choices.get("averaging")
+    if optimizer not in ("swa", "swa_published") or averaging == optimizer:
+        return []
+    return [f"averaging = {averaging}: optimizer={optimizer} is SGD with averaging={optimizer}: take optimizer=sgd"]
 
 
 def _without_effect(model: Component, head: Any, overrides: Sequence[str]) -> list[str]:
