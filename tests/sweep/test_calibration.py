@@ -108,6 +108,8 @@ def test_a_plan_tells_groups_apart_by_what_is_swept(sweep: Sweep, tmp_path: Path
         line.partition("synthetic vec2uage adam")[2] for line in preview(sweep.jobs(tmp_path, swept), True).splitlines()
     ]
     assert [what.split()[-1] for what in whats if what] == ["loss=l1", "loss=mse"]
+    without_optimizer = preview(sweep.jobs(tmp_path / "ridge", [["model=ridge", "trainer.device=cpu"]]), True)
+    assert "synthetic ridge dataset.size=small" in without_optimizer
 
 
 def test_a_plan_counts_the_largest_stacks_that_train_together(sweep: Sweep, tmp_path: Path) -> None:
