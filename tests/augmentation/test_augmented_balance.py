@@ -177,6 +177,9 @@ def test_an_operation_may_be_named_like_an_option(made: tuple[AugmentedBalance, 
     refuse_other_options(tmp_path, named)
     with pytest.raises(UserError, match=r"\(augmentation\.seed: 0 there, 1 now\)"):
         refuse_other_options(tmp_path, replace(named, seed=1))
+    (tmp_path / AUGMENTED).write_text('{"options": {}}')  # as of an earlier version
+    with pytest.raises(UserError, match=r"of another version.*overwrite=true"):
+        refuse_other_options(tmp_path, named)
 
 
 @pytest.mark.parametrize("file", ["train.arrow", "children.csv"])

@@ -16,6 +16,7 @@ from vec2uage.base.manifest import (
     is_current,
     is_whole,
     read_manifest,
+    refuse_unreadable,
     write_manifest,
 )
 
@@ -60,7 +61,10 @@ def test_what_is_no_manifest_is_one_sentence_or_none(text: str, tmp_path: Path) 
         read_manifest(file)
     assert "\n" not in str(refusal.value)
     assert find_manifest(file) is None
+    with pytest.raises(UserError, match=r"set\.json: .*overwrite=true"):
+        refuse_unreadable(file)
     file.unlink()
+    refuse_unreadable(file)
     with pytest.raises(UserError, match=r"set\.json: no such file"):
         read_manifest(file)
 

@@ -16,7 +16,7 @@ import numpy as np
 from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.arguments import option
 from vec2uage.base.errors import UserError
-from vec2uage.base.manifest import Manifest, differences, find_manifest, is_current
+from vec2uage.base.manifest import Manifest, differences, find_manifest, is_current, refuse_unreadable
 from vec2uage.base.provenance import file_sha256
 from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.data.readers import read
@@ -55,7 +55,8 @@ def is_complete(prepared: Path, augmentation: ImageAugmentation) -> bool:
 
 
 def refuse_other_options(folder: Path, augmentation: ImageAugmentation) -> None:
-    """Raise UserError where the faces in a folder were made with other options."""
+    """Raise UserError where the faces in a folder were made with other options, or nobody can tell with which."""
+    refuse_unreadable(folder / AUGMENTED)
     found = find_augmented(folder)
     if found is not None and (changed := _changed(found, augmentation)):
         raise UserError(

@@ -92,6 +92,18 @@ def find_manifest(path: Path) -> Manifest | None:
         return None
 
 
+def refuse_unreadable(path: Path) -> None:
+    """Raise UserError where there is a manifest that cannot be read: what it speaks of is not to be replaced unasked.
+
+    The option that replaces it is `overwrite`.
+    """
+    if path.exists():
+        try:
+            read_manifest(path)
+        except UserError as error:
+            raise UserError(f"{error}: choose another folder, or replace what is there with overwrite=true") from None
+
+
 def file_hashes(folder: Path, files: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of files by their paths below `folder`: what a manifest says of them."""
     return {name: file_sha256(folder / name) for name in files}

@@ -84,7 +84,7 @@ def _written(folder: Path) -> dict[str, str]:
     try:
         files = read_manifest(file).files
     except UserError as error:
-        raise UserError(f"{error}: {AGAIN}") from None
+        raise UserError(f"{error}: {AGAIN}, with overwrite=true") from None
     written = {Path(name).stem: sha256 for name, sha256 in files.items() if name.endswith(SUFFIX)}
     for part in PARTS:
         if part not in written:

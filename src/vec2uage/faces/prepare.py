@@ -15,12 +15,12 @@ from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.lock import only_user_of
-from vec2uage.base.manifest import Manifest, differences, is_current
+from vec2uage.base.manifest import Manifest, differences, is_current, refuse_unreadable
 from vec2uage.config.command import Invocation
 from vec2uage.data.dataset_folder import clear, complete, divide, draw, write
 from vec2uage.data.leakage import COPIES, SAME_PERSON
 from vec2uage.data.parts import is_divided
-from vec2uage.data.prepared import find_set
+from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
 from vec2uage.faces.prepare_settings import PrepareSettings, recorded_options
@@ -47,6 +47,8 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
     output = {"hydra.sweep.dir": invocation.sweep} if invocation.sweep else {"output": folder}
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
+        if not settings.overwrite:
+            refuse_unreadable(folder / DESCRIPTION)
         before = find_set(folder)
         if before is not None and not settings.overwrite and (changed := differences(before.options, options)):
             raise UserError(
