@@ -102,7 +102,7 @@ def own_model(target: str, *options: str) -> list[str]:
             "split.sed = 3: no such option; did you mean seed? allowed are: age_range, group, heldout_per_age, "
             "missing_ages, seed",
         ),
-        (["split=none"], "split: leaves only vectors, but train, validation, test is needed: take split=paper"),
+        (["split=none"], "split: gives only vectors, but needed are train, validation, test: take split=paper"),
         (["split=prepared"], "split = prepared: only dataset=prepared is divided already: take split=paper"),
         (
             ["dataset=prepared", "dataset.path=x", "split=paper"],

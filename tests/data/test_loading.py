@@ -102,7 +102,7 @@ def test_a_split_that_does_not_fit_is_refused_before_anything_is_read(tmp_path):
     for split, dataset, told in (
         (SPLIT, prepared, "dataset=prepared is divided already"),
         (PreparedSplit(age_range=None), vectors, "only dataset=prepared"),
-        (NoSplit(), vectors, "train, validation, test is needed: take split=paper"),
+        (NoSplit(), vectors, "needed are train, validation, test: take split=paper"),
     ):
         with pytest.raises(UserError, match=told):
             check_split(split, dataset, PARTS)

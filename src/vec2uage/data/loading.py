@@ -42,9 +42,9 @@ def check_files(dataset: Dataset, augmentation: Augmentation) -> None:
 def check_split(split: Split, dataset: Dataset, needed: Sequence[str]) -> None:
     """Raise UserError where a split cannot take this dataset, or does not give the parts that are needed."""
     split.check(dataset.is_divided)
-    if lacking := [name for name in needed if name not in split.gives]:
+    if not set(needed) <= set(split.gives):
         raise UserError(
-            f"split: leaves only {', '.join(split.gives)}, but {', '.join(lacking)} is needed: take split=paper"
+            f"split: gives only {', '.join(split.gives)}, but needed are {', '.join(needed)}: take split=paper"
         )
 
 

@@ -49,8 +49,8 @@ class Layout:
 
     @property
     def what(self) -> str:
-        """Dataset, model and optimiser, if it has one, and what else was swept and is the same for all of the group."""
-        names = ("dataset", "model", *(("optimizer",) * self.settings.is_network))
+        """Dataset, model, a network's optimiser, and what else was swept and is the same for all jobs of the group."""
+        names = ("dataset", "model", *(["optimizer"] if self.settings.is_network else []))
         first, *others = (dict(map(split_override, job.settings.overrides)) for job in self.jobs)
         options = [
             key for key in self.settings.swept if key not in (*names, *EXECUTION_OPTIONS) and not key.endswith("seed")

@@ -75,7 +75,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
     training = [f"{result.seconds or 0:.1f} s"]
     if result.lr is not None:
         best = "no best epoch" if result.best_epoch is None else f"best epoch {result.best_epoch}"
-        training = [f"{best} of 0-{result.epochs - 1}" if result.epochs else best, f"lr {result.lr}", *training]
+        training = [f"{best} of 0-{result.epochs - 1}" if result.epochs else best, f"lr {result.lr:.6g}", *training]
 
     def cell(part: str, name: str) -> str:
         score = result.scores.get(f"{part}/{name}")
@@ -87,6 +87,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
         *(f"{part:12}" + "".join(cell(part, name) for name in measured) for part in scored),
         ", ".join(training),
         f"run:     {path}",
-        f"curves:  tensorboard --logdir {shlex.quote(str(path))}",
     ]
+    if result.lr is not None:
+        lines.append(f"curves:  tensorboard --logdir {shlex.quote(str(path))}")
     return "\n".join(lines)

@@ -42,10 +42,11 @@ def table(results: Sequence[RunResult]) -> str:
     rows = defaultdict(list)
     for result in results:
         rows[variant(result, options)].append(result)
-    width = max([len("optimizer"), *(len(name) for name in rows)])
+    named = "optimizer" if all(result.optimizer for result in results) else "optimizer or model"
+    width = max([len(named), *(len(name) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),
-        f"{'optimizer':{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * 3,
+        f"{named:{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * 3,
     ]
     for name, members in rows.items():
         cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in _PARTS)
