@@ -54,7 +54,8 @@ class Progress:
     def line(self, text: str) -> None:
         """Print `text` for good, above the bar if there is one."""
         if self._bar is None:
-            print(text, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{text}\n")  # at once: print writes twice, and a thread's message could come between
+            sys.stderr.flush()
         else:
             self._bar.write(text, file=sys.stderr)
 
@@ -75,4 +76,4 @@ class ConsoleHandler(logging.StreamHandler):
         """Print one record above the bar, if there is one."""
         import tqdm
 
-        tqdm.tqdm.write(self.format(record), file=self.stream)
+        tqdm.tqdm.write(f"{self.format(record)}\n", file=self.stream, end="")  # at once, as other threads write, too
