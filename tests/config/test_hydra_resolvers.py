@@ -52,6 +52,7 @@ def test_names_are_readable() -> None:
 
 def test_keys_that_would_be_alike_keep_their_group() -> None:
     assert job_name(0, "augmentation.seed=1,dataset.seed=2") == "000_augmentation.seed=1,dataset.seed=2"
+    assert job_name(0, "split.seed=1") == "000_split.seed=1", "the run's own seed is another one"
 
 
 def test_how_to_run_takes_no_part_in_the_name() -> None:

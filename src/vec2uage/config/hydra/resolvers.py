@@ -50,7 +50,9 @@ def report_name(sweeps: str | Sequence[str] | None) -> str:
     paths = [sweeps] if isinstance(sweeps, str) else list(sweeps or ())
     full = "+".join(Path(str(path)).absolute().name for path in paths)
     short = re.sub(r"[^\w.,=+~-]", "", full, flags=re.ASCII)[:_LONGEST]
-    return short if short == full else f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+    if short != full:
+        return f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+    return full or "default"
 
 
 def register_resolvers() -> None:
@@ -62,8 +64,11 @@ def register_resolvers() -> None:
 
 
 def _short(text: str) -> str:
-    """`dataset.path=data/faces.npz,seed=1` -> `path=faces,seed=1`; keys that would be alike keep their group."""
-    last = [key.rpartition(".")[2] for key in re.findall(r"(?:^|(?<=,))[^=,]+(?==)", text)]
+    """`dataset.path=data/faces.npz,seed=1` -> `path=faces,seed=1`; keys that would be alike keep their group.
+
+    So does `split.seed`, also alone: as `seed` it would be taken for the run's.
+    """
+    last = ["seed", *(key.rpartition(".")[2] for key in re.findall(r"(?:^|(?<=,))[^=,]+(?==)", text))]
 
     def without_group(key: re.Match[str]) -> str:
         return key[0] if last.count(key[2]) > 1 else key[2]
