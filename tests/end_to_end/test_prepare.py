@@ -247,7 +247,9 @@ def test_wrong_options_are_refused_before_any_work(
     tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     for arguments, message in [
+        ([], "source is missing: set source=..., one of agedb, "),
         (["source=utkface"], "source.path is missing"),
+        (["source=utkface", "source.pattern=(?P<age>1)"], "needs quotes: "),
         ([*SOURCE, "faces=two"], "faces = 'two': should be 'largest', 'first', 'all' or 'single'"),
         ([*SOURCE, "workers=0", "quality=basic", "quality.min_size=-1"], "2 options are wrong"),
     ]:

@@ -247,6 +247,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         ),
         (["experiment=visage", "optimizer.momentm=1"], "error: optimizer.momentm = '1': no such option; did you mean"),
         (["optimizer=sgd,adam"], "error: optimizer=sgd,adam: several values are a grid, which needs -m"),
+        (["seed=range(3)"], "error: seed=range(3): several values are a grid, which needs -m"),
         (["optimizer", "sgd"], "error: optimizer: options are set as key=value"),
         (["quality=none"], "error: quality: no such option or group of this command"),
         (["-m", "seed=interval(0,1)"], "does not support sweep type"),

@@ -41,14 +41,19 @@ def error_sentence(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         reason = " ".join(line for line in str(error).splitlines() if not line.startswith("See http"))
         hint = " (a value that holds = , ( ) or a space needs quotes: 'key=\"value\"')"
-        return f"{error.override}: {reason}" + hint * bool(re.search("mismatched input|LexerNoViableAlt", reason))
+        reason = re.sub(r"^Error parsing override '.*?' (?=extraneous)| expecting \{<EOF>.*\}", "", reason)
+        quotes = re.search("(mismatched|extraneous) input|LexerNoViableAlt", reason)
+        return f"{error.override}: {reason}" + hint * bool(quotes)
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
     if unknown := re.match(r"Could not override '(.+)'\. No match in the defaults list", text):
         return unknown_group(unknown[1])
-    if several := re.match(r"Ambiguous value for argument '(.+)' 1\.", text):
-        return f"{several[1]}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
+    if needed := re.match(r"You must specify '(.+)', e\.g, .* Available options: (.+)", text):
+        return f"{needed[1]} is missing: set {needed[1]}=..., one of {', '.join(needed[2].split())}"
+    if several := re.match(r"Ambiguous value for argument '(.+)' 1\.|Sweep parameters '(.+)' requires", text):
+        key_value = several[1] or several[2]
+        return f"{key_value}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
     return text
 
 
