@@ -169,7 +169,7 @@ def test_the_summary_counts_what_is_across_and_warns(planted, caplog):
         "largest_cluster": 3,
         "dropped": 0,
     }
-    assert "1 copies lie on another side" in caplog.text
+    assert "pairs of copies on two sides of the split: 1 (" in caplog.text
     assert caplog.records[-1].levelno == logging.WARNING
     with caplog.at_level(logging.INFO):
         counted = summary(vs, found, options(), {UNDIVIDED: vs})

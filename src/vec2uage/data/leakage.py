@@ -295,6 +295,8 @@ def _tell(found: dict[str, Any], divided: bool) -> None:
     )
     copies = sum(found["pairs_across_sides"][kind] for kind in COPIES)
     if copies:
-        log.warning("%s; %s copies lie on another side of the split: leakage=group prevents it", text, f"{copies:,}")
+        log.warning(
+            "%s; pairs of copies on two sides of the split: %s (leakage=group prevents it)", text, f"{copies:,}"
+        )
     else:
         log.info("%s%s", text, "; no copy lies on another side of the split" if divided else "")
