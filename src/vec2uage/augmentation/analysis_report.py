@@ -129,7 +129,7 @@ def plot_grid(draws: Sequence[OperationDraws], augmenter: FaceAugmenter, faces: 
 
     sources = [face.source for face in draws[0].faces]
     rows = _first_of_each(sources)[:faces]
-    figure = Figure(figsize=(1.35 * (len(draws) + 1), 1.6 * len(rows)), dpi=150, layout="constrained")
+    figure = Figure(figsize=(1.35 * (len(draws) + 1), 1.6 * len(rows) + 0.15), dpi=150, layout="constrained")
     axes = figure.subplots(len(rows), len(draws) + 1, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         original = read_face(sources[row], augmenter.extraction)

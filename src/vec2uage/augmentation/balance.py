@@ -42,7 +42,7 @@ class AugmentedBalance(ImageAugmentation):
         if short:
             raise UserError(
                 f"augmentation.train_per_age = {self.train_per_age}: too few faces were made in {self.folder} "
-                f"({', '.join(short[:3])}): lower it, or make more with the same value and vec2uage.augment"
+                f"({', '.join(short[:3])}): lower it, or make more: vec2uage.augment task=generate with this value"
             )
         originals = train.take(np.sort(np.concatenate(photographed_rows)))
         return concatenate([originals, augmented.take(np.concatenate(augmented_rows))])
