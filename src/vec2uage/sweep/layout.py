@@ -63,10 +63,14 @@ class Layout:
         """What a user should know of the settings, "" for nothing."""
         return learner_of(self.settings).warning(self.settings, self.data)
 
+    @property
+    def stack_sizes(self) -> str:
+        """The runs in a stack: one number, or two where the runs do not divide evenly."""
+        return "-".join(map(str, sorted({len(stack) for stack in self.stacks})))
+
     def describe(self, workers: int) -> str:
         """Say in one line what is trained, and how."""
-        sizes = sorted({len(stack) for stack in self.stacks})
-        how = f"stacks of {'-'.join(str(size) for size in sizes)}, {min(workers, len(self.stacks))} at a time"
+        how = f"stacks of {self.stack_sizes}, {min(workers, len(self.stacks))} at a time"
         why = "" if self.stack_check.stackable else f" (one by one: {self.stack_check.reason})"
         return f"{counted(len(self.jobs), 'run')} of {self.what}: {how}{why}"
 

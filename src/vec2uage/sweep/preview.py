@@ -36,11 +36,11 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
 
 
 def _line(layout: Layout, plan: Plan) -> str:
-    largest = max(len(stack) for stack in layout.stacks)
+    stacks = f"{len(layout.stacks)} of {layout.stack_sizes}"
     why = "" if layout.stack_check.stackable else f" (one by one: {layout.stack_check.reason})"
     time = "?" if layout.seconds is None else duration(layout.seconds)
     return (
-        f"{len(layout.jobs):5}  {f'{len(layout.stacks)} of {largest}':>12}  {layout.steps:9,}  "
+        f"{len(layout.jobs):5}  {stacks:>12}  {layout.steps:9,}  "
         f"{size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {time:>9}  {layout.what}{why}"
     )
 
