@@ -77,7 +77,8 @@ class Leakage:
         if auto == UNKNOWN and self.near_duplicate == "auto":
             log.warning(
                 "no thresholds were measured for the encoder %r: copies are searched by the photographs' signatures "
-                "only; set leakage.near_duplicate and leakage.same_person to cosines to compare the vectors, too",
+                "only, which ready vectors lack; name the encoder (the source's option encoder), or set "
+                "leakage.near_duplicate and leakage.same_person to cosines, to compare the vectors, too",
                 encoder,
             )
         copy, person = found.near_duplicate, found.same_person
