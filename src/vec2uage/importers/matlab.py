@@ -33,7 +33,7 @@ def read_struct(
     missing. Raises UserError when the file is missing, damaged or of another kind.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: a folder, not a file" if path.is_dir() else f"{path}: no such file")
     content = path.read_bytes()
     if b"\x89HDF" in (content[:4], content[512:516]):
         raise UserError(f"{path}: a MATLAB 7.3 (HDF5) file; save it in MATLAB with save(..., '-v7')")

@@ -84,7 +84,7 @@ def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> 
     from pyarrow import csv, parquet
 
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: a folder, not a file" if path.is_dir() else f"{path}: no such file")
     try:
         if path.suffix.lower() == ".csv":
             texts = csv.ConvertOptions(column_types=dict.fromkeys((*needed, *optional), pyarrow.string()))
