@@ -168,7 +168,8 @@ def from_config(
 
 def _other_averaging(choices: Mapping[str, str]) -> list[str]:
     """Refuse another averaging than the one that an optimizer is named after: tables call the run by that name."""
-    optimizer, averaging = choices.get("optimizer"), choices.get("averaging")
+    optimizer = choices.get("optimizer", "")
+    averaging = choices.get("averaging", optimizer)
     if optimizer not in ("swa", "swa_published") or averaging == optimizer:
         return []
     return [f"averaging = {averaging}: optimizer={optimizer} is SGD with averaging={optimizer}: take optimizer=sgd"]
