@@ -116,6 +116,18 @@ def test_every_run_of_a_learner_is_fitted_from_its_own_seed(make_run, make_data,
     assert seen.everything(0) == seen.everything(1) != together.everything(0)
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["split.heldout_per_age=30", "split.group=none", "dataset.label=floor", "augmentation.seed=1", "model.alpha=2"],
+)
+def test_regressors_share_data_only_if_they_differ_in_nothing_but_the_seed(option, make_run):
+    common = ("model=ridge", "dataset=synthetic", "dataset.size=small")
+    one, same, other = (make_run(*common, *more) for more in ((), ("seed=7",), (option,)))
+    learner = learner_of(one)
+    assert learner.stack_key(one) == learner.stack_key(same)
+    assert learner.stack_key(one) != learner.stack_key(other)
+
+
 def test_the_model_says_which_learner_trains_it(make_run, make_data):
     run, data = make_run("model=ridge"), make_data()
     learner = learner_of(run)

@@ -166,8 +166,9 @@ class Sklearn:
     """Fits any regressor of scikit-learn, or one made to its rules, named by `model._target_`; one run at a time."""
 
     def stack_key(self, run: RunSettings) -> Hashable:
-        shared = (run.dataset, run.augmentation, run.normalization, run.split_seed, run.trainer)
-        return (*shared, run.model)
+        apart = ("seed", *run.unused_groups)
+        shared = {name: option for name, option in run.options().items() if name not in apart}
+        return *shared.items(), run.split_seed
 
     def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
         return StackCheck(False, reason="scikit-learn fits one model at a time")
