@@ -1,13 +1,15 @@
 """How many processor cores there are to use, and how many threads compute."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many CPU cores this process may use: those of its affinity, or of its container's quota if fewer."""
+    from joblib import cpu_count
+
+    count: int = cpu_count()
+    return count
 
 
 def use_threads(count: int) -> None:
