@@ -38,6 +38,12 @@ def pytest_configure() -> None:
         torch.set_num_threads(len(own))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what the machine cannot do."""
+    if item.get_closest_marker("bf16") and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no bfloat16 products")
+
+
 @pytest.fixture(scope="module")
 def all_cores() -> Iterator[None]:
     """Let the processes that a module's tests start have all cores, as commands have."""

@@ -47,19 +47,19 @@ def test_a_loaded_model_predicts_bit_for_bit_what_the_run_predicted(kind, save, 
     assert (model.encoder, model.normalization.kind, model.dimension) == ("facenet", kind, 24)
 
 
-def test_predictions_depend_on_the_precision_of_training_and_not_on_the_number_of_threads(save):
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=pytest.mark.bf16)])
+def test_predictions_depend_on_the_precision_of_training_and_not_on_the_number_of_threads(save, precision):
     """A matrix library cuts products of these widths differently for more threads."""
     vectors = np.random.default_rng(0).normal(size=(180, 24)).astype(np.float32)
-    for precision in ("float32", "bf16"):
-        path, outcome = save("model.hidden=[1000,100]", f"trainer.precision={precision}")
-        model = model_file.load(path)
-        assert model.precision == precision
-        predicted = [outcome.model.predict(vectors)]
-        for count in (1, 2, 3):
-            with threads(count):
-                predicted.append(model.predict(vectors))
-                assert torch.get_num_threads() == count
-        assert all(np.array_equal(predicted[0].median, other.median) for other in predicted)
+    path, outcome = save("model.hidden=[1000,100]", f"trainer.precision={precision}")
+    model = model_file.load(path)
+    assert model.precision == precision
+    predicted = [outcome.model.predict(vectors)]
+    for count in (1, 2, 3):
+        with threads(count):
+            predicted.append(model.predict(vectors))
+            assert torch.get_num_threads() == count
+    assert all(np.array_equal(predicted[0].median, other.median) for other in predicted)
 
 
 def test_a_file_is_like_any_other_and_predicting_does_not_touch_the_vectors(save, tmp_path):

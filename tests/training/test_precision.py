@@ -10,9 +10,6 @@ from vec2uage.training import models, precision
 from vec2uage.training.models import MLP
 from vec2uage.training.precision import products
 
-needs_bf16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16 products"
-)
 PAPER = "model.hidden=[512,256,128]"
 
 
@@ -21,7 +18,7 @@ def product():
     return torch.bmm(a, b)
 
 
-@needs_bf16
+@pytest.mark.bf16
 def test_products_are_rounded_within_the_block_alone():
     before = product()
     with products("bf16"):
@@ -57,7 +54,7 @@ def test_tf32_is_that_of_gpus_alone(make_run, make_data, train):
         train([make_run("trainer.precision=tf32")], make_data())
 
 
-@needs_bf16
+@pytest.mark.bf16
 def test_threads_of_different_precisions_wait_for_each_other():
     wanted = {}
     for kind in ("float32", "bf16"):
@@ -79,7 +76,7 @@ def test_threads_of_different_precisions_wait_for_each_other():
     assert not wrong
 
 
-@needs_bf16
+@pytest.mark.bf16
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 def test_in_bf16_too_a_run_depends_on_no_neighbours_and_no_threads(kind, make_run, make_data, train):
     data = make_data(512)
@@ -98,7 +95,7 @@ def test_in_bf16_too_a_run_depends_on_no_neighbours_and_no_threads(kind, make_ru
         assert together.everything(position) == train([runs[position]], data).everything(0)
 
 
-@needs_bf16
+@pytest.mark.bf16
 def test_bf16_predicts_nearly_as_float32_does():
     networks = [MLP(512, (512, 256)) for _ in range(2)]  # small ones may be exact all the same
     x = torch.randn(2, 64, 512, generator=torch.Generator().manual_seed(0))
