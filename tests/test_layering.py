@@ -75,6 +75,8 @@ def test_only_config_knows_how_hydra_parses() -> None:
         "config.hydra.arguments",
         "config.hydra.composer",
         "config.hydra.errors",
+        "config.hydra.flags",
+        "config.hydra.read_again",
     }
 
 

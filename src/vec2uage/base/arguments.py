@@ -4,11 +4,26 @@ import re
 import shlex
 from pathlib import Path
 
+# What neither Hydra nor the eye could take for anything but text: no number, truth value or null.
+_PLAIN = re.compile(r"(?i)(?!(?:null|true|false|nan|inf)$)(?:[a-z_]|\.{0,2}/)[a-z0-9_./-]*")
+
 
 def option(key: str, value: object) -> str:
-    """Return `key=value` as one types it in a shell; in quotes where Hydra would give a = or , in it a meaning."""
+    """Return `key=value` as one types it in a shell, in quotes where Hydra would not read the value as this very text.
+
+    >>> print(option("path", "faces.npz"), option("path", 2024), option("path", "Jänner/a, b"))
+    path=faces.npz 'path='"'"'2024'"'"'' 'path='"'"'Jänner/a, b'"'"''
+    """
     text = str(value)
-    return shlex.quote(f"{key}={text}" if re.fullmatch(r"[\w./-]+", text) else f"{key}='{text}'")
+    return shlex.quote(f"{key}={text if _PLAIN.fullmatch(text) else quoted(text)}")
+
+
+def quoted(text: str, keep_interpolations: bool = False) -> str:
+    """Return a text as Hydra reads it literally, or with the values that its `${...}` stand for."""
+    if not keep_interpolations:  # OmegaConf reads quoted text, too, and takes a backslash for itself before ${
+        text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)
+    # in quotes, Hydra takes a backslash for itself only where a quote follows
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text) + "'"
 
 
 def shown(path: Path) -> Path:

@@ -20,8 +20,10 @@ from omegaconf import DictConfig
 
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy, only_user_of
-from vec2uage.config.hydra.arguments import compose_and_call, gather_repeated, quote_paths
+from vec2uage.config.hydra.arguments import gather_repeated, readable, refuse_undecodable
 from vec2uage.config.hydra.errors import error_sentence, is_user_error
+from vec2uage.config.hydra.flags import flags_last
+from vec2uage.config.hydra.read_again import ReadAgain, compose_and_call, with_texts
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, to_container
 
@@ -93,8 +95,9 @@ def execute(entry: Callable[[], Any]) -> None:
     """Call a Hydra entry point on what was typed; a user's error ends the program with code 1 and one sentence."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _remember(sys.argv[1:])
-    sys.argv[1:] = quote_paths(sys.argv[1:])
     try:
+        refuse_undecodable(sys.argv[1:])
+        sys.argv[1:] = readable(flags_last(sys.argv[1:]))
         compose_and_call(entry)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -122,6 +125,10 @@ def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
     try:
         code = work(invocation) or 0
     except Exception as error:
+        arguments = with_texts(sys.argv[1:], error)
+        if arguments != sys.argv[1:]:
+            discard_unused(invocation.folder)
+            raise ReadAgain(arguments) from error
         if in_sweep:
             raise
         discard_unused(invocation.folder)

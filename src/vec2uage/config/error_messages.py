@@ -1,6 +1,7 @@
 """What is wrong with an option, in one sentence: its key, its value as it is typed, and what is allowed."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
@@ -15,6 +16,7 @@ _SHOULD_BE = {
     "float_": "a number",
     "bool_": "true or false",
     "string_type": "text",
+    "path_type": "text",
     "tuple_type": "a list in brackets",
 }
 
@@ -91,7 +93,15 @@ def value_problem(key: str, annotation: Any, items: list[Any]) -> str:
     value = "" if isinstance(first["input"], dict) else f" = {as_typed(first['input'])}"
     wrong = [_wrong(item, annotation) for item in items]
     several = [text for text, item in zip(wrong, items, strict=True) if item["type"] != "missing"]
-    return f"{key}{value}: {' or '.join(dict.fromkeys(several or wrong)).replace(' or should be ', ' or ')}"
+    problem = f"{key}{value}: {' or '.join(dict.fromkeys(several or wrong)).replace(' or should be ', ' or ')}"
+    is_scalar = not isinstance(first["input"], dict | list | tuple)
+    in_quotes = f"; as text it needs quotes: '{key}=\"{as_typed(first['input'])}\"'"
+    return problem + in_quotes * (is_scalar and is_text_problem(problem, key))
+
+
+def is_text_problem(problem: str, key: str) -> bool:
+    """Tell whether a problem is that of an option `key` which should be text and was read as something else."""
+    return re.search(rf"(?:^|: ){re.escape(key)} = .*: should be (?:.* or )?text\b", problem) is not None
 
 
 def _wrong(item: Any, annotation: Any) -> str:

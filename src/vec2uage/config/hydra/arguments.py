@@ -2,14 +2,39 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+from hydra.errors import HydraException
+
+from vec2uage.base.arguments import quoted
+from vec2uage.base.errors import UserError
+
+_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")  # Hydra's own options that are text
+_parser = OverridesParser.create()
+
+
+def parsed(argument: str) -> Override | None:
+    """Return an argument as Hydra reads it, None where it cannot."""
+    try:
+        return _parser.parse_override(argument)
+    except HydraException:
+        return None
+
+
+def refuse_undecodable(arguments: Sequence[str]) -> None:
+    """Raise UserError where a name, or that of the working directory, is no text: it could not be written anywhere."""
+    for text in (*arguments, str(Path.cwd())):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            name = os.fsencode(text).decode(errors="backslashreplace")
+            raise UserError(
+                f"{name}: its bytes are no UTF-8 text, as names in old archives: rename it, for example with convmv "
+                "(where it is text, the locale is none of UTF-8: set PYTHONUTF8=1)"
+            ) from None
 
 
 def gather_repeated(key: str, arguments: Sequence[str]) -> list[str]:
@@ -22,25 +47,37 @@ def gather_repeated(key: str, arguments: Sequence[str]) -> list[str]:
     if not given or any(value[:1] in ("[", "$", "") for value in given):
         return list(arguments)
     others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
-    items = [value if value[0] in "'\"" else quoted(value) for value in given]
+    items = [value if _is_quoted(value) else quoted(value) for value in given]
     return [*others, f"{key}=[{','.join(items)}]"]
 
 
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of `key=value` arguments that are paths, where Hydra could not read a bare = or , in them.
+def readable(arguments: Sequence[str]) -> list[str]:
+    """Quote what Hydra could not read in the values of `key=value` arguments, so that it is taken as it is.
 
-    A name without / or = is none: `seed=1,2` is a sweep, whatever files there are. So is a sweep over paths, each of
-    which is quoted. Flags are not Hydra's to parse.
+    These are letters that its grammar lacks, and a bare = or , in a path that exists. A name without / \\ or = is none:
+    `seed=1,2` is a sweep, whatever files there are. What Hydra can read keeps the meaning that it has there. Flags are
+    not Hydra's to parse.
     """
 
-    def with_quotes(argument: str) -> str:
-        key, _, value = argument.partition("=")
-        may_be_path = not argument.startswith("-") and ("/" in value or "=" in value)
-        needs_quotes = re.fullmatch(r"[\w./-]*", value) is None
-        paths = _existing(value.split(",")) if may_be_path and needs_quotes else None
-        return f"{key}={','.join(map(quoted, paths))}" if paths else argument
+    def rewritten(argument: str) -> str:
+        key, equals, value = argument.partition("=")
+        if argument.startswith("-") or not equals or re.fullmatch(r"[\w./-]*", value, re.ASCII):
+            return as_text(argument) if key in _FOLDERS else argument
+        may_be_path = any(sign in value for sign in "/\\=")
+        paths = _existing(value.split(",")) if may_be_path else None
+        return f"{key}={','.join(map(quoted, paths)) if paths else _readable(value)}"
 
-    return list(map(with_quotes, arguments))
+    return list(map(rewritten, arguments))
+
+
+def as_text(argument: str) -> str:
+    """Quote the numbers and truth values in a `key=value` argument, so that Hydra reads them as they are spelled."""
+    key, _, value = argument.partition("=")
+
+    def spelled(item: str) -> str:
+        return quoted(item) if _is_number(item) else item
+
+    return f"{key}={_of_items(value, spelled) or spelled(value)}"
 
 
 def _existing(parts: Sequence[str]) -> list[str] | None:
@@ -54,61 +91,60 @@ def _existing(parts: Sequence[str]) -> list[str] | None:
     return None
 
 
-def quoted(value: str) -> str:
-    """Return a value as Hydra reads it literally."""
-    # in quotes, Hydra takes a backslash for itself only where a quote follows
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), value) + "'"
+def _readable(value: str) -> str:
+    """Return a value that Hydra can read: this one, or with those of its items quoted that it cannot."""
+    if _is_read(value):
+        return value
+    with_readable_items = _of_items(value, _readable)
+    if with_readable_items and _is_read(with_readable_items):
+        return with_readable_items
+    return quoted(value, keep_interpolations=re.search(r"\$\{[^{}]+\}", value) is not None)
 
 
-def compose_and_call(entry: Callable[[], Any]) -> None:
-    """Call a Hydra entry point, once more where an option has to be left to the jobs of a multirun."""
-    first: Exception | None = None
-    while True:
-        try:
-            return entry()
-        except Exception as error:
-            if not any(a in ("-m", "--multirun") or a.startswith("experiment=") for a in sys.argv[1:]):
-                raise
-            if first is not None and "requires --multirun" in str(error):
-                raise first from first.__cause__  # which tells what the option was
-            first = first or error
-            arguments = leave_to_jobs(sys.argv[1:], _unknown_key(error))
-            if arguments == sys.argv[1:]:
-                raise
-            sys.argv[1:] = arguments
+def _of_items(value: str, change: Callable[[str], str]) -> str:
+    """Return a list, a mapping, a call or a sweep with each of its items changed; "" for a value without items."""
+    for start, pattern, end in (("[", r"\[(.*)\]", "]"), ("{", r"\{(.*)\}", "}")):
+        if found := re.fullmatch(pattern, value, re.DOTALL):
+            return start + ",".join(map(change if start == "[" else _of_pair(change), _items(found[1]))) + end
+    call = re.fullmatch(r"(\w+)\((.*)\)", value, re.DOTALL)
+    if call and call[1] in _parser.functions.functions:
+        return f"{call[1]}({','.join(map(change, _items(call[2])))})"
+    items = _items(value)
+    is_path = any("=" in item and item[:1] not in "['{\"" for item in items)  # of a run, which its options name
+    return ",".join(map(change, items)) if len(items) > 1 and not is_path else ""
 
 
-def _unknown_key(error: Exception) -> str:
-    """Return the option that a configuration turned out not to have; "" for any other error."""
-    cause = error.__cause__
-    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
-        return str(cause.full_key or cause.key)
-    return ""
+def _of_pair(change: Callable[[str], str]) -> Callable[[str], str]:
+    def changed(pair: str) -> str:
+        key, colon, value = pair.partition(":")
+        return f"{key}{colon}{change(value)}"
+
+    return changed
 
 
-def leave_to_jobs(arguments: Sequence[str], key: str) -> list[str]:
-    """Leave it to the jobs of a multirun to set an option, `key` or all below it, that only some choices have.
+def _items(text: str) -> list[str]:
+    """Cut a text at the commas outside of quotes and brackets; in one piece where these do not match."""
+    items, depth = [""], 0
+    tokens = re.findall(r"""(?:(?<=[\[({:,\s])|^)(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|.""", text, re.DOTALL)
+    for token in tokens:
+        depth += (token in "[{(") - (token in "]})")
+        if depth < 0:
+            return [text]
+        if token == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += token
+    return items if depth == 0 and "" not in items else [text]
 
-    Hydra gives it to the default choice first, and refuses `optimizer=sgd,swa optimizer.momentum=0.9` as adam has no
-    momentum. As a sweep of one value it is given to the jobs alone. What cannot be one stays as it is.
-    """
-    parser = OverridesParser.create()
 
-    def parsed(argument: str) -> Override | None:
-        try:
-            return parser.parse_override(argument)
-        except HydraException:
-            return None
+def _is_read(value: str) -> bool:
+    return parsed(f"x={value}") is not None
 
-    def left(argument: str) -> str:
-        own, _, value = argument.partition("=")
-        if own != key and not own.startswith(f"{key}."):
-            return argument
-        before, after = parsed(argument), parsed(f"{own}=choice({value})")
-        if before is None or before.is_sweep_override() or after is None:
-            return argument
-        of_job = parsed(f"{own}={next(after.sweep_string_iterator())}")  # in which Hydra loses the quotes of a '5'
-        same = of_job is not None and of_job.value() == before.value()
-        return str(after.input_line) if same else argument
 
-    return list(map(left, arguments))
+def _is_quoted(value: str) -> bool:
+    return value[:1] in ("'", '"') and _is_read(value)
+
+
+def _is_number(value: str) -> bool:
+    override = parsed(f"x={value}")
+    return override is not None and isinstance(override.value(), bool | int | float)

@@ -14,7 +14,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from vec2uage.config.hydra.arguments import quoted
+from vec2uage.base.arguments import quoted
 
 
 class Composer:
@@ -95,6 +95,6 @@ def parse_grid(loader: ConfigLoader, master: DictConfig, arguments: Sequence[str
 
 
 def _is_single(override: Override) -> bool:
-    """Tell whether an override is a choice of one value (see `arguments.leave_to_jobs`)."""
+    """Tell whether an override is a choice of one value (see `read_again.leave_to_jobs`)."""
     value = override.value()
     return isinstance(value, ChoiceSweep) and len(value.list) == 1

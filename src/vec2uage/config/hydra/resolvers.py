@@ -27,7 +27,7 @@ def folder_name(overrides: Sequence[str]) -> str:
     at the end tells apart what was shortened, so that different options never share a folder.
     """
     kept = [o for o in overrides if not o.lstrip("+").startswith((*EXECUTION_OPTIONS, "hydra.", "hydra/"))]
-    # a sweep of one value is that value (see `arguments.leave_to_jobs`)
+    # a sweep of one value is that value (see `read_again.leave_to_jobs`)
     full = ",".join(re.sub(r"=choice\((.*)\)$", r"=\1", o) for o in kept)
     short = _short(full)
     if short == full:
