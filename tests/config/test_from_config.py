@@ -75,7 +75,7 @@ def test_every_mistake_is_told_with_its_key_and_what_is_allowed() -> None:
         f"made_of_others = 'c': no such option; {allowed}",
         "title is missing",
         "size = 0: should be greater than or equal to 1 or 'auto'",
-        "colours = 'red': should be a list in brackets",
+        "colours = 'red': should be a list in brackets, as in [1,2]",
         "pen.wdith = 1: no such option; did you mean width? allowed are: width",
         "pen.width = 'thick': should be a number",
         f"shape._target_ = {__name__}.Pen: must be a subclass of Shape",

@@ -120,7 +120,7 @@ def own_model(target: str, *options: str) -> list[str]:
         (["trainer.device=tpu"], "trainer.device = 'tpu': should be auto, cpu, cuda, or one of several as in cuda:1"),
         (["trainer.overfit=perhaps"], "trainer.overfit = 'perhaps': should be true or false"),
         (["trainer.device=0"], "trainer.device = 0: should be auto, cpu, cuda, or one of several as in cuda:1"),
-        (["model.hidden=abc"], "model.hidden = 'abc': should be a list in brackets"),
+        (["model.hidden=abc"], "model.hidden = 'abc': should be a list in brackets, as in [1,2]"),
         (["split.age_range=[old]"], "split.age_range = 'old': should be a whole number"),
         (["dataset=vectors", "dataset.path={a:1}"], "dataset.path: should be text"),
         (
@@ -138,12 +138,34 @@ def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(overrides: l
     assert refusal(*overrides) == message
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("sed=3", "seed"),
+        ("lr=3", "optimizer.lr"),
+        ("epochs=3", "trainer.max_epochs"),
+        ("optimizr.lr=3", "optimizer.lr"),
+        ("optimizer.lrr=3", "lr"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_one_that_may_be_meant(typed: str, meant: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        read([typed])
+    assert f"{typed.replace('=', ' = ')}: no such option; did you mean {meant}?" in error_sentence(caught.value)
+
+
+def test_an_option_of_other_choices_is_answered_with_these() -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        read(["dataset.path=faces.npz"])
+    assert error_sentence(caught.value).endswith("dataset=prepared, dataset=vectors")
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_an_option_that_was_renamed_is_refused_with_its_new_name(old: str, new: str) -> None:
     assert re.fullmatch(rf"{old} = 1: is now {new}|dataset\.split = .*: is now split", refusal(f"+{old}=1"))
     with pytest.raises(ConfigCompositionException) as caught:
         read([f"{old}=1"])
-    assert error_sentence(caught.value) == f"{old} = '1': is now {new}"
+    assert error_sentence(caught.value) == f"{old} = 1: is now {new}"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +199,11 @@ def test_a_users_class_is_bound_to_its_own_signature() -> None:
     )
     assert refusal(*own_model("own.Net", "width=wide")).startswith("model.width = 'wide': should be a whole number")
     assert refusal(*own_model("own.Net", "width=0")) == "model.width = 0: should be greater than or equal to 1"
+
+
+def test_what_is_left_of_another_class_is_told_with_how_to_leave_it_out() -> None:
+    [leave_out] = re.findall("~[\\w.]+", refusal("model._target_=sklearn.svm.SVR"))
+    assert read(["model._target_=sklearn.svm.SVR", leave_out]).model == Component("sklearn.svm.SVR")
 
 
 def test_what_vec2uage_passes_itself_cannot_be_set() -> None:

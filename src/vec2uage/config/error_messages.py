@@ -17,7 +17,7 @@ _SHOULD_BE = {
     "bool_": "true or false",
     "string_type": "text",
     "path_type": "text",
-    "tuple_type": "a list in brackets",
+    "tuple_type": "a list in brackets, as in [1,2]",
 }
 
 
@@ -34,11 +34,45 @@ def as_typed(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def unknown_option(key: str, value: Any, allowed: Sequence[str], elsewhere: Sequence[str] = ()) -> str:
-    """Say that an option does not exist, which ones are `allowed` in its place, and whether it exists `elsewhere`."""
-    known = f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
-    hint = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else _close(key.rsplit(".", 1)[-1], allowed) + known
-    return _unknown_key(key, f" = {as_typed(value)}", f"; {hint}")
+def unknown_option(key: str, value: Any, allowed: Sequence[str]) -> str:
+    """Say that a configuration has an option that does not exist, which ones are `allowed`, and how to be rid of it.
+
+    It comes from a file where a group's `_target_` was set to another class than that of its file.
+    """
+    group, _, name = key.rpartition(".")
+    hint = _close(name, allowed) or (f"~{key} leaves it out; " if group else "")
+    return _unknown_key(key, f" = {as_typed(value)}", f"; {hint}{_allowed(allowed)}")
+
+
+def unknown_typed_option(
+    key: str, value: str, allowed: Sequence[str], options: Sequence[str], choices: Sequence[str]
+) -> str:
+    """Say that an option that was typed does not exist, and what may have been meant.
+
+    `allowed` are the options in its place, `options` all there are by their full names, and `choices` those of its
+    config group that have it.
+    """
+    group, _, name = key.rpartition(".")
+    of_name: dict[str, list[str]] = {}
+    for option in options:
+        of_name.setdefault(option.rpartition(".")[2], []).append(option)
+    if choices:
+        hint = f"it is one of {', '.join(choices)}"
+    elif same := difflib.get_close_matches(key, of_name.get(name, []), n=2, cutoff=0):
+        hint = f"did you mean {' or '.join(same)}?"
+    elif group in options:
+        hint = _close(name, allowed) + _allowed(allowed)
+    elif close := difflib.get_close_matches(key, options, n=1, cutoff=0.7):
+        hint = f"did you mean {close[0]}?"
+    elif close := difflib.get_close_matches(name, of_name, n=1, cutoff=0.7):
+        hint = f"did you mean {' or '.join(of_name[close[0]][:2])}?"
+    else:
+        hint = _allowed(allowed)
+    return _unknown_key(key, f" = {value}" if value else "", f"; {hint}")
+
+
+def _allowed(allowed: Sequence[str]) -> str:
+    return f"allowed are: {', '.join(sorted(allowed))}" if allowed else "this choice has no options"
 
 
 def unknown_group(key: str) -> str:
@@ -121,4 +155,5 @@ def _wrong(item: Any, annotation: Any) -> str:
     for known, thing in _SHOULD_BE.items():
         if error.startswith(known):
             return f"should be {thing}"
+    message = message.replace("True", "true").replace("False", "false") if error == "literal_error" else message
     return message.replace("Input should be", "should be").removeprefix("Value error, ")

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -9,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vec2uage.base.errors import UserError
-from vec2uage.config.error_messages import unknown_choice, unknown_group, unknown_option
-from vec2uage.config.renamed import RENAMED
+from vec2uage.config.error_messages import unknown_choice, unknown_group, unknown_typed_option
+from vec2uage.config.hydra.resolvers import conf_dir
 
 
 def is_user_error(error: Exception) -> bool:
@@ -30,13 +31,10 @@ def error_sentence(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return unknown_choice(group, choice, list(error.options))
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
-        keys = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
-        value = str(error).rpartition("=")[2]
-        key = _typed_key(str(error)) or str(cause.full_key or cause.key)
-        return unknown_option(key, value, keys, _within_groups(cause.parent_node, str(cause.key)))
+        return _unknown_typed(str(error), cause)
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
-    if isinstance(error, OverrideParseException) and "=" not in error.override:
+    if isinstance(error, OverrideParseException) and not re.match(r"[~+]*[\w$][\w$.@/-]*=", error.override, re.ASCII):
         return f"{error.override}: options are set as key=value (--help shows them)"
     if isinstance(error, OverrideParseException):
         reason = " ".join(line for line in str(error).splitlines() if not line.startswith("See http"))
@@ -51,21 +49,36 @@ def error_sentence(error: Exception) -> str:
         return unknown_group(unknown[1])
     if needed := re.match(r"You must specify '(.+)', e\.g, .* Available options: (.+)", text):
         return f"{needed[1]} is missing: set {needed[1]}=..., one of {', '.join(needed[2].split())}"
+    if text.startswith("Config group override must be a string"):
+        return "a config group is set to the name of one of its choices, as in optimizer=sgd (--help shows them)"
+    if lost := re.match(r"Cannot find primary config '(.+)'\.", text):
+        return f"--config-name {lost[1]}: no such file {lost[1]}.yaml in {conf_dir()}"
     if several := re.match(r"Ambiguous value for argument '(.+)' 1\.|Sweep parameters '(.+)' requires", text):
         key_value = several[1] or several[2]
         return f"{key_value}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
     return text
 
 
-def _typed_key(message: str) -> str:
-    """Return the renamed option that Hydra says was typed, also where its group is gone, too; "" for any other."""
-    found = re.search(r"(?:use \+|override )([\w.]+)=", message)
-    return found[1] if found and found[1] in RENAMED else ""
+def _unknown_typed(message: str, cause: OmegaConfBaseException) -> str:
+    """Say that an option that was typed does not exist, and what may have been meant."""
+    typed = re.search(r"use \+([\w.]+)=(.*)", message) or re.search(r"override ([\w.]+)=(.*)", message)
+    key, value = (typed[1], typed[2]) if typed else (str(cause.full_key or cause.key), "")
+    allowed = [str(key) for key in cause.parent_node if not str(key).startswith("_") and key != "hydra"]
+    group, _, name = key.rpartition(".")
+    options = _options(OmegaConf.to_container(cause.parent_node._get_root()))
+    return unknown_typed_option(key, value, allowed, options, _choices_with(group, name))
 
 
-def _within_groups(config: Any, key: str) -> list[str]:
-    """Return where in the groups of a configuration there is an option of this name."""
-    if key.startswith("_"):
-        return []
-    groups: Any = OmegaConf.to_container(config)
-    return [f"{name}.{key}" for name, options in groups.items() if isinstance(options, dict) and key in options]
+def _options(config: Any, prefix: str = "") -> list[str]:
+    """Return the full names of all options of a configuration, and of its groups."""
+    names = []
+    for key, value in config.items():
+        if not str(key).startswith("_") and prefix + str(key) != "hydra":
+            names += [f"{prefix}{key}", *(_options(value, f"{prefix}{key}.") if isinstance(value, dict) else ())]
+    return names
+
+
+def _choices_with(group: str, name: str) -> list[str]:
+    """Return the choices of a config group whose file has an option of this name: `optimizer=sgd`, `optimizer=swa`."""
+    files = sorted(Path(conf_dir(), group).glob("*.yaml")) if group else []
+    return [f"{group}={file.stem}" for file in files if name in list(OmegaConf.load(file))]

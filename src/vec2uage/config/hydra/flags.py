@@ -21,6 +21,8 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
         name, has_value, value = argument.partition("=")
         if name.startswith("-") and has_value and name not in known:
             raise UserError(f"{argument}: options are set without dashes: {name.lstrip('-')}={value}")
+        if has_value and not name:
+            raise UserError(f"{argument}: options are set as key=value (--help shows them)")
     parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
     if unknown:
         _refuse(f"{unknown[0]}: no such flag")
