@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,19 @@ import pytest
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.config.command import Invocation, command, discard_unused, execute
+from vec2uage.reporting.report_settings import ReportSettings
 
 Done = subprocess.CompletedProcess[str]
 Report = Callable[..., Done]
 SINGLE = ["sweep=a", "hydra.run.dir=out"]
 SEVERAL = ["-m", "sweep=a", "seed=0,5,3", "hydra.sweep.dir=out"]
+
+
+@dataclass(frozen=True)
+class Named(ReportSettings):
+    """Settings with a text that one may want to be a number."""
+
+    name: str
 
 
 @pytest.fixture
@@ -77,6 +86,36 @@ def test_a_users_error_in_a_job_is_one_sentence_at_the_end(report: Report) -> No
     done = report(refuse, *SEVERAL)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: no such thing"
+
+
+def test_work_elsewhere_than_where_paths_were_typed_is_refused(report: Report, tmp_path: Path) -> None:
+    done = report(lambda _: 0, "hydra.job.chdir=true", *SINGLE)
+    assert done.returncode == 1
+    assert "hydra.job.chdir" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_number_is_read_as_it_was_typed_where_text_is_needed(report: Report, tmp_path: Path) -> None:
+    seen = []
+
+    def work(invocation: Invocation) -> None:
+        seen.append(invocation.settings(Named).name)
+
+    done = report(work, "+name=1_000", *SINGLE)
+    assert (done.returncode, done.stderr, seen) == (0, "", ["1_000"])
+    assert report(work, "-m", "+name=1e5,007,ü", "sweep=a", "hydra.sweep.dir=out").returncode == 0
+    assert seen[1:] == ["1e5", "007", "ü"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-m"], ["--cfg", "job"], ["--help"]],
+)
+def test_a_name_that_is_no_text_is_refused_in_one_sentence(report: Report, arguments: list[str]) -> None:
+    done = report(lambda _: 0, "sweep=f\udce4ces", *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: sweep=")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [SINGLE, SEVERAL], ids=["single", "several"])

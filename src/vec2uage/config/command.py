@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vec2uage.base.errors import UserError
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy, only_user_of
 from vec2uage.config.hydra.arguments import gather_repeated, readable, refuse_undecodable
@@ -110,6 +111,15 @@ def execute(entry: Callable[[], Any]) -> None:
         sys.exit(max(_typed.exit_codes))
 
 
+def refuse_chdir(composed: Any) -> None:
+    """Raise UserError where Hydra's own options would have work done in the output folder: paths would not be found."""
+    if composed.job.chdir:
+        os.chdir(composed.runtime.cwd)  # where Hydra left, so that the folder, which is unused, can be removed
+        raise UserError(
+            "hydra.job.chdir = true: paths are those of the folder in which a command is typed: leave it out"
+        )
+
+
 def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
     """Do the work of one run, which ends the program, or of one job of a sweep."""
     composed = HydraConfig.get()
@@ -123,6 +133,7 @@ def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
         choices={str(group): str(choice) for group, choice in composed.runtime.choices.items()},
     )
     try:
+        refuse_chdir(composed)
         code = work(invocation) or 0
     except Exception as error:
         arguments = with_texts(sys.argv[1:], error)

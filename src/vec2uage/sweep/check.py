@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.base.errors import UserError
+from vec2uage.config.command import refuse_chdir
 from vec2uage.config.validate import check_group, refuse
 from vec2uage.data.loading import check_files
 from vec2uage.sweep.executors.base import Executor
@@ -14,7 +15,8 @@ from vec2uage.sweep.resume import has_ended
 
 
 def check_sweeper(master: DictConfig) -> None:
-    """Raise UserError where a grid would be handed out in pieces: it is checked, planned and stacked as a whole."""
+    """Raise UserError where a grid would be handed out in pieces, or its jobs work elsewhere than it is checked."""
+    refuse_chdir(master.hydra)
     if master.hydra.sweeper.max_batch_size is not None:
         raise UserError(
             f"hydra.sweeper.max_batch_size = {master.hydra.sweeper.max_batch_size}: a grid is trained as a whole, "
