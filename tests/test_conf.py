@@ -146,6 +146,37 @@ def test_the_default_is_the_papers_network() -> None:
     assert sum(p.numel() for p in network.parameters()) == 427_009
 
 
+VECTORS = ["dataset=vectors", "dataset.path=faces.npz"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "heldout", "train"),
+    [
+        (["debug=fast"], 20, 100),
+        (["debug=fast", *VECTORS], 2, 100),
+        (["debug=overfit", *VECTORS], 2, 100),
+        (["debug=profile", *VECTORS], 2, 100),
+        (["debug=fast", *VECTORS, "split.heldout_per_age=8", "augmentation.train_per_age=9"], 8, 9),
+        (["debug=fast", "dataset=prepared", "dataset.path=faces"], None, 100),
+        (["debug=fast", "augmentation=none"], 20, None),
+    ],
+)
+def test_a_debug_run_takes_few_rows_of_any_data(overrides: list[str], heldout: int | None, train: int | None) -> None:
+    run = settings("train", overrides)
+    assert getattr(run.split, "heldout_per_age", None) == heldout
+    assert getattr(run.augmentation, "train_per_age", None) == train
+    assert getattr(run.dataset, "size", "small") == "small"
+
+
+def test_a_size_brings_the_division_that_fits_it() -> None:
+    for overrides, heldout in (([], 500), (["dataset.size=small"], 20), (["dataset.size=small", "few_rows=true"], 20)):
+        assert settings("train", overrides).split.heldout_per_age == heldout
+    mine = ["dataset.size=small", "split.heldout_per_age=40"]
+    assert settings("train", mine).split.heldout_per_age == 40
+    assert settings("evaluate", ["checkpoint=m", "dataset=synthetic", "dataset.size=small"]).split.heldout_per_age == 20
+    assert settings("prepare", NEEDED["prepare"]["source"]).split.heldout_per_age == 500
+
+
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_file_opens_with_commands_that_compose(path: Path) -> None:
     commands = [match for line in comments(path) if (match := COMMAND.search(line))]

@@ -130,6 +130,7 @@ def per_run_options(parts: Sequence[Any]) -> Tensors:
 # Options of conf/train.yaml beside those of `RunSettings`.
 _OTHER_OPTIONS: dict[str, Any] = {
     "seeds": Literal["paired", "unpaired"],
+    "few_rows": bool,  # decides what other options are, in conf/
     "loss": Any,  # is checked where the head has it
     "resume": Any,  # these two are of the command: `sweep.options`
     "plan": Any,
@@ -186,7 +187,7 @@ def _without_effect(model: Component, head: Any, overrides: Sequence[str]) -> li
 
 def _hash(plain: Mapping[str, Any], model: Component) -> str:
     """Return a hash of all options but those that change no number of a run of this model."""
-    idle = (*EXECUTION_OPTIONS, *unused_groups(model))
+    idle = (*EXECUTION_OPTIONS, "few_rows", *unused_groups(model))
     options = {key: value for key, value in plain.items() if key not in idle}
     options["trainer"] = {key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in idle}
     return hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -5,12 +5,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.config.settings import EXECUTION_OPTIONS
 
 _LONGEST = 100
+T = TypeVar("T")
 
 
 def conf_dir() -> str:
@@ -55,8 +57,25 @@ def report_name(sweeps: str | Sequence[str] | None) -> str:
     return full or "default"
 
 
+def few(few_rows: T, usual: T, *, _root_: DictConfig) -> T:
+    """Return what an option is with the option `few_rows`, or what it is without it."""
+    return few_rows if OmegaConf.select(_root_, "few_rows", default=False) else usual
+
+
+def heldout_per_age(*, _root_: DictConfig) -> int:
+    """Return how many faces of each age `split=paper` holds out: as many as the dataset has enough of.
+
+    The generated set of `dataset.size=small` has 80 to 90 faces of each age; the paper's 500 are those of section 3.3.
+    """
+    if OmegaConf.select(_root_, "dataset.size", default="paper") == "small":
+        return 20
+    return few(2, 500, _root_=_root_)
+
+
 def register_resolvers() -> None:
-    """Make `${run_name:...}`, `${job_name:...}`, `${sweep_name:}` and `${report_name:...}` available to conf/."""
+    """Make the functions of this module available to conf/, as in `${run_name:...}`."""
+    OmegaConf.register_new_resolver("few", few, replace=True)
+    OmegaConf.register_new_resolver("heldout_per_age", heldout_per_age, replace=True)
     OmegaConf.register_new_resolver("report_name", report_name, replace=True)
     OmegaConf.register_new_resolver("run_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
