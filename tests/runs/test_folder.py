@@ -165,3 +165,5 @@ def test_a_result_tells_what_was_written_and_what_has_changed_since(used: RunFol
     used.predictions.write_text("of somebody else")
     assert not used.is_as_written(used.predictions, result)
     assert used.is_as_written(used.metrics, result)
+    used.model.unlink()
+    assert used.changed_files(result) == ["best.safetensors", "predictions.csv"]

@@ -109,9 +109,14 @@ def file_hashes(folder: Path, files: Iterable[str]) -> dict[str, str]:
     return {name: file_sha256(folder / name) for name in files}
 
 
+def changed_files(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Return those of `files` (SHA-256 by paths below `folder`) that are gone or not as they were written."""
+    return [name for name, sha in files.items() if not (folder / name).is_file() or file_sha256(folder / name) != sha]
+
+
 def is_whole(manifest: Manifest, folder: Path) -> bool:
     """Tell whether the files in `folder` are those that its manifest speaks of."""
-    return all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in manifest.files.items())
+    return not changed_files(folder, manifest.files)
 
 
 def is_current(manifest: Manifest, folder: Path, *, inputs: Mapping[str, str], options: Mapping[str, Any]) -> bool:

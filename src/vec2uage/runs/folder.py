@@ -13,7 +13,7 @@ from jaxtyping import Real
 from vec2uage.base.atomic import remove_unfinished, replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
-from vec2uage.base.manifest import file_hashes
+from vec2uage.base.manifest import changed_files, file_hashes
 from vec2uage.predictions.base import Prediction
 from vec2uage.runs.result import RunResult
 
@@ -92,9 +92,17 @@ class RunFolder:
         result.files = file_hashes(self.path, names)
         write_text(self.result, result.to_json())
 
+    def changed_files(self, result: RunResult) -> list[str]:
+        """Return the names of the files of an ended run that are gone, or no longer as `result` says they were written.
+
+        Every byte is read: a millisecond for a run of the paper's network.
+        """
+        return changed_files(self.path, result.files)
+
     def is_as_written(self, path: Path, result: RunResult) -> bool:
         """Tell whether a file of the folder is the one that the run of `result` wrote."""
-        return file_hashes(self.path, [path.name])[path.name] == result.files.get(path.name)
+        sha256 = result.files.get(path.name)
+        return sha256 is not None and not changed_files(self.path, {path.name: sha256})
 
     def read_result(self) -> RunResult:
         """Read `result.json`; raises UserError with the reason if it is missing or damaged."""
