@@ -35,9 +35,19 @@ def test_it_is_read_back_as_it_was_written(made: Manifest, tmp_path: Path) -> No
     write_manifest(tmp_path / "set.json", made)
     assert read_manifest(tmp_path / "set.json") == made
     told = json.loads((tmp_path / "set.json").read_text())
-    assert told.keys() == {"rows", "inputs", "options", "code", "files", "provenance"}
+    assert told.keys() == {"rows", "inputs", "options", "code", "files", "provenance", "digest"}
     with pytest.raises(ValueError, match="'files' is a key of every manifest"):
         write_manifest(tmp_path / "set.json", replace(made, about={"files": 3}))
+
+
+def test_a_changed_value_is_told_and_a_file_without_digest_taken_as_it_is(made: Manifest, tmp_path: Path) -> None:
+    file = tmp_path / "set.json"
+    write_manifest(file, made)
+    file.write_text(file.read_text().replace('"train": 3', '"train": 7'))
+    with pytest.raises(UserError, match=r"set\.json: damaged.*digest"):
+        read_manifest(file)
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "digest"}))
+    assert read_manifest(file).about == {"rows": {"train": 7}}
 
 
 def test_it_tells_whole_and_current_from_damaged_and_outdated(made: Manifest, tmp_path: Path) -> None:

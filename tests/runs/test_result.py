@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
 from vec2uage.runs.result import RunResult
 
@@ -53,8 +54,9 @@ def test_an_ending_has_a_reason_only_where_there_is_one() -> None:
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:
-    content = json.loads(MINIMAL.to_json()) | {"co2": 12}
+    content = without_digest(json.loads(MINIMAL.to_json())) | {"co2": 12}
     assert RunResult.from_json(json.dumps(content)) == MINIMAL
+    assert RunResult.from_json(json.dumps(with_digest(content))) == MINIMAL
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_keys_of_a_later_version_are_ignored() -> None:
     ],
 )
 def test_a_wrong_or_missing_value_is_named(change: dict[str, Any], complaint: str) -> None:
-    content = json.loads(MINIMAL.to_json()) | change
+    content = without_digest(json.loads(MINIMAL.to_json())) | change
     with pytest.raises(UserError, match=complaint):
         RunResult.from_json(json.dumps({key: value for key, value in content.items() if value is not ...}))
 
@@ -76,3 +78,19 @@ def test_a_wrong_or_missing_value_is_named(change: dict[str, Any], complaint: st
 def test_half_a_file_is_no_result(length: int) -> None:
     with pytest.raises(UserError, match="no valid result"):
         RunResult.from_json(MINIMAL.to_json()[:length])
+
+
+SCORED = replace(MINIMAL, scores={"test/mae": 2.36}, files={"predictions.csv": "ab12"}).to_json().encode()
+
+
+@given(st.integers(0, len(SCORED) - 1), st.integers(0, 6))
+def test_a_flipped_bit_never_changes_a_result(place: int, bit: int) -> None:
+    """The seventh bit would make it no UTF-8, which is told where the file is read."""
+    flipped = bytearray(SCORED)
+    flipped[place] ^= 1 << bit
+    try:
+        read = RunResult.from_json(flipped.decode())
+    except UserError as error:
+        assert str(error).startswith("no valid result")
+    else:
+        assert read == RunResult.from_json(SCORED.decode())

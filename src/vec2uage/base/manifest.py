@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import write_json
+from vec2uage.base.digest import KEY, with_digest, without_digest
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
 
@@ -57,9 +58,9 @@ def describe(
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest, atomically; with it, what it speaks of is complete."""
     made_of = {name: getattr(manifest, name) for name in _OWN}
-    if clash := manifest.about.keys() & made_of:
+    if clash := manifest.about.keys() & {*made_of, KEY}:
         raise ValueError(f"{min(clash)!r} is a key of every manifest, and not what an artefact tells of itself")
-    write_json(path, manifest.about | made_of)
+    write_json(path, with_digest(manifest.about | made_of))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -74,6 +75,7 @@ def read_manifest(path: Path) -> Manifest:
         found = json.loads(text)
         if not isinstance(found, dict):
             raise ValueError("no JSON object")
+        found = without_digest(found)
         made_of = {name: found.pop(name) for name in _OWN if name in found}
         return _SCHEMA.validate_python({"about": found, **made_of})
     except ValidationError as error:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import json_text
+from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
 
 # A run that is "pending" or "running" has not ended, and so has no result.json; a sweep.json may know of it.
@@ -52,22 +53,26 @@ class RunResult:
         return f"{self.status}, {self.reason}" if self.reason else self.status
 
     def to_json(self) -> str:
-        """Return the result as JSON text; NaN and infinities become null."""
-        return json_text(asdict(self))
+        """Return the result as JSON text with its digest; NaN and infinities become null."""
+        return json_text(with_digest(asdict(self)))
 
     @staticmethod
     def from_json(text: str) -> "RunResult":
         """Read what `to_json` wrote; keys this version does not know are ignored.
 
-        Raises UserError if the text is no JSON, a key is missing or of the wrong type, or an earlier version wrote it.
+        Raises UserError if the text is no JSON, a key is missing or of the wrong type, its digest is of something else,
+        or an earlier version wrote it.
         """
         try:
             result = _SCHEMA.validate_json(text)
+            found = without_digest(json.loads(text))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise UserError(f"no valid result: {where + ': ' if where else ''}{first['msg']}") from None
-        if "scores" not in json.loads(text):
+        except ValueError as error:
+            raise UserError(f"no valid result: {error}") from None
+        if "scores" not in found:
             raise UserError("no valid result: an earlier version of vec2uage wrote it, so train this run again")
         return result
 
