@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vec2uage.base.atomic import json_text, remove_unfinished, replacing, write_json, write_text
+from vec2uage.base.atomic import json_text, remove_unfinished, replacing, write_json, write_last, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -44,6 +45,23 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
     write_text(tmp_path / "atomic", "ä")
     assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
     assert (tmp_path / "atomic").read_bytes() == "ä".encode()
+
+
+def test_what_is_named_complete_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it lies in a folder within; then the file that names it, and that it is there."""
+    (tmp_path / "parts").mkdir()
+    for name in ("model", "parts/rows"):
+        (tmp_path / name).write_text(name)
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append("last" if path.suffix == ".json" else str(path.relative_to(tmp_path)))
+        assert (tmp_path / "last.json").exists() == (len(synced) == 6)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_last(tmp_path / "last.json", "{}", ["model", "parts/rows"])
+    assert synced == ["model", "parts/rows", ".", "parts", "last", "."]
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:

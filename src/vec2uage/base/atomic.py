@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all, however the process ends."""
+"""Files that appear whole or not at all, however the process ends, and complete only when the disk has them."""
 
+import errno
 import glob
 import json
 import math
+import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,33 @@ def write_text(path: Path | str, text: str) -> None:
     """Replace the file `path` by `text` (UTF-8)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_last(path: Path, text: str, files: Iterable[str]) -> None:
+    """Replace the file `path`, which says that `files` (paths below its folder) are complete, by `text` (UTF-8).
+
+    All of them are on the disk before, and it is when this returns, so that what is complete outlives a power cut. Only
+    such files wait for the disk (about 3 ms each on an SSD).
+    """
+    written = [path.parent / name for name in files]
+    for each in dict.fromkeys([*written, *(file.parent for file in written)]):
+        _sync(each)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        _sync(temporary)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or what names a folder holds, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that does not know this for folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path | str, obj: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vec2uage.base.atomic import write_json
+from vec2uage.base.atomic import json_text, write_last
 from vec2uage.base.digest import KEY, with_digest, without_digest
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, file_sha256, provenance
@@ -56,11 +56,11 @@ def describe(
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest, atomically; with it, what it speaks of is complete."""
+    """Write a manifest, atomically, once the files that it speaks of are on the disk: with it, these are complete."""
     made_of = {name: getattr(manifest, name) for name in _OWN}
     if clash := manifest.about.keys() & {*made_of, KEY}:
         raise ValueError(f"{min(clash)!r} is a key of every manifest, and not what an artefact tells of itself")
-    write_json(path, with_digest(manifest.about | made_of))
+    write_last(path, json_text(with_digest(manifest.about | made_of)), manifest.files)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Real
 
-from vec2uage.base.atomic import remove_unfinished, replacing, write_text
+from vec2uage.base.atomic import remove_unfinished, replacing, write_last
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.base.manifest import changed_files, file_hashes
@@ -86,11 +86,11 @@ class RunFolder:
         return self.path / "lr_range_test.png"
 
     def write_result(self, result: RunResult) -> None:
-        """Note in `result.files` what the run has written, and write `result.json`, atomically."""
+        """Note in `result.files` what the run has written, and write `result.json` once all of that is on the disk."""
         written = (*self._written_at_end, self.metrics)
         names = [path.name for path in written if path != self.result and path.is_file()]
         result.files = file_hashes(self.path, names)
-        write_text(self.result, result.to_json())
+        write_last(self.result, result.to_json(), names)
 
     def changed_files(self, result: RunResult) -> list[str]:
         """Return the names of the files of an ended run that are gone, or no longer as `result` says they were written.
