@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
-from vec2uage.training import model_file
+from vec2uage.training import model_file, tensor_file
 from vec2uage.training.normalization import fit
 
 THIRDS = ("head._target_=test_heads.Thirds", "~head.loss")
@@ -117,6 +117,7 @@ def test_a_configuration_of_another_network_or_head_is_refused(save, make_run):
 
 MLP = "vec2uage.training.models.MLP"
 SCALAR = "vec2uage.training.heads.scalar.Scalar"
+ONE = torch.ones(1)
 HONEST = {
     "format": "vec2uage-model-2",
     "target": MLP,
@@ -129,10 +130,10 @@ HONEST = {
 }
 
 
-def forged(path, **said):
+def forged(path, numbers=ONE, **said):
     """Write a file whose header says what `save` never wrote; None leaves a key out."""
     header = {key: value for key, value in {**HONEST, **said}.items() if value is not None}
-    tensors = {"network.layers.0.weight": torch.ones(1, 3), "network.layers.0.bias": torch.ones(1)}
+    tensors = {"network.layers.0.weight": torch.ones(1, 3), "network.layers.0.bias": numbers}
     save_file(tensors, path, metadata={"vec2uage": json.dumps(header)})
     return path
 
@@ -175,7 +176,13 @@ HEADS = "vec2uage.training.heads"
         ({"options": {"hidden": [0]}}, r"options\.hidden = 0: should be greater"),
         ({"options": {"hidden": [], "path": "x"}}, r"options\.path = 'x': no such option"),
         ({"options": {"hidden": [10**9]}}, "do not fit"),
-        ({"in_features": 10**18}, "do not fit"),
+        ({"options": {"hidden": [10**30]}}, "do not fit"),
+        ({"options": {"hidden": [1] * 20_000}}, "do not fit"),
+        ({"options": {"hidden": [-3]}}, r"options\.hidden = -3: should be greater"),
+        ({"in_features": 4}, "do not fit"),
+        ({"in_features": 10**30}, "in_features: "),
+        ({"in_features": 3.0}, "in_features: "),
+        ({"in_features": True}, "in_features: "),
         ({"head": {}}, "none of vec2uage's own"),
         ({"head": {"_target_": f"{HEADS}.gone.Gone"}}, "none of vec2uage's own"),
         ({"head": {"_target_": f"{HEADS}.scalar.MSE"}}, "none of vec2uage's own"),
@@ -187,3 +194,17 @@ HEADS = "vec2uage.training.heads"
 def test_a_header_that_says_something_else_than_the_weights_is_refused(said, says, tmp_path):
     with pytest.raises(UserError, match=says):
         model_file.load(forged(tmp_path / "m", **said))
+
+
+@pytest.mark.parametrize("numbers", [torch.ones(1).double(), torch.ones(1).int(), torch.ones(1) * 1j, torch.ones(2)])
+def test_weights_of_another_type_or_shape_are_refused(numbers, tmp_path):
+    with pytest.raises(UserError, match="do not fit"):
+        model_file.load(forged(tmp_path / "m", numbers=numbers))
+
+
+def test_vectors_are_not_scaled_by_zeros(tmp_path):
+    scaled = {"normalization.mean": torch.zeros(3), "normalization.std": torch.tensor([1.0, 0, 1])}
+    weights = {"network.layers.0.weight": torch.ones(1, 3), "network.layers.0.bias": torch.ones(1)}
+    tensor_file.write(tmp_path / "m", weights | scaled, HONEST | {"normalization": "standardize"})
+    with pytest.raises(UserError, match="mean and deviation do not fit"):
+        model_file.load(tmp_path / "m")

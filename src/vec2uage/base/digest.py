@@ -15,21 +15,20 @@ KEY = "digest"
 
 def with_digest(content: Mapping[str, Any], also: bytes = b"") -> dict[str, Any]:
     """Return `content` with a digest of itself, and of `also`, under the key `digest`."""
-    plain = json.loads(json_text(content))  # as it will be read: texts for keys, null for NaN
-    return {**plain, KEY: _digest(plain, also)}
+    return {**content, KEY: _digest(content, also)}
 
 
 def without_digest(content: Mapping[str, Any], also: bytes = b"") -> dict[str, Any]:
-    """Return what `with_digest` was given; ValueError where the digest is that of something else.
+    """Return what `with_digest` was given, as JSON has it; ValueError where the digest is that of something else.
 
     Files of earlier versions have no digest and are taken as they are.
     """
-    plain = dict(content)
-    digest = plain.pop(KEY, None)
-    if digest is not None and digest != _digest(plain, also):
+    rest = {name: value for name, value in content.items() if name != KEY}
+    if KEY in content and content[KEY] != _digest(rest, also):
         raise ValueError("it is not as it was written: its digest is of something else")
-    return plain
+    return rest
 
 
-def _digest(plain: Mapping[str, Any], also: bytes) -> str:
+def _digest(content: Mapping[str, Any], also: bytes) -> str:
+    plain = json.loads(json_text(content))  # as it is read: texts for keys, null for NaN
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode() + also).hexdigest()[:16]

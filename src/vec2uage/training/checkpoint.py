@@ -1,6 +1,5 @@
 """A run between two epochs as one file, with all that the next epoch depends on."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -8,12 +7,10 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
+from vec2uage.training import tensor_file
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.range_test import Curve
@@ -44,7 +41,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """Which run a checkpoint is of: readable without its tensors. `epochs` are those trained so far."""
+    """Which run a checkpoint is of. `epochs` are those trained so far."""
 
     config_hash: str
     code: str
@@ -107,25 +104,23 @@ def save(path: Path, checkpoint: Checkpoint, header: Header) -> None:
     """Write a checkpoint to `path`, whole or not at all."""
     outcome = checkpoint.outcome
     tensors = dict(checkpoint.tensors)
-    tensors |= {f"weights/{name}": tensor.cpu() for name, tensor in outcome.weights.items()}
+    tensors |= {f"weights/{name}": tensor for name, tensor in outcome.weights.items()}
     if outcome.curve is not None:
         tensors |= {f"curve/{name}": torch.from_numpy(getattr(outcome.curve, name)) for name in _CURVE}
     known = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in _NOT_PLAIN}
     suggestion = None if outcome.curve is None else outcome.curve.suggestion
     metadata = {"format": _FORMAT, "header": asdict(header), "outcome": known, "suggestion": suggestion}
-    content = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {"vec2uage": json.dumps(metadata)})
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    tensor_file.write(path, tensors, metadata)
 
 
 def read_header(path: Path) -> Header:
-    """Read which run a checkpoint is of; raises UserError if it is damaged or of another version."""
-    return _read(path, tensors=False)[0]
+    """Read which run a checkpoint is of; raises UserError if any of it is damaged, or of another version."""
+    return _read(path)[0]
 
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint that `save` wrote; raises UserError if it is damaged or of another version."""
-    return _read(path, tensors=True)[1]
+    return _read(path)[1]
 
 
 @dataclass(frozen=True)
@@ -140,24 +135,22 @@ class _Metadata:
 _SCHEMA = TypeAdapter(_Metadata)
 
 
-def _read(path: Path, tensors: bool) -> tuple[Header, Checkpoint]:
+def _read(path: Path) -> tuple[Header, Checkpoint]:
     try:
-        with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {}).get("vec2uage", "{}"))
-            names = list(file.keys()) if tensors else []
-            read = {name: file.get_tensor(name) for name in names}
+        read, description = tensor_file.read(path)
         if description.pop("format", None) != _FORMAT:
             raise UserError(f"{path} is no checkpoint of a run written by this version of vec2uage")
         metadata = _SCHEMA.validate_python(description)
-        outcome = Outcome(**metadata.outcome)
-    except (SafetensorError, OSError, json.JSONDecodeError, AttributeError, TypeError, ValidationError) as error:
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): without it the run begins anew") from None
-    checkpoint = Checkpoint(outcome, read)
-    outcome.weights = checkpoint.part("weights")
-    curve = checkpoint.part("curve")
-    if curve:
-        outcome.curve = Curve(
-            curve["lr"].numpy(), curve["loss"].numpy(), curve["smoothed"].numpy(), metadata.suggestion
-        )
+        checkpoint = Checkpoint(Outcome(**metadata.outcome), read)
+        curve = checkpoint.part("curve")
+        if curve:
+            lr, loss, smoothed = (curve[name].numpy() for name in _CURVE)
+            checkpoint.outcome.curve = Curve(lr, loss, smoothed, metadata.suggestion)
+    except UserError as error:
+        raise UserError(f"{error}: without it the run begins anew") from None
+    except (TypeError, KeyError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is damaged ({reason}): without it the run begins anew") from None
+    checkpoint.outcome.weights = checkpoint.part("weights")
     checkpoint.tensors = {n: t for n, t in read.items() if not n.startswith(("weights/", "curve/"))}
     return metadata.header, checkpoint

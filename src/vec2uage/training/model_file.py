@@ -1,28 +1,23 @@
 """A trained network in one safetensors file: weights, input normalisation, head, and how to build it again."""
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from vec2uage.base.atomic import replacing
 from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, locate
-from vec2uage.config.settings import PositiveInt
 from vec2uage.config.validate import check_call, check_settings, refuse
 from vec2uage.predictions.base import Prediction
-from vec2uage.training import models
+from vec2uage.training import models, tensor_file
 from vec2uage.training.heads.base import Head
 from vec2uage.training.heads.scalar import Scalar
 from vec2uage.training.network import EVALUATION_ROWS
@@ -35,6 +30,7 @@ _FORMAT = "vec2uage-model-2"
 # reached by a dotted name too.
 OWN = ("vec2uage.training.models.MLP",)
 _HEADS = Head.__module__.rpartition(".")[0]
+_WIDEST = 1 << 20  # numbers of a vector: a class of the user's own is built with what the file says
 
 
 @dataclass(frozen=True)
@@ -59,17 +55,24 @@ class NetworkModel:
         own = self.model.target in OWN
         sizes = models.accepted_sizes(self.model, self.dimension, self.head.outputs)
         try:
-            # Our own take no memory before the weights fit: a file can state any width.
+            if own:  # nothing is built before the weights fit: a file can state any width, and any number of layers
+                self._check_weights(models.MLP.shapes(hidden=dict(self.model.options)["hidden"], **sizes))
             with torch.device("meta" if own else "cpu"):
                 network: nn.Module = self.model.build(**sizes)
             network.load_state_dict(self.weights, assign=own)
         except RuntimeError:
             options = ", ".join(f"{name}={value}" for name, value in self.model.options)
             raise UserError(
-                f"its weights do not fit {self.model.target}({options}): pass the model configuration of the run that "
-                "wrote it"
+                f"its weights do not fit {self.model.target}({options[:200]}): pass the model configuration of the run "
+                "that wrote it"
             ) from None
         return network.float().eval()
+
+    def _check_weights(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Raise RuntimeError, as torch does, where the weights are not float32 numbers of these names and shapes."""
+        given = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
+        if given != shapes or any(tensor.dtype != torch.float32 for tensor in self.weights.values()):
+            raise RuntimeError
 
     @torch.no_grad()
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
@@ -82,11 +85,11 @@ class NetworkModel:
 
     def save(self, path: Path) -> None:
         """Write the model to `path`, whole or not at all."""
-        tensors = {f"network.{name}": tensor.contiguous() for name, tensor in self.weights.items()}
+        tensors = {f"network.{name}": tensor for name, tensor in self.weights.items()}
         for name in ("mean", "std"):
             tensor: Tensor | None = getattr(self.normalization, name)
             if tensor is not None:
-                tensors[f"normalization.{name}"] = tensor.contiguous()
+                tensors[f"normalization.{name}"] = tensor
         description = {
             "format": _FORMAT,
             "target": self.model.target,
@@ -97,9 +100,7 @@ class NetworkModel:
             "precision": self.precision,
             "head": {"_target_": _class_name(self.head)} | self.head.to_predict(),
         }
-        with replacing(path) as temporary:
-            # save_file would write to a file of its own, which a kill leaves behind and nobody else may read
-            temporary.write_bytes(to_bytes(tensors, metadata={"vec2uage": json.dumps(description, sort_keys=True)}))
+        tensor_file.write(path, tensors, description)
 
 
 def untrusted_classes(path: Path) -> dict[str, str]:
@@ -140,7 +141,7 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
         )
     mean, std = (tensors.get(f"normalization.{name}") for name in ("mean", "std"))
     wanted = [(header.in_features,)] * 2 if header.normalization == "standardize" else [None] * 2
-    if [None if t is None else tuple(t.shape) for t in (mean, std)] != wanted:
+    if [None if t is None else tuple(t.shape) for t in (mean, std)] != wanted or not _can_standardize(mean, std):
         raise UserError(f"{path}: its mean and deviation do not fit its normalization, {header.normalization}")
     loaded = NetworkModel(
         model=model,
@@ -156,6 +157,13 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return loaded
+
+
+def _can_standardize(mean: Tensor | None, std: Tensor | None) -> bool:
+    """Tell whether vectors can be scaled by these, if at all: finite float32 numbers, and none of the latter 0."""
+    given = [tensor for tensor in (mean, std) if tensor is not None]
+    sound = all(tensor.dtype == torch.float32 and bool(tensor.isfinite().all()) for tensor in given)
+    return sound and (std is None or bool((std > 0).all()))
 
 
 def _class_name(head: Head) -> str:
@@ -191,7 +199,7 @@ class _Header:
 
     target: str
     options: dict[str, Any]
-    in_features: PositiveInt
+    in_features: Annotated[int, Field(strict=True, ge=1, le=_WIDEST)]
     normalization: NormalizationKind
     encoder: str
     precision: Precision
@@ -199,15 +207,8 @@ class _Header:
 
 
 def _read(path: Path) -> tuple[Tensors, _Header]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {}).get("vec2uage", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is no readable safetensors file: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
+    tensors, description = tensor_file.read(path)
+    if description.get("format") != _FORMAT:
         raise UserError(f"{path} is no model written by this version of vec2uage (its header does not say {_FORMAT})")
     try:
         return tensors, TypeAdapter(_Header).validate_python(description)

@@ -37,6 +37,13 @@ class MLP(nn.Module):
         sizes = [in_features, *hidden, out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
 
+    @staticmethod
+    def shapes(in_features: int, hidden: Sequence[int], out_features: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all parameters by name; nothing is built, whatever the sizes."""
+        layers = enumerate(pairwise([in_features, *hidden, out_features]))
+        each = [(f"layers.{number}", i, o) for number, (i, o) in layers]
+        return {f"{name}.weight": (o, i) for name, i, o in each} | {f"{name}.bias": (o,) for name, _, o in each}
+
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B O"]:
         return self.stacked_forward({name: p[None] for name, p in self.named_parameters()}, x[None])[0]
 
