@@ -1,5 +1,11 @@
 """Regressors of scikit-learn: fitted, scored, saved and loaded as any other model."""
 
+import io
+import json
+import time
+import zipfile
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +14,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from skops import io as skops
 from threadpoolctl import threadpool_limits
@@ -247,6 +255,86 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
             sklearn.load(path)
 
 
+def test_equal_models_make_equal_files_at_any_time(tmp_path, monkeypatch):
+    """Skops writes the time, and addresses in memory."""
+    files = []
+    for day in (1, 2):
+        monkeypatch.setattr(time, "localtime", lambda *_, day=day: time.struct_time((2026, 1, day, 0, 0, 0, 0, 0, 0)))
+        pipe = make_pipeline(StandardScaler(), RandomForestRegressor(2, random_state=0))
+        SklearnModel(pipe.fit(np.eye(3), np.arange(3.0)), 3, Normalization("none"), "e").save(tmp_path / f"{day}.skops")
+        files.append((tmp_path / f"{day}.skops").read_bytes())
+        files.append(pipe)  # so that the next one has other addresses
+    assert files[0] == files[2]
+
+
+def test_a_flipped_bit_is_told_or_changes_nothing(tmp_path):
+    path = tmp_path / "best.skops"
+    SklearnModel(HONEST["estimator"], 3, Normalization("none"), "e").save(path)
+    whole = path.read_bytes()
+    expected = sklearn.load(path).predict(np.eye(3, dtype=np.float32)).median
+    for place in range(0, len(whole), 29):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with suppress(UserError):
+            assert np.array_equal(sklearn.load(path).predict(np.eye(3, dtype=np.float32)).median, expected)
+
+
+def _zipped(compression, *members):
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def _of_arrays(*numbers):
+    """Return a list of arrays, all of the same member of the archive."""
+    return {
+        "__class__": "list",
+        "__module__": "builtins",
+        "__loader__": "ListNode",
+        "__id__": -1,
+        "protocol": 2,
+        "content": [
+            {
+                "__class__": "ndarray",
+                "__module__": "numpy",
+                "__loader__": "NdArrayNode",
+                "type": "numpy",
+                "file": "a",
+                "__id__": number,
+            }
+            for number in numbers
+        ],
+    }
+
+
+HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }".ljust(127) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _zipped(zipfile.ZIP_DEFLATED, ("schema.json", "{}"), ("a", bytes(10**6))),
+        _zipped(zipfile.ZIP_STORED, ("schema.json", json.dumps(_of_arrays(1, 2))), ("a", b"")),
+        _zipped(zipfile.ZIP_STORED, ("schema.json", json.dumps(_of_arrays(1))), ("a", HUGE)),
+        _zipped(zipfile.ZIP_STORED, ("schema.json", "[" * 100_000)),
+        _zipped(zipfile.ZIP_STORED, ("schema.json", '{"a":' * 900 + "1" + "}" * 900)),
+        _zipped(zipfile.ZIP_STORED, ("schema.json", "[]")),
+        _zipped(zipfile.ZIP_STORED, ("other", "")),
+    ],
+    ids=["bomb", "arrays", "shape", "deep", "nested", "list", "empty"],
+)
+def test_a_file_that_unfolds_to_more_than_it_holds_is_refused(content, tmp_path):
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(UserError, match="no readable skops file"):
+        sklearn.load(tmp_path / "m")
+
+
+SCALED = {"normalization": "standardize", "mean": np.zeros(3, np.float32), "std": np.ones(3, np.float32)}
+
+
 @pytest.mark.parametrize(
     ("said", "says"),
     [
@@ -254,6 +342,8 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
         ({"normalization": "l3"}, r"damaged or of another version \(normalization"),
         ({"normalization": "standardize"}, "mean and deviation do not fit"),
         ({"mean": np.zeros(2), "std": np.ones(2)}, "mean and deviation do not fit"),
+        (SCALED | {"std": np.zeros(3, np.float32)}, "mean and deviation do not fit"),
+        (SCALED | {"std": np.array(["a", "b", "c"])}, "mean and deviation do not fit"),
         ({"estimator": {"a": 1}}, "holds a dict, which is no regressor"),
     ],
 )

@@ -23,6 +23,7 @@ from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.config_groups import is_regressor
 from vec2uage.training.data import TrainingData
+from vec2uage.training.learners import skops_file
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.outcome import Outcome
@@ -55,8 +56,6 @@ class SklearnModel:
         return Point(np.asarray(ages, dtype=np.float32).reshape(len(x)))
 
     def save(self, path: Path) -> None:
-        from skops import io as skops
-
         mean, std = (None if t is None else t.numpy() for t in (self.normalization.mean, self.normalization.std))
         content = {
             "format": _FORMAT,
@@ -68,7 +67,7 @@ class SklearnModel:
             "encoder": self.encoder,
         }
         with replacing(path) as temporary:
-            temporary.write_bytes(skops.dumps(content))
+            temporary.write_bytes(skops_file.to_bytes(content))
 
 
 def untrusted_classes(path: Path) -> dict[str, str]:
@@ -105,8 +104,7 @@ def load(path: Path, model: Component | None = None) -> SklearnModel:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(f"{path} is damaged or of another version ({where}: {first['msg']})") from None
-    wanted = (known.dimension,) if known.normalization == "standardize" else None
-    if any(getattr(values, "shape", None) != wanted for values in (known.mean, known.std)):
+    if not _can_standardize(known):
         raise UserError(f"{path}: its mean and deviation do not fit its normalization, {known.normalization}")
     if not is_regressor(type(known.estimator)):
         raise UserError(f"{path} holds a {type(known.estimator).__name__}, which is no regressor")
@@ -127,11 +125,22 @@ class _Content:
     encoder: str
 
 
+def _can_standardize(known: _Content) -> bool:
+    """Tell whether mean and deviation are those that a normalization needs, if it needs any."""
+    if known.normalization != "standardize":
+        return known.mean is None and known.std is None
+    arrays = [values for values in (known.mean, known.std) if isinstance(values, np.ndarray)]
+    whole = [values.dtype == np.float32 and values.shape == (known.dimension,) for values in arrays]
+    return whole == [True, True] and bool(np.isfinite(arrays).all() and (known.std > 0).all())
+
+
 def _untrusted_names(path: Path) -> list[str]:
     from skops import io as skops
 
     with _errors_of_users(path):
-        return sorted(skops.get_untrusted_types(data=path.read_bytes()))
+        data = path.read_bytes()
+        skops_file.check_size(data)
+        return sorted(skops.get_untrusted_types(data=data))
 
 
 @contextmanager
@@ -142,7 +151,8 @@ def _errors_of_users(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except Exception as error:
-        raise UserError(f"{path} is no readable skops file: {str(error).splitlines()[0]}") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is no readable skops file: {reason[:200]}") from None
 
 
 def own_name(model: Component) -> str:
