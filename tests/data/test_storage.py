@@ -112,3 +112,46 @@ def test_parents_come_back_and_a_file_without_them_is_refused(vs, tmp_path):
     pyarrow.feather.write_feather(table.drop_columns(["parents"]), path)
     with pytest.raises(UserError, match="parents"):
         storage.load(path)
+
+
+def test_a_flipped_bit_anywhere_is_told_or_changes_nothing(vs, tmp_path):
+    path = tmp_path / "vectors.arrow"
+    storage.save(vs, path)
+    whole, told = path.read_bytes(), 0
+    for place in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            assert storage.load(path).fingerprint() == vs.fingerprint()
+        except UserError:
+            told += 1
+    assert told > len(whole) / 9
+
+
+def test_a_changed_value_is_told_unless_the_file_has_no_digest(vs, tmp_path):
+    """As files of earlier versions have none."""
+    path = tmp_path / "vectors.arrow"
+    storage.save(vs, path)
+    table = pyarrow.feather.read_table(path, memory_map=False)
+    changed = table.set_column(1, "ages", pa.array([1.5, 2, 17], pa.float32()))
+    pyarrow.feather.write_feather(changed, path)
+    with pytest.raises(UserError, match=r"not as it was written.*vec2uage\.digest"):
+        storage.load(path)
+    older = {key: value for key, value in table.schema.metadata.items() if key != b"vec2uage.digest"}
+    pyarrow.feather.write_feather(changed.replace_schema_metadata(older), path)
+    assert storage.load(path).ages.tolist() == [1.5, 2, 17]
+
+
+def test_numbers_of_another_type_are_refused(vs, tmp_path):
+    path = tmp_path / "vectors.arrow"
+    storage.save(vs, path)
+    table = pyarrow.feather.read_table(path, memory_map=False)
+    for dates in (
+        pa.array([1, 2, 3], pa.timestamp("s")),
+        pa.array([1.5, 2, 17]),
+        pa.array([1.0, None, 2], pa.float32()),
+    ):
+        pyarrow.feather.write_feather(table.set_column(1, "ages", dates), path)
+        with pytest.raises(UserError, match="columns of this vector file are damaged"):
+            storage.load(path)
