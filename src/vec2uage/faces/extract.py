@@ -118,8 +118,7 @@ def _detect_and_embed(
 def _kept(detection: Detection, extraction: Extraction, store: Store) -> Iterator[FaceCrop]:
     """Put what was found into the store; yield the good crops whose vectors it lacks."""
     store.put_detection(detection.sha256, extraction.detection_key, detection.faces)
-    if detection.signature:
-        store.put_signature(detection.sha256, PIXELS, detection.signature)
+    store.put_signature(detection.sha256, PIXELS, detection.signature)
     for crop in detection.crops:
         store.put_measures(crop.sha256, extraction.measures_key(crop.face), crop.measures)
         if isinstance(crop.measures, Refused) or extraction.quality.check(crop.measures) is not None:

@@ -37,6 +37,10 @@ def rows_of(
         return None
     chosen = faces if isinstance(faces, Refused) else choose(faces, extraction.faces)
     signature = store.signature(hashes.sha256, PIXELS)
+    if signature is None:
+        if failure is None:
+            return None
+        signature = ""
     if isinstance(chosen, Refused):
         return [Row(photograph, chosen.status, chosen.reason, hashes, signature)]
     rows = []
