@@ -102,6 +102,26 @@ def test_a_second_run_looks_into_nothing_and_finds_the_same(tmp_path: Path):
     assert same(first, second)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "detections SET found='{\"faces\": []}'",
+        "signatures SET signature=''",
+        "measures SET measured='{\"sharpness\": 1}'",
+        "vectors SET vector=zeroblob(16)",
+        "files SET sha256='0'",
+    ],
+)
+def test_what_is_damaged_in_the_store_is_made_again(damage: str, tmp_path: Path):
+    files = pictures(tmp_path, 2)
+    first = run(files, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {damage}")
+    again = run(files, tmp_path)
+    assert same(first, again)
+    assert again.opened == (0 if damage.startswith("files") else 2)
+
+
 def test_only_new_photographs_are_opened(tmp_path: Path):
     files = pictures(tmp_path / "photos", 9)
     run(files[:4], tmp_path)
