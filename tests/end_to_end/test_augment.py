@@ -457,7 +457,7 @@ def selves(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count
     """Draw and embed the first augmentations of a face, from its line in faces.csv and the preset's file alone."""
     preset = OmegaConf.load(Path(conf_dir()) / "augmentation/published.yaml")
     recipe = check_augmentation(OmegaConf.to_container(preset) | {"folder": None}, "augmentation", []).recipe
-    extraction = settings_of(prepared, OneProcess()).extraction(None)
+    extraction = settings_of(prepared, OneProcess(), trust_code=False).extraction(None)
     row = next(row for row in table(prepared / "faces.csv") if row["name"] == name)
     face = Face(*(int(row[side]) for side in ("left", "top", "right", "bottom")), float("nan"), row["detector"])
     with Image.open(prepared.parents[2] / "photos" / name) as photograph:

@@ -93,7 +93,7 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
     x = np.ones((2, 3), dtype=np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(x))[:, 0].numpy()
-    np.testing.assert_allclose(models.open_model(path, ASIS).predict(x).median, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(models.open_model(path, ASIS, True).predict(x).median, expected, rtol=1e-6, atol=1e-6)
     for wrong, says in (
         ({"model": {**OWN, "facter": 1}}, r"config\.yaml: model\.facter = 1: no such option; did you mean factor\?"),
         ({"model": {"_target_": "vec2uage.training.models.MLP", "hidden": [2]}}, "describes another model"),
@@ -103,7 +103,7 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
     ):
         config.write_text(yaml.dump(wrong))
         with pytest.raises(UserError, match=says):
-            models.open_model(path, ASIS)
+            models.open_model(path, ASIS, trust_code=True)
 
 
 def test_a_head_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_head_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_
     head = {"_target_": "test_evaluation_model.Last", "shift": 2.0}
     config.write_text(yaml.dump({"head": head}))
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert models.open_model(path, ASIS).predict(x).median.tolist() == own.predict(x).median.tolist()
+    assert models.open_model(path, ASIS, True).predict(x).median.tolist() == own.predict(x).median.tolist()
     mse = {"_target_": "vec2uage.training.losses.MSE"}
     for wrong, says in (
         ({**head, "shitf": 1}, r"config\.yaml: head\.shitf = 1: no such option; did you mean shift\?"),
@@ -125,7 +125,48 @@ def test_a_head_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_
     ):
         config.write_text(yaml.dump({"head": wrong}))
         with pytest.raises(UserError, match=says):
+            models.open_model(path, ASIS, trust_code=True)
+
+
+def test_no_module_is_imported_because_a_file_in_the_folder_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the configuration of a stranger's run calls its own, and wherever in it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lurking.py").write_text("raise AssertionError('this was run')")
+    network = MLP(3, (2,))
+    component = Component("lurking.Net", (("hidden", (2,)),))
+    path = save(tmp_path, network, component)
+    mse, evil = {"_target_": "vec2uage.training.losses.MSE"}, {"_target_": "lurking.Net"}
+    for model in ({"_target_": "torch.nn.Sequential", "args": [{"a": [evil]}]}, {"_target_": "lurking"}, evil):
+        RunFolder(tmp_path).config.write_text(yaml.dump({"model": model, "head": {**evil, "loss": mse}}))
+        with pytest.raises(UserError, match=r"config\.yaml names the class lurking.*trust_code=true"):
             models.open_model(path, ASIS)
+    with pytest.raises(AssertionError, match="this was run"):
+        models.open_model(path, ASIS, trust_code=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &a [1]\nmodel: *a\n", "[" * 5000, "a: 2024-99-99", "\ud800", "a: " + "x" * (1 << 18), "\x00", "- 1"]
+)
+def test_a_configuration_that_no_run_wrote_is_refused(text: str, tmp_path: Path) -> None:
+    path = save(tmp_path, Doubler(3, 2.0), Component("test_evaluation_model.Doubler", (("factor", 2.0),)))
+    RunFolder(tmp_path).config.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError, match=r"config\.yaml: not the configuration of a run"):
+        models.open_model(path, ASIS, trust_code=True)
+
+
+def test_a_model_that_its_run_did_not_write_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its own digest does not tell: it is whole, but of another run."""
+    path, files = mlp(tmp_path), RunFolder(tmp_path)
+    files.write_result(RunResult(status="completed", name="r", seed=0, optimizer="sgd", model="vec2uage", dataset="d"))
+    models.open_model(path, ASIS)
+    mlp(tmp_path)  # with other weights
+    with pytest.raises(UserError, match=r"best\.safetensors is not the file that result\.json beside it speaks of"):
+        models.open_model(path, ASIS)
+    files.result.write_text(files.result.read_text().replace('"seed": 0', '"seed": 1'))
+    models.open_model(path, ASIS)
+    assert "not known whether" in caplog.text
 
 
 def test_a_foreign_checkpoint_takes_what_the_options_say(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class AugmentSettings:
     workers: PositiveInt | Literal["auto"]
     device: DeviceName
     overwrite: bool
+    trust_code: bool
 
 
 @dataclass(frozen=True)

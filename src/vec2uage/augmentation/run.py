@@ -52,7 +52,7 @@ def run(settings: AugmentSettings, invocation: Invocation) -> int:
         if settings.task == "analyse":
             return _analyse(settings, invocation, stop)
         prepared, typed_options = Path(settings.path), _typed_options(invocation)
-        prepared_with = settings_of(prepared, settings)
+        prepared_with = settings_of(prepared, settings, settings.trust_code)
         return generate_in(prepared, settings.augmentation, prepared_with, settings.overwrite, typed_options, stop)
 
 
@@ -113,7 +113,7 @@ def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> 
     if not path.exists():
         raise UserError(f"{path}: no such photograph or folder (path)")
     if is_prepared(path):
-        prepared_with = settings_of(path, settings)
+        prepared_with = settings_of(path, settings, settings.trust_code)
         rows = read_part(path, "train" if has_training_part(path) else UNDIVIDED)
         sources = list(faces_of_rows(rows, path, prepared_with, stop).values())
         extraction = prepared_with.extraction(None)

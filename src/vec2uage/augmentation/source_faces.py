@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from vec2uage.augmentation.execution import Execution, ExecutionOptions
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
+from vec2uage.config.trust import check_trusted
 from vec2uage.config.validate import from_config
 from vec2uage.data.parts import UNDIVIDED
 from vec2uage.data.prepared import AGAIN, DESCRIPTION, Prepared, find_set, part_file
@@ -50,8 +51,11 @@ def has_training_part(prepared: Path) -> bool:
     return found is not None and "train" in found.about["parts"]
 
 
-def settings_of(prepared: Path, execution: ExecutionOptions) -> PrepareSettings:
-    """Return the settings that a set was prepared with, but with the store, workers and device of `execution`."""
+def settings_of(prepared: Path, execution: ExecutionOptions, trust_code: bool) -> PrepareSettings:
+    """Return the settings that a set was prepared with, but with the store, workers and device of `execution`.
+
+    UserError where they name classes of the user's own, whose modules are imported only with `trust_code`.
+    """
     found = find_set(prepared)
     if found is None:
         raise UserError(
@@ -59,6 +63,7 @@ def settings_of(prepared: Path, execution: ExecutionOptions) -> PrepareSettings:
         )
     now = {"store": execution.store, "workers": execution.workers, "device": execution.device}
     options = found.options | now | {"overwrite": False, "output": ""}
+    check_trusted(options, str(prepared / DESCRIPTION), trust_code)
     try:
         return from_config(options, PrepareSettings)
     except UserError as error:

@@ -27,6 +27,8 @@ class TtaSettings(ExecutionOptions, Protocol):
     @property
     def tta(self) -> int: ...
     @property
+    def trust_code(self) -> bool: ...
+    @property
     def dataset(self) -> Dataset: ...
     @property
     def augmentation(self) -> Augmentation: ...
@@ -43,7 +45,7 @@ def augmented_vectors(settings: TtaSettings, vs: VectorSet) -> Float32[np.ndarra
     if not isinstance(dataset, Prepared):
         raise UserError("tta needs photographs: take dataset=prepared with dataset.path=<a folder of vec2uage.prepare>")
     prepared = Path(dataset.path)
-    prepared_with = settings_of(prepared, settings)
+    prepared_with = settings_of(prepared, settings, settings.trust_code)
     with interruptible_keeping(settings.store) as stop:
         sources = faces_of_rows(vs, prepared, prepared_with, stop)
         if bare := [name for name in vs.names.tolist() if name not in sources]:

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 EXECUTION_OPTIONS = (
     "overwrite",
+    "trust_code",
     "resume",
     "plan",
     "trainer.threads",

@@ -36,6 +36,7 @@ class Evaluation:
     store: str
     workers: PositiveInt | Literal["auto"]
     device: DeviceName
+    trust_code: bool
     foreign: Foreign
     dataset: Choice[Dataset]
     split: Choice[Split]

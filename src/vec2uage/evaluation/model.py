@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
+from vec2uage.config.trust import check_trusted
 from vec2uage.config.validate import refuse
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.evaluate_settings import Foreign
@@ -45,12 +45,12 @@ def find(checkpoint: str) -> Path:
     return file
 
 
-def open_model(path: Path, foreign: Foreign) -> Model:
+def open_model(path: Path, foreign: Foreign, trust_code: bool = False) -> Model:
     """Read a model; whatever has no suffix of `READERS` is a torch checkpoint, which `foreign` describes.
 
     A model or a head of the user's own class is built as the config.yaml beside the file says, which imports the module
-    it names. Raises UserError for a file that is damaged, of another kind, or cannot be built, and for options of
-    `foreign` that have no effect on it.
+    it names: only with `trust_code`. Raises UserError for a file that is damaged, not the one that the result.json
+    beside it speaks of, of another kind, or cannot be built, and for options of `foreign` that have no effect on it.
     """
     reader = READERS.get(path.suffix)
     if reader is not None:
@@ -59,7 +59,8 @@ def open_model(path: Path, foreign: Foreign) -> Model:
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
                 f"leave out {' and '.join(idle)}"
             )
-        return reader.load(path, **_as_configured(path, reader.untrusted_classes(path)))
+        _check_unchanged(path)
+        return reader.load(path, **_as_configured(path, reader.untrusted_classes(path), trust_code))
     imported = foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
     if foreign.save_as is not None:
         imported.save(Path(foreign.save_as))
@@ -133,7 +134,24 @@ def _is_own(path: Path) -> bool:
     return path.suffix in READERS
 
 
-def _as_configured(path: Path, classes: Mapping[str, str]) -> dict[str, Component | Head]:
+def _check_unchanged(path: Path) -> None:
+    """Raise UserError where a run says that its model was another file; warn where its result cannot be read."""
+    folder = RunFolder(path.parent)
+    if not path.is_file() or not folder.result.is_file():
+        return
+    try:
+        result = folder.read_result()
+    except UserError as error:
+        log.warning("it is not known whether %s is as its run wrote it: %s", path, error)
+        return
+    if path.name in result.files and not folder.is_as_written(path, result):
+        raise UserError(
+            f"{path} is not the file that {folder.result.name} beside it speaks of: it is damaged or of another run; "
+            "train the run again, or put the file into a folder of its own"
+        )
+
+
+def _as_configured(path: Path, classes: Mapping[str, str], trust_code: bool) -> dict[str, Component | Head]:
     """Build what the config.yaml beside a file says of some config groups; `classes` are those that the file names."""
     if not classes:
         return {}
@@ -143,12 +161,8 @@ def _as_configured(path: Path, classes: Mapping[str, str]) -> dict[str, Componen
             f"{path} holds a {' and a '.join(classes.values())}: it can be built in its run folder only, as "
             f"{file.name} says there"
         )
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"{file}: not the configuration of a run")
+    config = RunFolder(path.parent).read_config()
+    check_trusted([config.get(group) for group in classes], str(file), trust_code)
     problems: list[str] = []
     built = {group: _CHECKS[group](config.get(group), group, problems) for group in classes}
     refuse([f"{file}: {problem}" for problem in problems])

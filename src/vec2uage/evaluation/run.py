@@ -40,7 +40,7 @@ def evaluate(
     if files.result.exists():
         raise UserError(f"{folder} holds a run of training: set hydra.run.dir to another folder")
     path = models.find(settings.checkpoint)
-    model = models.open_model(path, settings.foreign)
+    model = models.open_model(path, settings.foreign, settings.trust_code)
     needs_seed = settings.part != "all" and settings.split.is_per_run
     vs = rows(settings.dataset, settings.split, settings.part, models.run_seed(path) if needs_seed else None)
     ages = needed_ages(vs, "an evaluation")

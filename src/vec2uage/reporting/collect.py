@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from jaxtyping import Float
 
 from vec2uage.base.errors import UserError
@@ -98,9 +97,8 @@ class Sweep:
     def config(self) -> dict[str, Any]:
         """The resolved configuration of the first run; empty if it cannot be read."""
         try:
-            text = RunFolder(self.runs[0].folder).config.read_text(encoding="utf-8")
-            return dict(yaml.safe_load(text))
-        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            return RunFolder(self.runs[0].folder).read_config()
+        except UserError:
             return {}
 
     def group(self, name: str) -> dict[str, Any]:

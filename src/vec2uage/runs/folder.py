@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import yaml
 from jaxtyping import Real
 
 from vec2uage.base.atomic import remove_unfinished, replacing, write_last
@@ -17,6 +18,7 @@ from vec2uage.base.manifest import changed_files, file_hashes
 from vec2uage.predictions.base import Prediction
 from vec2uage.runs.result import RunResult
 
+_LARGEST_CONFIG = 1 << 18  # bytes; that of a run has about 3,000
 MODEL_SUFFIXES = (".safetensors", ".skops")
 """Of networks, and of scikit-learn's models."""
 
@@ -117,6 +119,23 @@ class RunFolder:
         except UserError as error:
             raise UserError(f"{self.result}: {error}") from None
 
+    def read_config(self) -> dict[str, Any]:
+        """Read the resolved config; UserError where it is missing, or not what a run writes.
+
+        Nothing in it is imported, and it is bounded in what it unfolds to: a run writes no aliases.
+        """
+        try:
+            if self.config.stat().st_size > _LARGEST_CONFIG:
+                raise ValueError("too large")
+            config = yaml.load(self.config.read_text(encoding="utf-8"), _WithoutAliases)
+        except OSError as error:
+            raise UserError(f"{self.config}: {error.strerror}") from None
+        except (yaml.YAMLError, ValueError, RecursionError):
+            config = None
+        if not isinstance(config, dict):
+            raise UserError(f"{self.config}: not the configuration of a run")
+        return config
+
     def write_predictions(
         self,
         names: Sequence[str] | np.ndarray,
@@ -180,6 +199,15 @@ class RunFolder:
         """Delete all of TensorBoard's files."""
         for path in self.path.glob("events.out.tfevents.*"):
             path.unlink()
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """Reads YAML in which nothing stands for something else: a few lines of such could unfold without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -207,10 +207,8 @@ def _of_other_data(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Jo
 
 def _changed_options(job: Job, cfg: DictConfig) -> str:
     try:
-        before = yaml.safe_load(RunFolder(job.folder).config.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        before = None
-    if not isinstance(before, dict):
+        before = RunFolder(job.folder).read_config()
+    except UserError:
         return f"its {RunFolder(job.folder).config.name} cannot be read"
     return differences(_flat(before), _flat(to_container(cfg)))
 
