@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 from collections import OrderedDict
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vec2uage.base.errors import UserError
+from vec2uage.importers import pickle_check
 from vec2uage.importers.unpickle import Inert, load
 
 ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("some.module", "Thing"): Inert, ("some", "VALUE"): 7}
@@ -247,9 +249,7 @@ def data_or_refused(content):
         read(content)
 
 
-# Without the opcodes r, j (a memo of any size may be asked for) and the promises of length above, which Python
-# answers by taking memory.
-@given(st.binary(max_size=200).map(lambda content: content.translate(None, b"rj\x8d\x8e\x95\x96")))
+@given(st.binary(max_size=200))
 def test_random_bytes_are_data_or_refused(content):
     data_or_refused(content)
 
@@ -262,3 +262,46 @@ def test_a_pickle_with_a_changed_byte_is_data_or_refused(data):
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte not in b"rj\x8d\x8e\x95\x96"))
     data_or_refused(bytes(content))
+
+
+DOUBLED = b")" + b"2\x86" * 60  # a tuple of twice the same tuple, and so on: 2**60 are hashed with it
+SHARED = b")" + b"".join(b"\x94h%c\x86" % k for k in range(60))
+HUGE = (2**40).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04Nr\xff\xff\xff\x0f.",
+        b"Np2147483647\n.",
+        *(b"\x80\x05" + code + HUGE for code in (b"\x8e", b"\x96", b"\x8d", b"\x95")),
+        *(b"\x80\x04" + code + b"\xff\xff\xff\x7f" for code in (b"B", b"X", b"T", b"\x8b")),
+        b"\x80\x04}" + DOUBLED + b"Ns.",
+        b"\x80\x04}" + SHARED + b"Ns.",
+        b"\x80\x04}(" + DOUBLED + b"Nu.",
+        b"\x80\x04(" + DOUBLED + b"Nd.",
+        b"\x80\x04\x8f(" + DOUBLED + b"\x90.",
+        b"\x80\x04(" + DOUBLED + b"\x91.",
+        b"\x80\x04}csome.module\nsame\n" + DOUBLED + b"\x85RNs.",
+        b"\x80\x04}\x8a\x20" + b"\x01" * 32 + b"Ns.",
+        b"\x80\x04" + b"]0" * 300,
+        b"\x80\x04" + b"csome.module\nThing\n)R0" * 300,
+    ],
+    ids=lambda content: repr(content[2:9]),
+)
+def test_what_would_take_gigabytes_or_for_ever_is_refused_at_once(content, monkeypatch):
+    monkeypatch.setattr(pickle_check, "MOST_OBJECTS", 200)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"x\.pkl: not a readable pickle"):
+            read(content, ALLOWED | {("some.module", "same"): lambda value: value})
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.binary(max_size=60), st.integers(0, 5))
+def test_whatever_the_check_lets_through_the_unpickler_can_read_or_refuse(content, protocol):
+    """Random instructions: nothing but a sentence comes of them."""
+    with suppress(UserError):
+        read(pickle.PROTO + bytes([protocol]) + content)

@@ -1,12 +1,14 @@
 """Reads pickles of others without running them: exactly the constructors that a caller lists can be called."""
 
 import copyreg
+import mmap
 import pickle
 from collections.abc import Callable, Mapping
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from typing import Any
 
 from vec2uage.base.errors import UserError
+from vec2uage.importers import pickle_check
 
 Allowed = Mapping[tuple[str, str], Any]
 
@@ -24,8 +26,8 @@ def load(file: BufferedIOBase, allowed: Allowed, where: str, persistent: Callabl
     dict items): give it objects for which that is harmless, such as `Inert`. `persistent` resolves persistent
     ids, which are refused without it; it is handed what the pickle says.
 
-    A hostile pickle can still take up time and memory, as Python's unpickler sets neither a limit, and what comes back
-    can hold itself or unfold without end: look at types before following it (`str`, `==`, NumPy all follow).
+    What it takes of time and memory is bounded by the file's length (see `pickle_check`), but what comes back can hold
+    itself or unfold without end: look at types before following it (`str`, `==`, NumPy all follow).
 
     Raises UserError with `where`, which names the file, when the pickle asks for anything else (named in the
     message), is truncated or damaged, or when a callable of `allowed` raises.
@@ -33,6 +35,7 @@ def load(file: BufferedIOBase, allowed: Allowed, where: str, persistent: Callabl
     # An extension code (copyreg) of this cache would be handed out without asking `find_class`.
     copyreg.clear_extension_cache()
     try:
+        _check(file)
         return _Unpickler(file, allowed, persistent).load()
     except _RefusedError as refused:
         raise UserError(
@@ -44,6 +47,15 @@ def load(file: BufferedIOBase, allowed: Allowed, where: str, persistent: Callabl
     except Exception as error:  # damaged pickles raise whatever their bytes happen to mean
         text = _short(str(error)) or "empty"
         raise UserError(f"{where}: not a readable pickle ({type(error).__name__}: {text})") from None
+
+
+def _check(file: BufferedIOBase) -> None:
+    """Check the pickle at the position of a file, whatever follows it: a file's numbers may be large."""
+    if isinstance(file, BytesIO):
+        pickle_check.check(file.getvalue(), file.tell())
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        pickle_check.check(data, file.tell())
 
 
 class _Sealed(type):
@@ -79,7 +91,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._allowed = allowed
         self._persistent = persistent
-        self._sealed: dict[tuple[str, str], type] = {}
+        self._sealed: dict[Any, type] = {}  # by what they call: a pickle may hold any number of names for it
 
     def find_class(self, module: str, name: str, /) -> Any:
         key = (_PYTHON2.get(module, module), name)
@@ -88,9 +100,9 @@ class _Unpickler(pickle.Unpickler):
         value = self._allowed[key]
         if not callable(value):
             return value
-        if key not in self._sealed:
-            self._sealed[key] = _seal(name, value)
-        return self._sealed[key]
+        if value not in self._sealed:
+            self._sealed[value] = _seal(name, value)
+        return self._sealed[value]
 
     def persistent_load(self, pid: Any, /) -> Any:
         if self._persistent is None:
