@@ -1,11 +1,17 @@
 """The flags of a command line, such as `-m`: taken wherever they are typed, and refused where they mean nothing."""
 
+import argparse
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
 from vec2uage.base.errors import UserError
+
+if sys.version_info >= (3, 14):
+    # It refuses a help that is no text yet, as Hydra 1.3 has one, and with it every command.
+    argparse.ArgumentParser._check_help = lambda self, action: None  # type: ignore[attr-defined]
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
