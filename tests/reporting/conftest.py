@@ -48,7 +48,7 @@ def write_run(
     folder.mkdir(parents=True)
     files = RunFolder(folder)
     ages = np.repeat(np.arange(1, 19), 2).astype(np.float32)
-    sign = np.where(np.arange(len(ages)) % 2, 1, -1)
+    sign = np.random.default_rng(seed).choice([1, -1], len(ages))
     files.write_predictions(
         [f"{faces} {k}" for k in range(len(ages))], [""] * len(ages), ages, Point(ages + sign * test)
     )

@@ -11,7 +11,7 @@ import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import _SCALARS, collect, factors, variant, write_sweep, write_table
+from vec2uage.runs.index import _SCALARS, collect, factors, repeats, variant, write_sweep, write_table
 from vec2uage.runs.result import RunResult
 
 
@@ -92,7 +92,26 @@ def test_swept_options_have_columns_of_their_own(tmp_path: Path) -> None:
     options = [["dataset=vectors", f"optimizer.momentum={m}", "trainer.threads=1"] for m in ("0", "0.9")]
     rows = _table([_result(str(k), k, overrides=overrides) for k, overrides in enumerate(options)], tmp_path)
     assert [row["optimizer.momentum"] for row in rows] == ["0", "0.9"]
-    assert rows[0].keys() == {*_SCALARS, "optimizer.momentum"}
+    assert rows[0].keys() == {*_SCALARS, "repeats", "optimizer.momentum"}
+
+
+def test_seeds_of_a_model_that_draws_nothing_repeat_its_first_run(tmp_path: Path) -> None:
+    def ridge(name: str, seed: int, predictions: str, *overrides: str, **known: Any) -> RunResult:
+        made = {"optimizer": None, "config_hash": name, "data_fingerprint": "d", "code": "c"}
+        made["files"] = {"predictions.csv": predictions}
+        return _result(name, seed, overrides=[f"seed={seed}", *overrides], **(made | known))
+
+    runs = [
+        ridge("first", 1, "a"),
+        ridge("again", 2, "a"),
+        ridge("forest", 3, "b"),
+        ridge("stricter", 1, "a", "model.alpha=9"),
+        ridge("of other data", 4, "a", data_fingerprint="e"),
+        ridge("network", 5, "a", optimizer="sgd"),
+        ridge("unknown", 6, "a", files={}),
+    ]
+    assert repeats(runs) == {1: 0}
+    assert [row["repeats"] for row in _table(runs, tmp_path)] == ["", "first", *[""] * 5]
 
 
 def test_a_variant_is_named_by_its_optimizer_or_its_model_and_the_other_factors() -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -72,25 +72,39 @@ def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
 def repeats(results: Sequence[RunResult]) -> dict[int, int]:
     """Return the positions of runs that repeat an earlier one, and the position of that one.
 
-    Runs of the same configuration, data and code have the same numbers, and would count twice in every mean.
+    Runs of the same configuration, data and code have the same numbers, and would count twice in every mean. So have
+    those that differ in nothing but `seed`, if the model draws nothing from it, as most of scikit-learn's: they predict
+    the same bits. A network draws its first weights.
     """
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[Hashable, int] = {}
     found = {}
     for position, result in enumerate(results):
-        made_of = (result.config_hash, result.data_fingerprint, result.code)
-        if (
-            result.status == "completed"
-            and all(made_of)
-            and (earlier := first.setdefault(made_of, position)) != position
-        ):
+        if result.status != "completed" or not (result.data_fingerprint and result.code):
+            continue
+        on = result.data_fingerprint, result.code
+        keys: list[Hashable] = []
+        if result.config_hash:
+            keys.append((result.config_hash, *on))
+        if result.optimizer is None and (predicted := result.files.get("predictions.csv")):
+            keys.append((predicted, *_without_seed(result), *on))
+        earlier = min((first[key] for key in keys if key in first), default=position)
+        first |= {key: earlier for key in keys if key not in first}
+        if earlier != position:
             found[position] = earlier
     return found
+
+
+def _without_seed(result: RunResult) -> tuple[Hashable, ...]:
+    """Return how a run was asked for, but for its seed."""
+    options = {option: given for option, given in _options(result).items() if option != "seed"}
+    return result.dataset, result.model, *sorted(options.items())
 
 
 def repeats_text(names: Sequence[tuple[str, str]]) -> str:
     """Say that runs are left out as they repeat others; `names` are those of each run and of the one it repeats."""
     repeated, earlier = names[0]
-    return f"{counted(len(names), 'run')} left out as repeated: {repeated} is {earlier} once more"
+    what = "the same run, or another seed of a model that draws nothing from it"
+    return f"{counted(len(names), 'run')} left out as repeated ({what}): {repeated} is {earlier} once more"
 
 
 def swept(results: Sequence[RunResult]) -> list[str]:
@@ -130,16 +144,21 @@ def value(result: RunResult, option: str) -> str:
 
 
 def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
-    """Write one row a run: the scalar fields of `result.json`, all scores, the swept options; what is None is empty."""
+    """Write one row a run: the scalar fields of `result.json`, all scores, the swept options; what is None is empty.
+
+    The column `repeats` names the earlier run that a run is once more (see `repeats`): means should leave it out.
+    """
     options = [option for option in swept(results) if option not in _SCALARS]
     scores = list(dict.fromkeys(name for result in results for name in result.scores))
+    again = repeats(results)
     with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow((*_SCALARS, *scores, *options))
-        for result in results:
+        writer.writerow((*_SCALARS, "repeats", *scores, *options))
+        for position, result in enumerate(results):
             scalars = [getattr(result, name) for name in _SCALARS]
+            repeated = results[again[position]].name if position in again else ""
             measured = [result.scores.get(name) for name in scores]
-            writer.writerow([*scalars, *measured, *(value(result, option) for option in options)])
+            writer.writerow([*scalars, repeated, *measured, *(value(result, option) for option in options)])
 
 
 def _options(result: RunResult) -> dict[str, str]:
