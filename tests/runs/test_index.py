@@ -30,7 +30,8 @@ def test_runs_come_in_the_order_of_their_numbers_at_any_depth(tmp_path: Path) ->
     alone = _write(tmp_path / "alone", 0)
     (tmp_path / "sweep" / "unfinished").mkdir()
     results, rejects = collect(tmp_path)
-    assert list(results.values()) == [alone, *reversed(written)]
+    assert [result.seed for result in results.values()] == [0, 1, 2, 10]
+    assert list(results.values())[1] == replace(written[-1], name="sweep/1_sgd"), "named by where it lies"
     assert list(results)[:2] == [tmp_path / "alone", tmp_path / "sweep" / "1_sgd"]
     assert rejects == {}
     assert collect(tmp_path / "alone") == ({tmp_path / "alone": alone}, {})
@@ -46,9 +47,36 @@ def test_a_run_that_only_the_sweeps_file_knows_is_told(tmp_path: Path) -> None:
     assert "missing, though sweep.json has this run as completed" in rejects[tmp_path / "2_sgd"]
 
 
-def test_a_run_that_lies_deeper_than_the_sweeps_file_is_not_missing(tmp_path: Path) -> None:
-    write_sweep([_write(tmp_path / "deep" / "1_sgd", 1)], tmp_path)
+def test_a_run_that_was_moved_within_the_sweep_is_not_missing(tmp_path: Path) -> None:
+    write_sweep([_write(tmp_path / "1_sgd", 1)], tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "1_sgd").rename(tmp_path / "deep" / "1_sgd")
     assert collect(tmp_path)[1] == {}
+
+
+def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:
+    for optimizer in ("sgd", "swa"):
+        _write(tmp_path / optimizer / "1", 1, optimizer=optimizer)
+    pending = _result("adam/1", 1, status="pending")
+    write_sweep([*collect(tmp_path)[0].values(), pending], tmp_path)
+    results, rejects = collect(tmp_path)
+    assert [(result.name, result.status) for result in results.values()] == [
+        ("adam/1", "pending"),
+        ("sgd/1", "completed"),
+        ("swa/1", "completed"),
+    ]
+    assert rejects == {}
+    RunFolder(tmp_path / "swa" / "1").result.unlink()
+    assert list(collect(tmp_path)[1]) == [tmp_path / "swa" / "1"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"runs": [{"sta', b"\xff\x00"])
+def test_a_damaged_file_of_the_sweep_is_told_and_hides_no_run(tmp_path: Path, content: bytes) -> None:
+    good = _write(tmp_path / "1", 1)
+    (tmp_path / "sweep.json").write_bytes(content)
+    results, rejects = collect(tmp_path)
+    assert list(results.values()) == [good]
+    assert "not known" in rejects[tmp_path / "sweep.json"]
 
 
 def test_a_run_that_cannot_be_read_is_rejected_with_its_reason(tmp_path: Path) -> None:

@@ -111,6 +111,13 @@ def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes(arguments: list[str
         ),
         (["seed=range(0)"], "the sweep has no jobs"),
         (["seed=1,2", "hydra.sweep.subdir=same"], "hydra.sweep.subdir puts two jobs into .*same: seed=2 .* and seed=1"),
+        (
+            ["hydra.sweep.subdir=/elsewhere/${seed}"],
+            "hydra.sweep.subdir leads to /elsewhere/1, which does not lie within",
+        ),
+        (["hydra.sweep.subdir=../${seed}"], "hydra.sweep.subdir leads to .*/1, which does not lie within"),
+        (["hydra.sweep.subdir=a/../../${seed}"], "which does not lie within"),
+        (["hydra.sweep.subdir=."], "which does not lie within"),
     ],
 )
 def test_jobs_that_are_none_or_one_and_the_same_are_refused(arguments: list[str], told: str) -> None:

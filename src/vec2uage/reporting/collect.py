@@ -156,8 +156,8 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
 
 
 def _number(result: RunResult) -> str:
-    """Return what a run's name begins with."""
-    return result.name.partition("_")[0]
+    """Return what the name of a run's folder begins with."""
+    return result.name.rpartition("/")[2].partition("_")[0]
 
 
 def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str], seeds: Sequence[str]) -> Run:

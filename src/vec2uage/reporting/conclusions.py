@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vec2uage.base.formatting import duration
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.selection import Selection
-from vec2uage.runs.index import repeats_text
+from vec2uage.runs.index import repeats_text, run_name
 from vec2uage.statistics.bootstrap import Interval
 
 
@@ -94,13 +94,15 @@ def warnings(analysis: Analysis) -> list[str]:
             f"The test set puts {by_test[0]} first, validation {by_val[0]}: to name {by_test[0]} the winner would be "
             "to choose on the test set."
         )
-    if missing := [*(r.name for r in sweep.others), *(path.name for path in sweep.rejects)]:
+    if missing := [*(r.name for r in sweep.others), *(run_name(path, sweep.folder) for path in sweep.rejects)]:
         total = len(sweep.runs) + len(missing)
         found.append(
             f"{len(missing)} of {total} runs did not complete and are left out: means are over the others only."
         )
     if sweep.repeated:
-        names = [(path.name, earlier.name) for path, earlier in sweep.repeated.items()]
+        names = [
+            (run_name(path, sweep.folder), run_name(earlier, sweep.folder)) for path, earlier in sweep.repeated.items()
+        ]
         found.append(f"{repeats_text(names)}.")
     counts = {variant.name: len(variant.runs) for variant in analysis.variants}
     if len(set(counts.values())) > 1:

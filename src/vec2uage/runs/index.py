@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,27 +31,43 @@ _SCALARS = tuple(
 def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     """Read every run folder (one with a `result.json`) at or below `root`, and what `sweep.json` knows of others.
 
-    Returns the results by folder in the order of these (numbers in names count as numbers: 2 before 10), and
-    for each folder whose result cannot be read the reason. Raises UserError if `root` is not a folder.
+    Returns the results by folder in the order of these (numbers in names count as numbers: 2 before 10), each named by
+    where it lies below `root`, and for each folder whose result cannot be read the reason; for a damaged `sweep.json`,
+    too. Raises UserError if `root` is not a folder.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder, so there are no runs to read")
-    files = sorted(root.rglob("result.json"), key=_natural)
-    found = {file.parent.name for file in files}  # at any depth
-    known = {path: result for path, result in _known(root).items() if result.name not in found}
-    results = {path: result for path, result in known.items() if result.status in ("pending", "running")}
-    rejects = {
-        path: f"{path / 'result.json'}: missing, though sweep.json has this run as {result.status}"
-        for path, result in known.items()
-        if path not in results
-    }
-    for file in files:
+    results: dict[Path, RunResult] = {}
+    rejects: dict[Path, str] = {}
+    for file in root.rglob("result.json"):
+        folder = file.parent
         try:
-            results[file.parent] = RunFolder(file.parent).read_result()
+            results[folder] = replace(RunFolder(folder).read_result(), name=run_name(folder, root))
         except UserError as error:
-            rejects[file.parent] = str(error)
-            results.pop(file.parent, None)
+            rejects[folder] = str(error)
+    moved = [replace(result, name="") for result in results.values()]
+    try:
+        known = read_sweep(root) if (root / "sweep.json").exists() else []
+    except UserError as error:
+        known, rejects[root / "sweep.json"] = [], f"{error}: which runs had not begun is not known"
+    for result in known:
+        folder = root / result.name
+        if folder in results or folder in rejects or replace(result, name="") in moved:
+            continue
+        if result.status in ("pending", "running"):
+            results[folder] = result
+        else:
+            rejects[folder] = f"{folder / 'result.json'}: missing, though sweep.json has this run as {result.status}"
     return {path: results[path] for path in sorted(results, key=_natural)}, rejects
+
+
+def run_name(folder: Path, sweep: Path) -> str:
+    """Name a run by where its folder lies below that of its sweep: `sgd/000_seed=1`; by itself where that is the same.
+
+    Its last part alone would be a name that others may have, too.
+    """
+    folder, sweep = folder.absolute(), sweep.absolute()
+    return folder.name if folder == sweep else folder.relative_to(sweep).as_posix()
 
 
 def read_sweep(folder: Path) -> list[RunResult]:
@@ -170,14 +186,6 @@ def split_override(override: str) -> tuple[str, str]:
     """Return the option that an override sets, and the value as it was typed."""
     key, _, value = override.lstrip("+~").partition("=")
     return key, value
-
-
-def _known(folder: Path) -> dict[Path, RunResult]:
-    """Return what a sweep's sweep.json knows of its runs, by their folders."""
-    try:
-        return {folder / result.name: result for result in read_sweep(folder)}
-    except UserError:  # no sweep, or the one that is just beginning will write it anew
-        return {}
 
 
 def _natural(path: Path) -> list[str | int]:

@@ -34,7 +34,7 @@ def compose_jobs(composer: Composer, batch: Sequence[Sequence[str]], first: int)
     for number, overrides in enumerate(batch, first):
         try:
             cfg = composer.job(overrides, number)
-            composed.append(ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg))))
+            composed.append(ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg), Path(cfg.hydra.sweep.dir))))
         except Exception as error:
             if not is_user_error(error):
                 raise
@@ -44,6 +44,7 @@ def compose_jobs(composer: Composer, batch: Sequence[Sequence[str]], first: int)
     refuse([_of_jobs(problem, jobs, batch) for problem, jobs in problems.items()])
     if not composed:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
+    _refuse_outside(composed)
     _refuse_duplicates(composed)
     return composed
 
@@ -54,6 +55,19 @@ def _of_jobs(problem: str, jobs: Sequence[Sequence[str]], batch: Sequence[Sequen
         return problem
     swept = [override for override in jobs[0] if not all(override in overrides for overrides in batch)]
     return f"{len(jobs)} of {len(batch)} jobs, such as {' '.join(swept)}: {problem}"
+
+
+def _refuse_outside(composed: Sequence[ComposedJob]) -> None:
+    """Raise UserError where a run would not lie within its sweep, by whose folder it is found again and named."""
+    sweep = Path(composed[0].cfg.hydra.sweep.dir)
+    for item in composed:
+        folder = item.job.folder
+        is_below = folder != sweep and folder.is_relative_to(sweep) and ".." not in folder.relative_to(sweep).parts
+        if not (is_below and folder.resolve() == sweep.resolve() / folder.relative_to(sweep)):
+            raise UserError(
+                f"hydra.sweep.subdir leads to {folder}, which does not lie within the sweep's folder {sweep}: a sweep "
+                "finds its runs there alone: name that folder by hydra.sweep.dir, and let the subdir be a path below it"
+            )
 
 
 def _refuse_duplicates(composed: Sequence[ComposedJob]) -> None:

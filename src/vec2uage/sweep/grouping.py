@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vec2uage.runs.index import run_name
 from vec2uage.training.checkpoint import Header
 from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.run_settings import RunSettings
@@ -11,10 +12,16 @@ from vec2uage.training.run_settings import RunSettings
 
 @dataclass(frozen=True)
 class Job:
-    """One run to train: its settings and its folder."""
+    """One run to train: its settings, its folder, and that of the sweep it belongs to (None: to none)."""
 
     settings: RunSettings
     folder: Path
+    sweep: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call the run."""
+        return run_name(self.folder, self.folder if self.sweep is None else self.sweep)
 
 
 def group(jobs: Sequence[Job], resumable: Mapping[Job, Header] | None = None) -> list[list[Job]]:

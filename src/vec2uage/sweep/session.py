@@ -142,7 +142,7 @@ class SweepSession:
     def _write_pending(self, jobs: Sequence[Job], ended: Mapping[Job, RunResult]) -> None:
         """Name all jobs of a batch in sweep.json before they are trained, so that a kill leaves none out."""
         command = typed_line("train")
-        pending = (describe(job.folder, job.settings, command, status="pending") for job in jobs if job not in ended)
+        pending = (describe(job.name, job.settings, command, status="pending") for job in jobs if job not in ended)
         known = {r.name: r for r in [*collect(self.folder)[0].values(), *pending, *ended.values()]}
         write_sweep(list(known.values()), self.folder)
 
@@ -173,4 +173,4 @@ def _read_result(job: Job) -> RunResult:
     try:
         return RunFolder(job.folder).read_result()
     except UserError as error:
-        return describe(job.folder, job.settings, typed_line("train"), status="failed", reason=str(error))
+        return describe(job.name, job.settings, typed_line("train"), status="failed", reason=str(error))

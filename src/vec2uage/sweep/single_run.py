@@ -33,7 +33,7 @@ def run_single(invocation: Invocation) -> int:
     """
     cfg, folder, in_sweep = invocation.cfg, invocation.folder, invocation.sweep is not None
     shared = list(HydraConfig.get().job.config.override_dirname.exclude_keys) if in_sweep else None
-    job = Job(from_config(cfg, invocation.choices, invocation.overrides, shared), folder)
+    job = Job(from_config(cfg, invocation.choices, invocation.overrides, shared), folder, invocation.sweep)
     options = command_options(cfg)
     if options.plan:
         try:

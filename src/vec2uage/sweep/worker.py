@@ -72,7 +72,7 @@ def _retry_smaller(left: Sequence[Job], sweep: SweepState) -> list[list[Job]]:
     known = resumable(left)
     sweep.resumable.update(known)
     if len(left) == 1:
-        log.warning("%s does not fit into memory beside others: it is trained after them", left[0].folder.name)
+        log.warning("%s does not fit into memory beside others: it is trained after them", left[0].name)
         sweep.postponed += left
         return []
     log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
@@ -94,7 +94,7 @@ def fail(
 def end_untrained(job: Job, status: Status, reason: str, sweep: SweepState, error: Exception | None = None) -> None:
     """End a job that was not trained now; the folder of a run that another process trains is left alone."""
     epochs = sweep.resumable[job].epochs if job in sweep.resumable else 0
-    result = describe(job.folder, job.settings, sweep.command, status=status, reason=reason, epochs=epochs)
+    result = describe(job.name, job.settings, sweep.command, status=status, reason=reason, epochs=epochs)
     if not isinstance(error, Busy):
         RunFolder(job.folder).write_result(result)
     sweep.end(job, result, error)
@@ -141,7 +141,9 @@ def _attempt(
     try:
         checkpoints = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in sweep.resumable]
         for job in jobs:
-            recorders[job] = Recorder(RunFolder(job.folder), job.settings, sweep.command, sweep.resumable.get(job))
+            recorders[job] = Recorder(
+                RunFolder(job.folder), job.name, job.settings, sweep.command, sweep.resumable.get(job)
+            )
         observer = _Observer(sweep, jobs, recorders, data, stack_check.is_stochastic)
         settings = [job.settings for job in jobs]
         own = _own_generators(settings[0].seed, device, checkpoints) if stack_check.is_stochastic else nullcontext()

@@ -3,7 +3,6 @@
 import math
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, Any
 
 from vec2uage.base.atomic import replacing, write_text
@@ -37,9 +36,10 @@ _BEST = ("best/validation/mae", "best/train/mae", "best/test/mae")
 
 @dataclass
 class Recorder:
-    """Writes one run's folder while it trains; `end` returns what it wrote as result.json."""
+    """Writes the folder of the run `name` while it trains; `end` returns what it wrote as result.json."""
 
     folder: RunFolder
+    name: str
     settings: RunSettings
     command: str
     resumed: Header | None = None  # of the checkpoint that the run goes on from
@@ -128,13 +128,13 @@ class Recorder:
         self._events.close(status)
 
     def _result(self, **known: Any) -> RunResult:
-        return describe(self.folder.path, self.settings, self.command, started=self._started, **known)
+        return describe(self.name, self.settings, self.command, started=self._started, **known)
 
 
-def describe(folder: Path, settings: RunSettings, command: str, **known: Any) -> RunResult:
+def describe(name: str, settings: RunSettings, command: str, **known: Any) -> RunResult:
     """Return a result with all that is known of a run before it is trained, and `known`."""
     return RunResult(
-        name=folder.name,
+        name=name,
         seed=settings.seed,
         optimizer=settings.choice("optimizer") if settings.is_network else None,
         model=settings.choice("model"),

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, Table
+from vec2uage.runs.index import run_name
 
 
 def failures(sweep: Sweep) -> Table:
     """List the runs that did not complete, could not be read, or are there twice."""
     rows: list[tuple[str, str, str]] = [(r.name, r.status, r.reason or "it has not ended") for r in sweep.others]
-    rows += [(path.name, "unreadable", reason) for path, reason in sweep.rejects.items()]
-    rows += [(path.name, "repeated", f"the same run as {earlier}") for path, earlier in sweep.repeated.items()]
+    rows += [(run_name(path, sweep.folder), "unreadable", reason) for path, reason in sweep.rejects.items()]
+    rows += [
+        (run_name(path, sweep.folder), "repeated", f"the same run as {earlier}")
+        for path, earlier in sweep.repeated.items()
+    ]
     return Table(
         "failures",
         "Runs that are left out",
