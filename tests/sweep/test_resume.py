@@ -1,12 +1,15 @@
 """What is kept, what goes on and what is refused when jobs find something in their folders."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from sweeps import SMALL, Sweep
 
+from vec2uage.base.digest import without_digest
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.validate import to_container
@@ -15,7 +18,10 @@ from vec2uage.runs.result import RunResult, Status
 from vec2uage.sweep import resume
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
-from vec2uage.sweep.resume import FolderConflict, prepare_folders
+from vec2uage.sweep.resume import FolderConflict, has_ended, prepare_folders, resumable
+from vec2uage.training import checkpoint
+from vec2uage.training.data import TrainingData
+from vec2uage.training.record import Recorder
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[8]", "trainer.device=cpu"]
 
@@ -43,11 +49,23 @@ def end(job: Job, status: Status) -> None:
     RunFolder(job.folder).write_result(RunResult(status=status, **(names | known)))
 
 
-@pytest.fixture
-def trained(sweep: Sweep, tmp_path: Path) -> dict[Job, object]:
-    jobs = jobs_of(sweep, tmp_path)
+def copies(jobs: dict[Job, object], folder: Path) -> dict[Job, object]:
+    """The same jobs and all that lies in their folders, below another one."""
+    for job in jobs:
+        shutil.copytree(job.folder, folder / job.folder.name)
+    return {dataclasses.replace(job, folder=folder / job.folder.name): cfg for job, cfg in jobs.items()}
+
+
+@pytest.fixture(scope="module")
+def trained_once(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> dict[Job, object]:
+    jobs = jobs_of(sweep, tmp_path_factory.mktemp("trained"))
     train_jobs(list(jobs), "")
     return jobs
+
+
+@pytest.fixture
+def trained(trained_once: dict[Job, object], tmp_path: Path) -> dict[Job, object]:
+    return copies(trained_once, tmp_path)
 
 
 def test_what_has_ended_is_kept(trained: dict[Job, object]) -> None:
@@ -100,13 +118,112 @@ def test_all_are_trained_anew_when_asked(trained: dict[Job, object]) -> None:
     assert left == {"notes.txt", "config.yaml", "overrides.yaml"}, "what the runs are to be, and what is not theirs"
 
 
-def test_a_damaged_result_is_not_thrown_away_unasked(trained: dict[Job, object]) -> None:
-    job = next(iter(trained))
-    RunFolder(job.folder).result.write_text("{")
-    with pytest.raises(UserError, match=r"result\.json.*no valid result.*resume=false"):
-        prepare_folders(trained, True)
-    assert RunFolder(job.folder).result.read_text() == "{"
-    assert prepare_folders(trained, False) == {}
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("result.json", b""),
+        ("result.json", b'{"status": "comp'),
+        ("result.json", b"\xff\xfe"),
+        ("best.safetensors", None),
+        ("predictions.csv", b"name,subject,age,prediction\n"),
+        ("metrics.csv", b""),
+        ("config.yaml", b"seed: 1"),
+    ],
+)
+def test_a_run_that_is_no_longer_whole_is_trained_again_and_the_others_are_kept(
+    trained: dict[Job, object], caplog: pytest.LogCaptureFixture, file: str, content: bytes | None
+) -> None:
+    damaged, other = trained
+    before = everything(damaged.folder)
+    if content is None:
+        (damaged.folder / file).unlink()
+    else:
+        (damaged.folder / file).write_bytes(content)
+    assert [has_ended(job) for job in trained] == [False, True]
+    assert prepare_folders(trained, True).keys() == {other}
+    (told,) = caplog.messages
+    assert str(damaged.folder / file) in told
+    assert "trained again" in told
+    train_jobs([damaged], "")
+    assert everything(damaged.folder) == before
+
+
+@pytest.mark.parametrize("earlier", ["without scores", "a folder"])
+def test_what_is_no_damage_is_not_thrown_away_unasked(trained: dict[Job, object], earlier: str) -> None:
+    file = RunFolder(next(iter(trained)).folder).result
+    if earlier == "a folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        known = without_digest(json.loads(file.read_text()))
+        file.write_text(json.dumps({key: value for key, value in known.items() if key != "scores"}))
+    for resume_option in (True, "changed"):
+        with pytest.raises(FolderConflict, match=r"result\.json"):
+            prepare_folders(trained, resume_option)
+    assert file.exists()
+
+
+def everything(folder: Path) -> dict[str, object]:
+    """All that a run leaves behind, but for when and how long it was trained."""
+    result = dataclasses.asdict(RunFolder(folder).read_result())
+    apart = ("seconds", "started", "command", "files")
+    names = ("metrics.csv", "best.safetensors", "predictions.csv", "data.csv")
+    return {k: v for k, v in result.items() if k not in apart} | {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.fixture(scope="module")
+def begun(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], dict[Job, object]]:
+    """What a run of five epochs leaves, and a folder as a kill after the third leaves it."""
+    jobs = jobs_of(sweep, tmp_path_factory.mktemp("begun"), "trainer.max_epochs=5", "early_stopping=none", seeds=1)
+    (job,) = jobs
+    folder, write, kept = RunFolder(job.folder), Recorder.checkpoint, []
+
+    def keep(self: Recorder, state: checkpoint.Checkpoint, data: TrainingData) -> None:
+        write(self, state, data)
+        kept.append(folder.checkpoint.read_bytes())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "checkpoint", keep)
+        train_jobs([job], "")
+    undisturbed = everything(job.folder)
+    folder.clear_end()
+    folder.checkpoint.write_bytes(kept[2])
+    return undisturbed, jobs
+
+
+@pytest.mark.parametrize(
+    ("rows", "goes_on"),
+    [
+        ("0 1 2", True),
+        ("0 1 2 3", True),  # a kill came between the row and the checkpoint
+        ("0 1 2 half", True),
+        ("0 1", False),
+        ("0 1 half", False),
+        ("0 2 2", False),
+        ("0 0 1 2", False),
+        ("", False),
+    ],
+)
+def test_a_run_goes_on_where_checkpoint_and_metrics_agree_or_begins_anew(
+    begun: tuple[dict[str, bytes], dict[Job, object]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    rows: str,
+    goes_on: bool,
+) -> None:
+    undisturbed, left = begun
+    jobs = copies(left, tmp_path)
+    (job,) = jobs
+    folder = RunFolder(job.folder)
+    whole = undisturbed["metrics.csv"].decode().splitlines()
+    lines = [whole[0], *(whole[1 + int(row)] if row.isdecimal() else "3,0.00" for row in rows.split())]
+    folder.metrics.write_text("\n".join(lines) + "\n" * ("half" not in rows))
+    assert resumable([job]).keys() == ({job} if goes_on else set())
+    prepare_folders(jobs, True)
+    assert ("begins anew" in caplog.text) is not goes_on
+    assert folder.checkpoint.exists() is goes_on
+    train_jobs([job], "")
+    assert everything(job.folder) == undisturbed
 
 
 def test_a_damaged_state_is_reported_and_the_run_begins_anew(

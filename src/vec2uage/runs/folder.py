@@ -16,7 +16,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.base.manifest import changed_files, file_hashes
 from vec2uage.predictions.base import Prediction
-from vec2uage.runs.result import RunResult
+from vec2uage.runs.result import Damaged, RunResult
 
 _LARGEST_CONFIG = 1 << 18  # bytes; that of a run has about 3,000
 MODEL_SUFFIXES = (".safetensors", ".skops")
@@ -89,8 +89,8 @@ class RunFolder:
 
     def write_result(self, result: RunResult) -> None:
         """Note in `result.files` what the run has written, and write `result.json` once all of that is on the disk."""
-        written = (*self._written_at_end, self.metrics)
-        names = [path.name for path in written if path != self.result and path.is_file()]
+        apart = (self.result, self.checkpoint)
+        names = [path.name for path in self._written if path not in apart and path.is_file()]
         result.files = file_hashes(self.path, names)
         write_last(self.result, result.to_json(), names)
 
@@ -107,17 +107,19 @@ class RunFolder:
         return sha256 is not None and not changed_files(self.path, {path.name: sha256})
 
     def read_result(self) -> RunResult:
-        """Read `result.json`; raises UserError with the reason if it is missing or damaged."""
+        """Read `result.json`; UserError with the reason if it is missing, unreadable or old, else Damaged."""
         try:
             text = self.result.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise UserError(f"{self.path}: no result.json, so no run has ended in this folder") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.result}: unreadable: {error}") from None
+        except OSError as error:
+            raise UserError(f"{self.result}: unreadable: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise Damaged(f"{self.result}: unreadable: {error}") from None
         try:
             return RunResult.from_json(text)
         except UserError as error:
-            raise UserError(f"{self.result}: {error}") from None
+            raise type(error)(f"{self.result}: {error}") from None
 
     def read_config(self) -> dict[str, Any]:
         """Read the resolved config; UserError where it is missing, or not what a run writes.
@@ -162,6 +164,10 @@ class RunFolder:
                 with path.open("ab") as file:
                     lock(file, self.path)
 
+    def in_the_way(self) -> Path | None:
+        """Return a folder that lies where a run has a file, None for none."""
+        return next((path for path in self._written if path.is_dir()), None)
+
     def occupy(self) -> IO[bytes]:
         """Keep other processes out of the folder of a run without `metrics.csv`, until what is returned is closed."""
         file = self.config.open("ab")
@@ -180,7 +186,7 @@ class RunFolder:
     def clear_unfinished(self) -> None:
         """Delete the unfinished files that a killed process has left; nobody may be writing to the folder."""
         if any(path.name.startswith(".") for path in self.path.iterdir()):
-            for path in (*self._written_at_end, self.checkpoint, self.config, self.overrides):
+            for path in self._written:
                 remove_unfinished(path)
 
     @property
@@ -188,11 +194,15 @@ class RunFolder:
         curve = self.lr_range_test_csv, self.lr_range_test_png
         return self.result, *self._models, self.predictions, self.data, *curve
 
+    @property
+    def _written(self) -> tuple[Path, ...]:
+        """All that a run writes, but for TensorBoard's files."""
+        return *self._written_at_end, self.checkpoint, self.metrics, self.config, self.overrides
+
     def clear(self) -> None:
         """Delete all files a run writes, and no others."""
-        self.clear_end()
         self.clear_events()
-        for path in (self.checkpoint, self.metrics, self.config, self.overrides):
+        for path in self._written:
             path.unlink(missing_ok=True)
 
     def clear_events(self) -> None:
@@ -217,12 +227,36 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
         writer.writerows(rows)
 
 
+def logged_epochs(path: Path) -> int:
+    """Return how many epochs a `metrics.csv` has from the first on: none after a row that is torn or out of order."""
+    try:
+        header, *rows = path.read_bytes().split(b"\n")[:-1] or [b""]
+    except OSError:
+        return 0
+    columns = header.split(b",")
+    if columns[:2] != [b"epoch", b"lr"]:
+        return 0
+    for number, row in enumerate(rows):
+        fields = row.split(b",")
+        if fields[0] != str(number).encode() or len(fields) != len(columns) or not all(map(_is_number, fields)):
+            return number
+    return len(rows)
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
 class MetricsLog:
     """Appends an epoch at a time to a `metrics.csv`, each on disk when `append` returns, in full precision.
 
     Columns are the epoch, the learning rate and the scores, by the names that they have in `result.json`. The first
-    `epochs` rows that are there are kept; those after them are of epochs that will be trained again. While the log is
-    open, no other process can open it: Busy.
+    `epochs` rows are kept, which must be there (`logged_epochs`); those after them are of epochs that will be trained
+    again. While the log is open, no other process can open it: Busy.
     """
 
     def __init__(self, path: Path, epochs: int = 0) -> None:
@@ -236,8 +270,6 @@ class MetricsLog:
         kept = b"".join(self._stream.readlines()[: epochs + 1]) if epochs else b""
         self._stream.truncate(len(kept))
         self._is_new = not kept
-        if kept and not kept.endswith(b"\n"):
-            self._stream.write(b"\n")
 
     def append(self, epoch: int, lr: float, scores: Mapping[str, float]) -> None:
         """Append one epoch, always with the same scores."""

@@ -14,6 +14,10 @@ from vec2uage.base.errors import UserError
 Status = Literal["completed", "diverged", "failed", "interrupted", "running", "pending"]
 
 
+class Damaged(UserError):
+    """What a run has written is not there as it was written."""
+
+
 @dataclass(kw_only=True)
 class RunResult:
     """What one run did and how well: the manifest of its folder.
@@ -60,8 +64,8 @@ class RunResult:
     def from_json(text: str) -> "RunResult":
         """Read what `to_json` wrote; keys this version does not know are ignored.
 
-        Raises UserError if the text is no JSON, a key is missing or of the wrong type, its digest is of something else,
-        or an earlier version wrote it.
+        Raises Damaged if the text is no JSON, a key is missing or of the wrong type, or its digest is of other
+        content, and UserError if an earlier version wrote it.
         """
         try:
             result = _SCHEMA.validate_json(text)
@@ -69,9 +73,9 @@ class RunResult:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"no valid result: {where + ': ' if where else ''}{first['msg']}") from None
+            raise Damaged(f"no valid result: {where + ': ' if where else ''}{first['msg']}") from None
         except ValueError as error:
-            raise UserError(f"no valid result: {error}") from None
+            raise Damaged(f"no valid result: {error}") from None
         if "scores" not in found:
             raise UserError("no valid result: an earlier version of vec2uage wrote it, so train this run again")
         return result

@@ -21,9 +21,9 @@ from vec2uage.base.manifest import differences
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import to_container
-from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.folder import RunFolder, logged_epochs
 from vec2uage.runs.index import collect
-from vec2uage.runs.result import RunResult
+from vec2uage.runs.result import Damaged, RunResult
 from vec2uage.sweep.compose import ComposedJob
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.options import Resume
@@ -61,22 +61,44 @@ def match_existing(composed: Sequence[ComposedJob], sweep: Path) -> list[Compose
 
 
 def has_ended(job: Job) -> bool:
-    """Tell whether a job's folder has the result of a run that has ended, whatever it was made with."""
+    """Tell whether a job's folder holds, whole, a run that has ended, whatever it was made with."""
     try:
-        return RunFolder(job.folder).read_result().status in ENDED
+        result = _read_result(RunFolder(job.folder))
     except UserError:
         return False
+    return result is not None and result.status in ENDED
+
+
+def _read_result(folder: RunFolder) -> RunResult | None:
+    """Return the result that lies in a folder, if one does; Damaged where the files of an ended run are not its own."""
+    if not folder.result.exists():
+        return None
+    result = folder.read_result()
+    if result.status in ENDED and (changed := folder.changed_files(result)):
+        raise Damaged(f"{folder.path / changed[0]}: gone, or changed since the run ended")
+    return result
 
 
 def resumable(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
-    """Return the jobs that go on from a checkpoint, and what it holds; one that cannot be read counts as none."""
+    """Return the jobs that go on from a checkpoint, and what it holds; one that cannot be used counts as none."""
     found = {}
     for job in jobs:
-        path = RunFolder(job.folder).checkpoint
-        if path.exists():
+        folder = RunFolder(job.folder)
+        if folder.checkpoint.exists():
             with suppress(UserError):
-                found[job] = checkpoint.read_header(path)
+                found[job] = _read_checkpoint(folder)
     return found
+
+
+def _read_checkpoint(folder: RunFolder) -> checkpoint.Header:
+    """Return what the checkpoint in a folder is of; UserError where a run cannot go on from it."""
+    header = checkpoint.read_header(folder.checkpoint)
+    if (logged := logged_epochs(folder.metrics)) < header.epochs:
+        raise UserError(
+            f"{folder.metrics} holds {logged} of the {counted(header.epochs, 'epoch')} of the checkpoint: the run begins "
+            "anew"
+        )
+    return header
 
 
 def prepare_folders(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResult]:
@@ -140,18 +162,24 @@ def _look_into(path: Path, resume: Resume) -> _Before:
     except (FileExistsError, NotADirectoryError):
         raise FolderConflict(f"{path} cannot be a run folder because a file is in the way") from None
     folder = RunFolder(path)
+    if (blocked := folder.in_the_way()) is not None:
+        raise FolderConflict(f"{blocked} is a folder, where a run has a file: move it away")
     folder.check_free()
     if resume is False:
         return _Before()
-    result, header = None, None
-    if folder.result.exists():
-        try:
-            result = folder.read_result()
-        except UserError as error:
-            raise FolderConflict(f"{error}; resume=false trains anew") from None
+    try:
+        result = _read_result(folder)
+    except Damaged as error:
+        log.warning("%s: this run is trained again", error)
+        result = None
+    except UserError as error:
+        raise FolderConflict(
+            f"{error}; without this folder its run is trained again, with resume=false all are"
+        ) from None
+    header = None
     if folder.checkpoint.exists():
         try:
-            header = checkpoint.read_header(folder.checkpoint)
+            header = _read_checkpoint(folder)
         except UserError as error:
             log.warning("%s", error)
     if result is None and header is None and (path / _EARLIER_CHECKPOINT).exists():
