@@ -1,6 +1,8 @@
 """Training jobs: the same bits alone and together, and one job's end is not another's."""
 
+import errno
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from sweeps import Dropping, Sweep
 from torch import nn
 
@@ -20,8 +23,10 @@ from vec2uage.sweep import calibration, engine, layout
 from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
+from vec2uage.sweep.resume import has_ended, prepare_folders
 from vec2uage.sweep.state import SweepResult
 from vec2uage.training.data import TrainingData
+from vec2uage.training.record import Recorder
 
 QUICK = ["trainer.max_epochs=2", "model.hidden=[16]", "trainer.device=cpu"]
 FIGURES = ("status", "lr", "epochs", "best_epoch")
@@ -338,3 +343,82 @@ def test_groups_share_gpus_and_each_is_one_stack_on_every_gpu(
     assert [len(stack) for stack in laid_out.stacks] == [2, 2]
     little = replace(plan, room=laid_out.run_bytes * 3 // 2)
     assert [len(stack) for stack in layout.lay_out(jobs[:4], little, 1).stacks] == [1, 1, 1, 1]
+
+
+THREE = [[*QUICK, "trainer.stack_size=3", f"seed={seed}"] for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def whole(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    """What three runs of one stack give that are left in peace."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(sweep, folder, THREE)
+    return [figures(folder / str(number)) for number in range(3)]
+
+
+def lose(folder: Path, how: str) -> None:
+    """Take a run's folder away, or put something else into its place."""
+    if how == "replaced":
+        folder.rename(folder.with_name("moved away"))
+        shutil.copytree(folder.with_name("moved away"), folder)
+    else:
+        shutil.rmtree(folder.parent if how == "with its sweep" else folder)
+
+
+@pytest.mark.parametrize(
+    ("when", "how"),
+    [
+        ("epoch", "deleted"),
+        ("checkpoint", "replaced"),
+        ("end", "deleted"),
+        ("write_result", "deleted"),
+        ("epoch", "with its sweep"),
+    ],
+)
+def test_a_run_whose_folder_is_lost_fails_and_the_others_go_on(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[tuple[object, ...]], when: str, how: str
+) -> None:
+    jobs = sweep.jobs(tmp_path / "sweep", THREE)
+    lost = jobs[1]
+    written = RunFolder if when == "write_result" else Recorder
+    write = getattr(written, when)
+
+    still_there = [True]
+
+    def lose_then_write(self: RunFolder | Recorder, *what: object) -> object:
+        if (self if isinstance(self, RunFolder) else self.folder).path == lost.folder and still_there:
+            still_there.clear()
+            lose(lost.folder, how)
+        return write(self, *what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(written, when, lose_then_write)
+        finished = train_jobs(jobs, "")
+    assert finished.results[lost].status == "failed"
+    assert f"{lost.folder} was deleted, moved or replaced" in (finished.results[lost].reason or "")
+    if how == "with its sweep":
+        assert {result.status for result in finished.results.values()} == {"failed"}
+    else:
+        for number in (0, 2):
+            assert figures(jobs[number].folder) == whole[number]
+    assert RunFolder(lost.folder).read_result() == finished.results[lost]
+    prepare_folders({job: DictConfig({}) for job in jobs}, True)
+    train_jobs([job for job in jobs if not has_ended(job)], "")
+    assert [figures(job.folder) for job in jobs] == whole
+
+
+def test_a_run_that_cannot_be_written_names_the_file(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = sweep.jobs(tmp_path, [[*QUICK, f"seed={seed}"] for seed in range(2)])
+    forbidden = RunFolder(jobs[0].folder).predictions
+
+    def touch(path: Path, *args: object, **options: object) -> None:
+        if path.parent == forbidden.parent and path.suffix in (".csv", ".json"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        path.open("x").close()
+
+    monkeypatch.setattr(Path, "touch", touch)
+    results = train_jobs(jobs, "").results
+    assert [results[job].status for job in jobs] == ["failed", "completed"]
+    assert results[jobs[0]].reason == f"{RunFolder(jobs[0].folder).data}: Permission denied"

@@ -21,12 +21,27 @@ def replacing(path: Path | str) -> Iterator[Path]:
     entry, and is removed if the block raises; missing parent folders are made.
     """
     target = Path(path)
-    temporary = _beside(target)
+    with naming(target):
+        temporary = _beside(target)
+        try:
+            yield temporary
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the operating system name `path` where it names no file, or the one that was to replace it.
+
+    A failing write, as on a full disk, names none.
+    """
     try:
-        yield temporary
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None or Path(str(error.filename)).name.startswith(f".{path.stem}."):
+            error.filename = str(path)
         raise
 
 

@@ -1,6 +1,7 @@
 """The folder of one run: what its files are called, how they are written, and who may use it."""
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import yaml
 from jaxtyping import Real
 
-from vec2uage.base.atomic import remove_unfinished, replacing, write_last
+from vec2uage.base.atomic import naming, remove_unfinished, replacing, write_last
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.base.manifest import changed_files, file_hashes
@@ -227,6 +228,17 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
         writer.writerows(rows)
 
 
+def check_in_place(file: IO[bytes]) -> None:
+    """Raise UserError where an open file no longer lies where it was opened: the folder of its run is gone."""
+    path = Path(file.name)
+    try:
+        is_there = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    if not is_there:
+        raise UserError(f"{path.parent} was deleted, moved or replaced while its run was trained: train it again")
+
+
 def logged_epochs(path: Path) -> int:
     """Return how many epochs a `metrics.csv` has from the first on: none after a row that is torn or out of order."""
     try:
@@ -260,6 +272,7 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, epochs: int = 0) -> None:
+        self._path = path
         self._stream = path.open("a+b")
         try:
             lock(self._stream, path.parent)
@@ -278,13 +291,18 @@ class MetricsLog:
             self._is_new = False
         self._write(str(epoch), repr(float(lr)), *(repr(float(score)) for score in scores.values()))
 
+    def check_in_place(self) -> None:
+        """Raise UserError where the folder of the run is no longer the one that it began in (`check_in_place`)."""
+        check_in_place(self._stream)
+
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
     def _write(self, *fields: str) -> None:
-        self._stream.write((",".join(fields) + "\n").encode())
-        self._stream.flush()
+        with naming(self._path):
+            self._stream.write((",".join(fields) + "\n").encode())
+            self._stream.flush()
 
     def __enter__(self) -> "MetricsLog":
         return self

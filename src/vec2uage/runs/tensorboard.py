@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vec2uage.base.atomic import naming
 from vec2uage.runs.result import Status
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class EventLog:
         # the names sort by time, the order in which TensorBoard reads the files of one folder
         name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_SERIAL):06d}"
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = RecordWriter((folder / f"events.out.tfevents.{name}").open("xb"))
+        self._path = folder / f"events.out.tfevents.{name}"
+        self._writer = RecordWriter(self._path.open("xb"))
         self._has_session = resumed_at is not None
         self._write(
             Event(
@@ -111,8 +113,9 @@ class EventLog:
         self._write(self._event(wall_time=time.time(), summary=summary))
 
     def _write(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
-        self._writer.flush()
+        with naming(self._path):
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
 
 
 def _shown(value: HParam) -> str | int | float | bool:

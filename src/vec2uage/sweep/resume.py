@@ -94,10 +94,8 @@ def _read_checkpoint(folder: RunFolder) -> checkpoint.Header:
     """Return what the checkpoint in a folder is of; UserError where a run cannot go on from it."""
     header = checkpoint.read_header(folder.checkpoint)
     if (logged := logged_epochs(folder.metrics)) < header.epochs:
-        raise UserError(
-            f"{folder.metrics} holds {logged} of the {counted(header.epochs, 'epoch')} of the checkpoint: the run begins "
-            "anew"
-        )
+        trained = counted(header.epochs, "epoch")
+        raise UserError(f"{folder.metrics} holds {logged} of the {trained} of its checkpoint: the run begins anew")
     return header
 
 

@@ -12,11 +12,12 @@ from vec2uage.base import seeds
 from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy
+from vec2uage.config.hydra.errors import error_sentence
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.result import Status
+from vec2uage.runs.result import RunResult, Status
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.plan import split_evenly
-from vec2uage.sweep.resume import resumable
+from vec2uage.sweep.resume import has_ended, resumable
 from vec2uage.sweep.state import SweepState, is_disk_full
 from vec2uage.training import checkpoint
 from vec2uage.training.checkpoint import Checkpoint
@@ -49,17 +50,22 @@ def train(
     while stacks and not sweep.interrupt.is_set():
         stack = stacks.pop(0)
         recorders: dict[Job, Recorder] = {}
-        error = _attempt(stack, data, device, stack_check, sweep, recorders)
-        if error is None:
+        raised = _attempt(stack, data, device, stack_check, sweep, recorders)
+        if raised is None:
             continue
+        error, broken = (raised.error, raised.job) if isinstance(raised, _OfOneRun) else (raised, None)
         left = sweep.unfinished(stack)
         if is_disk_full(error) or sweep.full_disk:
             sweep.stop_for_full_disk(stack[0].folder)
             _close(recorders)
+        elif broken is not None:
+            fail([broken], error, sweep, recorders)
+            _close(recorders)
+            _release_memory(error)
+            stacks[:0] = _regroup(sweep.unfinished(stack), sweep)
         elif is_out_of_memory(error) and left and (len(left) > 1 or not alone):
             _close(recorders)
-            error.__traceback__ = None  # its frames hold the stack's tensors
-            free_unused_memory()
+            _release_memory(error)
             stacks[:0] = _retry_smaller(left, sweep)
         else:
             log.debug("a stack of %d runs failed", len(stack), exc_info=error)
@@ -67,37 +73,79 @@ def train(
             fail(left, error, sweep, recorders)
 
 
+def _release_memory(error: Exception) -> None:
+    """Let go of what a stack that will not go on has taken."""
+    error.__traceback__ = None  # its frames hold the stack's tensors
+    free_unused_memory()
+
+
+def _regroup(left: Sequence[Job], sweep: SweepState) -> list[list[Job]]:
+    """Return the stacks in which the runs of a stack that broke off go on from their last checkpoints."""
+    known = resumable(left)
+    for job in left:
+        sweep.resumable.pop(job, None)
+    sweep.resumable.update(known)
+    return group(left, known)
+
+
 def _retry_smaller(left: Sequence[Job], sweep: SweepState) -> list[list[Job]]:
     """Return two halves of a stack that memory did not hold; a single run is postponed until nothing else trains."""
-    known = resumable(left)
-    sweep.resumable.update(known)
+    stacks = _regroup(left, sweep)
     if len(left) == 1:
         log.warning("%s does not fit into memory beside others: it is trained after them", left[0].name)
         sweep.postponed += left
         return []
     log.warning("%d runs as one stack do not fit into memory: going on with half of them", len(left))
-    return [half for members in group(left, known) for half in split_evenly(members, -(-len(left) // 2), 1)]
+    return [half for members in stacks for half in split_evenly(members, -(-len(left) // 2), 1)]
 
 
 def fail(
     jobs: Sequence[Job], error: Exception, sweep: SweepState, recorders: Mapping[Job, Recorder] | None = None
 ) -> None:
     """End jobs that could not be trained."""
-    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    known = isinstance(error, UserError | OSError)
+    reason = error_sentence(error) if known else f"{type(error).__name__}: {error}"
     for job in jobs:
         if recorders and job in recorders:
-            sweep.end(job, recorders[job].fail(reason), error)
+            _end(job, recorders[job].fail(reason), sweep, error)
         else:
             end_untrained(job, "failed", reason, sweep, error)
 
 
 def end_untrained(job: Job, status: Status, reason: str, sweep: SweepState, error: Exception | None = None) -> None:
-    """End a job that was not trained now; the folder of a run that another process trains is left alone."""
+    """End a job that was not trained now."""
     epochs = sweep.resumable[job].epochs if job in sweep.resumable else 0
     result = describe(job.name, job.settings, sweep.command, status=status, reason=reason, epochs=epochs)
-    if not isinstance(error, Busy):
-        RunFolder(job.folder).write_result(result)
+    _end(job, result, sweep, error)
+
+
+def _end(job: Job, result: RunResult, sweep: SweepState, error: Exception | None) -> None:
+    """End a job with the result of one that did not come to its end, which is written if its folder takes it.
+
+    A run that another process trains there, or that has ended there, is left alone.
+    """
+    folder = RunFolder(job.folder)
+    with suppress(Busy, OSError):
+        folder.check_free()
+        if not has_ended(job):
+            folder.write_result(result)
     sweep.end(job, result, error)
+
+
+class _OfOneRun(Exception):
+    """What went wrong with the folder of one run of a stack: no reason for the others to end."""
+
+    def __init__(self, job: Job, error: Exception) -> None:
+        super().__init__(str(error))
+        self.job, self.error = job, error
+
+
+@contextmanager
+def _of_one_run(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise (error if is_out_of_memory(error) else _OfOneRun(job, error)) from error
 
 
 @dataclass(frozen=True)
@@ -114,19 +162,25 @@ class _Observer:
         return self.sweep.interrupt.is_set()
 
     def epoch(self, run: int, epoch: Epoch) -> None:
-        self.recorders[self.jobs[run]].epoch(epoch)
-        self.sweep.display.epoch(self.jobs[run], epoch, len(self.data.train))
+        job = self.jobs[run]
+        with _of_one_run(job):
+            self.recorders[job].epoch(epoch)
+        self.sweep.display.epoch(job, epoch, len(self.data.train))
 
     def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
         if self.is_stochastic:
             checkpoint.tensors[_FORWARD] = torch.get_rng_state()
             if (device := self.data.train.age.device).type == "cuda":
                 checkpoint.tensors[_FORWARD_CUDA] = torch.cuda.get_rng_state(device)
-        self.recorders[self.jobs[run]].checkpoint(checkpoint, self.data)
+        with _of_one_run(self.jobs[run]):
+            self.recorders[self.jobs[run]].checkpoint(checkpoint, self.data)
 
     def end(self, run: int, outcome: Outcome) -> None:
+        job = self.jobs[run]
         if self.sweep.full_disk is None:
-            self.sweep.end(self.jobs[run], self.recorders[self.jobs[run]].end(outcome, self.data))
+            with _of_one_run(job):
+                result = self.recorders[job].end(outcome, self.data)
+            self.sweep.end(job, result)
 
 
 def _attempt(
@@ -139,11 +193,13 @@ def _attempt(
 ) -> Exception | None:
     """Train jobs as one stack; return what was raised. `recorders` gets a Recorder for each job that has begun."""
     try:
-        checkpoints = [checkpoint.load(RunFolder(job.folder).checkpoint) for job in jobs if job in sweep.resumable]
+        checkpoints = []
         for job in jobs:
-            recorders[job] = Recorder(
-                RunFolder(job.folder), job.name, job.settings, sweep.command, sweep.resumable.get(job)
-            )
+            folder, header = RunFolder(job.folder), sweep.resumable.get(job)
+            with _of_one_run(job):
+                if header is not None:
+                    checkpoints.append(checkpoint.load(folder.checkpoint))
+                recorders[job] = Recorder(folder, job.name, job.settings, sweep.command, header)
         observer = _Observer(sweep, jobs, recorders, data, stack_check.is_stochastic)
         settings = [job.settings for job in jobs]
         own = _own_generators(settings[0].seed, device, checkpoints) if stack_check.is_stochastic else nullcontext()

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
-from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.folder import MetricsLog, RunFolder, check_in_place
 from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
@@ -64,11 +65,13 @@ class Recorder:
     def epoch(self, epoch: Epoch) -> None:
         """Write one epoch to metrics.csv and TensorBoard."""
         assert self._metrics is not None, "an epoch of a model that has none"
+        self._check_in_place()
         self._metrics.append(epoch.number, epoch.lr, epoch.scores)
         self._events.scalars(epoch.number, {**epoch.scores, "lr": epoch.lr})
 
     def checkpoint(self, checkpoint: Checkpoint, data: TrainingData) -> None:
         """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
+        self._check_in_place()
         header = Header(
             config_hash=self.settings.config_hash,
             code=code_fingerprint(),
@@ -79,7 +82,11 @@ class Recorder:
         save_checkpoint(self.folder.checkpoint, checkpoint, header)
 
     def end(self, outcome: Outcome, data: TrainingData) -> RunResult:
-        """Write all that is known at the end of the run, result.json last: a folder that has it is complete."""
+        """Write all that is known at the end of the run, result.json last: a folder that has it is complete.
+
+        Like `epoch` and `checkpoint`, it raises UserError where the run's folder was deleted or replaced meanwhile.
+        """
+        self._check_in_place()
         if outcome.curve is not None:
             write_curve(self.folder, outcome.curve)
         if outcome.model is not None:
@@ -92,7 +99,6 @@ class Recorder:
             best = {tag: outcome.scores.get(tag.removeprefix("best/")) for tag in _BEST}
             known = {tag: score for tag, score in best.items() if score is not None}
             self._events.scalars(outcome.best_epoch or 0, known)
-        self._close(outcome.status)
         result = self._result(
             status=outcome.status,
             reason=outcome.reason,
@@ -105,21 +111,32 @@ class Recorder:
             data_fingerprint=data.fingerprint,
             encoder=data.encoder,
         )
+        self._check_in_place()
         self.folder.write_result(result)
+        try:
+            self._check_in_place()
+        except UserError:
+            self.folder.result.unlink(missing_ok=True)  # it speaks of files that went with the folder
+            raise
+        self._close(outcome.status)
         if outcome.status != "interrupted":
             self.folder.checkpoint.unlink(missing_ok=True)
         return result
 
-    def fail(self, reason: str, status: Status = "failed") -> RunResult:
-        """Write the result of a run that could not be trained."""
-        self._close(status)
-        result = self._result(status=status, reason=reason)
-        self.folder.write_result(result)
-        return result
+    def fail(self, reason: str) -> RunResult:
+        """Let go of the folder of a run that could not be trained, and return its result."""
+        self._close("failed")
+        return self._result(status="failed", reason=reason)
 
     def close(self) -> None:
         """Let go of the folder of a run that will be taken up again."""
         self._close("interrupted")
+
+    def _check_in_place(self) -> None:
+        if self._metrics is not None:
+            self._metrics.check_in_place()
+        elif self._occupied is not None:
+            check_in_place(self._occupied)
 
     def _close(self, status: Status) -> None:
         for file in (self._metrics, self._occupied):

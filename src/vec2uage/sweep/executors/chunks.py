@@ -6,10 +6,11 @@ What the executors of other processes share; each adds how a chunk is handed ove
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from vec2uage.base.errors import UserError
 from vec2uage.base.interrupt import interruptible
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import Status
@@ -56,8 +57,14 @@ class Stoppable:
 
 
 def train_chunk(jobs: Sequence[Job], command: str, cores: int) -> None:
-    """Train those of `jobs` that have not ended yet, on so many CPU cores; called in other processes."""
-    train_jobs([job for job in jobs if not has_ended(job)], command, cores)
+    """Train those of `jobs` that have not ended yet, on so many CPU cores; called in other processes.
+
+    Their results are told by their folders; where one could not be written, its reason is raised.
+    """
+    finished = train_jobs([job for job in jobs if not has_ended(job)], command, cores)
+    for job, error in finished.errors.items():
+        if not RunFolder(job.folder).result.exists():
+            raise error
 
 
 def split_into_chunks(jobs: Sequence[Job], most: int) -> list[list[Job]]:
@@ -143,12 +150,13 @@ def _collect(jobs: Sequence[Job], sweep: SweepState, last: bool = False) -> None
     """Record which runs have ended elsewhere; an interrupted one goes on if its chunk is handed out again."""
     for job in jobs:
         folder = RunFolder(job.folder)
-        if last:
-            list(job.folder.iterdir())  # a disk of the network shows a new file only to those who list its folder
-        if job not in sweep.outcome.results and folder.result.exists():
-            result = folder.read_result()
-            if last or result.status != "interrupted":
-                sweep.end(job, result)
+        with suppress(OSError, UserError):  # the folder is gone, or its result damaged: nothing has ended there
+            if last:
+                list(job.folder.iterdir())  # a disk of the network shows a new file only to those who list its folder
+            if job not in sweep.outcome.results and folder.result.exists():
+                result = folder.read_result()
+                if last or result.status != "interrupted":
+                    sweep.end(job, result)
 
 
 def _reason(error: BaseException | None) -> str:
