@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.setting import BATCH, CPU, fastest, machine, runs
 from benchmarks.training import network, quiet
 from vec2uage.base import seeds
+from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job
 from vec2uage.training.data import load
@@ -74,6 +75,7 @@ def train(settings: Sequence[RunSettings], folder: Path) -> None:
     jobs = [Job(run, folder / str(number)) for number, run in enumerate(settings)]
     for job in jobs:
         job.folder.mkdir(parents=True)
+        RunFolder(job.folder).config.touch()
     results = train_jobs(jobs, "benchmark").results
     assert {result.status for result in results.values()} == {"completed"}, results
 

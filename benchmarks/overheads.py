@@ -47,6 +47,7 @@ def training(settings: list[RunSettings], data: TrainingData) -> float:
 def write_run(run: RunSettings, data: TrainingData, weights: dict[str, torch.Tensor]) -> None:
     """Write all that a run of `EPOCHS` epochs leaves in its folder."""
     with tempfile.TemporaryDirectory() as folder:
+        RunFolder(Path(folder)).config.touch()
         recorder = Recorder(RunFolder(Path(folder)), "benchmark", run, "benchmark")
         for number in range(EPOCHS):
             losses = {"train/loss": 20.0, "train/mae": 3.0, "validation/loss": 21.0, "validation/mae": 3.1}

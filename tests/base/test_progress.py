@@ -1,6 +1,8 @@
 """A bar on a terminal, lines elsewhere."""
 
 import contextlib
+import io
+import logging
 import os
 import pty
 import re
@@ -9,7 +11,7 @@ import termios
 import pytest
 
 from vec2uage.base import progress
-from vec2uage.base.progress import Progress
+from vec2uage.base.progress import ConsoleHandler, Progress
 
 
 def _work() -> bool:
@@ -26,6 +28,14 @@ def test_without_a_terminal_only_lines_appear(capsys: pytest.CaptureFixture[str]
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "seed=3 failed\n"
+
+
+def test_a_warning_stands_once_however_many_jobs_give_it() -> None:
+    stream = io.StringIO()
+    handler = ConsoleHandler(stream)
+    for level, text in ((30, "few epochs"), (20, "4 runs"), (30, "few epochs"), (20, "4 runs"), (30, "no GPU")):
+        handler.emit(logging.LogRecord("", level, "", 0, text, None, None))
+    assert stream.getvalue().split("\n")[:-1] == ["few epochs", "4 runs", "4 runs", "no GPU"]
 
 
 def _everything(terminal: int) -> str:

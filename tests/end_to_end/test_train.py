@@ -143,7 +143,8 @@ def test_a_grid_ends_with_a_table_reasons_and_exit_code(
     best = min(results, key=lambda r: r.scores["validation/mae"])
     assert f"best by validation: {best.name}" in grid.stdout
     assert "4 of 8 runs did not complete" in grid.stdout
-    assert grid.stdout.count("lower split.heldout_per_age") == 4
+    assert (grid.stdout + grid.stderr).count("lower split.heldout_per_age") == 1
+    assert grid.stderr.splitlines()[-1] == "error: 4 of 8 runs did not complete"
     assert "tensorboard --logdir fused" in grid.stdout
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
+from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.compose import settings_of
 from vec2uage.sweep.grouping import Job
 
@@ -44,13 +45,14 @@ class Sweep:
         return HydraContext(config_loader=self.loader, callbacks=Callbacks())
 
     def jobs(self, root: Path, overrides: Sequence[Sequence[str]]) -> list[Job]:
-        """Compose jobs on small data, each with an empty folder of its own."""
+        """Compose jobs on small data, each with a folder of its own, as they are before they train."""
         composer = Composer(self.loader, self.master)
         jobs = []
         for number, own in enumerate(overrides):
             settings, _ = settings_of(composer.job([*SMALL, *own], number))
             jobs.append(Job(settings, root / str(number)))
             jobs[-1].folder.mkdir(parents=True)
+            RunFolder(jobs[-1].folder).config.touch()
         return jobs
 
 

@@ -84,5 +84,13 @@ def test_what_did_not_complete_is_named_with_its_reason() -> None:
     assert "1 of 2 runs did not complete:\n  001: failed, the loss was no longer finite" in text
 
 
+def test_runs_that_ended_alike_have_one_line() -> None:
+    failed = [result(number, "sgd", None, status="failed") for number in range(1, 6)]
+    diverged = replace(result(6, "sgd", None, status="diverged"), reason="in epoch 3")
+    text = report([result(0, "sgd", 2.5), *failed, diverged], "sweep")
+    assert "6 of 7 runs did not complete:" in text
+    assert "  001, 002, 003 and 2 more: failed, the loss was no longer finite\n  006: diverged, in epoch 3\n" in text
+
+
 def test_a_sweep_without_any_figure_has_no_table() -> None:
     assert "MAE in years" not in report([result(0, "sgd", None, status="failed")], "sweep")

@@ -46,6 +46,7 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from vec2uage.config.hydra.composer import parse_grid
         from vec2uage.sweep.check import check_sweeper
+        from vec2uage.sweep.job_returns import raise_failure
         from vec2uage.sweep.session import SweepSession
 
         assert self.hydra_context is not None
@@ -56,7 +57,6 @@ class GridSweeper(BasicSweeper):
         [grid] = self.split_arguments(overrides, max_batch_size=None)
         launcher = None if isinstance(self.launcher, FusedLauncher) else self.launcher
         with SweepSession(self.hydra_context, self.config, self.task_function, launcher) as sweep:
-            sweep.run(grid)
-            for job in sweep.job_returns:
-                _ = job.return_value  # raises what the job has raised
+            results = sweep.run(grid)
+        raise_failure(sweep.job_returns, results)
         return [sweep.job_returns]

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm as Bar
@@ -70,10 +70,18 @@ class Progress:
 
 
 class ConsoleHandler(logging.StreamHandler):
-    """Prints log records on its stream without tearing a bar that is shown there."""
+    """Prints log records on its stream without tearing a bar that is shown there, the same warning once."""
+
+    def __init__(self, stream: Any = None) -> None:
+        super().__init__(stream)
+        self._warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record above the bar, if there is one."""
         import tqdm
 
+        if record.levelno >= logging.WARNING:
+            if record.getMessage() in self._warned:
+                return
+            self._warned.add(record.getMessage())
         tqdm.tqdm.write(f"{self.format(record)}\n", file=self.stream, end="")  # at once, as other threads write, too

@@ -179,6 +179,19 @@ class RunFolder:
             raise
         return file
 
+    def check_in_place(self, held: IO[bytes]) -> None:
+        """Raise UserError where this is no longer the folder that a run began in, with its configuration.
+
+        `held` is the file that the run has had open there since.
+        """
+        try:
+            there = Path(held.name).stat()
+            is_there = os.path.samestat(os.fstat(held.fileno()), there) and self.config.is_file()
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        if not is_there:
+            raise UserError(f"{self.path} was deleted, moved or replaced while its run was trained: train it again")
+
     def clear_end(self) -> None:
         """Delete what a run writes at its end; the result first, as it speaks for the rest."""
         for path in self._written_at_end:
@@ -226,17 +239,6 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)
-
-
-def check_in_place(file: IO[bytes]) -> None:
-    """Raise UserError where an open file no longer lies where it was opened: the folder of its run is gone."""
-    path = Path(file.name)
-    try:
-        is_there = os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except (FileNotFoundError, NotADirectoryError):
-        is_there = False
-    if not is_there:
-        raise UserError(f"{path.parent} was deleted, moved or replaced while its run was trained: train it again")
 
 
 def logged_epochs(path: Path) -> int:
@@ -291,9 +293,10 @@ class MetricsLog:
             self._is_new = False
         self._write(str(epoch), repr(float(lr)), *(repr(float(score)) for score in scores.values()))
 
-    def check_in_place(self) -> None:
-        """Raise UserError where the folder of the run is no longer the one that it began in (`check_in_place`)."""
-        check_in_place(self._stream)
+    @property
+    def file(self) -> IO[bytes]:
+        """The open file, which holds the folder."""
+        return self._stream
 
     def close(self) -> None:
         """Close the file."""

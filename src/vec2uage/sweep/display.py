@@ -44,7 +44,10 @@ class Display:
                 )
 
     def end(self, job: Job, result: RunResult) -> None:
-        """Show that a run has ended; epochs it did not need count as done."""
+        """Show that a run has ended, but not why: a reason stands once, at the end of the sweep.
+
+        Epochs it did not need count as done.
+        """
         with self._lock:
             self._ended += 1
             self._progress.advance(job.settings.trainer.max_epochs - self._epochs[job])
@@ -63,7 +66,6 @@ class Display:
 def _outcome(result: RunResult) -> str:
     test, validation = result.scores.get("test/mae"), result.scores.get("validation/mae")
     if test is None or validation is None:
-        return f"{result.status} ({result.reason})" if result.reason else result.status
+        return result.status
     at_epoch = "" if result.best_epoch is None else f" at epoch {result.best_epoch}"
-    reason = f" ({result.reason})" if result.reason else ""
-    return f"{result.status}, mae {validation:.3f} validation / {test:.3f} test{at_epoch}{reason}"
+    return f"{result.status}, mae {validation:.3f} validation / {test:.3f} test{at_epoch}"

@@ -1,5 +1,6 @@
 """What Hydra is told of the jobs of a sweep: its callbacks at the start and end of each, and how each ended."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -7,6 +8,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import OmegaConf
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.config.validate import to_container
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import ComposedJob
@@ -31,3 +33,19 @@ def end_job(
         job_return.status = JobStatus.FAILED
         job_return.return_value = error or UserError(f"{result.name}: {result.ending}")
     context.callbacks.on_job_end(config=item.cfg, job_return=job_return)
+
+
+def raise_failure(job_returns: Sequence[JobReturn], results: Sequence[RunResult]) -> None:
+    """Raise what a job has raised: a defect, or why it was refused beside a result that is kept; else how many failed.
+
+    Why runs have failed stands in the table with which a sweep ends.
+    """
+    failed = 0
+    for job_return, result in zip(job_returns, results, strict=True):
+        if job_return.status == JobStatus.COMPLETED:
+            continue
+        failed += 1
+        if result.status == "completed" or not isinstance(job_return._return_value, UserError | OSError):
+            _ = job_return.return_value  # raises it
+    if failed:
+        raise UserError(f"{failed} of {counted(len(results), 'run')} did not complete")

@@ -8,10 +8,11 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -150,8 +151,9 @@ class SweepSession:
         """Let a launcher of Hydra's train jobs, each by itself in a folder that it prepares."""
         assert self._launcher is not None
         self._has_trained = True
-        self.job_returns += self._launcher.launch(batch, initial_job_idx=self._next)
-        return [_read_result(item.job) for item in composed]
+        job_returns = self._launcher.launch(batch, initial_job_idx=self._next)
+        self.job_returns += job_returns
+        return [_read_result(item.job, job) for item, job in zip(composed, job_returns, strict=True)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,14 +165,15 @@ class SweepSession:
                 if self._multirun_before is not None:
                     self._multirun.write_bytes(self._multirun_before)
             elif self._is_open:
-                summarize(self.folder)
+                summarize(self.folder, self._results)
         if is_refused and isinstance(error, FolderConflict):
             discard_unused(self.folder)
 
 
-def _read_result(job: Job) -> RunResult:
+def _read_result(job: Job, job_return: JobReturn) -> RunResult:
     """Return what a job that trained by itself has left."""
     try:
-        return RunFolder(job.folder).read_result()
+        return replace(RunFolder(job.folder).read_result(), name=job.name)
     except UserError as error:
-        return describe(job.name, job.settings, typed_line("train"), status="failed", reason=str(error))
+        raised = job_return._return_value if job_return.status == JobStatus.FAILED else error
+        return describe(job.name, job.settings, typed_line("train"), status="failed", reason=str(raised))

@@ -7,7 +7,7 @@ import logging
 import shlex
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vec2uage.runs.index import collect, factors, repeats, repeats_text, variant, write_sweep
@@ -16,11 +16,17 @@ from vec2uage.runs.result import RunResult
 log = logging.getLogger(__name__)
 
 _PARTS = ("train", "validation", "test")
+_NAMED = 3  # of the runs that ended alike; sweep.csv has all
 
 
-def summarize(folder: Path) -> None:
-    """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any."""
+def summarize(folder: Path, ended: Mapping[Path, RunResult]) -> None:
+    """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any.
+
+    Of the runs that this session has `ended`, by their folders, those count whose results could not be written there.
+    """
     results, rejects = collect(folder)
+    results |= {path: r for path, r in ended.items() if path not in results or results[path].status == "pending"}
+    rejects = {path: reason for path, reason in rejects.items() if path not in results}
     for path, reason in rejects.items():
         log.warning("%s left out: %s", path, reason)
     if not results:
@@ -69,7 +75,7 @@ def report(results: Sequence[RunResult], folder: str) -> str:
     failed = [r for r in results if r.status != "completed"]
     if failed:
         lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
-        lines.extend(f"  {r.name}: {r.ending}" for r in failed)
+        lines.extend(_by_ending(failed))
     lines.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
     return "\n".join(lines)
 
@@ -77,6 +83,17 @@ def report(results: Sequence[RunResult], folder: str) -> str:
 def _scored(results: Sequence[RunResult]) -> list[RunResult]:
     """Return the runs that completed, with all their errors, which a file changed by hand may lack."""
     return [r for r in results if r.status == "completed" and all(f"{part}/mae" in r.scores for part in _PARTS)]
+
+
+def _by_ending(results: Sequence[RunResult]) -> list[str]:
+    """Return a line for each way in which runs have ended, with the names of the first few."""
+    names = defaultdict(list)
+    for result in results:
+        names[result.ending].append(result.name)
+    return [
+        f"  {', '.join(own[:_NAMED])}{f' and {len(own) - _NAMED} more' if len(own) > _NAMED else ''}: {ending}"
+        for ending, own in names.items()
+    ]
 
 
 def _cell(values: list[float]) -> str:

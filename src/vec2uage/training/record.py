@@ -8,7 +8,7 @@ from typing import IO, Any
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
-from vec2uage.runs.folder import MetricsLog, RunFolder, check_in_place
+from vec2uage.runs.folder import MetricsLog, RunFolder
 from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
@@ -133,10 +133,9 @@ class Recorder:
         self._close("interrupted")
 
     def _check_in_place(self) -> None:
-        if self._metrics is not None:
-            self._metrics.check_in_place()
-        elif self._occupied is not None:
-            check_in_place(self._occupied)
+        held = self._occupied if self._metrics is None else self._metrics.file
+        assert held is not None
+        self.folder.check_in_place(held)
 
     def _close(self, status: Status) -> None:
         for file in (self._metrics, self._occupied):
