@@ -10,7 +10,7 @@ from sweeps import Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.composer import Composer
-from vec2uage.sweep.compose import settings_of
+from vec2uage.sweep.compose import compose_jobs, settings_of
 
 JOBS = [
     [],
@@ -68,6 +68,15 @@ def test_an_option_that_does_not_exist_is_refused_as_hydra_does(sweep: Sweep) ->
         with pytest.raises(ConfigCompositionException):
             sweep.loader.load_sweep_config(sweep.master, [override])
         assert ours.value.__cause__ is not None
+
+
+def test_a_choice_that_does_not_exist_is_looked_for_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    composer, asked = Composer(sweep.loader, sweep.master), []
+    load = type(sweep.loader).load_sweep_config
+    monkeypatch.setattr(type(sweep.loader), "load_sweep_config", lambda *given: asked.append(given) or load(*given))
+    with pytest.raises(UserError, match="no such choice"):
+        compose_jobs(composer, [["optimizer=nosuch", f"optimizer.lr={k}e-3"] for k in range(1, 401)], 0)
+    assert len(asked) == 1
 
 
 def test_settings_know_their_choices_and_what_is_swept() -> None:

@@ -93,6 +93,24 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
             ],
             id="of all jobs and of some",
         ),
+        pytest.param(
+            ["optimizer=sgd,nosuch", "seed=range(400)"],
+            [
+                "400 of 800 jobs, such as optimizer=nosuch seed=0: "
+                "optimizer = nosuch: no such choice; allowed are: adagrad, adam, sgd, swa, swa_published"
+            ],
+            id="hundreds of a choice that does not exist",
+        ),
+        pytest.param(
+            ["seed=2,two,3"],
+            ["1 of 3 jobs, such as seed=two: seed = 'two': should be a whole number"],
+            id="of one seed",
+        ),
+        pytest.param(
+            ["seed=two,2,3"],
+            ["1 of 3 jobs, such as seed=two: seed = 'two': should be a whole number"],
+            id="of the first seed",
+        ),
     ],
 )
 def test_a_sweep_is_refused_as_a_whole_with_all_its_mistakes(arguments: list[str], told: list[str]) -> None:

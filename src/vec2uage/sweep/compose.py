@@ -28,25 +28,53 @@ class ComposedJob:
 
 
 def compose_jobs(composer: Composer, batch: Sequence[Sequence[str]], first: int) -> list[ComposedJob]:
-    """Compose and check every job of a batch, numbered from `first` on; one UserError for all that is wrong."""
-    composed: list[ComposedJob] = []
+    """Compose and check every job of a batch, numbered from `first` on; one UserError for all that is wrong.
+
+    Of jobs that differ in their seed alone, two are looked at before all others: what is wrong with both is wrong with
+    all of them, and hundreds of jobs are refused at once.
+    """
+    composed: dict[int, ComposedJob] = {}
     problems: dict[str, list[Sequence[str]]] = defaultdict(list)
-    for number, overrides in enumerate(batch, first):
-        try:
-            cfg = composer.job(overrides, number)
-            composed.append(ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg), Path(cfg.hydra.sweep.dir))))
-        except Exception as error:
-            if not is_user_error(error):
-                raise
-            several = error.problems if isinstance(error, UserError) else ()
-            for problem in several or [error_sentence(error)]:
-                problems[problem].append(overrides)
+
+    def compose(place: int) -> list[str]:
+        found = _compose(composer, batch[place], first + place)
+        if isinstance(found, ComposedJob):
+            composed[place] = found
+            return []
+        return found
+
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for place, overrides in enumerate(batch):
+        alike[tuple(o for o in overrides if not o.startswith("seed="))].append(place)
+    for places in alike.values():
+        one, other = compose(places[0]), compose(places[-1]) if len(places) > 1 else []
+        for problem in dict.fromkeys([*one, *other]):
+            wrong = places if problem in one and problem in other else places[:1] if problem in one else places[-1:]
+            problems[problem] += [batch[place] for place in wrong]
+    if not problems:
+        for place in range(len(batch)):
+            if place not in composed:
+                for problem in compose(place):
+                    problems[problem].append(batch[place])
     refuse([_of_jobs(problem, jobs, batch) for problem, jobs in problems.items()])
     if not composed:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
-    _refuse_outside(composed)
-    _refuse_duplicates(composed)
-    return composed
+    jobs = [composed[place] for place in range(len(batch))]
+    _refuse_outside(jobs)
+    _refuse_duplicates(jobs)
+    return jobs
+
+
+def _compose(composer: Composer, overrides: Sequence[str], number: int) -> ComposedJob | list[str]:
+    """Compose and check a job, or return what is wrong with it."""
+    try:
+        cfg = composer.job(overrides, number)
+        return ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg), Path(cfg.hydra.sweep.dir)))
+    except Exception as error:
+        if not is_user_error(error):
+            raise
+        several = error.problems if isinstance(error, UserError) else ()
+        return list(several) or [error_sentence(error)]
 
 
 def _of_jobs(problem: str, jobs: Sequence[Sequence[str]], batch: Sequence[Sequence[str]]) -> str:

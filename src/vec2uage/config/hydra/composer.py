@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -28,7 +28,7 @@ class Composer:
         self._loader = loader
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], DictConfig | HydraException] = {}
         self._chooses_file = lru_cache(maxsize=None)(lambda key: bool(loader.get_group_options(key)))
 
     def job(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -37,8 +37,14 @@ class Composer:
         values = [o for o in parsed if self._is_plain_value(o)]
         choices = tuple(str(o.input_line) for o in parsed if o not in values)
         if choices not in self._composed:
-            self._composed[choices] = self._loader.load_sweep_config(self._master, list(choices))
-        cfg = copy.deepcopy(self._composed[choices])
+            try:
+                self._composed[choices] = self._loader.load_sweep_config(self._master, list(choices))
+            except HydraException as error:
+                self._composed[choices] = error
+        composed = self._composed[choices]
+        if isinstance(composed, HydraException):
+            raise composed
+        cfg = copy.deepcopy(composed)
         for override in values:
             _apply(cfg, override)
         with open_dict(cfg):
