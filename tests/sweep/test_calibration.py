@@ -110,6 +110,15 @@ def test_a_plan_tells_groups_apart_by_what_is_swept(sweep: Sweep, tmp_path: Path
     assert [what.split()[-1] for what in whats if what] == ["loss=l1", "loss=mse"]
     without_optimizer = preview(sweep.jobs(tmp_path / "ridge", [["model=ridge", "trainer.device=cpu"]]), True)
     assert "synthetic ridge dataset.size=small" in without_optimizer
+    assert "trainer.calibrate" not in without_optimizer, "there is nothing to measure"
+
+
+def test_models_without_epochs_hide_no_time(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "measured_speeds", lambda *_: [Speed(1, 2, 2, 1.0)])
+    lines = [[*CALIBRATED, "seed=1"], [*CALIBRATED, "seed=2"], ["model=ridge", "trainer.device=cpu"]]
+    time = preview(sweep.jobs(tmp_path, lines), True).splitlines()[-1]
+    assert "time:   about" in time
+    assert "not estimated for 1 run of models without epochs" in time
 
 
 def test_a_plan_counts_the_largest_stacks_that_train_together(sweep: Sweep, tmp_path: Path) -> None:

@@ -62,13 +62,19 @@ def at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
 
 
 def _total(layouts: Sequence[Layout]) -> str:
-    seconds = [layout.seconds for layout in layouts if layout.seconds is not None]
-    if len(seconds) < len(layouts):
+    networks = [layout for layout in layouts if layout.settings.is_network]
+    others = sum(len(layout.jobs) for layout in layouts if layout not in networks)
+    unknown = f"not estimated for {counted(others, 'run')} of models without epochs"
+    seconds = [layout.seconds for layout in networks if layout.seconds is not None]
+    if not networks:
+        return unknown
+    if len(seconds) < len(networks):
         return (
-            "not estimated: trainer.calibrate=true measures it, for two or more runs on CPUs with threads and "
-            "stack_size auto"
+            "not estimated: trainer.calibrate=true measures it, for two or more runs of networks on CPUs with threads "
+            "and stack_size auto"
         )
-    return f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
+    known = f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
+    return known + (f"; {unknown}" if others else "")
 
 
 def _devices(plan: Plan) -> str:

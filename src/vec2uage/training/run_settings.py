@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from pydantic import Field
 from vec2uage.base.device import DeviceName
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.settings import EXECUTION_OPTIONS, CheckedBy, Choice, PositiveInt, settings
 from vec2uage.config.validate import check_options, options_of, refuse, to_container
 from vec2uage.data.dataset import Dataset
@@ -151,7 +153,7 @@ def from_config(
     plain = to_container(cfg)
     values = check_options(options_of(RunSettings) | _OTHER_OPTIONS, plain, problems)
     if values.get("model") is not None:
-        problems += _without_effect(values["model"], plain.get("head"), overrides)
+        problems += _without_effect(values["model"], plain.get("head"), overrides, in_sweep=fixed is not None)
     problems += _other_averaging(choices)
     refuse(problems)
     check_split(values["split"], values["dataset"], PARTS)
@@ -171,18 +173,24 @@ def _other_averaging(choices: Mapping[str, str]) -> list[str]:
     """Refuse another averaging than the one that an optimizer is named after: tables call the run by that name."""
     optimizer = choices.get("optimizer", "")
     averaging = choices.get("averaging", optimizer)
-    if optimizer not in ("swa", "swa_published") or averaging == optimizer:
+    if averaging == optimizer or not Path(conf_dir(), "averaging", f"{optimizer}.yaml").is_file():
         return []
-    return [f"averaging = {averaging}: optimizer={optimizer} is SGD with averaging={optimizer}: take optimizer=sgd"]
+    return [
+        f"averaging = {averaging}: optimizer={optimizer} is named after its averaging={optimizer}: "
+        "take optimizer=sgd, or another"
+    ]
 
 
-def _without_effect(model: Component, head: Any, overrides: Sequence[str]) -> list[str]:
+def _without_effect(model: Component, head: Any, overrides: Sequence[str], in_sweep: bool) -> list[str]:
     """Say which options were set although the model or the head has no use for them."""
+    leave_out = "leave it out"
+    if in_sweep:
+        leave_out += ", or train these jobs by a command of their own with the same hydra.sweep.dir, as one sweep"
     unused, why = unused_groups(model), f"{model.target} is no network"
     if not unused and isinstance(head, Mapping) and "loss" not in head:
         unused, why = ("loss",), f"{head.get('_target_')} has a loss of its own"
     groups = {key.partition(".")[0] for key, _ in map(split_override, overrides)}
-    return [f"{group}: {why}, so this group has no effect: leave it out" for group in unused if group in groups]
+    return [f"{group}: {why}, so this group has no effect: {leave_out}" for group in unused if group in groups]
 
 
 def _hash(plain: Mapping[str, Any], model: Component) -> str:
