@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vec2uage.config.hydra.resolvers import conf_dir, folder_name, job_name, sweep_name
+from vec2uage.config.hydra.resolvers import conf_dir, folder_name, job_name, report_name, sweep_name
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 KEYS = st.builds(
@@ -68,3 +68,10 @@ def test_conf_lies_where_the_entry_looks_for_it() -> None:
 def test_a_sweep_is_named_after_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["augment", "-m", "--config-dir", "mine", "path=some/face.jpg", "draws=1,2"])
     assert sweep_name().startswith("path=face,draws=1,2")
+
+
+def test_reports_on_sweeps_of_one_name_in_different_folders_have_folders_of_their_own() -> None:
+    assert report_name(["d1", "outputs/sweeps/e1"]) == report_name(["./d1", "e1"]) == "d1+e1"
+    names = [report_name(sweep) for sweep in ("d1", "a/d1", "b/d1", "/a/d1", "../d1", "..", ".")]
+    assert len(set(names)) == len(names)
+    assert not {"", ".", ".."} & set(names)

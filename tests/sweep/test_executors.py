@@ -1,5 +1,6 @@
 """How a sweep is handed out to other processes."""
 
+import dataclasses
 import logging
 import os
 from pathlib import Path
@@ -27,11 +28,20 @@ def test_a_cluster_gets_groups_and_not_single_runs(sweep: Sweep, tmp_path: Path)
 
 def test_a_chunk_that_is_handed_out_again_trains_only_what_has_not_ended(sweep: Sweep, tmp_path: Path) -> None:
     jobs = sweep.jobs(tmp_path, [[*QUICK, f"seed={seed}"] for seed in range(3)])
-    train_chunk(jobs[:2], "first", 1)
+    train_chunk(jobs[:2], "first", 1, Path.cwd())
     before = [RunFolder(job.folder).result.stat().st_mtime_ns for job in jobs[:2]]
     ChunkTask(jobs, "again", 1)()
     assert [RunFolder(job.folder).result.stat().st_mtime_ns for job in jobs[:2]] == before
     assert RunFolder(jobs[2].folder).read_result().command == "again"
+
+
+def test_relative_paths_begin_where_the_command_was_typed(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = sweep.jobs(tmp_path / "sweep", [QUICK])
+    monkeypatch.chdir("/")
+    train_chunk([dataclasses.replace(job, folder=Path("sweep/0"))], "", 1, tmp_path)
+    assert RunFolder(job.folder).read_result().status == "completed"
 
 
 def test_a_chunk_comes_back_after_its_time_is_over(sweep: Sweep, tmp_path: Path) -> None:

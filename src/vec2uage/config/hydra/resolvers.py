@@ -1,6 +1,7 @@
 """Where conf/ lies, and what it resolves: the names that folders get from the options that were set."""
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from vec2uage.config.settings import EXECUTION_OPTIONS
 
 _LONGEST = 100
 T = TypeVar("T")
+_SWEEPS = Path("outputs", "sweeps")  # where conf/train.yaml puts them
 
 
 def conf_dir() -> str:
@@ -48,12 +50,17 @@ def sweep_name() -> str:
 
 
 def report_name(sweeps: str | Sequence[str] | None) -> str:
-    """Name a report's folder after the folders of its sweeps: `experiment=d1+experiment=e1`."""
-    paths = [sweeps] if isinstance(sweeps, str) else list(sweeps or ())
-    full = "+".join(Path(str(path)).absolute().name for path in paths)
+    """Name a report's folder after the folders of its sweeps: `experiment=d1+experiment=e1`.
+
+    A short hash at the end tells apart what was shortened, and sweeps of one name in other folders than this one and
+    where sweeps are by default.
+    """
+    paths = [Path(str(path)) for path in ([sweeps] if isinstance(sweeps, str) else list(sweeps or ()))]
+    full = "+".join(Path(os.path.abspath(path)).name for path in paths)  # noqa: PTH100 - that of Path keeps ..
+    elsewhere = [str(path) for path in paths if path.parent not in (Path(), _SWEEPS) or ".." in path.parts]
     short = re.sub(r"[^\w.,=+~-]", "", full, flags=re.ASCII)[:_LONGEST]
-    if short != full:
-        return f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:6]}"
+    if short != full or elsewhere:
+        return f"{short}-{hashlib.sha256('+'.join([full, *elsewhere]).encode()).hexdigest()[:6]}"
     return full or "default"
 
 

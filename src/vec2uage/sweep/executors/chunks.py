@@ -3,11 +3,13 @@
 What the executors of other processes share; each adds how a chunk is handed over.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vec2uage.base.errors import UserError
@@ -56,15 +58,23 @@ class Stoppable:
             self.stop()
 
 
-def train_chunk(jobs: Sequence[Job], command: str, cores: int) -> None:
+def train_chunk(jobs: Sequence[Job], command: str, cores: int, folder: Path) -> None:
     """Train those of `jobs` that have not ended yet, on so many CPU cores; called in other processes.
 
+    Relative paths begin in `folder`, where the command was typed: a cluster may start its processes elsewhere.
     Their results are told by their folders; where one could not be written, its reason is raised.
     """
+    if folder.is_dir():  # or all paths have to be absolute
+        os.chdir(folder)
     finished = train_jobs([job for job in jobs if not has_ended(job)], command, cores)
     for job, error in finished.errors.items():
         if not RunFolder(job.folder).result.exists():
             raise error
+
+
+def logs_of(jobs: Sequence[Job]) -> Path:
+    """Return the folder in which an executor keeps files of its own: that of the jobs' sweep."""
+    return jobs[0].sweep or jobs[0].folder.parent
 
 
 def split_into_chunks(jobs: Sequence[Job], most: int) -> list[list[Job]]:

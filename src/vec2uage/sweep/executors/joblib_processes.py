@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.sweep.executors.base import Executor
-from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, split_into_chunks, train_chunk
+from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, logs_of, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import cores
 from vec2uage.sweep.state import SweepResult
@@ -26,7 +26,7 @@ class Joblib(Executor):
         if not jobs:
             return SweepResult()
         count = cores() if self.processes == "auto" else self.processes
-        log = jobs[0].folder.parent / ".joblib.log"
+        log = (logs_of(jobs) / ".joblib.log").absolute()
 
         def pool(size: int) -> Any:
             return ProcessPoolExecutor(size, initializer=redirect_to_file, initargs=(log,))
@@ -40,7 +40,7 @@ class Joblib(Executor):
                 os.kill(process, signal.SIGTERM)
 
         def submit(chunk: Sequence[Job]) -> Handle:
-            return Stoppable(pools[-1].submit(train_chunk, list(chunk), command, 1), stop)
+            return Stoppable(pools[-1].submit(train_chunk, list(chunk), command, 1, Path.cwd()), stop)
 
         def once_more(chunk: Sequence[Job]) -> Handle:
             # A process that is killed takes all others of its pool with it: alone, the chunk that did it shows itself.

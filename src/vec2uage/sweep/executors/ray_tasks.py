@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -36,7 +37,7 @@ class Ray(Executor):
         task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(train_chunk)
 
         def submit(chunk: Sequence[Job]) -> Handle:
-            reference = task.remote(list(chunk), command, self.cpus_per_task)
+            reference = task.remote(list(chunk), command, self.cpus_per_task, Path.cwd())
             return Stoppable(reference.future(), lambda: ray.cancel(reference))
 
         try:

@@ -19,7 +19,7 @@ from pydantic import Field
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.sweep.executors.base import Executor, library
-from vec2uage.sweep.executors.chunks import Handle, beyond_ctrl_c, follow, split_into_chunks, train_chunk
+from vec2uage.sweep.executors.chunks import Handle, beyond_ctrl_c, follow, logs_of, split_into_chunks, train_chunk
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.state import SweepResult
 
@@ -42,7 +42,7 @@ class SubmititLocal(Executor):
     def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
         if not jobs:
             return SweepResult()
-        executor = self.executor(jobs[0].folder.parent / ".submitit")
+        executor = self.executor(logs_of(jobs) / ".submitit")
         chunks = split_into_chunks(jobs, self.runs_per_job)
         try:
             with beyond_ctrl_c(), executor.batch():  # one array on a cluster
@@ -110,7 +110,7 @@ class ChunkTask:
     """A chunk of a sweep as submitit calls it, and hands it in again when its time is over."""
 
     def __init__(self, jobs: Sequence[Job], command: str, cores: int) -> None:
-        self.jobs, self.command, self.cores = list(jobs), command, cores
+        self.jobs, self.command, self.cores, self.folder = list(jobs), command, cores, Path.cwd()
         self.gpus = os.environ.get(_GPUS)
 
     def __call__(self) -> None:
@@ -119,7 +119,7 @@ class ChunkTask:
 
         def train() -> None:
             try:
-                train_chunk(self.jobs, self.command, self.cores)
+                train_chunk(self.jobs, self.command, self.cores, self.folder)
             except BaseException as error:
                 errors.append(error)
 
