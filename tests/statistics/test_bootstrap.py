@@ -1,6 +1,7 @@
 """Bootstrap intervals: SciPy's numbers, the promised coverage, and no surprise at the edges."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,13 +37,21 @@ def test_the_best_is_bounded_by_itself():
     assert 2.4 < found.high <= 2.7
 
 
-def test_one_value_has_no_bounds_and_equal_values_have_none_but_themselves():
-    alone = interval(np.array([2.5]), "mean", np.random.default_rng(0))
-    assert alone.estimate == 2.5
-    assert math.isnan(alone.low)
-    assert math.isnan(alone.high)
-    same = interval(np.full(5, 2.5), "median", np.random.default_rng(0))
-    assert (same.estimate, same.low, same.high) == (2.5, 2.5, 2.5)
+@pytest.mark.parametrize("count", [1, 5])
+def test_one_value_and_equal_ones_have_no_bounds(count):
+    found = interval(np.full(count, 2.5), "median", np.random.default_rng(0))
+    assert found.estimate == 2.5
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_any_number_of_resamples_fits_in_memory():
+    tracemalloc.start()
+    found = interval(np.linspace(2, 3, 401), "best", np.random.default_rng(0), resamples=20_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.low == 2.0
+    assert peak < 20e6
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]])

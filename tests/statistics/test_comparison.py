@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vec2uage.statistics.comparison import holm, paired, unpaired
+from vec2uage.statistics.comparison import holm, least_paired_p, least_unpaired_p, paired, runs_needed, unpaired
 
 P = st.floats(0, 1) | st.just(math.nan)
 
@@ -119,3 +119,30 @@ def test_the_seed_matters_and_is_all_that_matters():
     one, same, other = (unpaired(a, b, generator(seed)) for seed in (1, 1, 2))
     assert one == same
     assert one != other
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 13])
+def test_no_test_gives_a_smaller_p_than_it_says_it_can(count):
+    far = np.arange(count) / 10
+    for test, least in ((paired, least_paired_p(count, 999)), (unpaired, least_unpaired_p(count, count, 999))):
+        found = test(far, far + 100, np.random.default_rng(0), resamples=999)
+        assert found.least_p == pytest.approx(least, nan_ok=True)
+        assert found.p == pytest.approx(least, rel=0.2, abs=0.002, nan_ok=True), (
+            "the groups lie as far apart as they can"
+        )
+
+
+def test_equal_runs_cannot_differ_and_one_run_is_no_group():
+    same = np.full(6, 2.5)
+    for test in (paired, unpaired):
+        found = test(same, same, np.random.default_rng(0))
+        assert (found.p, found.least_p) == (1.0, 1.0)
+        assert np.isnan(found.difference.low)
+        alone = test(same[:1], same[:1] + 1, np.random.default_rng(0))
+        assert np.isnan([alone.p, alone.least_p, alone.superiority.estimate]).all()
+
+
+def test_the_runs_that_a_comparison_needs_grow_with_the_number_of_comparisons():
+    assert [runs_needed(True, tests, 10_000) for tests in (1, 2, 3, 6)] == [6, 7, 7, 8]
+    assert [runs_needed(False, tests, 10_000) for tests in (1, 6)] == [4, 5]
+    assert runs_needed(False, 28, 100) is None

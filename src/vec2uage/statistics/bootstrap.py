@@ -1,6 +1,6 @@
 """Bootstrap intervals of a mean, a median or a best value (Efron and Tibshirani 1993)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,8 @@ from scipy import stats
 
 Statistic = Literal["mean", "median", "best"]
 LEVEL = 0.95
+_AT_ONCE = 1_000_000
+"""Numbers drawn at a time, so that memory stays small."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,32 @@ def interval(
 
     Bias-corrected and accelerated (BCa) for the mean and the median; percentiles for the best (lowest) value, whose
     resamples never lie below it: that interval tells where the best of as many values may lie, not the lowest
-    possible one. One value says nothing of spread: its bounds are NaN. Raises ValueError for no or non-finite values.
+    possible one. One value, or equal ones, say nothing of spread: the bounds are NaN. Raises ValueError for no or
+    non-finite values.
     """
     check_values(values)
     estimate = float(_statistic(values[None], statistic)[0])
-    if len(values) == 1:
+    if np.ptp(values) == 0:
         return Interval(estimate, float("nan"), float("nan"))
-    draws = _statistic(values[generator.integers(len(values), size=(resamples, len(values)))], statistic)
+    draws = np.concatenate(
+        [
+            _statistic(values[generator.integers(len(values), size=(count, len(values)))], statistic)
+            for count in batches(resamples, len(values))
+        ]
+    )
     ends = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if statistic != "best":
         ends = _corrected(ends, values, statistic, estimate, draws)
     low, high = np.quantile(draws, ends)
     return Interval(estimate, float(low), float(high))
+
+
+def batches(resamples: int, numbers: int) -> Iterator[int]:
+    """Yield how many resamples of so many numbers to draw at a time."""
+    batch = max(1, _AT_ONCE // numbers)
+    while resamples > 0:
+        yield min(batch, resamples)
+        resamples -= batch
 
 
 def check_values(values: Float[np.ndarray, " N"]) -> None:
