@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import _SCALARS, collect, factors, repeats, variant, write_sweep, write_table
+from vec2uage.runs.index import _SCALARS, collect, repeats, write_sweep, write_table
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.variants import stated_options
 
 
 def _result(name: str, seed: int, **known: Any) -> RunResult:
@@ -99,7 +100,7 @@ def test_no_folder_is_the_users_mistake(tmp_path: Path) -> None:
 
 
 def _table(results: Sequence[RunResult], folder: Path) -> list[dict[str, str]]:
-    write_table(results, folder / "sweep.csv")
+    write_table(results, list(map(stated_options, results)), folder / "sweep.csv")
     with (folder / "sweep.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -113,7 +114,7 @@ def test_the_table_holds_every_number_exactly_and_what_does_not_exist_is_empty(t
     ]
     assert float(rows[0]["validation/mae"]) == 0.1 + 0.2
     assert (rows[1]["validation/mae"], rows[1]["test/any_metric"]) == ("", "7.0")
-    assert rows[0].keys().isdisjoint({"provenance", "overrides", "files"})
+    assert rows[0].keys().isdisjoint({"provenance", "overrides", "choices", "files"})
 
 
 def test_swept_options_have_columns_of_their_own(tmp_path: Path) -> None:
@@ -140,16 +141,3 @@ def test_seeds_of_a_model_that_draws_nothing_repeat_its_first_run(tmp_path: Path
     ]
     assert repeats(runs) == {1: 0}
     assert [row["repeats"] for row in _table(runs, tmp_path)] == ["", "first", *[""] * 5]
-
-
-def test_a_variant_is_named_by_its_optimizer_or_its_model_and_the_other_factors() -> None:
-    sgd = _result("0", 0, overrides=["optimizer=sgd", "model=m", "optimizer.lr=0.1"])
-    ridge = _result("1", 0, optimizer=None, model="ridge", overrides=["model=ridge", "optimizer.lr=0.1"])
-    strict = replace(ridge, overrides=["model=ridge", "model.alpha=9"])
-    options = factors([sgd, ridge, strict])
-    assert options == ["optimizer", "model", "optimizer.lr", "model.alpha"]
-    assert [variant(run, options) for run in (sgd, ridge, strict)] == [
-        "sgd model=m optimizer.lr=0.1 model.alpha=default",
-        "ridge",
-        "ridge model.alpha=9",
-    ]

@@ -1,11 +1,15 @@
 """The end of a sweep, as it is read: one line per optimiser, or per combination of what was swept."""
 
+import csv
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult, Status
-from vec2uage.sweep.summary import report, table
+from vec2uage.runs.variants import stated_options
+from vec2uage.sweep import summary
 
 
 def result(
@@ -24,6 +28,14 @@ def result(
         overrides=[f"optimizer={optimizer}", f"seed={number}", *overrides],
         scores=scores,
     )
+
+
+def table(runs: Sequence[RunResult]) -> str:
+    return summary.table(runs, list(map(stated_options, runs)))
+
+
+def report(runs: Sequence[RunResult], folder: str) -> str:
+    return summary.report(runs, list(map(stated_options, runs)), folder)
 
 
 def test_a_line_per_optimizer_holds_minimum_mean_and_deviation() -> None:
@@ -45,10 +57,39 @@ def test_other_swept_options_have_a_line_for_each_combination() -> None:
     assert labels == ["sgd optimizer.momentum=0", "sgd optimizer.momentum=0.9"]
 
 
-def test_runs_that_an_option_was_not_set_for_have_a_line_that_says_so() -> None:
-    runs = [result(0, "sgd", 2.0), result(1, "sgd", 3.0, "optimizer.momentum=0.9")]
-    labels = [line.split("  ")[0] for line in table(runs).splitlines()[2:]]
-    assert labels == ["sgd optimizer.momentum=default", "sgd optimizer.momentum=0.9"]
+def test_an_option_that_was_not_set_stands_with_the_value_that_it_had(tmp_path, capsys) -> None:
+    for number, (momentum, set_) in enumerate({0.0: [], 0.9: ["optimizer.momentum=0.90"]}.items()):
+        for seed in (1, 2):
+            folder = RunFolder(tmp_path / f"{number}{seed}")
+            folder.path.mkdir()
+            folder.config.write_text(f"optimizer: {{momentum: {momentum}}}")
+            of_run = replace(result(seed, "sgd", 2.0 + seed, *set_), name=folder.path.name)
+            folder.write_result(of_run)
+    summary.summarize(tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in printed[2:4]] == [
+        ["sgd", "optimizer.momentum=0", "2"],
+        ["sgd", "optimizer.momentum=0.9", "2"],
+    ]
+    with (tmp_path / "sweep.csv").open(newline="") as stream:
+        assert [row["optimizer.momentum"] for row in csv.DictReader(stream)] == ["0", "0", "0.9", "0.9"]
+
+
+def test_an_error_that_is_no_number_is_named_and_not_averaged() -> None:
+    runs = [result(n, "sgd", mae) for n, mae in enumerate((2.5, 1e39, float("nan"), float("inf"), -10.0))]
+    text = report(runs, "sweep")
+    assert text.splitlines()[2].split()[:4] == ["sgd", "1", "1.500", "1.500"]
+    assert text.count("no number of years") == 4
+
+
+def test_long_names_lose_what_all_share_and_numbered_ones_are_explained() -> None:
+    paths = [f"dataset.path=/data/prepared/of/the/{name}" for name in ("first", "second")]
+    shown = table([result(n, "sgd", 2.0, path) for n, path in enumerate(paths)])
+    assert [line.split("  ")[0] for line in shown.splitlines()[2:]] == ["sgd path=first", "sgd path=second"]
+    long = [f"dataset.path={letter * 100}" for letter in "ab"]
+    lines = table([result(n, "sgd", 2.0, path) for n, path in enumerate(long)]).splitlines()[2:]
+    assert [line.split("  ")[0] for line in lines[:2]] == ["sgd 1", "sgd 2"]
+    assert lines[2:] == [f"sgd {n} is sgd {path}" for n, path in enumerate(long, 1)]
 
 
 def test_neither_seeds_of_any_kind_nor_what_changes_no_number_set_runs_apart() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TypeVar
 
@@ -12,10 +12,9 @@ from jaxtyping import Float
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.reporting.collect import Run, Sweep
 from vec2uage.reporting.selection import Selection, select
-from vec2uage.runs.index import value
 from vec2uage.statistics.best_of import expected_best, expected_of_best
 from vec2uage.statistics.bootstrap import Interval, interval
-from vec2uage.statistics.comparison import Comparison, holm, paired, unpaired
+from vec2uage.statistics.comparison import ALPHA, Comparison, holm, paired, runs_needed, unpaired
 from vec2uage.statistics.dominance import aso
 
 _ALL_PAIRS = 8
@@ -40,27 +39,52 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How the test MAE of one variant differs from another's; years."""
+class Tested:
+    """A difference that was tested among others."""
 
-    one: str
-    other: str
     comparison: Comparison
-    pairs: int
-    """How many runs of the same seeds were compared; 0 where all runs were, as independent ones."""
-    aso: float
-    """The bound of almost stochastic order: where it is low, `one` is better (`statistics.dominance`)."""
-    adjusted_p: float = math.nan
-    """By Holm's method over all differences of the sweep."""
+    adjusted_p: float = field(default=math.nan, kw_only=True)
+    """By Holm's method over all differences, or effects, of the sweep."""
+    least_p: float = field(default=math.nan, kw_only=True)
+    """The smallest that `adjusted_p` could have been with so many runs."""
+    needed: int | None = field(default=None, kw_only=True)
+    """With how many runs a side `adjusted_p` can be below 5%; None where that takes more resamples."""
 
     @property
     def p(self) -> float:
         """Of this difference alone."""
         return self.comparison.p
 
+    @property
+    def difference(self) -> Interval:
+        """Years."""
+        return self.comparison.difference
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference is more than luck, at the 5% level."""
+        return self.adjusted_p < ALPHA
+
+    @property
+    def could_be_shown(self) -> bool:
+        """Whether a test of so many runs could have shown a difference at all."""
+        return self.least_p < ALPHA
+
 
 @dataclass(frozen=True)
-class Effect:
+class Difference(Tested):
+    """How the test MAE of one variant differs from another's; years."""
+
+    one: str
+    other: str
+    runs: str
+    """Which runs were compared: `20 same seeds`, or `independent`."""
+    aso: float
+    """The bound of almost stochastic order: where it is low, `one` is better (`statistics.dominance`)."""
+
+
+@dataclass(frozen=True)
+class Effect(Tested):
     """What another value of an option changes in the test MAE (years), with equal seeds and all else equal."""
 
     option: str
@@ -68,14 +92,9 @@ class Effect:
     baseline: str
     among: str
     """What it is the mean over: all variants, or those of one optimiser."""
-    difference: Interval
-    p: float
-    """Of this effect alone."""
-    adjusted_p: float = math.nan
-    """By Holm's method over all effects of the sweep."""
 
 
-Tested = TypeVar("Tested", Difference, Effect)
+Found = TypeVar("Found", bound=Tested)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,31 +155,51 @@ def _variant(name: str, runs: Sequence[Run], generator: np.random.Generator, res
 def _differences(
     sweep: Sweep, variants: Sequence[Variant], generator: np.random.Generator, resamples: int
 ) -> tuple[Difference, ...]:
-    names = [variant.name for variant in variants if len(variant.runs) > 1]
+    names = [variant.name for variant in variants]
     pairs = list(combinations(names, 2))
     if len(names) > _ALL_PAIRS:
         pairs = [pair for pair in pairs if pair[0] == names[0]]
-    found = []
-    for one, other in pairs:
-        same = sweep.pairs(one, other)
-        if same:
-            a, b = (maes(side) for side in zip(*same, strict=True))
-            comparison = paired(a, b, generator, resamples=resamples)
-        else:
-            a, b = maes(sweep.variants[one]), maes(sweep.variants[other])
-            comparison = unpaired(a, b, generator, resamples=resamples)
-        found.append(Difference(one, other, comparison, len(same), aso(a, b, generator)))
-    return _adjusted(found)
+    found = [_difference(sweep, one, other, generator, resamples) for one, other in pairs]
+    return _adjusted(found, resamples)
 
 
-def _adjusted(found: Sequence[Tested]) -> tuple[Tested, ...]:
-    """Return differences or effects with their p-values adjusted for their number."""
-    return tuple(replace(each, adjusted_p=p) for each, p in zip(found, holm([each.p for each in found]), strict=True))
+def _difference(sweep: Sweep, one: str, other: str, generator: np.random.Generator, resamples: int) -> Difference:
+    """Compare runs of the same seeds, runs of one variant with a model that no seed changes, or independent runs."""
+    same, (a, b) = sweep.pairs(one, other), (maes(sweep.variants[name]) for name in (one, other))
+    if same:
+        what, (a, b) = f"{len(same)} same seeds", (maes(side) for side in zip(*same, strict=True))
+    elif sweep.is_constant(one) != sweep.is_constant(other):
+        a, b = np.broadcast_arrays(a, b)
+        what = f"{len(a)} against one model"
+    else:
+        what = "independent"
+    comparison = (unpaired if what == "independent" else paired)(a, b, generator, resamples)
+    return Difference(comparison, one, other, what, _order(a, b, generator))
+
+
+def _order(a: Float[np.ndarray, " A"], b: Float[np.ndarray, " B"], generator: np.random.Generator) -> float:
+    return aso(a, b, generator) if min(len(a), len(b)) > 1 else math.nan
+
+
+def _adjusted(found: Sequence[Found], resamples: int) -> tuple[Found, ...]:
+    """Return differences or effects with their p-values adjusted for their number, and what these could have been."""
+    p = [each.p for each in found]
+    best = [holm([*p[:k], each.comparison.least_p, *p[k + 1 :]])[k] for k, each in enumerate(found)]
+    return tuple(
+        replace(
+            each,
+            adjusted_p=adjusted,
+            least_p=least,
+            needed=runs_needed(each.comparison.paired, len(found), resamples),
+        )
+        for each, adjusted, least in zip(found, holm(p), best, strict=True)
+    )
 
 
 def _effects(sweep: Sweep, generator: np.random.Generator, resamples: int) -> tuple[Effect, ...]:
     options = [option for option in sweep.factors if option != "optimizer"]
-    return _adjusted([effect for option in options for effect in _effects_of(option, sweep, generator, resamples)])
+    found = [effect for option in options for effect in _effects_of(option, sweep, generator, resamples)]
+    return _adjusted(found, resamples)
 
 
 def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resamples: int) -> Iterator[Effect]:
@@ -169,10 +208,10 @@ def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resam
     There is one change a seed, the mean over its runs: these share weights, order and split, so that only seeds are
     independent of each other. A run is compared with the one that differs from it in the option alone, and left out
     where there is none. Seeds that lack a pair which other seeds have are left out too: they would weigh optimisers
-    differently.
+    differently. A model that no seed changes counts for every seed.
     """
     others = [factor for factor in sweep.factors if factor != option]
-    runs = {(value(run.result, option), _all_else(run, others)): run for run in sweep.runs}
+    runs = {(run.options.get(option, ""), _all_else(run, others)): run for run in sweep.runs}
     baseline, *values = dict.fromkeys(of_option for of_option, _ in runs)
     optimizers = list(dict.fromkeys(run.result.optimizer for run in sweep.runs if run.result.optimizer))
     for changed in values:
@@ -183,29 +222,36 @@ def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resam
         ]
         for among in ("all", *(optimizers if len(optimizers) > 1 else ())):
             by_seed: dict[tuple[str, ...], list[float]] = {}
+            of_all = []
             for run, base in pairs:
-                if among in ("all", run.result.optimizer):
-                    by_seed.setdefault(run.seeds, []).append(run.test_mae - base.test_mae)
+                change = run.test_mae - base.test_mae
+                if {run.folder, base.folder} <= sweep.constant and among == "all":
+                    of_all.append(change)
+                elif among in ("all", run.result.optimizer):
+                    by_seed.setdefault(run.seeds, []).append(change)
             most = max(map(len, by_seed.values()), default=0)
-            changes = np.array([np.mean(of_seed) for of_seed in by_seed.values() if len(of_seed) == most])
-            if len(changes) > 1:
-                found = paired(changes, np.zeros(len(changes)), generator, resamples)
-                yield Effect(option, changed, baseline, among, found.difference, found.p)
+            changes = [np.mean(of_seed + of_all) for of_seed in by_seed.values() if len(of_seed) == most]
+            if of_all and not changes:
+                changes = [np.mean(of_all)]
+            if changes:
+                compared = paired(np.array(changes), np.zeros(len(changes)), generator, resamples)
+                yield Effect(compared, option, changed, baseline, among)
 
 
 def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:
-    return (*(value(run.result, factor) for factor in factors), *run.seeds)
+    return (*(run.options.get(factor, "") for factor in factors), *run.seeds)
 
 
 def across(first: Analysis, second: Analysis, seed: int, resamples: int) -> dict[str, Difference]:
     """Return how each variant that two sweeps share differs, by its name: second minus first, as independent runs."""
     generator = numpy_generator(seed, "report", first.sweep.name, second.sweep.name)
+    names = {whole: name for name, whole in second.sweep.whole_names.items() if name in second.sweep.variants}
     found = {}
-    for name in first.sweep.variants:
-        if name not in second.sweep.variants:
-            continue
-        a, b = maes(second.sweep.variants[name]), maes(first.sweep.variants[name])
-        if min(len(a), len(b)) > 1:
-            comparison = unpaired(a, b, generator, resamples)
-            found[name] = Difference(second.sweep.name, first.sweep.name, comparison, 0, aso(a, b, generator))
-    return dict(zip(found, _adjusted(list(found.values())), strict=True))
+    for name, runs in first.sweep.variants.items():
+        whole = first.sweep.whole_names[name]
+        if whole in names:
+            a, b = maes(second.sweep.variants[names[whole]]), maes(runs)
+            comparison, order = unpaired(a, b, generator, resamples), _order(a, b, generator)
+            called = name if name == names[whole] else whole
+            found[called] = Difference(comparison, second.sweep.name, first.sweep.name, "independent", order)
+    return dict(zip(found, _adjusted(list(found.values()), resamples), strict=True))

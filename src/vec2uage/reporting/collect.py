@@ -2,9 +2,8 @@
 
 import csv
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +16,21 @@ from vec2uage.base.errors import UserError
 from vec2uage.predictions import metrics
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.index import collect, factors, is_seed, repeats, swept, value, variant
+from vec2uage.runs.index import collect, repeats
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.variants import (
+    Options,
+    differing,
+    factors,
+    is_seed,
+    read_configs,
+    short_names,
+    swept,
+    used_options,
+    variant,
+)
 
 Columns = dict[str, Float[np.ndarray, " _"]]
-_NEEDED = ("train/mae", "validation/mae", "test/mae")  # scores of a run that a report can use
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +41,10 @@ class Run:
     result: RunResult
     label: str
     """Its number in the sweep; its name where that has none, or one that others have, too, as in a grown sweep."""
+    options: Options
+    """What it was made with of the options that were set for any run of the sweep."""
     variant: str
-    """What its options without seeds make of it: `sgd`, or `sgd method=paper`."""
+    """What its options without seeds make of it: `sgd`, or `sgd method=paper`; long ones are shortened."""
     seeds: tuple[str, ...]
     """The values of all its seeds; runs of different variants are paired by them."""
     curve: Columns | None
@@ -77,7 +88,15 @@ class Sweep:
     repeated: dict[Path, Path]
     """Folders of completed runs that are another one's over again, and that one's."""
     factors: tuple[str, ...]
-    """The options that were set to different values, without seeds."""
+    """The options that have different values, without seeds."""
+    whole_names: Mapping[str, str]
+    """What the variants are by their short names, those without a completed run, too."""
+    left_out: Mapping[str, int]
+    """How many runs of each variant are not among `runs`, for another reason than that they repeat one."""
+    mixed: Mapping[str, tuple[str, ...]]
+    """The variants whose runs have different configurations, though no option that was set tells of it: in what."""
+    constant: frozenset[Path]
+    """The folders of runs that others with other seeds repeat: no seed changes their model."""
 
     @cached_property
     def variants(self) -> dict[str, list[Run]]:
@@ -86,6 +105,11 @@ class Sweep:
         for run in self.runs:
             found.setdefault(run.variant, []).append(run)
         return found
+
+    def is_constant(self, name: str) -> bool:
+        """Tell whether a variant is one model that no seed changes."""
+        runs = self.variants[name]
+        return len(runs) == 1 and runs[0].folder in self.constant
 
     @property
     def compares(self) -> str:
@@ -132,27 +156,49 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
 
     `name` is what the report calls it, by default as its folder is called.
     """
-    results, rejects = collect(folder)
-    paths = list(results)
-    repeated = {paths[place]: paths[earlier] for place, earlier in repeats(list(results.values())).items()}
-    results = {path: result for path, result in results.items() if path not in repeated}
-    all_results = list(results.values())
-    varied, seeds = factors(all_results), [option for option in swept(all_results) if is_seed(all_results, option)]
-    numbers = Counter(map(_number, all_results))
+    found, rejects = collect(folder)
+    paths = list(found)
+    repeated = {paths[place]: paths[earlier] for place, earlier in repeats(list(found.values())).items()}
+    constant = frozenset(earlier for path, earlier in repeated.items() if found[path].seed != found[earlier].seed)
+    results = {path: result for path, result in found.items() if path not in repeated}
+    configs = read_configs(results)
+    options = used_options(results, configs)
+    all_options = list(options.values())
+    varied, seeds = factors(all_options), [option for option in swept(all_options) if is_seed(all_options, option)]
+    short = short_names(list(results.values()), all_options, varied)
+    names = {path: short[variant(result, options[path], varied)] for path, result in results.items()}
+    numbers = Counter(map(_number, results.values()))
     runs = []
     for path, result in results.items():
         if result.status == "completed":
             number = _number(result)
             label = number if number.isdecimal() and numbers[number] == 1 else result.name
             try:
-                runs.append(_read_run(path, result, label, varied, seeds))
+                runs.append(_read_run(path, result, label, options[path], names[path], seeds))
             except UserError as error:
                 rejects[path] = str(error)
-    others = tuple(result for result in all_results if result.status != "completed")
+    others = tuple(result for result in results.values() if result.status != "completed")
     if not runs:
         reasons = [f"{result.name}: {result.status}" for result in others] + list(rejects.values())
         raise UserError(f"{folder}: no completed run to report on ({'; '.join(reasons[:3]) or 'no run at all'})")
-    return Sweep(folder, name or folder.absolute().name, tuple(runs), others, rejects, repeated, tuple(varied))
+    of_name: dict[str, list[Options]] = {}
+    for run in runs:
+        of_name.setdefault(run.variant, []).append(configs[run.folder])
+    differences = {of: tuple(differing(own, ["seed", *varied, *seeds])) for of, own in of_name.items()}
+    used = {run.folder for run in runs}
+    return Sweep(
+        folder,
+        name or folder.absolute().name,
+        tuple(runs),
+        others,
+        rejects,
+        repeated,
+        tuple(varied),
+        whole_names={of: whole for whole, of in short.items()},
+        left_out=Counter(of for path, of in names.items() if path not in used),
+        mixed={of: keys for of, keys in differences.items() if keys},
+        constant=constant,
+    )
 
 
 def _number(result: RunResult) -> str:
@@ -160,10 +206,10 @@ def _number(result: RunResult) -> str:
     return result.name.rpartition("/")[2].partition("_")[0]
 
 
-def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str], seeds: Sequence[str]) -> Run:
+def _read_run(folder: Path, result: RunResult, label: str, options: Options, name: str, seeds: Sequence[str]) -> Run:
     files = RunFolder(folder)
-    if missing := [score for score in _NEEDED if not math.isfinite(result.scores.get(score, math.nan))]:
-        raise UserError(f"{files.result}: completed, but its {' and '.join(missing)} is no number")
+    if result.unusable:
+        raise UserError(f"{files.result}: {result.unusable}")
     curve = _columns(files.metrics, ("epoch", "train/mae", "validation/mae")) if result.epochs else None
     if curve is not None and len(curve["epoch"]) != result.epochs:
         raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
@@ -178,8 +224,9 @@ def _read_run(folder: Path, result: RunResult, label: str, varied: Sequence[str]
         folder=folder,
         result=result,
         label=label,
-        variant=variant(result, varied),
-        seeds=(str(result.seed), *(value(result, option) for option in seeds if option != "seed")),
+        options=options,
+        variant=name,
+        seeds=(str(result.seed), *(options.get(option, "") for option in seeds if option != "seed")),
         curve=curve,
         range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
         per_age=metrics.per_age(predictions["age"], Point(predictions["prediction"])),

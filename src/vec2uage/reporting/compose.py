@@ -84,10 +84,11 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     styles = colours(list(variants))
     luck = conclusions.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
     chances = {v.name: v.expected_chosen for v in analysis.variants if len(v.runs) > 1}
+    legend = [results.variants(sweep)] if any(name != of for name, of in sweep.whole_names.items()) else []
     yield Section(
         "Results",
         (luck,) if luck else (),
-        (results.summary(sweep, experiment), comparison.estimates(analysis)),
+        (*legend, results.summary(sweep, experiment), comparison.estimates(analysis)),
         _figures(
             maes=distributions.maes(variants, styles),
             selection=distributions.selection(variants, styles, analysis.selection, _correlation(analysis)),

@@ -1,12 +1,14 @@
 """What to conclude from a sweep, in sentences: the answer first, then what to beware of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 from vec2uage.base.formatting import duration
 from vec2uage.reporting.analysis import Analysis, Difference
+from vec2uage.reporting.collect import Run, Sweep
 from vec2uage.reporting.selection import Selection
 from vec2uage.runs.index import repeats_text, run_name
+from vec2uage.runs.variants import explained
 from vec2uage.statistics.bootstrap import Interval
 
 
@@ -19,10 +21,13 @@ def years(interval: Interval) -> str:
 
 def headline(analysis: Analysis) -> str:
     """Say in a sentence or two which variant to use, and how sure that is."""
-    best, count = analysis.best, len(analysis.best.runs)
+    best = analysis.best
+    over = f"over {_runs(len(best.runs))}"
+    if analysis.sweep.is_constant(best.name):
+        over = "whatever the seed"
     if len(analysis.variants) == 1:
-        return f"{best.name} has a mean test MAE of {years(best.mean)} over {_runs(count)}."
-    text = f"{best.name} is best by validation: its mean test MAE is {years(best.mean)} over {_runs(count)}."
+        return f"{best.name} has a mean test MAE of {years(best.mean)} {over}."
+    text = f"{best.name} is best by validation: its mean test MAE is {years(best.mean)} {over}."
     second = analysis.variants[1]
     found = next((d for d in analysis.differences if {d.one, d.other} == {best.name, second.name}), None)
     return f"{text} {_against(found, best.name)}" if found else text
@@ -42,19 +47,31 @@ def summary(analysis: Analysis) -> list[str]:
             found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
         else:
             found.append(f"{worst.name}, last by validation, has a mean test MAE {-gap:.2f} years below the first's.")
-    of_runs = {v.name: [run.result.seconds or 0.0 for run in v.runs] for v in analysis.variants}
-    cost = {name: sum(seconds) / len(seconds) for name, seconds in of_runs.items()}
+    found += _cost(analysis)
+    whole = analysis.sweep.whole_names
+    told = [analysis.variants[place].name for place in (0, 1, -1) if place < len(analysis.variants)]
+    found += [f"{text}." for text in explained({whole[name]: name for name in told})]
+    return found
+
+
+def _cost(analysis: Analysis) -> list[str]:
+    """Say what compute the runs took, as far as it is known."""
+    known = {
+        v.name: [run.result.seconds for run in v.runs if run.result.seconds is not None] for v in analysis.variants
+    }
+    cost = {name: sum(seconds) / len(seconds) for name, seconds in known.items() if seconds}
+    if not cost:
+        return []
     cheapest, dearest = min(cost, key=lambda n: cost[n]), max(cost, key=lambda n: cost[n])
-    count = sum(len(v.runs) for v in analysis.variants)
+    count = sum(map(len, known.values()))
     text = "The one run" if count == 1 else f"All {count} runs"
-    text += f" took {duration(sum(map(sum, of_runs.values())))} of compute"
+    text += f" took {duration(sum(map(sum, known.values())))} of compute"
     if len(cost) > 1:
         text += (
             f": one of {cheapest} the least ({duration(cost[cheapest])} on average), one of {dearest} the most "
             f"({duration(cost[dearest])})"
         )
-    found.append(f"{text}.")
-    return found
+    return [f"{text}."]
 
 
 def chosen(selection: Selection, among: str) -> str:
@@ -94,22 +111,31 @@ def warnings(analysis: Analysis) -> list[str]:
             f"The test set puts {by_test[0]} first, validation {by_val[0]}: to name {by_test[0]} the winner would be "
             "to choose on the test set."
         )
-    if missing := [*(r.name for r in sweep.others), *(run_name(path, sweep.folder) for path in sweep.rejects)]:
-        total = len(sweep.runs) + len(missing)
-        found.append(
-            f"{len(missing)} of {total} runs did not complete and are left out: means are over the others only."
-        )
+    found += _missing(sweep)
     if sweep.repeated:
         names = [
             (run_name(path, sweep.folder), run_name(earlier, sweep.folder)) for path, earlier in sweep.repeated.items()
         ]
         found.append(f"{repeats_text(names)}.")
-    counts = {variant.name: len(variant.runs) for variant in analysis.variants}
+    counts = {variant.name: len(variant.runs) for variant in analysis.variants if not sweep.is_constant(variant.name)}
     if len(set(counts.values())) > 1:
         found.append(f"Numbers of runs differ: {', '.join(f'{name} {count}' for name, count in counts.items())}.")
     if few := [name for name, count in counts.items() if count < 5]:
-        which = ", ".join(few) if len(few) <= 4 else f"{len(few)} of {len(counts)} variants"
-        found.append(f"Fewer than 5 runs of {which}: intervals and tests of so few say little.")
+        found.append(f"Fewer than 5 runs of {_listed(few, len(counts))}: intervals and tests of so few say little.")
+    if constant := [variant.name for variant in analysis.variants if sweep.is_constant(variant.name)]:
+        found.append(
+            f"No seed changes {_listed(constant, len(analysis.variants))}: one model, which has no interval, and which "
+            "others are compared with as with a fixed number."
+        )
+    for name, options in sweep.mixed.items():
+        found.append(
+            f"The runs of {name} differ in {_listed(options, len(options))}, which no option that was set tells of."
+        )
+    if changed := [name for name, runs in sweep.variants.items() if _trained_on_different_rows(runs)]:
+        found.append(
+            f"Runs of {_listed(changed, len(sweep.variants))} were trained on different rows, though their options are "
+            "the same."
+        )
     if (count := len({run.tested for run in sweep.runs})) > 1:
         found.append(
             f"The runs were tested on {count} different sets of faces: their errors are not of the same faces."
@@ -123,22 +149,24 @@ def warnings(analysis: Analysis) -> list[str]:
             "Splits differ between runs, and runs of one split are not independent of each other: intervals are too "
             "narrow, and p too small, for what other faces would give."
         )
-    if sweep.runs[0].result.dataset == "synthetic":
+    if any(run.result.dataset == "synthetic" for run in sweep.runs):
         found.append("The vectors are generated: these numbers say nothing about faces.")
     return found
 
 
 def between(first: Analysis, second: Analysis, differences: Mapping[str, Difference]) -> str:
     """Say for which variants the second sweep is better than the first."""
-    better = [name for name, d in differences.items() if d.adjusted_p < 0.05 and d.comparison.difference.estimate < 0]
-    worse = [name for name, d in differences.items() if d.adjusted_p < 0.05 and d.comparison.difference.estimate > 0]
-    rest = [name for name in differences if name not in better + worse]
+    better = [name for name, d in differences.items() if d.is_shown and d.difference.estimate < 0]
+    worse = [name for name, d in differences.items() if d.is_shown and d.difference.estimate > 0]
+    rest = [name for name, d in differences.items() if not d.is_shown and d.could_be_shown]
+    untold = [name for name, d in differences.items() if not d.is_shown and not d.could_be_shown]
     parts = [
         text
         for names, text in (
             (better, f"lowers the test MAE of {', '.join(better)}"),
             (worse, f"raises {'that' if better else 'the test MAE'} of {', '.join(worse)}"),
             (rest, f"shows no difference for {', '.join(rest)}"),
+            (untold, f"has too few runs, or equal ones, to show a difference for {', '.join(untold)}"),
         )
         if names
     ]
@@ -147,12 +175,52 @@ def between(first: Analysis, second: Analysis, differences: Mapping[str, Differe
 
 def not_comparable(first: Analysis, second: Analysis) -> list[str]:
     """Say what keeps two sweeps from being compared."""
+    found = []
+    names = f"{first.sweep.name} and {second.sweep.name}"
     one, other = ({run.tested for run in a.sweep.runs} for a in (first, second))
-    if one == other:
+    if one != other:
+        found.append(f"{names} were not tested on the same faces: do not compare their errors.")
+    for what in ("encoder", "code"):
+        one, other = ({getattr(run.result, what) for run in a.sweep.runs} for a in (first, second))
+        if one != other:
+            made = "other encoders" if what == "encoder" else "other versions of the code"
+            found.append(f"{names} were made with {made}: that alone may be what differs.")
+    return found
+
+
+def _missing(sweep: Sweep) -> list[str]:
+    """Say which runs are left out, and which variants they leave with few runs or none."""
+    missing = len(sweep.others) + len(sweep.rejects)
+    if not missing:
         return []
-    return [
-        f"{first.sweep.name} and {second.sweep.name} were not tested on the same faces: do not compare their errors."
+    text = f"{missing} of {len(sweep.runs) + missing} runs did not complete and are left out"
+    partly = [
+        f"{n} of {n + len(sweep.variants[of])} of {of}" for of, n in sweep.left_out.items() if of in sweep.variants
     ]
+    if partly and len(sweep.whole_names) > 1:
+        text += f" ({', '.join(partly)})"
+    found = [f"{text}: means are over the others only."]
+    half = [of for of, n in sweep.left_out.items() if of in sweep.variants and n >= len(sweep.variants[of])]
+    if half:
+        found.append(
+            f"Half or more of the runs of {_listed(half, len(sweep.variants))} are missing: figures are of those that "
+            "got through."
+        )
+    if none := [of for of in sweep.left_out if of not in sweep.variants]:
+        found.append(f"No run of {_listed(none, len(sweep.whole_names))} completed: no table has them.")
+    return found
+
+
+def _listed(names: Sequence[str], of: int, most: int = 4) -> str:
+    return ", ".join(names) if len(names) <= most else f"{len(names)} of {of}, such as {names[0]}"
+
+
+def _trained_on_different_rows(runs: Sequence[Run]) -> bool:
+    """Tell whether runs of one variant that were tested on the same faces, with equal seeds of data, differ in rows."""
+    rows: dict[Hashable, set[str]] = {}
+    for run in runs:
+        rows.setdefault((run.tested, run.seeds[1:]), set()).add(run.result.data_fingerprint)
+    return any(len(fingerprints) > 1 for fingerprints in rows.values())
 
 
 def _splits_differ(analysis: Analysis) -> bool:
@@ -161,16 +229,20 @@ def _splits_differ(analysis: Analysis) -> bool:
 
 def _against(found: Difference, best: str) -> str:
     sign = 1 if found.one == best else -1
-    gap = found.comparison.difference.estimate * sign
+    gap = found.difference.estimate * sign
     other = found.other if found.one == best else found.one
-    probability = (
-        found.comparison.superiority.estimate if found.one == best else 1 - found.comparison.superiority.estimate
-    )
+    if not found.is_shown and not found.could_be_shown:
+        takes = f"it takes {found.needed} runs of each" if found.needed else "it takes more resamples"
+        equal = found.comparison.least_p == 1
+        why = "their numbers are equal" if equal else f"{takes} to show a difference"
+        return f"Nothing can tell it from {other}, the next ({gap:+.2f} years): {why}."
     sure = f"p = {found.adjusted_p:.3f}" if found.adjusted_p >= 0.001 else "p < 0.001"
-    if not found.adjusted_p < 0.05:
+    if not found.is_shown:
         return f"It cannot be told apart from {other}, the next ({gap:+.2f} years, {sure} after Holm)."
     if gap > 0:
         return f"{other}, the next, is {gap:.2f} years better on the test set all the same ({sure} after Holm)."
+    superiority = found.comparison.superiority.estimate
+    probability = superiority if found.one == best else 1 - superiority
     return (
         f"That is {-gap:.2f} years below {other}, the next ({sure} after Holm); a run of {best} beats one of {other} "
         f"{'of the same seed ' if found.comparison.paired else ''}with a probability of {probability:.0%}."

@@ -1,5 +1,6 @@
 """What a report consists of, whatever it is written as: sections of text, tables and figures."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,8 @@ from vec2uage.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")  # as options have them
 
 Cell = str | int | float | Interval | None
 """None: there is no such number."""
@@ -35,8 +38,9 @@ class Table:
     """The rows that stand out."""
 
     def has_text(self, column: int) -> bool:
-        """Tell whether a column holds text: it is aligned to the left, and numbers alone to the right."""
-        return any(isinstance(row[column], str) for row in self.rows)
+        """Tell whether a column holds text: it is aligned to the left and sorted as text, numbers to the right."""
+        texts = [cell for row in self.rows if isinstance(cell := row[column], str)]
+        return not all(map(_NUMBER.fullmatch, texts))
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,9 @@ def cell_text(cell: Cell, column: Column) -> str:
         return "\N{EN DASH}"
     if isinstance(cell, Interval):
         estimate, low, high = (cell_text(value, column) for value in (cell.estimate, cell.low, cell.high))
-        return f"{estimate} [{low}, {high}]"
+        return estimate if cell.low != cell.low else f"{estimate} [{low}, {high}]"
     if isinstance(cell, str):
         return cell
     if column.digits is None:
         return f"{cell:.3g}" if isinstance(cell, float) else f"{cell}"
-    return f"{cell:,.{column.digits}f}"
+    return f"{cell:,.{column.digits}f}" if abs(cell) < 1e6 else f"{cell:.3g}"

@@ -4,7 +4,6 @@ import io
 import logging
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from vec2uage import __version__
@@ -48,7 +47,9 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     svg = draw(report, folder / "figures", settings.formats)
     if settings.tensorboard:
         write_images(report, [analysis.sweep.folder for analysis in analyses])
-    made = f"Made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by vec2uage {__version__}."
+    # no time of its own: the same folders and options give the same bytes
+    latest = max(run.result.started for analysis in analyses for run in analysis.sweep.runs)
+    made = f"Made by vec2uage {__version__} of runs that began until {latest or 'an unknown time'}."
     write_text(folder / "index.html", render(report, svg, made))
     return report
 

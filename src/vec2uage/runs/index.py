@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from vec2uage.base.atomic import replacing, write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
-from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.variants import Options, stated_options, swept
 
 
 @dataclass
@@ -21,11 +21,9 @@ class _Runs:
     runs: list[RunResult]
 
 
-DEFAULT = "default"  # what tables call the value of an option that was not set
 _RUNS = TypeAdapter(_Runs)
-_SCALARS = tuple(
-    field.name for field in fields(RunResult) if field.name not in ("scores", "overrides", "files", "provenance")
-)
+_NESTED = ("scores", "overrides", "choices", "files", "provenance")
+_SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in _NESTED)
 
 
 def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
@@ -79,10 +77,10 @@ def read_sweep(folder: Path) -> list[RunResult]:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def write_sweep(results: Sequence[RunResult], folder: Path) -> None:
-    """Write all results of a sweep as `sweep.json` and as `sweep.csv`."""
+def write_sweep(results: Sequence[RunResult], folder: Path, options: Sequence[Options] | None = None) -> None:
+    """Write all results of a sweep as `sweep.json`, and as `sweep.csv` with their options: by default those set."""
     write_json(folder / "sweep.json", {"runs": [asdict(result) for result in results]})
-    write_table(results, folder / "sweep.csv")
+    write_table(results, list(map(stated_options, results)) if options is None else options, folder / "sweep.csv")
 
 
 def repeats(results: Sequence[RunResult]) -> dict[int, int]:
@@ -112,7 +110,7 @@ def repeats(results: Sequence[RunResult]) -> dict[int, int]:
 
 def _without_seed(result: RunResult) -> tuple[Hashable, ...]:
     """Return how a run was asked for, but for its seed."""
-    options = {option: given for option, given in _options(result).items() if option != "seed"}
+    options = {option: given for option, given in stated_options(result).items() if option != "seed"}
     return result.dataset, result.model, *sorted(options.items())
 
 
@@ -123,69 +121,22 @@ def repeats_text(names: Sequence[tuple[str, str]]) -> str:
     return f"{counted(len(names), 'run')} left out as repeated ({what}): {repeated} is {earlier} once more"
 
 
-def swept(results: Sequence[RunResult]) -> list[str]:
-    """Return the options that were set to different values in different runs, in the order they were set."""
-    options = [_options(result) for result in results]
-    keys = dict.fromkeys(key for values in options for key in values)
-    return [key for key in keys if len({values.get(key) for values in options}) > 1]
-
-
-def factors(results: Sequence[RunResult]) -> list[str]:
-    """Return the swept options without seeds: the values of these repeat a run and do not change what it is."""
-    return [option for option in swept(results) if not is_seed(results, option)]
-
-
-def is_seed(results: Sequence[RunResult], option: str) -> bool:
-    """Tell whether an option is a seed: numbers only, as `split.seed=0,run` compares two ways of splitting."""
-    return option.rpartition(".")[2] == "seed" and all(
-        given.isdecimal() for given in (value(result, option) for result in results) if given
-    )
-
-
-def variant(result: RunResult, factors: Sequence[str]) -> str:
-    """Name a run by its optimizer and the values of the other factors, `default` where one was not set: `sgd loss=l1`.
-
-    A run without optimizer is named by its model and the factors that were set for it: `ridge normalization=none`.
-    """
-    if result.optimizer is None:
-        others = [option for option in factors if option != "model" and option.partition(".")[0] != "optimizer"]
-        return " ".join([result.model, *(f"{option}={v}" for option in others if (v := value(result, option)))])
-    others = [option for option in factors if option != "optimizer"]
-    return " ".join([result.optimizer, *(f"{option}={value(result, option) or DEFAULT}" for option in others)])
-
-
-def value(result: RunResult, option: str) -> str:
-    """Return what `option` was set to for a run, as it was typed; "" if it was not set."""
-    return _options(result).get(option, "")
-
-
-def write_table(results: Sequence[RunResult], path_csv: Path) -> None:
+def write_table(results: Sequence[RunResult], options: Sequence[Options], path_csv: Path) -> None:
     """Write one row a run: the scalar fields of `result.json`, all scores, the swept options; what is None is empty.
 
     The column `repeats` names the earlier run that a run is once more (see `repeats`): means should leave it out.
     """
-    options = [option for option in swept(results) if option not in _SCALARS]
+    columns = [option for option in swept(options) if option not in _SCALARS]
     scores = list(dict.fromkeys(name for result in results for name in result.scores))
     again = repeats(results)
     with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow((*_SCALARS, "repeats", *scores, *options))
-        for position, result in enumerate(results):
+        writer.writerow((*_SCALARS, "repeats", *scores, *columns))
+        for position, (result, of_run) in enumerate(zip(results, options, strict=True)):
             scalars = [getattr(result, name) for name in _SCALARS]
             repeated = results[again[position]].name if position in again else ""
             measured = [result.scores.get(name) for name in scores]
-            writer.writerow([*scalars, repeated, *measured, *(value(result, option) for option in options)])
-
-
-def _options(result: RunResult) -> dict[str, str]:
-    """Return the options that were set for a run, without those that change no number."""
-    return {key: value for key, value in map(split_override, result.overrides) if key not in EXECUTION_OPTIONS}
-
-
-def split_override(override: str) -> tuple[str, str]:
-    """Return the option that an override sets, and the value as it was typed."""
-    key, _, value = override.lstrip("+~").partition("=")
-    return key, value
+            writer.writerow([*scalars, repeated, *measured, *(of_run.get(option, "") for option in columns)])
 
 
 def _natural(path: Path) -> list[str | int]:

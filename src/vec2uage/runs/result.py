@@ -1,6 +1,7 @@
 """The outcome of one run, as it stands in `result.json`."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from vec2uage.base.atomic import json_text
 from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
+
+_LARGEST = 3.4e38  # years: no float32 is further off, and squares of what is cannot be summed
 
 # A run that is "pending" or "running" has not ended, and so has no result.json; a sweep.json may know of it.
 Status = Literal["completed", "diverged", "failed", "interrupted", "running", "pending"]
@@ -47,6 +50,7 @@ class RunResult:
     code: str = ""
     command: str = ""
     overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)  # of the config groups that the run has a use for, by group
     started: str = ""
     files: dict[str, str] = field(default_factory=dict)  # SHA-256 of what the run has written, by file name
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +59,13 @@ class RunResult:
     def ending(self) -> str:
         """How the run ended, with the reason if there is one: `failed, no such device`."""
         return f"{self.status}, {self.reason}" if self.reason else self.status
+
+    @property
+    def unusable(self) -> str:
+        """Say what keeps the errors of a completed run from being averaged; "" if nothing does."""
+        errors = ("train/mae", "validation/mae", "test/mae")
+        wrong = [name for name in errors if not 0 <= self.scores.get(name, math.nan) <= _LARGEST]
+        return f"completed, but its {' and '.join(wrong)} is no number of years" if wrong else ""
 
     def to_json(self) -> str:
         """Return the result as JSON text with its digest; NaN and infinities become null."""

@@ -8,7 +8,7 @@ import torch
 from vec2uage.base.cores import cores
 from vec2uage.base.formatting import counted
 from vec2uage.config.settings import EXECUTION_OPTIONS
-from vec2uage.runs.index import split_override
+from vec2uage.runs.variants import split_override
 from vec2uage.sweep import calibration
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.plan import Plan, devices_of, make_plan, share_gpus, split_evenly

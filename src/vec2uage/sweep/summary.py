@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vec2uage.runs.index import collect, factors, repeats, repeats_text, variant, write_sweep
+from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.variants import Options, explained, factors, read_configs, short_names, used_options, variant
 
 log = logging.getLogger(__name__)
 
@@ -31,42 +32,45 @@ def summarize(folder: Path, ended: Mapping[Path, RunResult]) -> None:
         log.warning("%s left out: %s", path, reason)
     if not results:
         return
-    runs = list(results.values())
+    runs, options = list(results.values()), list(used_options(results, read_configs(results)).values())
     try:
-        write_sweep(runs, folder)
+        write_sweep(runs, folder, options)
     except OSError as error:
         log.warning("%s and sweep.csv could not be written: %s", folder / "sweep.json", error)
-    print(report(runs, str(folder)))
+    print(report(runs, options, str(folder)))
 
 
-def table(results: Sequence[RunResult]) -> str:
+def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
     """Minimum, mean and standard deviation of train, validation and test MAE (years) over the seeds that completed.
 
     A line per optimiser, as in the paper; where other options than seeds were swept, a line per combination.
     """
-    options, results = factors(results), _scored(results)
+    apart = factors(options)
+    scored = [(r, of_run) for r, of_run in zip(results, options, strict=True) if _is_scored(r)]
+    short = short_names([r for r, _ in scored], [of_run for _, of_run in scored], apart)
     rows = defaultdict(list)
-    for result in results:
-        rows[variant(result, options)].append(result)
-    named = "optimizer" if all(result.optimizer for result in results) else "optimizer or model"
-    width = max([len(named), *(len(name) for name in rows)])
+    for result, of_run in scored:
+        rows[variant(result, of_run, apart)].append(result)
+    named = "optimizer" if all(result.optimizer for result, _ in scored) else "optimizer or model"
+    width = max([len(named), *(len(short[name]) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),
         f"{named:{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * 3,
     ]
     for name, members in rows.items():
         cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in _PARTS)
-        lines.append(f"{name:{width}}  {len(members):4d} {cells}")
-    return "\n".join(lines)
+        lines.append(f"{short[name]:{width}}  {len(members):4d} {cells}")
+    return "\n".join([*lines, *explained(short)])
 
 
-def report(results: Sequence[RunResult], folder: str) -> str:
+def report(results: Sequence[RunResult], options: Sequence[Options], folder: str) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
     lines, again = [], repeats(results)
     names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
+    options = [of_run for place, of_run in enumerate(options) if place not in again]
     results = [result for place, result in enumerate(results) if place not in again]
-    if scored := _scored(results):
-        lines.append(table(results))
+    if scored := [result for result in results if _is_scored(result)]:
+        lines.append(table(results, options))
         best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
         validation, test = best.scores["validation/mae"], best.scores["test/mae"]
         lines.append(f"best by validation: {best.name} (mae {validation:.3f} validation, {test:.3f} test)")
@@ -76,13 +80,14 @@ def report(results: Sequence[RunResult], folder: str) -> str:
     if failed:
         lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
         lines.extend(_by_ending(failed))
+    lines += [f"{r.name} is left out: {r.unusable}" for r in results if r.status == "completed" and r.unusable]
     lines.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
     return "\n".join(lines)
 
 
-def _scored(results: Sequence[RunResult]) -> list[RunResult]:
-    """Return the runs that completed, with all their errors, which a file changed by hand may lack."""
-    return [r for r in results if r.status == "completed" and all(f"{part}/mae" in r.scores for part in _PARTS)]
+def _is_scored(result: RunResult) -> bool:
+    """Tell whether a run completed, with errors that can be averaged: a file changed by hand may lack them."""
+    return result.status == "completed" and not result.unusable
 
 
 def _by_ending(results: Sequence[RunResult]) -> list[str]:

@@ -9,9 +9,9 @@ from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.runs.folder import MetricsLog, RunFolder
-from vec2uage.runs.index import split_override
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
+from vec2uage.runs.variants import split_override
 from vec2uage.training.checkpoint import Checkpoint, Header
 from vec2uage.training.checkpoint import save as save_checkpoint
 from vec2uage.training.data import TrainingData
@@ -159,6 +159,7 @@ def describe(name: str, settings: RunSettings, command: str, **known: Any) -> Ru
         code=code_fingerprint(),
         command=command,
         overrides=list(settings.overrides),
+        choices=settings.used_choices,
         provenance=provenance(),
         **known,
     )

@@ -21,7 +21,7 @@ from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation, check_split
 from vec2uage.data.parts import PARTS
 from vec2uage.data.splits import Split
-from vec2uage.runs.index import split_override
+from vec2uage.runs.variants import split_override
 from vec2uage.training.averaging.base import Averaging
 from vec2uage.training.config_groups import check_head, check_model, check_optimizer, is_network, unused_groups
 from vec2uage.training.early_stopping import NoEarlyStopping
@@ -99,6 +99,15 @@ class RunSettings:
     def unused_groups(self) -> tuple[str, ...]:
         """The config groups that the model has no use for."""
         return unused_groups(self.model)
+
+    @property
+    def used_choices(self) -> dict[str, str]:
+        """The names of the YAML files chosen, by config group, as far as the run has a use for the group."""
+        return {
+            group: name
+            for group, name in self.choices
+            if name != "None" and not group.startswith("hydra/") and group not in self.unused_groups
+        }
 
     def choice(self, group: str) -> str:
         """Return the name of the YAML file chosen for a config group, as tables and TensorBoard show it."""

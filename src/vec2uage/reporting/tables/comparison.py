@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from vec2uage.reporting.analysis import Analysis, Difference
+from vec2uage.reporting.analysis import Analysis, Difference, Effect, Tested
 from vec2uage.reporting.content import Column, Table
-from vec2uage.runs.index import DEFAULT
 from vec2uage.statistics.dominance import CLEAR
 
 
@@ -54,8 +53,8 @@ def differences(analysis: Analysis) -> Table:
     rows = [
         (
             f"{d.one} - {d.other}",
-            f"{d.pairs} same seeds" if d.comparison.paired else "independent",
-            d.comparison.difference,
+            d.runs,
+            d.difference,
             d.p,
             d.adjusted_p,
             d.comparison.superiority,
@@ -87,15 +86,35 @@ def differences(analysis: Analysis) -> Table:
 
 def verdict(difference: Difference) -> str:
     """Say in words what a difference shows at the 5% level, after Holm's correction."""
-    if not difference.adjusted_p < 0.05:
+    if not difference.is_shown:
+        return not_shown(difference)
+    return f"{difference.one if difference.difference.estimate < 0 else difference.other} is better"
+
+
+def not_shown(tested: Tested) -> str:
+    """Say that a test shows no difference, or that it could not have shown one, and how many runs it takes."""
+    if tested.could_be_shown:
         return "no difference shown"
-    return f"{difference.one if difference.comparison.difference.estimate < 0 else difference.other} is better"
+    if tested.comparison.least_p == 1:
+        return "none: the numbers are equal"
+    if tested.needed is None:
+        return "not to be told: needs more resamples"
+    which = "of the same seeds" if tested.comparison.paired else "of each"
+    return f"too few runs to tell: takes {tested.needed} {which}"
 
 
 def effects(analysis: Analysis) -> Table:
     """Lay out what options other than the optimiser change."""
     rows = [
-        (f"{e.option}={e.value or DEFAULT}", e.baseline or DEFAULT, e.among, e.difference, e.p, e.adjusted_p)
+        (
+            f"{e.option}={e.value}" if e.value else f"no {e.option}",
+            e.baseline or f"no {e.option}",
+            e.among,
+            e.difference,
+            e.p,
+            e.adjusted_p,
+            _direction(e),
+        )
         for e in analysis.effects
     ]
     return Table(
@@ -108,6 +127,7 @@ def effects(analysis: Analysis) -> Table:
             Column("effect", 3),
             Column("p", 4),
             Column("p (Holm)", 4),
+            Column("verdict"),
         ),
         tuple(rows),
         "Years, above 0 where the option raises the error. Runs are paired by seed and by all other options; p from "
@@ -115,10 +135,17 @@ def effects(analysis: Analysis) -> Table:
     )
 
 
+def _direction(effect: Effect) -> str:
+    if not effect.is_shown:
+        return not_shown(effect)
+    return "lowers the error" if effect.difference.estimate < 0 else "raises the error"
+
+
 def between(first: Analysis, second: Analysis, found: Mapping[str, Difference]) -> Table:
     """Lay out how the same variant differs between two sweeps."""
     rows = [
-        (name, d.comparison.difference, d.p, d.adjusted_p, d.comparison.superiority, d.aso) for name, d in found.items()
+        (name, d.difference, d.p, d.adjusted_p, d.comparison.superiority, d.aso, verdict(d))
+        for name, d in found.items()
     ]
     return Table(
         "between",
@@ -130,6 +157,7 @@ def between(first: Analysis, second: Analysis, found: Mapping[str, Difference]) 
             Column("p (Holm)", 4),
             Column("P(second is better)", 2),
             Column("ASO", 2),
+            Column("verdict"),
         ),
         tuple(rows),
         f"Test MAE in years, {second.sweep.name} minus {first.sweep.name}: below 0 where the second is better.",

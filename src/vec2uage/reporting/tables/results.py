@@ -7,7 +7,7 @@ import numpy as np
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Cell, Column, Table
 from vec2uage.reporting.paper import PARTS, Experiment, PaperRun, Spread, count_of_minima, paper
-from vec2uage.runs.index import swept, value
+from vec2uage.runs.variants import swept
 
 TOP = 3
 
@@ -43,6 +43,17 @@ def summary(sweep: Sweep, experiment: Experiment | None) -> Table:
     )
 
 
+def variants(sweep: Sweep) -> Table:
+    """Say what the variants with shortened names are."""
+    return Table(
+        "variants",
+        "What the short names of variants stand for",
+        (Column("name"), Column("variant")),
+        tuple(sweep.whole_names.items()),
+        "Names in tables and figures leave out what all variants share, or are numbers where even that would be long.",
+    )
+
+
 def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
     """List every completed run as the paper's Tables 4 and 5 do; the best three by validation are marked.
 
@@ -50,7 +61,7 @@ def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
     out.
     """
     of_runs = [run.result for run in sweep.runs]
-    options = [option for option in swept(of_runs) if option not in ("seed", "optimizer")]
+    options = [option for option in swept([run.options for run in sweep.runs]) if option not in ("seed", "optimizer")]
     theirs: dict[tuple[str | None, int], PaperRun] = {}
     if experiment:
         theirs = {(paper().listed[experiment], run.seed): run for run in paper().runs[experiment]}
@@ -58,7 +69,7 @@ def runs(sweep: Sweep, experiment: Experiment | None) -> Table:
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("run"), [run.name for run in sweep.runs]),
         (Column("optimizer"), [result.optimizer for result in of_runs]),
-        *((Column(option), [value(result, option) for result in of_runs]) for option in options),
+        *((Column(option), [run.options.get(option) for run in sweep.runs]) for option in options),
         (Column("seed"), [result.seed for result in of_runs]),
         (Column("lr"), [result.lr for result in of_runs]),
         (Column("epochs"), [result.epochs or None for result in of_runs]),
@@ -115,7 +126,7 @@ def runtimes(sweep: Sweep, experiment: Experiment | None) -> Table:
     has_epochs = any(run.result.epochs for run in sweep.runs)
     rows: list[tuple[Cell, ...]] = []
     for name, members in sweep.variants.items():
-        seconds = np.array([run.result.seconds or 0.0 for run in members])
+        seconds = np.array([run.result.seconds for run in members if run.result.seconds is not None] or [np.nan])
         epochs = np.array([run.result.epochs for run in members])
         best = np.array([run.result.best_epoch + 1 for run in members if run.result.best_epoch is not None])
         of_epochs: tuple[Cell, ...] = (None, None, None)
