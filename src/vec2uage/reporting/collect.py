@@ -27,7 +27,7 @@ from vec2uage.runs.variants import (
     short_names,
     swept,
     used_options,
-    variant,
+    variant_names,
 )
 
 Columns = dict[str, Float[np.ndarray, " _"]]
@@ -165,8 +165,9 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     options = used_options(results, configs)
     all_options = list(options.values())
     varied, seeds = factors(all_options), [option for option in swept(all_options) if is_seed(all_options, option)]
-    short = short_names(list(results.values()), all_options, varied)
-    names = {path: short[variant(result, options[path], varied)] for path, result in results.items()}
+    short = short_names(list(results.values()), all_options)
+    whole = variant_names(list(results.values()), all_options)
+    names = {path: short[name] for path, name in zip(results, whole, strict=True)}
     numbers = Counter(map(_number, results.values()))
     runs = []
     for path, result in results.items():

@@ -232,10 +232,7 @@ def _against(found: Difference, best: str) -> str:
     gap = found.difference.estimate * sign
     other = found.other if found.one == best else found.one
     if not found.is_shown and not found.could_be_shown:
-        takes = f"it takes {found.needed} runs of each" if found.needed else "it takes more resamples"
-        equal = found.comparison.least_p == 1
-        why = "their numbers are equal" if equal else f"{takes} to show a difference"
-        return f"Nothing can tell it from {other}, the next ({gap:+.2f} years): {why}."
+        return f"No test can tell whether that differs from {other}, the next ({gap:+.2f} years): {_why(found)}."
     sure = f"p = {found.adjusted_p:.3f}" if found.adjusted_p >= 0.001 else "p < 0.001"
     if not found.is_shown:
         return f"It cannot be told apart from {other}, the next ({gap:+.2f} years, {sure} after Holm)."
@@ -247,6 +244,14 @@ def _against(found: Difference, best: str) -> str:
         f"That is {-gap:.2f} years below {other}, the next ({sure} after Holm); a run of {best} beats one of {other} "
         f"{'of the same seed ' if found.comparison.paired else ''}with a probability of {probability:.0%}."
     )
+
+
+def _why(found: Difference) -> str:
+    if found.comparison.least_p == 1:
+        return "the numbers are equal"
+    if found.needed is None:
+        return "it takes more resamples"
+    return f"it takes {found.needed} runs {'of the same seeds' if found.comparison.paired else 'of each'}"
 
 
 def _runs(count: int) -> str:

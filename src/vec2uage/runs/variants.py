@@ -62,33 +62,44 @@ def is_seed(options: Sequence[Options], option: str) -> bool:
     )
 
 
-def variant(result: RunResult, options: Options, factors: Sequence[str]) -> str:
-    """Name a run by its optimizer, or by its model where it has none, and by what it has of the other factors.
+def variant_names(results: Sequence[RunResult], options: Sequence[Options]) -> list[str]:
+    """Name runs by their optimizer, or their model where they have none, and by what else sets them apart.
 
-    Such as `sgd loss=l1`, or `ridge normalization=none`.
+    Such as `sgd loss=l1`, and `ridge` or `ridge normalization=none` beside it: an option that is the same for all runs
+    with an optimizer, or for all others, is left out.
     """
-    return _named(result, {option: f"{option}={options[option]}" for option in factors if option in options})
+    apart = _apart(results, options)
+    return [
+        " ".join(
+            [
+                _head(result),
+                *(f"{option}={of_run[option]}" for option in apart[_is_network(result)] if option in of_run),
+            ]
+        )
+        for result, of_run in zip(results, options, strict=True)
+    ]
 
 
-def short_names(results: Sequence[RunResult], options: Sequence[Options], factors: Sequence[str]) -> dict[str, str]:
-    """Return a name for each variant by its whole one (`variant`), no two the same, as short as figures need.
+def short_names(results: Sequence[RunResult], options: Sequence[Options]) -> dict[str, str]:
+    """Return a name for each variant by its whole one (`variant_names`), no two the same, as short as figures need.
 
     Long ones lose what tells nothing apart: groups before options, beginnings that all values of an option share. Where
     that is not enough, variants are numbered: `sgd 1`, `sgd 2`.
     """
-    whole = [variant(result, of_run, factors) for result, of_run in zip(results, options, strict=True)]
+    whole = variant_names(results, options)
     if max(map(len, whole), default=0) <= _LINE:
         return dict(zip(whole, whole, strict=True))
-    called = _short_options(factors)
-    values = {option: _short_values([v[option] for v in options if option in v]) for option in factors}
+    apart = _apart(results, options)
+    called = _short_options(list(dict.fromkeys(option for of_kind in apart.values() for option in of_kind)))
+    values = {option: _short_values([v[option] for v in options if option in v]) for option in called}
     short = {}
     for name, result, of_run in zip(whole, results, options, strict=True):
-        parts = {o: f"{called[o]}={values[o][of_run[o]]}" for o in factors if o in of_run}
-        short[name] = _named(result, parts)
+        own = [option for option in apart[_is_network(result)] if option in of_run]
+        short[name] = " ".join([_head(result), *(f"{called[o]}={values[o][of_run[o]]}" for o in own)])
     if max(map(len, short.values())) <= _TWO_LINES and len(set(short.values())) == len(short):
         return short
-    heads = {name: result.optimizer or result.model for name, result in zip(whole, results, strict=True)}
-    return {name: f"{head} {list(heads).index(name) + 1}" for name, head in heads.items()}
+    heads = {name: _head(result) for name, result in zip(whole, results, strict=True)}
+    return {name: f"{head} {number}" for number, (name, head) in enumerate(heads.items(), 1)}
 
 
 def explained(short: Mapping[str, str]) -> list[str]:
@@ -114,12 +125,22 @@ def differing(configs: Sequence[Options], apart: Sequence[str]) -> list[str]:
     return [key for key in swept(known) if not any(key == option or key.startswith(f"{option}.") for option in own)]
 
 
-def _named(result: RunResult, parts: Mapping[str, str]) -> str:
-    """Name a run by what trained it and by parts of the name of each option that it has."""
-    if result.optimizer is not None:
-        return " ".join([result.optimizer, *(text for option, text in parts.items() if option != "optimizer")])
-    others = [text for option, text in parts.items() if option != "model" and option.partition(".")[0] != "optimizer"]
-    return " ".join([result.model, *others])
+def _apart(results: Sequence[RunResult], options: Sequence[Options]) -> dict[bool, list[str]]:
+    """Return the factors of the runs with an optimizer (True) and of the others, without what a name begins with."""
+    found = {}
+    for kind in (True, False):
+        own = [of_run for result, of_run in zip(results, options, strict=True) if _is_network(result) is kind]
+        head = "optimizer" if kind else "model"
+        found[kind] = [o for o in factors(own) if o != head and (kind or not o.startswith("optimizer."))]
+    return found
+
+
+def _head(result: RunResult) -> str:
+    return result.optimizer or result.model
+
+
+def _is_network(result: RunResult) -> bool:
+    return result.optimizer is not None
 
 
 def _value(option: str, stated: Options, result: RunResult, config: Options) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
-from vec2uage.runs.variants import Options, explained, factors, read_configs, short_names, used_options, variant
+from vec2uage.runs.variants import Options, explained, read_configs, short_names, used_options, variant_names
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,13 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
 
     A line per optimiser, as in the paper; where other options than seeds were swept, a line per combination.
     """
-    apart = factors(options)
-    scored = [(r, of_run) for r, of_run in zip(results, options, strict=True) if _is_scored(r)]
-    short = short_names([r for r, _ in scored], [of_run for _, of_run in scored], apart)
+    scored = [number for number, result in enumerate(results) if _is_scored(result)]
+    results, options = [results[number] for number in scored], [options[number] for number in scored]
+    short = short_names(results, options)
     rows = defaultdict(list)
-    for result, of_run in scored:
-        rows[variant(result, of_run, apart)].append(result)
-    named = "optimizer" if all(result.optimizer for result, _ in scored) else "optimizer or model"
+    for result, name in zip(results, variant_names(results, options), strict=True):
+        rows[name].append(result)
+    named = "optimizer" if all(result.optimizer for result in results) else "optimizer or model"
     width = max([len(named), *(len(short[name]) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),
