@@ -42,13 +42,18 @@ def write_run(
     test: float,
     options: Sequence[str] = (),
     faces: str = "face",
+    config: str = "",
+    draws: bool = True,
     **changes: object,
 ) -> RunResult:
-    """Write the folder of one completed run, of three epochs unless it is `ridge`, tested on the ages 1 to 18."""
+    """Write the folder of one completed run, of three epochs unless it is `ridge`, tested on the ages 1 to 18.
+
+    Predictions of one that `draws` are those of its seed alone.
+    """
     folder.mkdir(parents=True)
     files = RunFolder(folder)
     ages = np.repeat(np.arange(1, 19), 2).astype(np.float32)
-    sign = np.random.default_rng(seed).choice([1, -1], len(ages))
+    sign = np.random.default_rng(seed if draws else 0).choice([1, -1], len(ages))
     files.write_predictions(
         [f"{faces} {k}" for k in range(len(ages))], [""] * len(ages), ages, Point(ages + sign * test)
     )
@@ -57,7 +62,7 @@ def write_run(
     )
     files.config.write_text(
         "lr_finder: {_target_: vec2uage.training.range_test.NoRangeTest}\n"
-        "model: {_target_: vec2uage.training.models.MLP, hidden: [512, 256, 128]}\n"
+        f"model: {{_target_: vec2uage.training.models.MLP, hidden: [512, 256, 128]}}\nseed: {seed}\n{config}"
     )
     has_epochs = trained_by != "ridge"
     if has_epochs:

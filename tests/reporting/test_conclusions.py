@@ -1,5 +1,7 @@
 """What a report concludes from a sweep: the right winner, how sure it is, and what it warns of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from vec2uage.reporting.report_settings import ReportSettings
 from vec2uage.reporting.run import write
 from vec2uage.reporting.selection import select
 from vec2uage.reporting.tables import comparison
+from vec2uage.runs.result import RunResult
 
 
 def runs(val: float, test: float, count: int = 20, seed: int = 0, std: float = 0.03) -> list[tuple[float, float]]:
@@ -92,6 +95,87 @@ def test_two_sweeps_are_compared_optimiser_by_optimiser(analysed):
     assert not found["sgd"].comparison.paired
     assert found["sgd"].comparison.difference.estimate == pytest.approx(-0.2, abs=0.02)
     assert conclusions.between(d1, e1, found) == ("e1 against d1: lowers the test MAE of sgd; raises that of adam.")
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [(2, False), (5, False), (6, True)])
+def test_a_difference_that_no_test_of_so_few_runs_can_show_is_not_called_none(analysed, seeds, shown):
+    found = analysed("few", {"sgd": runs(2.5, 2.5, seeds), "swa": runs(2.3, 2.3, seeds, seed=1)})
+    (difference,) = found.differences
+    verdict = comparison.verdict(difference)
+    assert verdict == ("swa is better" if shown else "too few runs to tell: takes 6 of the same seeds")
+    assert ("takes 6 runs of the same seeds" in conclusions.headline(found)) is not shown
+    assert ("too few" in comparison.differences(found).rows[0][-1]) is not shown
+
+
+def test_a_difference_that_was_not_shown_although_it_could_have_been_is_told_as_such(analysed):
+    found = analysed("unclear", {"sgd": runs(2.5, 2.5), "swa": runs(2.49, 2.5, seed=1)})
+    assert comparison.verdict(found.differences[0]) == "no difference shown"
+    equal = analysed("equal", {"sgd": [(2.4, 2.5)] * 8, "swa": [(2.4, 2.5)] * 8})
+    assert "equal" in comparison.verdict(equal.differences[0])
+    effect = analysed("option", {f"sgd loss={loss}": runs(2.4, 2.4, 4, seed) for seed, loss in enumerate(("a", "b"))})
+    assert "takes 6" in str(comparison.effects(effect).rows[0][-1])
+    one, other = (analysed(name, {"sgd": runs(mae, mae, 3)}) for name, mae in (("one", 2.5), ("other", 2.4)))
+    assert "too few runs" in conclusions.between(one, other, across(one, other, seed=0, resamples=999))
+
+
+def test_a_model_that_no_seed_changes_is_one_run_and_has_no_interval(analysed):
+    ridge = {f"ridge model.alpha={alpha}": [(mae, mae)] * 20 for alpha, mae in ((1, 2.6), (9, 2.7))}
+    found = analysed("both", {"sgd": runs(2.4, 2.4)} | ridge, draws=False)
+    of_ridge = [variant for variant in found.variants if variant.name != "sgd"]
+    assert [(len(variant.runs), np.isnan(variant.mean.low)) for variant in of_ridge] == [(1, True)] * 2
+    against_sgd, *_, alike = (difference for difference in found.differences)
+    assert against_sgd.runs == "20 against one model"
+    assert against_sgd.is_shown, "the runs of sgd are 20"
+    assert (alike.runs, alike.is_shown, alike.could_be_shown) == ("1 same seed", False, False)
+    assert any("No seed changes ridge model.alpha=1" in text for text in conclusions.warnings(found))
+    (effect,) = found.effects
+    assert (effect.option, effect.is_shown, effect.could_be_shown) == ("model.alpha", False, False)
+    alone = analysed("alone", {"ridge": [(2.6, 2.7)] * 20}, draws=False)
+    assert conclusions.headline(alone) == "ridge has a mean test MAE of 2.70 years whatever the seed."
+
+
+def test_a_variant_that_lost_runs_or_all_of_them_is_named(write_sweep):
+    folder = write_sweep("lost", {"sgd": runs(2.4, 2.4, 6), "swa": runs(2.4, 2.4, 6, 1), "adam": runs(2.4, 2.4, 2)})
+    for number in (*range(3), *range(12, 14)):
+        (path,) = folder.glob(f"{number:03d}_*/result.json")
+        result = RunResult.from_json(path.read_text())
+        path.write_text(replace(result, status="diverged", reason="the loss was nan").to_json())
+    found = " ".join(conclusions.warnings(analyse(read_sweep(folder), 0, 100)))
+    assert "5 of 14 runs did not complete and are left out (3 of 6 of sgd)" in found
+    assert "Half or more of the runs of sgd are missing" in found
+    assert "No run of adam completed" in found
+
+
+@pytest.mark.parametrize("mae", [float("nan"), float("inf"), 1e308, -3.0])
+def test_an_error_that_cannot_be_averaged_is_left_out(analysed, mae):
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = analysed("beyond", {"sgd": [*runs(2.4, 2.4, 5), (mae, mae)]})
+    assert found.best.mean.estimate == pytest.approx(2.4, abs=0.05)
+    assert any("1 of 6 runs did not complete" in text for text in conclusions.warnings(found))
+
+
+def test_an_error_that_only_just_can_be_averaged_is_told_and_drawn(analysed):
+    found = analysed("far", {"sgd": [*runs(2.4, 2.4, 5), (3e38, 3e38)], "swa": runs(2.4, 2.4, 6, 1)})
+    report = compose([found], seed=0, resamples=100)
+    assert "above 100 years" in " ".join(report.warnings)
+    assert _tables(report)["estimates"].rows[1][3].estimate == pytest.approx(3e38 / 6)
+    assert "e+37 years" in " ".join(report.summary)
+
+
+def test_runs_that_differ_in_what_no_option_says_are_told(write_sweep):
+    for noise in (0, 1):
+        changes = {"config": f"augmentation: {{noise: {noise}}}\n", "data_fingerprint": str(noise)}
+        folder = write_sweep("mixed", {"sgd": runs(2.4, 2.4, 3, noise)}, first_seed=3 * noise, **changes)
+    found = " ".join(conclusions.warnings(analyse(read_sweep(folder), 0, 100)))
+    assert "differ in augmentation.noise, which no option" in found
+    assert "Runs of sgd were trained on different rows" in found
+
+
+def test_sweeps_of_other_encoders_or_code_are_told(analysed):
+    one, other = (analysed(name, {"sgd": runs(2.4, 2.4)}, encoder=name, code=name) for name in ("a", "b"))
+    told = " ".join(conclusions.not_comparable(one, other))
+    assert "other encoders" in told
+    assert "other versions of the code" in told
 
 
 def test_what_makes_figures_less_than_they_seem_is_told(analysed):

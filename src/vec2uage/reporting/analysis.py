@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.reporting.collect import Run, Sweep
 from vec2uage.reporting.selection import Selection, select
@@ -167,7 +168,7 @@ def _difference(sweep: Sweep, one: str, other: str, generator: np.random.Generat
     """Compare runs of the same seeds, runs of one variant with a model that no seed changes, or independent runs."""
     same, (a, b) = sweep.pairs(one, other), (maes(sweep.variants[name]) for name in (one, other))
     if same:
-        what, (a, b) = f"{len(same)} same seeds", (maes(side) for side in zip(*same, strict=True))
+        what, (a, b) = counted(len(same), "same seed"), (maes(side) for side in zip(*same, strict=True))
     elif sweep.is_constant(one) != sweep.is_constant(other):
         a, b = np.broadcast_arrays(a, b)
         what = f"{len(a)} against one model"
@@ -203,7 +204,7 @@ def _effects(sweep: Sweep, generator: np.random.Generator, resamples: int) -> tu
 
 
 def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resamples: int) -> Iterator[Effect]:
-    """Yield what each value of an option but the first changes: among all runs, and among those of each optimiser.
+    """Yield what each value of an option changes against the first that it can be compared with.
 
     There is one change a seed, the mean over its runs: these share weights, order and split, so that only seeds are
     independent of each other. A run is compared with the one that differs from it in the option alone, and left out
@@ -212,30 +213,35 @@ def _effects_of(option: str, sweep: Sweep, generator: np.random.Generator, resam
     """
     others = [factor for factor in sweep.factors if factor != option]
     runs = {(run.options.get(option, ""), _all_else(run, others)): run for run in sweep.runs}
-    baseline, *values = dict.fromkeys(of_option for of_option, _ in runs)
+    values = list(dict.fromkeys(of_option for of_option, _ in runs))
+    for place, changed in enumerate(values):
+        of_changed = [(rest, run) for (own, rest), run in runs.items() if own == changed]
+        for baseline in values[:place]:
+            if pairs := [(run, runs[baseline, rest]) for rest, run in of_changed if (baseline, rest) in runs]:
+                for among, changes in _changes(pairs, sweep):
+                    compared = paired(changes, np.zeros(len(changes)), generator, resamples)
+                    yield Effect(compared, option, changed, baseline, among)
+                break
+
+
+def _changes(pairs: Sequence[tuple[Run, Run]], sweep: Sweep) -> Iterator[tuple[str, Float[np.ndarray, " N"]]]:
+    """Yield how the test MAE of paired runs changes, by seed: among all of them, and among those of each optimiser."""
     optimizers = list(dict.fromkeys(run.result.optimizer for run in sweep.runs if run.result.optimizer))
-    for changed in values:
-        pairs = [
-            (run, runs[baseline, rest])
-            for (own, rest), run in runs.items()
-            if own == changed and (baseline, rest) in runs
-        ]
-        for among in ("all", *(optimizers if len(optimizers) > 1 else ())):
-            by_seed: dict[tuple[str, ...], list[float]] = {}
-            of_all = []
-            for run, base in pairs:
-                change = run.test_mae - base.test_mae
-                if {run.folder, base.folder} <= sweep.constant and among == "all":
-                    of_all.append(change)
-                elif among in ("all", run.result.optimizer):
-                    by_seed.setdefault(run.seeds, []).append(change)
-            most = max(map(len, by_seed.values()), default=0)
-            changes = [np.mean(of_seed + of_all) for of_seed in by_seed.values() if len(of_seed) == most]
-            if of_all and not changes:
-                changes = [np.mean(of_all)]
-            if changes:
-                compared = paired(np.array(changes), np.zeros(len(changes)), generator, resamples)
-                yield Effect(compared, option, changed, baseline, among)
+    for among in ("all", *(optimizers if len(optimizers) > 1 else ())):
+        by_seed: dict[tuple[str, ...], list[float]] = {}
+        of_every_seed = []
+        for run, base in pairs:
+            change = run.test_mae - base.test_mae
+            if {run.folder, base.folder} <= sweep.constant and among == "all":
+                of_every_seed.append(change)
+            elif among in ("all", run.result.optimizer):
+                by_seed.setdefault(run.seeds, []).append(change)
+        most = max(map(len, by_seed.values()), default=0)
+        changes = [np.mean(of_seed + of_every_seed) for of_seed in by_seed.values() if len(of_seed) == most]
+        if of_every_seed and not changes:
+            changes = [np.mean(of_every_seed)]
+        if changes:
+            yield among, np.array(changes)
 
 
 def _all_else(run: Run, factors: Sequence[str]) -> tuple[str, ...]:

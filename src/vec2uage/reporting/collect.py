@@ -17,7 +17,7 @@ from vec2uage.predictions import metrics
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, repeats
-from vec2uage.runs.result import RunResult
+from vec2uage.runs.result import LARGEST, RunResult
 from vec2uage.runs.variants import (
     Options,
     differing,
@@ -214,9 +214,10 @@ def _read_run(folder: Path, result: RunResult, label: str, options: Options, nam
     curve = _columns(files.metrics, ("epoch", "train/mae", "validation/mae")) if result.epochs else None
     if curve is not None and len(curve["epoch"]) != result.epochs:
         raise UserError(f"{files.metrics}: {len(curve['epoch'])} epochs instead of {result.epochs}")
-    found = files.lr_range_test_csv.is_file()
+    if curve is not None and not all(np.isfinite(values).any() for values in curve.values()):
+        raise UserError(f"{files.metrics}: holds no number")
     predictions = _columns(files.predictions, ("age", "prediction"))
-    if not np.isfinite([*predictions.values()]).all() or (predictions["age"] < 0).any():
+    if not (np.abs([*predictions.values()]) <= LARGEST).all() or (predictions["age"] < 0).any():
         raise UserError(f"{files.predictions}: holds an age below 0, or an age or prediction that is no number")
     relied_on = [files.predictions] if curve is None else [files.predictions, files.metrics]
     if changed := [path for path in relied_on if not files.is_as_written(path, result)]:
@@ -229,14 +230,23 @@ def _read_run(folder: Path, result: RunResult, label: str, options: Options, nam
         variant=name,
         seeds=(str(result.seed), *(options.get(option, "") for option in seeds if option != "seed")),
         curve=curve,
-        range_test=_columns(files.lr_range_test_csv, ("lr", "loss", "smoothed")) if found else None,
+        range_test=_range_test(files.lr_range_test_csv),
         per_age=metrics.per_age(predictions["age"], Point(predictions["prediction"])),
         tested=_faces(files.predictions),
     )
 
 
+def _range_test(path: Path) -> Columns | None:
+    """Read the points of a range test that can be drawn, None where there are none: a loss may end as infinite."""
+    if not path.is_file():
+        return None
+    columns = _columns(path, ("lr", "loss", "smoothed"))
+    finite = np.isfinite(columns["smoothed"]) & (columns["lr"] > 0)
+    return {name: values[finite] for name, values in columns.items()} if finite.any() else None
+
+
 def _faces(path: Path) -> str:
-    """Name the faces of a predictions.csv that `_columns` has read."""
+    """Name the faces of a predictions.csv that `_columns` has read, in whatever order they are."""
     import pyarrow
     from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 
@@ -247,10 +257,8 @@ def _faces(path: Path) -> str:
         table = read_csv(path, parse_options=ParseOptions(newlines_in_values=True), convert_options=texts)
     except pyarrow.ArrowException as error:
         raise UserError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
-    digest = hashlib.sha256()
-    for name in ("name", "age"):
-        digest.update("\n".join(table.column(name).to_pylist()).encode())
-    return digest.hexdigest()[:16]
+    rows = sorted(zip(*(table.column(name).to_pylist() for name in ("name", "age")), strict=True))
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
 def _columns(path: Path, names: Sequence[str]) -> Columns:

@@ -3,20 +3,27 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 
-from vec2uage.base.formatting import duration
+from vec2uage.base.formatting import counted, duration
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.collect import Run, Sweep
+from vec2uage.reporting.content import Column, cell_text
 from vec2uage.reporting.selection import Selection
 from vec2uage.runs.index import repeats_text, run_name
 from vec2uage.runs.variants import explained
 from vec2uage.statistics.bootstrap import Interval
 
+_YEARS = Column("years", 2)
+_FAR_OFF = 100  # years: no face is so old
+
 
 def years(interval: Interval) -> str:
     """Return an MAE or a difference of two as people read it; one run has no interval."""
-    if math.isnan(interval.low):
-        return f"{interval.estimate:.2f} years"
-    return f"{interval.estimate:.2f} years [{interval.low:.2f}, {interval.high:.2f}]"
+    estimate, *bounds = cell_text(interval, _YEARS).split(" ", 1)
+    return " ".join([estimate, "years", *bounds])
+
+
+def _number(value: float) -> str:
+    return cell_text(value, _YEARS)
 
 
 def headline(analysis: Analysis) -> str:
@@ -36,7 +43,7 @@ def headline(analysis: Analysis) -> str:
 def summary(analysis: Analysis) -> list[str]:
     """Say what else a busy reader must know: the run to use, what luck is worth, the spread, the cost."""
     found = [chosen(analysis.selection, "all runs")]
-    low, high = (f"{extreme(run.test_mae for run in analysis.best.runs):.2f}" for extreme in (min, max))
+    low, high = (_number(extreme(run.test_mae for run in analysis.best.runs)) for extreme in (min, max))
     if low != high:
         what = "Seed and split move" if _splits_differ(analysis) else "The seed alone moves"
         found.append(f"{what} the test MAE of {analysis.best.name} between {low} and {high} years.")
@@ -44,9 +51,11 @@ def summary(analysis: Analysis) -> list[str]:
     if worst is not analysis.best:
         gap = worst.mean.estimate - analysis.best.mean.estimate
         if gap >= 0:
-            found.append(f"Between the first and the last ({worst.name}) lie {gap:.2f} years of mean test MAE.")
+            found.append(f"Between the first and the last ({worst.name}) lie {_number(gap)} years of mean test MAE.")
         else:
-            found.append(f"{worst.name}, last by validation, has a mean test MAE {-gap:.2f} years below the first's.")
+            found.append(
+                f"{worst.name}, last by validation, has a mean test MAE {_number(-gap)} years below the first's."
+            )
     found += _cost(analysis)
     whole = analysis.sweep.whole_names
     told = [analysis.variants[place].name for place in (0, 1, -1) if place < len(analysis.variants)]
@@ -77,17 +86,17 @@ def _cost(analysis: Analysis) -> list[str]:
 def chosen(selection: Selection, among: str) -> str:
     """Say which run validation chooses, and what the lowest test MAE owes to luck."""
     text = (
-        f"Of {among}, validation chooses {selection.chosen.name} (validation {selection.chosen.val_mae:.2f}): "
-        f"test MAE {selection.chosen.test_mae:.2f} years."
+        f"Of {among}, validation chooses {selection.chosen.name} (validation {_number(selection.chosen.val_mae)}): "
+        f"test MAE {_number(selection.chosen.test_mae)} years."
     )
     if selection.luckiest.test_mae < selection.chosen.test_mae:
         of = "any run" if among == "all runs" else "these runs"
         text += (
-            f" The lowest test MAE of {of}, {selection.luckiest.test_mae:.2f} ({selection.luckiest.name}), is luck: "
-            "nobody can choose it without the test set"
+            f" The lowest test MAE of {of}, {_number(selection.luckiest.test_mae)} ({selection.luckiest.name}), is "
+            "luck: nobody can choose it without the test set"
         )
         text += (
-            f", and the best of {selection.n} equally good runs would have {selection.expected_luck:.2f}."
+            f", and the best of {selection.n} equally good runs would have {_number(selection.expected_luck)}."
             if (among != "all runs")
             else "."
         )
@@ -126,6 +135,11 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(
             f"No seed changes {_listed(constant, len(analysis.variants))}: one model, which has no interval, and which "
             "others are compared with as with a fixed number."
+        )
+    if far := [run for run in sweep.runs if run.test_mae > _FAR_OFF]:
+        found.append(
+            f"{counted(len(far), 'run')} of {_listed(list(dict.fromkeys(run.variant for run in far)), len(counts))} "
+            f"completed with a test MAE above {_FAR_OFF} years: means and deviations are mostly theirs."
         )
     for name, options in sweep.mixed.items():
         found.append(
@@ -230,19 +244,20 @@ def _splits_differ(analysis: Analysis) -> bool:
 def _against(found: Difference, best: str) -> str:
     sign = 1 if found.one == best else -1
     gap = found.difference.estimate * sign
+    signed = f"{'+' * (gap >= 0)}{_number(gap)}"
     other = found.other if found.one == best else found.one
     if not found.is_shown and not found.could_be_shown:
-        return f"No test can tell whether that differs from {other}, the next ({gap:+.2f} years): {_why(found)}."
+        return f"No test can tell whether that differs from {other}, the next ({signed} years): {_why(found)}."
     sure = f"p = {found.adjusted_p:.3f}" if found.adjusted_p >= 0.001 else "p < 0.001"
     if not found.is_shown:
-        return f"It cannot be told apart from {other}, the next ({gap:+.2f} years, {sure} after Holm)."
+        return f"It cannot be told apart from {other}, the next ({signed} years, {sure} after Holm)."
     if gap > 0:
-        return f"{other}, the next, is {gap:.2f} years better on the test set all the same ({sure} after Holm)."
+        return f"{other}, the next, is {_number(gap)} years better on the test set all the same ({sure} after Holm)."
     superiority = found.comparison.superiority.estimate
     probability = superiority if found.one == best else 1 - superiority
     return (
-        f"That is {-gap:.2f} years below {other}, the next ({sure} after Holm); a run of {best} beats one of {other} "
-        f"{'of the same seed ' if found.comparison.paired else ''}with a probability of {probability:.0%}."
+        f"That is {_number(-gap)} years below {other}, the next ({sure} after Holm); a run of {best} beats one of "
+        f"{other} {'of the same seed ' if found.comparison.paired else ''}with a probability of {probability:.0%}."
     )
 
 

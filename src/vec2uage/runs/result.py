@@ -11,7 +11,7 @@ from vec2uage.base.atomic import json_text
 from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
 
-_LARGEST = 3.4e38  # years: no float32 is further off, and squares of what is cannot be summed
+LARGEST = 3.4e38  # years: no float32 is further off, and squares of what is cannot be summed
 
 # A run that is "pending" or "running" has not ended, and so has no result.json; a sweep.json may know of it.
 Status = Literal["completed", "diverged", "failed", "interrupted", "running", "pending"]
@@ -64,7 +64,7 @@ class RunResult:
     def unusable(self) -> str:
         """Say what keeps the errors of a completed run from being averaged; "" if nothing does."""
         errors = ("train/mae", "validation/mae", "test/mae")
-        wrong = [name for name in errors if not 0 <= self.scores.get(name, math.nan) <= _LARGEST]
+        wrong = [name for name in errors if not 0 <= self.scores.get(name, math.nan) <= LARGEST]
         return f"completed, but its {' and '.join(wrong)} is no number of years" if wrong else ""
 
     def to_json(self) -> str:

@@ -17,7 +17,7 @@ Options = Mapping[str, str]
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?")
 _LINE = 32
 """Names of variants with more characters lose what all variants share of their options and values."""
-_TWO_LINES = 64
+_LONGEST = 48
 """Those that are longer even then are numbers, which a table explains."""
 
 
@@ -96,7 +96,7 @@ def short_names(results: Sequence[RunResult], options: Sequence[Options]) -> dic
     for name, result, of_run in zip(whole, results, options, strict=True):
         own = [option for option in apart[_is_network(result)] if option in of_run]
         short[name] = " ".join([_head(result), *(f"{called[o]}={values[o][of_run[o]]}" for o in own)])
-    if max(map(len, short.values())) <= _TWO_LINES and len(set(short.values())) == len(short):
+    if max(map(len, short.values())) <= _LONGEST and len(set(short.values())) == len(short):
         return short
     heads = {name: _head(result) for name, result in zip(whole, results, strict=True)}
     return {name: f"{head} {number}" for number, (name, head) in enumerate(heads.items(), 1)}
