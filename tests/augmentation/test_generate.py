@@ -74,6 +74,23 @@ def ages_of(generated: Generated) -> dict[int, int]:
     return dict(Counter(int(face.source.age) for face in generated.faces))
 
 
+def test_how_many_faces_will_be_made_is_told_before_the_first(
+    setting: Setting, composed: Callable[..., ImageAugmentation], caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = Event()
+    stop.set()
+    with caplog.at_level("INFO"), pytest.raises(Interrupted):
+        setting.fill(composed("published", "augmentation.train_per_age=20", *GREYER), stop=stop)
+    told = caplog.text
+    assert "65 faces to make from 15 faces of photographs: 11 to 19 of each of 4 ages, 1 to 4" in told
+    assert str(setting.folder / "store" / "augmented") in told
+    assert "65 faces to draw, which takes about" in told
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        setting.fill(composed("published", "augmentation.train_per_age=1", *GREYER))
+    assert "no face to make" in caplog.text
+
+
 def test_every_age_is_filled_exactly_and_source_faces_take_turns(
     setting: Setting, composed: Callable[..., ImageAugmentation]
 ) -> None:

@@ -535,7 +535,7 @@ def generating(terminal: Terminal, name: str, signals: list[tuple[signal.Signals
     before = max(vectors_in(store) - 15, 0)
     done = terminal.run(*command)
     assert done.returncode == 0, done.stderr
-    assert f"{WANTED - before} faces to make" in done.stderr.replace(",", "")
+    assert f"{WANTED - before} faces to draw" in done.stderr.replace(",", "")
     return folder
 
 

@@ -37,7 +37,10 @@ def check_disk_space(
         needs[_existing(pictures.folder)] += len(missing) * bytes_each
     needs[_existing(augmenter.execution.store)] += len(missing) * _stored_bytes(vector)
     needs[_existing(output)] += rows * (vector + 300)
-    log.info("%s to make, which takes about %s of disk", counted(len(missing), "face"), size(sum(needs.values())))
+    kept = f" ({len(faces) - len(missing):,} are in the store)" if len(missing) < len(faces) else ""
+    log.info(
+        "%s to draw%s, which takes about %s of disk", counted(len(missing), "face"), kept, size(sum(needs.values()))
+    )
     devices: Counter[int] = Counter()
     for folder, needed in needs.items():
         devices[folder.stat().st_dev] += needed

@@ -23,6 +23,7 @@ from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.augmentation.recipe import Recipe
 from vec2uage.augmentation.source_faces import SourceFace
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted, span
 from vec2uage.data.balance import in_turn
 from vec2uage.data.similarity import cosine_of_pairs
 from vec2uage.data.vectorset import VectorSet, needed_ages
@@ -50,6 +51,8 @@ class AgeFilling:
     missing: int
     left: int
     """Faces that may still be drawn."""
+    sources: int
+    """Faces that take turns."""
     faces: list[AugmentedFace] = field(default_factory=list)
     cosines: list[float] = field(default_factory=list)
     dropped: int = 0
@@ -85,6 +88,7 @@ def generate(augmentation: ImageAugmentation, part: TrainingPart, augmenter: Fac
     and Interrupted.
     """
     fillings = _fillings(augmentation, part)
+    log.info("%s", _announced(fillings, part, augmentation))
     recipe, analysis = _kept_recipe(augmentation, part, augmenter) if fillings else (augmentation.recipe, [])
     pictures, output = pictures_of(augmentation, part.prepared), folder_of(part.prepared, augmentation.name)
     row = {name: number for number, name in enumerate(part.rows.names)}
@@ -156,8 +160,22 @@ def _fillings(augmentation: ImageAugmentation, part: TrainingPart) -> list[AgeFi
                 f"age {age}: none of its {len(rows):,} training faces has a photograph to augment, as they were read "
                 "from files of vectors: take augmentation=balance when training"
             )
-        fillings.append(AgeFilling(age, _turns(sources), missing, missing * (1 + augmentation.keep.retries)))
+        most = missing * (1 + augmentation.keep.retries)
+        fillings.append(AgeFilling(age, _turns(sources), missing, most, len(sources)))
     return fillings
+
+
+def _announced(fillings: Sequence[AgeFilling], part: TrainingPart, augmentation: ImageAugmentation) -> str:
+    """Say how many faces are to be made, of which ages and from how many, and where they are put."""
+    up_to = f"{counted(augmentation.train_per_age, 'face')} of each age (augmentation.train_per_age)"
+    if not fillings:
+        return f"no face to make: the training part has {up_to}"
+    missing, ages = [filling.missing for filling in fillings], [filling.age for filling in fillings]
+    each = f"of age {ages[0]}" if len(ages) == 1 else f"{span(missing)} of each of {len(ages)} ages, {span(ages)}"
+    return (
+        f"{counted(sum(missing), 'face')} to make from {counted(sum(filling.sources for filling in fillings), 'face')} "
+        f"of photographs: {each}, for {up_to}, into {folder_of(part.prepared, augmentation.name)}"
+    )
 
 
 def _turns(sources: Sequence[SourceFace]) -> Iterator[tuple[SourceFace, int]]:

@@ -26,7 +26,7 @@ from vec2uage.augmentation.source_faces import (
 from vec2uage.augmentation.write_set import write_set
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
-from vec2uage.base.formatting import counted
+from vec2uage.base.formatting import counted, span
 from vec2uage.base.interrupt import Interrupted, interruptible_keeping
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.manifest import Manifest
@@ -160,8 +160,8 @@ def _summary(made: Manifest, folder: Path, prepared: Path, typed_options: Sequen
         f"augmented {augmented:,} faces beside {photographed:,} photographed ones, by {operations}",
         f"cosine   {about['mean_cosine']:.3f} on average to the face before" if augmented else "",
         f"dropped  {dropped:,} faces by the keep rule" if dropped else "",
-        f"missing  {sum(missing.values()):,} faces (ages {', '.join(missing)}): the keep rule drops too many; raise "
-        "augmentation.keep.retries or widen the rule"
+        f"missing  {sum(missing.values()):,} faces ({span(missing.values())} of the ages {', '.join(missing)}): the "
+        "keep rule drops too many; raise augmentation.keep.retries or widen the rule"
         if missing
         else "",
         f"folder   {shown(folder)}",

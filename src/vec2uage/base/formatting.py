@@ -1,5 +1,7 @@
 """How numbers are told to people."""
 
+from collections.abc import Collection
+
 
 def counted(number: int, thing: str) -> str:
     """Return a number of things.
@@ -31,3 +33,13 @@ def size(count: int | float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:,.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def span(numbers: Collection[int]) -> str:
+    """Return what numbers lie between, as one number where they are the same.
+
+    >>> span([90, 80, 85]), span([1200])
+    ('80 to 90', '1,200')
+    """
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
