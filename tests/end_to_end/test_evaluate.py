@@ -104,6 +104,7 @@ def test_a_split_that_the_runs_seed_draws_is_drawn_again(home: Path) -> None:
 def test_what_is_printed_is_what_is_written(home: Path) -> None:
     done = evaluate(home, "checkpoint=run", *SMALL, "part=validation", "cs=[1,2.5]")
     assert done.returncode == 0, done.stderr
+    assert "180 of 180 rows are no test rows of the run in run" in done.stderr
     lines = done.stdout.splitlines()
     (folder,) = (home / "outputs/evaluations").glob("*part=validation*")
     assert f"scores:      {folder.relative_to(home)}/evaluation.json" in lines
@@ -184,7 +185,7 @@ def test_a_new_metric_is_one_function_and_shows_everywhere(
     known = RunResult.from_json((home / "measured/result.json").read_text())
     assert {"train/worst", "validation/worst", "test/worst"} <= known.scores.keys()
     assert "validation/worst" in (home / "measured/metrics.csv").read_text().splitlines()[0]
-    write_table([known], home / "table.csv")
+    write_table([known], [{}], home / "table.csv")
     assert "test/worst" in (home / "table.csv").read_text().splitlines()[0]
     done = here(home, "evaluate", "checkpoint=measured", *SMALL, "part=test", "hydra.run.dir=judged")
     assert done.returncode == 0, done.stderr

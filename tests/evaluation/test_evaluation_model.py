@@ -264,6 +264,8 @@ def test_rows_that_the_run_may_have_seen_give_a_warning(tmp_path: Path, caplog: 
         own_test_rows(names)
         models.warn_of_rows_seen(vs, path)
     assert not caplog.records
+    models.warn_of_rows_seen(vs, path, is_of_same_data=True)  # as the training part
+    assert "4 of 4 rows are no test rows" in caplog.text
     own_test_rows("ab")
     models.warn_of_rows_seen(vs, path)
     assert f"2 of 4 rows are no test rows of the run in {tmp_path}" in caplog.text

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.dataset import VectorFile
@@ -12,7 +13,8 @@ from vec2uage.data.loading import divided
 from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.parts import Label
 from vec2uage.data.splits import NoSplit
-from vec2uage.evaluation.run import rows
+from vec2uage.evaluation.run import is_of_same_data, rows
+from vec2uage.runs.folder import RunFolder
 
 SPLIT = PaperSplit(age_range=(1, 3), heldout_per_age=4)
 WITH_A_GAP = replace(SPLIT, age_range=(3, 5))
@@ -56,3 +58,15 @@ def test_a_split_of_the_runs_seed_needs_that_seed(tmp_path: Path) -> None:
     assert len(rows(data, split, "all", None)) == 30
     with pytest.raises(UserError, match=r"split\.seed=run, but no result\.json .* tells the seed"):
         rows(data, split, "test", None)
+
+
+def test_data_that_a_run_was_trained_on_are_told_by_where_they_lie(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert not is_of_same_data({"dataset": {"path": "set"}}, run), "no config.yaml"
+    run.config.write_text(yaml.dump({"dataset": {"path": str(tmp_path / "set"), "label": "exact"}}))
+    paths = {"set": True, "set/train.arrow": True, "other/../set": True, "set2": False, "other/train.arrow": False}
+    found = {path: is_of_same_data({"dataset": {"path": str(tmp_path / path), "seed": 0}}, run) for path in paths}
+    assert found == paths
+    run.config.write_text(yaml.dump({"dataset": {"size": "small", "label": "exact"}}))
+    assert is_of_same_data({"dataset": {"size": "small", "label": "whole"}}, run)
+    assert not is_of_same_data({"dataset": {"size": "paper", "label": "exact"}}, run)

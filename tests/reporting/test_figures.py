@@ -76,6 +76,7 @@ def run(
         folder=Path("nowhere"),
         result=RunResult(**(result | known)),
         label=f"{seed:03d}",
+        options={},
         variant=variant,
         seeds=(str(seed),),
         curve={"epoch": epoch, "validation/mae": curve, "train/mae": curve - 0.02 * epoch} if epochs else None,

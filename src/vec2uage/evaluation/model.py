@@ -108,8 +108,11 @@ def predict(
     return pool([prediction, *(model.predict(augmented[:, k]) for k in range(augmented.shape[1]))])
 
 
-def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
-    """Warn where the rows are of the data that the model's run was trained on, but are not just its test rows."""
+def warn_of_rows_seen(vs: VectorSet, path: Path, is_of_same_data: bool = False) -> None:
+    """Warn where the rows are of the data that the model's run was trained on, but are not just its test rows.
+
+    They are where some of them are its test rows, and where the dataset is that of the run.
+    """
     file = RunFolder(path.parent).predictions
     if not _is_own(path) or not file.is_file():
         return
@@ -120,7 +123,7 @@ def warn_of_rows_seen(vs: VectorSet, path: Path) -> None:
         log.warning("%s cannot be read, so it is not known which rows the run was tested on: %s", file, error)
         return
     strange = len(set(vs.names) - own)
-    if strange and strange < len(vs):
+    if strange and (is_of_same_data or strange < len(vs)):
         log.warning(
             "%s of %s rows are no test rows of the run in %s, which may have been trained on them: "
             "part=test with the run's own dataset options evaluates what it has not seen",

@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from jaxtyping import Float32
 
 from vec2uage.base.atomic import replacing, write_json
@@ -45,13 +47,16 @@ def evaluate(
     vs = rows(settings.dataset, settings.split, settings.part, models.run_seed(path) if needs_seed else None)
     ages = needed_ages(vs, "an evaluation")
     models.check_fit(model, vs, path, settings.encoder_mismatch)
-    models.warn_of_rows_seen(vs, path)
+    models.warn_of_rows_seen(vs, path, is_of_same_data(asked.get("config"), RunFolder(path.parent)))
     selves = augmented_vectors(settings, vs) if settings.tta else None
     prediction = models.predict(model, vs.vectors, selves)
     has_numbers = np.all([np.isfinite(column) for column in prediction.columns().values()], axis=0)
     if count := int((~has_numbers).sum()):
         raise UserError(f"{path} gives no number for {count:,} of {len(vs):,} faces: its training diverged")
-    scores = score(ages, prediction, settings.cs)
+    with np.errstate(over="ignore"):
+        scores = score(ages, prediction, settings.cs)
+    if not np.isfinite([*scores.overall.values()]).all():
+        raise UserError(f"{path} is so far off that its errors cannot be averaged: its training diverged")
 
     (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
     files.write_predictions(vs.names, vs.subjects, ages, prediction)
@@ -77,6 +82,19 @@ def evaluate(
         },
     )
     return scores
+
+
+def is_of_same_data(config: Any, run: RunFolder) -> bool:
+    """Tell whether a configuration has the dataset that a run's config.yaml names, or a file of its folder."""
+    try:
+        own = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        one, other = ({**made["dataset"], "label": None} for made in (own, config))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
+        return False
+    if not isinstance(one.get("path"), str) or not isinstance(other.get("path"), str):
+        return one == other
+    trained, given = Path(one["path"]).resolve(), Path(other["path"]).resolve()
+    return given == trained or trained in given.parents or given in trained.parents
 
 
 def rows(dataset: Dataset, split: Split, part: str, run_seed: int | None) -> VectorSet:
