@@ -178,6 +178,13 @@ def test_sweeps_of_other_encoders_or_code_are_told(analysed):
     assert "other versions of the code" in told
 
 
+def test_two_folders_with_the_same_runs_are_not_called_independent(analysed):
+    one, other = (analysed(name, {"sgd": [(2.4, 2.5)]}, config_hash="h") for name in ("sweep", "copy"))
+    assert "share 1 run" in " ".join(conclusions.not_comparable(one, other))
+    (section,) = (s for s in compose([one], 0, 100).sections if s.title == "Data and network")
+    assert not section.paragraphs, "all runs have the same data"
+
+
 def test_what_makes_figures_less_than_they_seem_is_told(analysed):
     told = conclusions.warnings(analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, dataset="synthetic"))
     for warning in ("say nothing about faces", "Fewer than 5 runs of sgd"):

@@ -122,10 +122,20 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
         network=network.network(sweep.group("model"), parameters),
     )
     if figures:
-        yield Section("Data and network", figures=figures)
+        yield Section("Data and network", _of_first_run(sweep), figures=figures)
     tables = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
     yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
     yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
+
+
+def _of_first_run(sweep: Sweep) -> tuple[str, ...]:
+    """Say that the figures of data and network are of one run, where those of others would differ."""
+    results = [run.result for run in sweep.runs]
+    data, networks = {r.files.get("data.csv") for r in results}, {r.parameters for r in results if r.parameters}
+    if len(data) < 2 and len(networks) < 2:
+        return ()
+    what = " and ".join(["data"] * (len(data) > 1) + ["network"] * (len(networks) > 1))
+    return (f"Not all runs have the same {what}: the figures are of {results[0].name}.",)
 
 
 def _correlation(analysis: Analysis) -> str:

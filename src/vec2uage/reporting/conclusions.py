@@ -194,11 +194,17 @@ def not_comparable(first: Analysis, second: Analysis) -> list[str]:
     one, other = ({run.tested for run in a.sweep.runs} for a in (first, second))
     if one != other:
         found.append(f"{names} were not tested on the same faces: do not compare their errors.")
+    made = [
+        {(r.config_hash, r.data_fingerprint, r.code) for run in a.sweep.runs if (r := run.result).config_hash}
+        for a in (first, second)
+    ]
+    if shared := len(made[0] & made[1]):
+        found.append(f"{names} share {counted(shared, 'run')}: they are not independent, and p means nothing.")
     for what in ("encoder", "code"):
         one, other = ({getattr(run.result, what) for run in a.sweep.runs} for a in (first, second))
         if one != other:
-            made = "other encoders" if what == "encoder" else "other versions of the code"
-            found.append(f"{names} were made with {made}: that alone may be what differs.")
+            others = "encoders" if what == "encoder" else "versions of the code"
+            found.append(f"{names} were made with other {others}: that alone may be what differs.")
     return found
 
 
