@@ -11,6 +11,7 @@ from drawn_face import draw_face
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
+from PIL.PngImagePlugin import PngInfo
 
 from vec2uage.faces.image import FORMATS, decode
 from vec2uage.faces.records import Refused
@@ -65,9 +66,9 @@ def test_orientation_is_undone(kind, orientation):
         7: CORNERS[::-1, ::-1].swapaxes(0, 1),
         8: np.rot90(CORNERS, -1),
     }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    content = encoded(np.ascontiguousarray(stored), kind, exif=exif, **{"lossless": True} if kind == "WEBP" else {})
+    content = encoded(
+        np.ascontiguousarray(stored), kind, exif=exif_of(orientation), **{"lossless": True} if kind == "WEBP" else {}
+    )
     upright = decode(content, LIMIT)
     assert upright.shape == CORNERS.shape
     np.testing.assert_allclose(
@@ -83,9 +84,34 @@ def test_broken_metadata_does_not_cost_the_picture(kind):
 
 def test_an_orientation_that_does_not_exist_is_ignored():
     for value in (0, 9, 65535):
-        exif = Image.Exif()
-        exif[0x0112] = value
-        np.testing.assert_array_equal(decode(encoded(PICTURE, exif=exif), LIMIT), PICTURE)
+        np.testing.assert_array_equal(decode(encoded(PICTURE, exif=exif_of(value)), LIMIT), PICTURE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_orientation_counts_whatever_type_of_number_it_is(kind):
+    def shape(field, value):
+        head = b"Exif\0\0II*\0\x08\0\0\0\1\0"  # one entry, which begins here: TIFF 6.0, section 2
+        entry = struct.pack("<HHI", 0x0112, field, len(value) if field in (1, 2, 7) else 1) + value.ljust(4, b"\0")
+        return decode(encoded(CORNERS, kind, exif=head + entry + bytes(4)), LIMIT).shape[:2]
+
+    for field, value in [(1, b"\6"), (2, b"6\0"), (4, b"\6"), (7, b"\6"), (11, struct.pack("<f", 6.0))]:
+        assert shape(field, value) == (24, 16), field
+    for field, value in [(2, b"top"), (7, b"\6\6"), (11, struct.pack("<f", 6.5)), (11, b"\0\0\xc0\x7f"), (99, b"\6")]:
+        assert shape(field, value) == (16, 24), field
+
+
+@pytest.mark.parametrize("kind", ["exif", "APP1"])
+def test_a_png_may_state_its_orientation_as_text(kind):
+    exif = exif_of(6).tobytes()
+    texts = PngInfo()
+    texts.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(exif):8}\n{exif.hex()}\n", zip=True)
+    assert decode(encoded(CORNERS, pnginfo=texts), LIMIT).shape[:2] == (24, 16)
+
+
+def exif_of(orientation) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
 
 
 def test_grey_and_palette_become_rgb():
@@ -158,9 +184,48 @@ def test_pixels_without_a_known_range_are_refused():
 
 def test_the_first_of_many_frames_is_read():
     frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "green", "blue")]
-    for kind in ("GIF", "WEBP", "TIFF", "PNG"):
+    for kind in ("GIF", "WEBP", "PNG", "MPO"):
         content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert close(decode(content, LIMIT), np.asarray(frames[0]))
+
+
+def tiff(*pages, **options) -> bytes:
+    """Return a TIFF of pages, each an image and its tags."""
+    pictures = [Image.fromarray(image) for image, _ in pages]
+    for picture, (_, tags) in zip(pictures, pages, strict=True):
+        picture.encoderinfo = {"tiffinfo": tags}  # those of one page only; Pillow takes them from here
+    return encoded(pictures[0], "TIFF", save_all=True, append_images=pictures[1:], **options)
+
+
+REDUCED, MASK, OLD_REDUCED = {254: 1}, {254: 4}, {255: 2}
+
+
+def test_of_a_tiff_the_page_that_is_no_reduced_copy_is_read():
+    small = np.ascontiguousarray(PICTURE[::4, ::4])
+    for pages in [
+        [(small, REDUCED), (PICTURE, {})],
+        [(small, OLD_REDUCED), (small, MASK), (PICTURE, {254: 2})],
+        [(PICTURE, {}), (small, REDUCED)],
+    ]:
+        np.testing.assert_array_equal(decode(tiff(*pages), LIMIT), PICTURE)
+    np.testing.assert_array_equal(decode(tiff((small, REDUCED), (PICTURE, {274: 1}), big_tiff=True), LIMIT), PICTURE)
+    assert "reduced copy" in reason(tiff((small, REDUCED), (small, REDUCED)))
+    assert "2 pictures" in reason(tiff((PICTURE, {}), (PICTURE, {})))  # which of them has the age?
+    assert reason(tiff((small, REDUCED), (np.zeros((1001, 1000), np.uint8), {}))) == (
+        "more than 1,000,000 pixels (max_pixels)"
+    )
+
+
+def test_formats_that_are_not_read_are_named():
+    for content, name in [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "CR3"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "CR2"),
+        (b"FUJIFILMCCD-RAW 0201", "RAF"),
+        (b"\0\0\0\x20ftypisom", "video"),
+        (tiff((PICTURE, {50706: b"\1\4\0\0"})), "DNG"),
+    ]:
+        assert name in reason(content), name
 
 
 def test_truncated_files_are_refused():
@@ -221,8 +286,7 @@ def test_any_bytes_decode_or_are_refused(content):
 
 
 def samples() -> list[bytes]:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif = exif_of(6)
     exif[0x010F] = "camera"
     picture = Image.fromarray(PICTURE)
     plain = [encoded(picture, kind) for kind in FORMATS if kind != "AVIF"]

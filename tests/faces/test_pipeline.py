@@ -8,7 +8,19 @@ import vec2uage.faces
 FOLDER = Path(vec2uage.faces.__file__).parent
 # What wires them for a command (gather, prepare and its settings) stands above all and may import any.
 ORDER = (
-    *("records", "model_files", "pool", "sources", "image", "crop", "signature", "detectors", "quality", "embedders"),
+    *(
+        "records",
+        "model_files",
+        "pool",
+        "sources",
+        "damage",
+        "image",
+        "crop",
+        "signature",
+        "detectors",
+        "quality",
+        "embedders",
+    ),
     *("extraction", "store", "hashing", "worker", "rows", "extract"),
 )
 

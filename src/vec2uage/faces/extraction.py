@@ -13,7 +13,7 @@ from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.records import Face
 
-PIXELS = f"pixels-1-pillow-{PIL.__version__}"
+PIXELS = f"pixels-2-pillow-{PIL.__version__}"
 """Part of every key in the store: to be raised with every change of what becomes of a file's pixels."""
 
 

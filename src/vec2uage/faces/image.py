@@ -1,19 +1,38 @@
 """The bytes of an image file as upright 8-bit RGB, or the reason why they cannot be."""
 
 import io
+import re
 import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from vec2uage.faces.damage import find_damage
 from vec2uage.faces.records import Refused
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG2000", "AVIF", "PPM")
 """What is read, told apart by content, never by the file's name. Formats that start other programs (EPS) or that are
 drawings are left out."""
 
-_UPRIGHT = {
+_NOT_READ = {
+    "HEIC": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
+    "a camera's raw file (CR3)": rb".{4}ftypcrx",
+    "a camera's raw file (CR2)": rb"II\*\0.{4}CR",
+    "a camera's raw file (RAF)": rb"FUJIFILMCCD-RAW",
+    "a camera's raw file (ORF)": rb"IIR[OS]|MMOR",
+    "a camera's raw file (RW2)": rb"IIU\0",
+    "a camera's raw file (X3F)": rb"FOVb",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "Photoshop's own format": rb"8BPS",
+    "a video": rb".{4}ftyp(?!avi[fs])|\x1aE\xdf\xa3|RIFF.{4}AVI ",
+    "PDF": rb"%PDF",
+}
+"""Pictures that others can convert, by how their files begin."""
+
+_DNG_VERSION = 50706  # the tag that makes a TIFF a DNG
+
+_UPRIGHT: dict[float, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,14 +47,17 @@ _UPRIGHT = {
 def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     """Decode an image: turned upright by its EXIF orientation, transparent parts on white, the first frame of many.
 
-    Grey, palette and CMYK become RGB; of 16 bits the upper 8 are kept. Colour profiles are not applied. The size is
-    read from the header first: nothing of more than `max_pixels` pixels is decoded, nor beyond Pillow's own limit of
-    178,956,970. The array may be read-only.
+    Grey, palette and CMYK become RGB; of 16 bits the upper 8 are kept. Colour profiles are not applied. Of a TIFF the
+    one page is read that is no reduced copy. The size is read from the header first: nothing of more than `max_pixels`
+    pixels is decoded, nor beyond Pillow's own limit of 178,956,970. The array may be read-only.
 
-    Raises Refused("unreadable", reason) for everything that is no complete image of `FORMATS`.
+    Raises Refused("unreadable", reason) for everything that is no complete image of `FORMATS` (see `find_damage`), and
+    MemoryError.
     """
     if not content:
         raise Refused("unreadable", "the file is empty")
+    if other := next((name for name, start in _NOT_READ.items() if re.match(start, content, re.DOTALL)), ""):
+        raise Refused("unreadable", f"{other} is not read: convert it (read are {', '.join(FORMATS)})")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large sizes and odd metadata; neither is a reason
@@ -43,8 +65,8 @@ def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     except Image.DecompressionBombError:
         raise _too_large(max_pixels) from None
     except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise Refused("unreadable", f"no image, or its header is damaged (read are {known})") from None
+        reason = f"no image, or its header is damaged (read are {', '.join(FORMATS)})"
+        raise Refused("unreadable", reason) from None
     except (MemoryError, Refused):
         raise
     except Exception as error:  # Pillow raises nearly every type for foreign bytes, struct.error and KeyError included
@@ -54,8 +76,12 @@ def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
 
 def _decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        if isinstance(picture, TiffImagePlugin.TiffImageFile):
+            picture.seek(_only_page(content))
         if picture.width * picture.height > max_pixels:
             raise _too_large(max_pixels)
+        if damage := find_damage(content, picture):
+            raise Refused("unreadable", f"damaged image: {damage}")
         picture.load()  # TIFF turns itself upright here, and then no longer states an orientation
         turn = _UPRIGHT.get(_orientation(picture))
         pixels = _rgb(picture if turn is None else picture.transpose(turn), picture.format)
@@ -69,11 +95,39 @@ def _too_large(max_pixels: int) -> Refused:
     return Refused("unreadable", f"more than {limit:,} pixels (max_pixels)")
 
 
-def _orientation(picture: Image.Image) -> int:
+def _only_page(content: bytes) -> int:
+    """Return the number of a TIFF's page that is neither a reduced copy of another one nor a mask."""
+    file = io.BytesIO(content)
+    header = file.read(16 if content[2:3] == b"\x2b" else 8)  # 43: BigTIFF
+    directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+    starts, whole = list[int](), list[int]()
+    while directory.next and directory.next not in starts:
+        starts.append(directory.next)
+        file.seek(directory.next)
+        directory.load(file)
+        if _DNG_VERSION in directory:
+            raise Refused("unreadable", "a camera's raw file (DNG) is not read: convert it")
+        # TIFF 6.0, NewSubfileType: bit 0 is a reduced copy, bit 2 a mask; SubfileType: 2 is a reduced copy
+        if not directory.get(254, 0) & 0b101 and directory.get(255) != 2:
+            whole.append(len(starts) - 1)
+    if not whole:
+        raise Refused(
+            "unreadable", "holds only a reduced copy of its picture, as a camera's raw file does (NEF, ARW): convert it"
+        )
+    if len(whole) > 1:
+        raise Refused("unreadable", f"holds {len(whole)} pictures: make a file of each")
+    return whole[0]
+
+
+def _orientation(picture: Image.Image) -> float:
+    """Return the EXIF orientation, whatever type of number it is written as; 1 where it cannot be read."""
     try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        if "Raw profile type APP1" in picture.info:  # how ExifTool wrote it into a PNG before there was eXIf
+            picture.info.setdefault("Raw profile type exif", picture.info["Raw profile type APP1"])
+        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        return float(value[0] if isinstance(value, bytes) and len(value) == 1 else value)
     except Exception:  # metadata that cannot be read must not cost the picture
-        return 1
+        return 1.0
 
 
 def _rgb(picture: Image.Image, kind: str | None) -> UInt8[np.ndarray, "H W 3"]:
