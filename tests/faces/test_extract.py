@@ -70,7 +70,7 @@ def test_every_file_ends_in_one_row_that_says_what_became_of_it(tmp_path: Path):
         picture(folder, "black.png", (0, 0, 0)),
         replace(picture(folder, "old.png", (9, 9, 9)), age=None, problem="no age"),
         replace(picture(folder, "left_out.png", (9, 9, 8)), problem="left out", problem_status="filtered"),
-        picture(folder, "again.png", (1, 7, 200), age=6.0),
+        picture(folder, "again.png", (1, 7, 200)),
         Photograph(save(folder / "bomb.png", np.zeros((200, 200, 3), np.uint8)), "bomb.png", 3.0),
     ]
     rows = run(files, tmp_path).rows
@@ -86,13 +86,39 @@ def test_every_file_ends_in_one_row_that_says_what_became_of_it(tmp_path: Path):
     }
     reason = {row.photograph.name: row.reason for row in rows}
     assert all(reason[name] for name, found in status.items() if found != "ok")
-    assert reason["again.png"] == "the same file as 00.png, there of age 5, here 6"
+    assert reason["again.png"] == "the same file as 00.png"
     hashed = {row.photograph.name for row in rows if row.hashes}
     assert hashed == status.keys() - {"gone.jpg"}
     for row in rows[:6]:
         assert row.vector is not None
         k = int(row.photograph.name[:2])
         np.testing.assert_array_equal(row.vector, np.float32([2 * (10 * k + 1), 14, 2 * (200 - k)]))
+
+
+def test_of_facts_that_exclude_each_other_none_is_chosen(tmp_path: Path):
+    grey, link = picture(tmp_path / "photos", "1/grey.png", (9, 9, 9)), tmp_path / "photos/link.png"
+    link.symlink_to(grey.path)
+
+    def told(**facts) -> dict[str, tuple[str, str]]:
+        """What becomes of one content that two files hold, of which only the second is described so."""
+        rows = run([replace(grey, gender="male", subject="p1"), replace(grey, path=link, **facts)], tmp_path).rows
+        return {row.photograph.name: (row.status, row.reason) for row in rows}
+
+    for facts, values in [
+        ({"age": 35.0}, ("age", "5 for 1/grey.png", "35 for link.png")),
+        ({"gender": "female"}, ("gender", "male for 1/grey.png", "female for link.png")),
+        ({"subject": "p2"}, ("subject", "p1 for 1/grey.png", "p2 for link.png")),
+    ]:
+        rows = told(name="link.png", **facts)
+        assert {status for status, _ in rows.values()} == {"conflicting"}
+        assert all(value in reason for _, reason in rows.values() for value in values)
+    filtered = {"problem": "left out", "problem_status": "filtered"}  # what a filter hides is known all the same
+    assert [row[0] for row in told(name="link.png", age=35.0, **filtered).values()] == ["conflicting", "filtered"]
+    (tmp_path / "photos/empty.png").touch()
+    empty = [Photograph(tmp_path / "photos/empty.png", name, age) for name, age in (("1/e.png", 1.0), ("2/e.png", 2.0))]
+    assert [row.status for row in run(empty, tmp_path).rows] == ["unreadable", "duplicate"]
+    for facts in ({}, {"age": None, "problem": "no age"}, {"subject": "q1", "part": "another source"}):
+        assert next(iter(told(name="link.png", **facts).values())) == ("ok", "")
 
 
 def test_a_second_run_looks_into_nothing_and_finds_the_same(tmp_path: Path):

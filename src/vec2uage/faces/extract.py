@@ -5,8 +5,9 @@ reads all rows from the store. As rows come from the store alone, they are the s
 interrupted, and whatever number of processes did it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -40,17 +41,18 @@ def extract(
 
     Raises Interrupted when `stop` is set before the work is done.
     """
+    hashed = hash_files(photographs, store, workers, stop)
     rows: list[list[Row] | None] = []
     first: dict[str, Photograph] = {}  # of each content
     pending: dict[int, tuple[Photograph, Hashes]] = {}  # by its place in `rows`
-    for photograph, hashes in zip(photographs, hash_files(photographs, store, workers, stop), strict=True):
+    for photograph, hashes in zip(photographs, hashed, strict=True):
         known: list[Row] | None
         if isinstance(hashes, Refused):
             known = [Row(photograph, hashes.status, hashes.reason)]
         elif photograph.problem:
             known = [Row(photograph, photograph.problem_status, photograph.problem, hashes)]
         elif (earlier := first.setdefault(hashes.sha256, photograph)) is not photograph:
-            known = [Row(photograph, "duplicate", _same_file(photograph, earlier), hashes)]
+            known = [Row(photograph, "duplicate", f"the same file as {earlier.name}", hashes)]
         else:
             known = rows_of(photograph, hashes, extraction, store)
             if known is None or not all(file.is_file() for file in crop_files(known, extraction)):
@@ -65,7 +67,7 @@ def extract(
     for photograph, done in zip(photographs, rows, strict=True):
         assert done is not None, f"{photograph.name}: not in the store after it was opened"
         whole += done
-    return Extracted(whole, len(pending))
+    return Extracted(_without_conflicts(whole), len(pending))
 
 
 def detect_all(
@@ -127,6 +129,43 @@ def _kept(detection: Detection, extraction: Extraction, store: Store) -> Iterato
             yield crop
 
 
-def _same_file(photograph: Photograph, earlier: Photograph) -> str:
-    ages = "" if earlier.age == photograph.age else f", there of age {earlier.age:g}, here {photograph.age:g}"
-    return f"the same file as {earlier.name}{ages}"
+def _without_conflicts(rows: Sequence[Row]) -> list[Row]:
+    """Take the vectors from photographs of which different things are said, also by rows that a filter left out."""
+    same: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.hashes is not None:
+            same[row.hashes.sha256].append(row)
+    conflicts = {
+        sha256: told
+        for sha256, group in same.items()
+        if any(row.status == "ok" for row in group) and (told := _conflict([row.photograph for row in group]))
+    }
+    return [
+        replace(row, status="conflicting", reason=conflicts[row.hashes.sha256], vector=None)
+        if row.hashes is not None and row.hashes.sha256 in conflicts and row.status in ("ok", "duplicate")
+        else row
+        for row in rows
+    ]
+
+
+def _conflict(same: Sequence[Photograph]) -> str:
+    """Return which facts of one photograph exclude each other, "" if none do."""
+    known: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)  # the first file that says so, by fact and value
+    for photograph in same:
+        age = "" if photograph.age is None else f"{photograph.age:g}"
+        for fact, part, value in (
+            ("age", "", age),
+            ("gender", "", photograph.gender),
+            ("subject", photograph.part, photograph.subject),
+        ):
+            if value:
+                known[fact, part].setdefault(value, photograph.name)
+    for (fact, _), values in known.items():
+        if len(values) > 1:
+            (one, here), (other, there), *more = values.items()
+            further = f" and {len(more)} more" if more else ""
+            return (
+                f"one photograph, but several values of {fact}: {one} for {here}, {other} for {there}{further}; where "
+                "they are of several faces, give each face a file of its own"
+            )
+    return ""

@@ -87,7 +87,7 @@ def find_photographs(source: Photographs, prefixed: bool) -> list[Photograph]:
         named = photograph
         if prefixed:
             subject = photograph.subject and f"{source.name}/{photograph.subject}"
-            named = replace(photograph, name=f"{source.name}/{photograph.name}", subject=subject)
+            named = replace(photograph, name=f"{source.name}/{photograph.name}", subject=subject, part=source.name)
         if not photograph.problem and not source.admits(photograph):
             named = replace(named, problem="left out by the filters of its source", problem_status="filtered")
         found.append(named)

@@ -30,14 +30,14 @@ from vec2uage.faces.sources.base import Photographs, SingleSource
 
 log = logging.getLogger(__name__)
 
-BROKEN = ("unreadable", "no_age")  # statuses of files that somebody may want to repair
+BROKEN = ("unreadable", "no_age", "conflicting")  # statuses of files that somebody may want to repair
 WITH_BROKEN_FILES = 3  # exit code: all was written, but some files are of these
 
 
 def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> int:
     """Prepare a set in the folder of the invocation, print a summary, and return the exit code.
 
-    0: done; 3: done, but some files were unreadable or had no age. Raises Interrupted where `stop` is set before all is
+    0: done; 3: done, but some files are `BROKEN`. Raises Interrupted where `stop` is set before all is
     done, and UserError for a folder of other options or in use, a source without a usable face, or too few faces to
     divide.
     """

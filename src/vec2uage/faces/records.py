@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float32
 
 Status = Literal[
-    "ok", "no_face", "several_faces", "unreadable", "too_small", "low_quality", "duplicate", "no_age", "filtered"
+    *("ok", "no_face", "several_faces", "unreadable", "too_small", "low_quality"),
+    *("duplicate", "conflicting", "no_age", "filtered"),
 ]
 """What became of a photograph, the column `status` of faces.csv: `no_age` has no usable age in its name or table,
-`filtered` is outside the ages or genders that were asked for."""
+`conflicting` is given several ages, genders or subjects, `filtered` is outside what was asked for."""
 
 Measures = dict[str, float]
 """What `quality` measured of a face, by name."""
@@ -45,6 +46,8 @@ class Photograph:
     gender: str = ""
     """"male", "female" or "" where unknown."""
     source: str = ""
+    part: str = ""
+    """Which of several merged sources it is of, each with subjects of its own; "" where there is one source."""
     problem: str = ""
     """Why the file is not to be opened; "" where it is."""
     problem_status: Status = "no_age"

@@ -46,7 +46,7 @@ class Table(Photographs):
 
 
 def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[Photograph]:
-    """Sort the photographs that a file lists; one that is named again gets a name of its own and a `problem`.
+    """Sort the photographs that a file lists; one that is named again gets a name of its own.
 
     Raises UserError when none of the files is there, since then `root` is wrong.
     """
@@ -64,8 +64,7 @@ def listed(photographs: Sequence[Photograph], table: Path, root: Path) -> list[P
                 number += 1
                 name = f"{photograph.name}#{number}"
             names.add(name)
-            problem = "listed again; the first time counts"
-            photograph = replace(photograph, name=name, age=None, problem=problem, problem_status="duplicate")
+            photograph = replace(photograph, name=name)
         seen.add(name)
         distinct.append(photograph)
     return sorted(distinct, key=lambda photograph: photograph.name)
