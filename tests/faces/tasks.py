@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 
@@ -20,8 +21,29 @@ def double(number: int) -> int:
     return 2 * number
 
 
+def answer(number: int) -> bytes:
+    """Return far more than a pipe holds; the process of 13 is killed when half of it is written."""
+    if number == 13:
+        threading.Thread(target=_die_writing, args=(threading.get_native_id(),), daemon=True).start()
+    return bytes(100_000_000)
+
+
+def _die_writing(thread: int) -> None:
+    """Kill this process as soon as one of its threads waits for a pipe that is full."""
+    while True:
+        with open(f"/proc/self/task/{thread}/syscall") as file:  # noqa: PTH123
+            if file.read().split()[0] in ("1", "64"):  # write, on x86-64 and ARM
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
 def mark_and_wait(folder: str) -> None:
     """Leave the process's number in a folder and stay."""
+    mark(folder)
+    time.sleep(600)
+
+
+def mark(folder: str) -> bytes:
+    """Leave the process's number in a folder, and return far more than a pipe holds."""
     with open(f"{folder}/{os.getpid()}", "w"):  # noqa: PTH123
         pass
-    time.sleep(600)
+    return bytes(50_000_000)

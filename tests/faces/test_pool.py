@@ -49,22 +49,48 @@ def test_stop_ends_early_and_keeps_what_is_under_way():
     assert all(result == 2 * number for number, result in taken)
 
 
-def test_no_worker_outlives_a_killed_command(tmp_path: Path):
-    code = (
-        "import sys, threading; sys.path.insert(0, sys.argv[2]); import tasks\n"
-        "from vec2uage.faces import pool, worker\n"
-        "if __name__ == '__main__':\n"
-        "    given = [(sys.argv[1],)] * 2\n"
-        "    list(pool.run(tasks.mark_and_wait, given, 2, worker.start, (None,), 2, threading.Event()))\n"
-    )
-    script = tmp_path / "command.py"
-    script.write_text(code)
+def test_a_process_that_is_killed_while_it_answers_holds_nobody_up():
+    given = [(12,), (13,), (14,)]
+    results = dict(pool.run(tasks.answer, given, 2, tasks.nothing, (), 4, threading.Event()))
+    assert {n: result and len(result) for (n,), result in results.items()} == {
+        12: 100_000_000,
+        13: None,
+        14: 100_000_000,
+    }
+
+
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv[3])
+import tasks
+from vec2uage.base.interrupt import interruptible
+from vec2uage.faces import pool, worker
+if __name__ == "__main__":
+    given, function = [(sys.argv[2],)] * 100_000, getattr(tasks, sys.argv[1])
+    with interruptible() as stop:
+        for _ in pool.run(function, given, 2, worker.start, (None,), 4, stop):
+            pass
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "send"),
+    [
+        ("mark_and_wait", lambda command: command.kill()),
+        # as a terminal that is closed, `timeout` and batch systems do it; a large answer is under way at any moment
+        ("mark", lambda command: os.killpg(command.pid, signal.SIGTERM)),
+    ],
+)
+def test_no_worker_outlives_a_command_however_it_ends(function: str, send, tmp_path: Path):
+    (tmp_path / "command.py").write_text(COMMAND)
     marks = tmp_path / "marks"
     marks.mkdir()
-    command = subprocess.Popen([sys.executable, str(script), str(marks), str(Path(tasks.__file__).parent)])
+    line = [sys.executable, tmp_path / "command.py", function, marks, Path(tasks.__file__).parent]
+    command = subprocess.Popen(line, start_new_session=True)
     wait_until(lambda: len(list(marks.iterdir())) == 2)
-    command.send_signal(signal.SIGKILL)
-    command.wait()
+    send(command)
+    assert command.wait(30) in (130, -signal.SIGKILL)
     wait_until(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()))
 
 
