@@ -1,5 +1,6 @@
 """Extraction: a row for every file, only new work, and rows that do not depend on how the work was cut."""
 
+import csv
 import os
 import sqlite3
 import threading
@@ -13,11 +14,15 @@ from drawn_face import save
 from toys import Halves, MeanColour, Picky
 
 from vec2uage.base.interrupt import Interrupted
+from vec2uage.data import storage
+from vec2uage.data.readers import read
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extract import Extracted, extract
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.quality import BasicQuality, NoQuality
 from vec2uage.faces.records import Photograph, Row
+from vec2uage.faces.rows import to_vectors, write_table
+from vec2uage.faces.sources.walk import walk
 from vec2uage.faces.store import open_store
 
 OPTIONS = Extraction(
@@ -119,6 +124,34 @@ def test_of_facts_that_exclude_each_other_none_is_chosen(tmp_path: Path):
     assert [row.status for row in run(empty, tmp_path).rows] == ["unreadable", "duplicate"]
     for facts in ({}, {"age": None, "problem": "no age"}, {"subject": "q1", "part": "another source"}):
         assert next(iter(told(name="link.png", **facts).values())) == ("ok", "")
+
+
+def test_a_name_of_any_bytes_is_a_row_and_the_name_of_a_vector(tmp_path: Path):
+    folder = tmp_path / "photos"
+    odd = [
+        b"f\xe4ces",
+        b"new\nline",
+        b"tab\t",
+        b"quote'\"",
+        b"-dash",
+        b"x" * 250,
+        "\u00fc".encode(),
+        "u\u0308".encode(),
+    ]
+    for number, name in enumerate(odd):
+        save(folder / f"{number}.png", np.full((20, 30, 3), 10 + number, np.uint8)).rename(
+            folder / os.fsdecode(name + b".png")
+        )
+    rows = run(walk(folder, "odd"), tmp_path).rows
+    assert {row.status for row in rows} == {"ok"}
+    write_table(rows, tmp_path / "faces.csv")
+    with (tmp_path / "faces.csv").open(newline="", encoding="utf-8") as file:
+        table = [row["name"] for row in csv.DictReader(file)]
+    vectors = to_vectors([replace(row, photograph=replace(row.photograph, age=5.0)) for row in rows], "toy")
+    assert vectors is not None
+    storage.save(vectors, tmp_path / "vectors.arrow")
+    shown = {"f\\udce4ces.png", *(name.decode() + ".png" for name in odd[1:])}
+    assert set(table) == set(read(tmp_path / "vectors.arrow").names) == shown
 
 
 def test_a_second_run_looks_into_nothing_and_finds_the_same(tmp_path: Path):

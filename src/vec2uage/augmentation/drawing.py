@@ -54,7 +54,10 @@ def read_face(source: SourceFace, extraction: Extraction) -> UInt8[np.ndarray, "
         raise UserError(f"{source.path}: cannot be opened: {error.strerror or error}") from None
     if hashlib.sha256(content).hexdigest() != source.sha256:
         raise UserError(f"{source.path}: changed since it was hashed: run the command again")
-    return crop(decode(content, extraction.max_pixels), source.face, extraction.crop)
+    try:
+        return crop(decode(content, extraction.max_pixels), source.face, extraction.crop)
+    except Refused as refused:
+        raise UserError(f"{source.path}: {refused.reason}") from None
 
 
 _extraction: Extraction | None = None

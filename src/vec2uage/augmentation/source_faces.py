@@ -22,7 +22,7 @@ from vec2uage.faces.gather import gather
 from vec2uage.faces.prepare_settings import PrepareSettings
 from vec2uage.faces.records import Face, Photograph, Row
 from vec2uage.faces.rows import counts, face_name
-from vec2uage.faces.sources.walk import walk
+from vec2uage.faces.sources.walk import text_name, walk
 from vec2uage.faces.store import open_store
 
 
@@ -105,7 +105,7 @@ def faces_of_photographs(path: Path, extraction: Extraction, execution: Executio
 
     Raises UserError where there is none, and Interrupted.
     """
-    photographs = walk(path, "photographs") if path.is_dir() else [Photograph(path, path.name, None)]
+    photographs = walk(path, "photographs") if path.is_dir() else [Photograph(path, text_name(path, path.parent), None)]
     with open_store(execution.store) as store:
         rows = extract(photographs, extraction, store, execution.workers, execution.device, execution.stop).rows
     good = [row for row in rows if row.status == "ok"]
