@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -13,14 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float32, Integer, Shaped
 
 from vec2uage.base.errors import UserError
+from vec2uage.data import cells
+from vec2uage.data.cells import OLDEST, as_gender, as_label, as_text, is_missing
 
 log = logging.getLogger(__name__)
 
 BadRows = Literal["refuse", "drop"]
 TextColumn = Shaped[np.ndarray, " N"]  # of str, dtype object
-OLDEST = 120  # years; the record is 122, an age above this is a mistake
-GENDERS = ("male", "female", "")
-_GENDER_WORDS = {"male": "male", "m": "male", "female": "female", "f": "female", "": ""}  # as tables write them
+SHORTEST, LONGEST = 1e-8, 1e8
+"""Lengths that vectors can have: far from those of any encoder, and their fourth powers are still float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,37 +100,45 @@ def make_vector_set(
 ) -> VectorSet:
     """Check rows and make a VectorSet of them, without copying vectors that are float32, in C order and all good.
 
-    `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are
-    years, None or NaN where missing, or None altogether where no age is known; labels are None where missing. `names`
-    default to "<source>:<row>". A row is bad when its vector has another dimension, holds NaN or Inf or nothing but
-    zeros, as no face's does, its age is missing among known ones, negative or above 120, or its name was seen before.
+    `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are years, as
+    numbers or texts (`cells.ages`), or None altogether where no age is known. `names` are kept as they are and default
+    to "<source>:<row>"; `subjects`, a `source` for each row and `gender` are labels (`cells.as_label`, `as_gender`).
+
+    A row is bad when its vector has another dimension, holds NaN or Inf or nothing but zeros, or is of a length beyond
+    `SHORTEST` and `LONGEST`; when its age is missing among known ones, not a number, negative or above 120; when it is
+    given twice; and when its name is that of a row that says something else, since nobody can tell which is right.
     Bad rows are refused (UserError with counts and the first names) or dropped (the same in the log); `where` is what
-    messages call the input, such as a file's path.
+    messages call the input, such as a file's path. Raises UserError also for values of another type.
     """
     matrix, misshapen = _matrix(vectors, where)
     count = len(matrix)
-    sources = _text([source] * count if isinstance(source, str) else source)
+    years, unread = (None, np.zeros(count, bool)) if ages is None else cells.ages(ages, f"{where}: ages")
     columns = {
-        "source": sources,
-        "names": _text((f"{one}:{row}" for row, one in enumerate(sources)) if names is None else names),
-        "subjects": _text([""] * count if subjects is None else subjects),
-        "gender": _text([""] * count if gender is None else gender),
-        "parents": _text([""] * count if parents is None else parents),
+        "source": [source] * count if isinstance(source, str) else [as_label(s, f"{where}: source") for s in source],
+        "subjects": [as_label(s, f"{where}: subjects") for s in ([""] * count if subjects is None else subjects)],
+        "gender": [as_gender(g, where) for g in ([""] * count if gender is None else gender)],
+        "parents": [as_text(p, f"{where}: parents") for p in ([""] * count if parents is None else parents)],
     }
-    years = None if ages is None else _numbers(ages, f"{where}: ages")
-    for column, values in (columns if years is None else {"ages": years} | columns).items():
-        if values.shape != (count,):
-            raise UserError(f"{where}: {count} vectors but {column} of shape {values.shape}; give one for each vector")
-    if strange := sorted(set(columns["gender"]) - set(GENDERS)):
-        raise UserError(f"{where}: gender {strange[0]!r} is not one of male, female or empty (unknown)")
-    made = VectorSet(vectors=matrix, ages=years, **columns, encoder=encoder)
+    given = [""] * count if names is None else [as_text(name, f"{where}: names") for name in names]
+    for column, values in {"ages": years, "names": given, **columns}.items():
+        if values is not None and np.shape(values) != (count,):
+            raise UserError(
+                f"{where}: {count} vectors but {column} of shape {np.shape(values)}; give one for each vector"
+            )
+    columns["names"] = [
+        name or f"{s}:{row}" for row, (name, s) in enumerate(zip(given, columns["source"], strict=True))
+    ]
+    known = set(columns["names"])
+    columns["parents"] = ["" if is_missing(p) and p not in known else p for p in columns["parents"]]
+    texts = {name: np.array(values, dtype=object) for name, values in columns.items()}
+    made = VectorSet(vectors=matrix, ages=years, **texts, encoder=encoder)
 
-    reasons = _reasons_against(made, misshapen)
+    reasons = _reasons_against(made, misshapen, unread)
     good = reasons == ""
     if good.all() and count:
         return made
     found = "; ".join(
-        f"{reason}: {number} ({_first(columns['names'][reasons == reason])})"
+        f"{reason}: {number} ({_first(made.names[reasons == reason])})"
         for reason, number in Counter(reasons[~good].tolist()).items()
     )
     if not good.any():
@@ -145,8 +153,8 @@ def make_vector_set(
 def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
     """Put sets of one known encoder one after the other.
 
-    Rows with the name of an earlier one are refused or dropped. Raises UserError for them, and where encoders differ
-    or are unknown, or dimensions differ.
+    Rows with the name of another one are refused or dropped: all of them where they say different things. Raises
+    UserError for them, and where encoders differ or are unknown, or dimensions differ.
     """
     encoders = sorted({vs.encoder for vs in sets})
     if len(encoders) != 1:
@@ -162,16 +170,15 @@ def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
     if len({vs.ages is None for vs in sets}) > 1:
         raise UserError("vectors with ages and vectors without cannot be merged: add the ages, or leave out the others")
     joined = concatenate(sets)
-    named_first = np.zeros(len(joined), dtype=bool)
-    named_first[np.unique(joined.names, return_index=True)[1]] = True
-    if named_first.all():
+    again, unlike = _repeated(joined, np.arange(len(joined)))
+    bad = again | unlike
+    if not bad.any():
         return joined
-    again = joined.names[~named_first]
-    text = f"{len(again):,} of {len(joined):,} merged rows have the name of an earlier one ({_first(again)})"
+    text = f"{bad.sum():,} of {len(joined):,} merged rows have the name of another one ({_first(joined.names[bad])})"
     if bad_rows == "refuse":
         raise UserError(f"{text}; rename them, or their files: rows without names are named after those")
     log.warning("%s and are left out", text)
-    return joined.take(named_first)
+    return joined.take(~bad)
 
 
 def concatenate(sets: Sequence[VectorSet]) -> VectorSet:
@@ -182,22 +189,30 @@ def concatenate(sets: Sequence[VectorSet]) -> VectorSet:
 
 
 def drop_exact_duplicates(vs: VectorSet) -> VectorSet:
-    """Keep the first row of each distinct vector, in order (the authors' code did so too); log how many."""
+    """Keep the first row of each distinct vector, in order (the authors' code did so too); log how many.
+
+    The log also says how many of the others have another age than the one that is kept: one of the two is wrong.
+    """
     first: dict[bytes, int] = {}
-    for row, vector in enumerate(vs.vectors):
-        first.setdefault(hashlib.blake2b(vector.data, digest_size=16).digest(), row)
-    kept = np.fromiter(first.values(), dtype=np.int64)
-    if len(kept) == len(vs):
+    original = np.array(
+        [
+            first.setdefault(hashlib.blake2b(vector.data, digest_size=16).digest(), row)
+            for row, vector in enumerate(vs.vectors)
+        ],
+        dtype=np.int64,
+    )
+    lost = original != np.arange(len(vs))
+    if not lost.any():
         return vs
-    lost = np.ones(len(vs), dtype=bool)
-    lost[kept] = False
+    other_age = 0 if vs.ages is None else int((vs.ages != vs.ages[original]).sum())
     log.warning(
-        "exact duplicates of an earlier vector are left out: kept %s of %s rows (dropped %s)",
-        f"{len(kept):,}",
+        "exact duplicates of an earlier vector are left out: kept %s of %s rows (dropped %s)%s",
+        f"{(~lost).sum():,}",
         f"{len(vs):,}",
         _first(vs.names[lost]),
+        f"; {other_age:,} of the dropped have another age than the one that is kept" if other_age else "",
     )
-    return vs.take(kept)
+    return vs.take(~lost)
 
 
 def _matrix(
@@ -205,10 +220,10 @@ def _matrix(
 ) -> tuple[Float32[np.ndarray, "N D"], Bool[np.ndarray, " N"]]:
     """Return rows as one matrix and which of them have another length than most (filled with zeros)."""
     if isinstance(vectors, np.ndarray) and vectors.dtype != object:
-        matrix = np.ascontiguousarray(_numbers(vectors, f"{where}: vectors"))
+        matrix = np.ascontiguousarray(cells.numbers(vectors, f"{where}: vectors"))
         misshapen = np.zeros(matrix.shape[:1], dtype=bool)
     else:
-        rows = [_numbers(row, f"{where}: vector {number}") for number, row in enumerate(vectors)]
+        rows = [cells.numbers(row, f"{where}: vector {number}") for number, row in enumerate(vectors)]
         commonest = Counter(row.shape for row in rows).most_common(1)
         shape = commonest[0][0] if commonest else (1,)
         misshapen = np.array([row.shape != shape for row in rows], dtype=bool)
@@ -219,60 +234,46 @@ def _matrix(
     return matrix, misshapen
 
 
-def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"]) -> TextColumn:
-    """Say for each row why it is bad, "" when it is good; of rows of one name the first good one is good."""
+def _reasons_against(vs: VectorSet, misshapen: Bool[np.ndarray, " N"], unread: Bool[np.ndarray, " N"]) -> TextColumn:
+    """Say for each row why it is bad, "" when it is good."""
     reasons = np.full(len(vs), "", dtype=object)
     if vs.ages is not None:
         reasons[(vs.ages < 0) | (vs.ages > OLDEST)] = f"age negative or above {OLDEST}"
         reasons[np.isnan(vs.ages)] = "age missing"
+        reasons[unread] = "age not a number"
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.einsum("nd,nd->n", vs.vectors, vs.vectors)
-    odd = np.flatnonzero(~((squares > 0) & np.isfinite(squares)))  # also where only the squares are too large or small
+    odd = np.flatnonzero(~((squares >= SHORTEST**2) & (squares <= LONGEST**2)))
+    reasons[odd] = f"vector of a length beyond {SHORTEST:g} to {LONGEST:g}"
     reasons[odd[~vs.vectors[odd].any(axis=1)]] = "vector of zeros"
     reasons[odd[~np.isfinite(vs.vectors[odd]).all(axis=1)]] = "NaN or Inf in the vector"
     reasons[misshapen] = f"dimension other than {vs.dimension}"
-    seen: set[str] = set()
-    for row in np.flatnonzero(reasons == ""):
-        if vs.names[row] in seen:
-            reasons[row] = "duplicate name"
-        seen.add(vs.names[row])
+    again, unlike = _repeated(vs, np.flatnonzero(reasons == ""))
+    reasons[again] = "duplicate row"
+    reasons[unlike] = "duplicate name of different rows"
     return reasons
 
 
-def _numbers(values: Any, what: str) -> np.ndarray:
-    if np.iscomplexobj(values):
-        raise UserError(f"{what} are complex numbers")
-    try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes Inf, which is a bad row
-            return np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise UserError(f"{what} are not numbers") from None
+def _repeated(vs: VectorSet, rows: Integer[np.ndarray, " M"]) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """Tell which of `rows` say again what an earlier one of their name says, and which have the name of unlike ones."""
+    of_name: dict[str, list[int]] = {}
+    for row in rows.tolist():
+        of_name.setdefault(vs.names[row], []).append(row)
+    again, unlike = np.zeros(len(vs), dtype=bool), np.zeros(len(vs), dtype=bool)
+    for first, *others in of_name.values():
+        if others and all(_facts(vs, row) == _facts(vs, first) for row in others):
+            again[others] = True
+        elif others:
+            unlike[[first, *others]] = True
+    return again, unlike
 
 
-def as_text(value: object) -> str:
-    """Return a label as text, "" where it is missing: None, or NaN, which tables hold instead.
-
-    A column of whole numbers of which some are missing is one of floats: 12.0 is "12", as in other files.
-    """
-    if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else f"{int(value) if float(value).is_integer() else value}"
-    if value is None:
-        return ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def as_gender(text: str, where: str) -> str:
-    """Return "male", "female" or "" (unknown) for what a table says; UserError naming `where` for other words."""
-    try:
-        return _GENDER_WORDS[text.strip().lower()]
-    except KeyError:
-        raise UserError(f"{where}: gender {text[:40]!r} is not one of male, female, m, f or empty (unknown)") from None
-
-
-def _text(values: Iterable[object]) -> TextColumn:
-    return np.array([as_text(value) for value in values], dtype=object)
+def _facts(vs: VectorSet, row: int) -> tuple[object, ...]:
+    age = None if vs.ages is None else float(vs.ages[row])
+    return vs.vectors[row].tobytes(), age, vs.subjects[row], vs.gender[row], vs.parents[row]
 
 
 def _first(names: TextColumn) -> str:
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    """Return the first names, each once."""
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:3]) + (f" and {len(distinct) - 3:,} more" if len(distinct) > 3 else "")

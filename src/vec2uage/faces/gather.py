@@ -11,6 +11,7 @@ import numpy as np
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import Interrupted
+from vec2uage.data.cells import as_label
 from vec2uage.data.vectorset import VectorSet, merge
 from vec2uage.faces.extract import extract
 from vec2uage.faces.extraction import Extraction
@@ -86,7 +87,8 @@ def find_photographs(source: Photographs, prefixed: bool) -> list[Photograph]:
     for photograph in source.find():
         named = photograph
         if prefixed:
-            subject = photograph.subject and f"{source.name}/{photograph.subject}"
+            subject = as_label(photograph.subject, photograph.name)
+            subject = subject and f"{source.name}/{subject}"
             named = replace(photograph, name=f"{source.name}/{photograph.name}", subject=subject, part=source.name)
         if not photograph.problem and not source.admits(photograph):
             named = replace(named, problem="left out by the filters of its source", problem_status="filtered")

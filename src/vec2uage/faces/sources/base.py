@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import OLDEST
+from vec2uage.data.cells import OLDEST, as_number
 from vec2uage.faces.records import Photograph
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def read_age(text: str) -> tuple[float | None, str]:
     """Return the age that a text gives in years, or None and what is wrong with it."""
     shown = text if len(text) <= 40 else text[:40] + "..."
     try:
-        age = float(text) if "_" not in text else math.nan  # Python reads 1_2 as 12
+        age = as_number(text)
     except ValueError:
-        age = math.nan
+        return None, f"age {shown!r} is not a number"
     if math.isnan(age):
-        return None, f"age {shown!r} is not a number" if text.strip() else "no age"
+        return None, "no age"
     if not 0 <= age <= OLDEST:
         return None, f"age {shown} is not between 0 and {OLDEST}"
     return age, ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import as_gender
+from vec2uage.data.cells import as_gender
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 from vec2uage.faces.sources.table import read_columns

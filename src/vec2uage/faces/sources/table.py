@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.data.vectorset import as_gender, as_text
+from vec2uage.data.cells import as_gender, as_text
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 
@@ -100,4 +100,4 @@ def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> 
         if found.count(name) > 1 or (name in needed and name not in found):
             raise UserError(f"{path}: needs one column {name}, but has {', '.join(found) or 'none'}")
     wanted = [name for name in (*needed, *optional) if name in found]
-    return {name: [as_text(v) for v in table.column(name).to_pylist()] for name in wanted}
+    return {name: [as_text(v, f"{path}: column {name}") for v in table.column(name).to_pylist()] for name in wanted}
