@@ -120,8 +120,9 @@ def test_a_new_set_is_yaml_alone(tmp_path):
         (r"source.pattern='(?P<age>\d+'", r"source\.pattern = .*: not a regular expression \(missing \)"),
         ("source.pattern='(?P<age>.)_(?P<race>.)'", "the group 'race' is unknown; known are age, subject, gender"),
         ("source.pattern='(?P<gender>.)'", r"needs a group \(\?P<age>"),
-        ("source.pattern='(?P<age>.)'", "gender_codes belong together"),
-        ("source.gender_codes.0=man", r"source\.gender_codes = 'man': should be 'male' or 'female'"),
+        ("source.pattern='(?P<age>.)(?P<gender>.)'", "gender_codes belong together"),
+        ("source.gender_codes={a: male}", "gender_codes belong together"),
+        ("source.gender_codes={a: man}", r"source\.gender_codes = 'man': should be 'male' or 'female'"),
         ("source.path=''", r"source\.path = '': .*should not be empty"),
         ("source.ages=[18,1]", r"source\.ages = \[18,1\]: the first age must not be above the last"),
         ("source.ages=[1,130]", r"source\.ages = 130: should be less than or equal to 120"),
@@ -134,8 +135,9 @@ def test_options_that_make_no_sense_are_refused_before_work_starts(override, mes
 
 
 def test_an_unknown_code_is_an_unknown_gender():
-    made = source("utkface", "source.path=photos", "~source.gender_codes.1")
-    assert read(made, "7_1_0_1.jpg") == (7, "", "")
+    pattern = "source.pattern='(?P<age>.)(?P<gender>.)'"
+    made = source("utkface", "source.path=photos", pattern, "source.gender_codes={w: female}")
+    assert [read(made, name) for name in ("7w", "7m")] == [(7, "female", ""), (7, "", "")]
 
 
 def test_a_name_that_is_no_utf8_gives_a_subject_that_can_be_written(tmp_path):

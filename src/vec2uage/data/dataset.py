@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vec2uage.config.settings import settings
+from vec2uage.data.naming import Pattern
 from vec2uage.data.parts import UNDIVIDED, Label, Parts
 from vec2uage.data.readers import read, reader_of
 from vec2uage.data.vectorset import BadRows, VectorSet
@@ -43,6 +44,8 @@ class VectorFile(Dataset):
     """Names the encoder of a file that does not say which one made its vectors."""
     bad_rows: BadRows = "refuse"
     """What happens to rows that cannot be used (see `vectorset.make_vector_set`)."""
+    pattern: Pattern | None = None
+    """How the names in JSON tell ages (see `naming.naming`); None: it is found out."""
 
     def check_files(self) -> None:
         """Raise UserError when there is no such file, or none that can be read."""
@@ -50,4 +53,4 @@ class VectorFile(Dataset):
 
     def read(self) -> VectorSet:
         """Read the file; UserError when it is missing, damaged or made by another encoder than stated."""
-        return read(Path(self.path), encoder=self.encoder, bad_rows=self.bad_rows)
+        return read(Path(self.path), encoder=self.encoder, bad_rows=self.bad_rows, pattern=self.pattern)

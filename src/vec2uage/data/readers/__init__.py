@@ -15,19 +15,26 @@ READERS: dict[str, Reader] = {
     ".npz": npz.read,
     ".json": json.read,
     ".parquet": table.read,
+    ".pq": table.read,
     ".csv": table.read,
     **dict.fromkeys(selfie_fv.SUFFIXES, selfie_fv.read),
 }
 
 
-def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
+def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse", pattern: str | None = None) -> VectorSet:
     """Read the vectors of a file, or of a folder of Selfie-FV's pickles.
 
     `encoder` names the network that made them where the file does not say; `bad_rows` are those that
-    `vectorset.make_vector_set` cannot use. Raises UserError when the file is missing, of an unknown format, damaged,
-    or made by another encoder.
+    `vectorset.make_vector_set` cannot use; `pattern` says how the names in JSON tell ages (see `naming.naming`), other
+    formats have columns for these. Raises UserError when the file is missing, of an unknown format, damaged, or made by
+    another encoder.
     """
-    return reader_of(path)(path, encoder, bad_rows)
+    reader = reader_of(path)
+    if reader is json.read:
+        return json.read(path, encoder, bad_rows, pattern)
+    if pattern is not None:
+        raise UserError(f"{path}: the option pattern is for JSON, whose names tell ages: leave it out")
+    return reader(path, encoder, bad_rows)
 
 
 def reader_of(path: Path) -> Reader:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -16,39 +15,43 @@ from jaxtyping import Float32
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.progress import Progress
+from vec2uage.data.naming import SCHEMES, Naming, naming, recognise
+from vec2uage.data.readers.hostile import check_utf8
 from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set, needed_ages
 
 log = logging.getLogger(__name__)
 
-NAME = re.compile(r"(?P<subject>.*)_(?P<age>\d+(\.\d+)?)_(?P<number>\d+)\.(jpe?g|png)", re.DOTALL | re.IGNORECASE)
-"""`<subject>_<age>_<n>.jpg`, read from its end: the subject may hold underscores or be empty (unknown)."""
+_BOM = b"\xef\xbb\xbf"
 PURPOSE = "the paper's JSON"  # that needs ages
 
 
-def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
-    """Read `{"<subject>_<age>_<n>.jpg": [D numbers], ...}`; ages are years and may have decimals.
+def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse", pattern: str | None = None) -> VectorSet:
+    """Read `{"<subject>_<age>_<rest>.jpg": [D numbers], ...}`; ages are years and may have decimals.
 
-    The file is streamed: memory is that of the vectors as float32, twice for a moment at the end. A row whose name
-    does not match `NAME` has no age and so is bad, unless none does: then no ages are known. `null` stands for a
-    missing number, and a repeated name is a bad row. Raises UserError for what is no such JSON (a list, NaN, other
-    values than lists of numbers) and for bad rows.
+    `pattern` says how names tell ages (see `naming.naming`); without it, that is found out (`naming.recognise`). The
+    file is streamed: memory is that of the vectors as float32, twice for a moment at the end. A row whose name is of
+    another kind has no age and so is bad, unless no name is of a known one: then no ages are known. `null` stands for a
+    missing number. Raises UserError for what is no such JSON (a list, NaN, other values than lists of numbers), for
+    names that can be read in two ways, and for bad rows.
     """
     names: list[str] = []
     vectors: list[Float32[np.ndarray, " D"]] = []
     with path.open("rb") as file, Progress(path.stat().st_size, "B", f"reading {path.name}") as progress:
+        start = file.peek(4)
+        check_utf8(path, start)
+        file.read(len(_BOM) if start.startswith(_BOM) else 0)
         for name, vector in _rows(_Counted(file, progress), path):
             names.append(name)
             vectors.append(vector)
-    matches = [NAME.fullmatch(name) for name in names]
-    is_dated = any(matches)
-    if names and not is_dated:
-        example = f"(the first is {_short(names[0])!r})"
-        log.warning("%s: no picture is named like <subject>_<age>_<n>.jpg, so no age is known %s", path, example)
+    scheme = naming(pattern) if pattern else recognise(names, str(path))
+    said = [None if scheme is None else scheme.read(name) for name in names]
+    _tell(path, scheme, [(name, facts.age) for name, facts in zip(names, said, strict=True) if facts], names)
     return make_vector_set(
         vectors,
-        [None if match is None else float(match["age"]) for match in matches] if is_dated else None,
+        [None if facts is None else facts.age for facts in said] if scheme else None,
         names=names,
-        subjects=["" if match is None else match["subject"] for match in matches],
+        subjects=["" if facts is None else _unescaped(facts.subject, scheme) for facts in said],
+        gender=["" if facts is None else facts.gender for facts in said],
         source=path.stem,
         encoder=encoder or "unknown",
         bad_rows=bad_rows,
@@ -56,12 +59,28 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     )
 
 
+def _tell(path: Path, scheme: Naming | None, dated: list[tuple[str, str]], names: list[str]) -> None:
+    """Say how ages were read of names, with an example, or that they were not."""
+    if scheme is not None and dated:
+        log.info("%s: ages are read as in %s: %s is of age %s", path, scheme.layout, _short(dated[0][0]), dated[0][1])
+    elif names:
+        known = ", ".join(known.layout for known in SCHEMES.values())
+        log.warning(
+            "%s: no name is like %s, so no age is known (the first is %r); if names tell ages in another way, say how "
+            "with the option pattern",
+            path,
+            known if scheme is None else scheme.layout,
+            _short(names[0]),
+        )
+
+
 def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> None:
     """Write `vs` in the layout that `read` reads, row by row; the file appears whole or not at all.
 
     Names are made anew, `<subject>_<age>_<n>.jpg` with n counting the pictures of a subject at an age, from those
-    `after` which these are written to a file of their own, so that no name is in both. Vectors and ages come back
-    exactly (-0 as 0); the old names, gender, source and the encoder are not kept.
+    `after` which these are written to a file of their own, so that no name is in both. In a subject, `_` becomes %5F
+    and `%` %25, so that the age is the second part for everyone, as the authors' code takes it. Vectors, ages and
+    subjects come back exactly (-0 as 0); the old names, gender, source and the encoder are not kept.
     """
     numbers: Counter[tuple[str, str]] = Counter() if after is None else Counter(_taken(after))
     # Nine digits tell every two float32 apart, and lie so near that reading them as double first does no harm.
@@ -69,7 +88,7 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row, (subject, age) in enumerate(zip(vs.subjects, needed_ages(vs, PURPOSE), strict=True)):
             years = _years(age)
-            name = f"{subject}_{years}_{numbers[subject, years]}.jpg"
+            name = f"{_escaped(subject)}_{years}_{numbers[subject, years]}.jpg"
             numbers[subject, years] += 1
             file.write(("{" if row == 0 else ",\n") + dumps(name) + layout % tuple(vs.vectors[row].tolist()))
         file.write("}\n" if len(vs) else "{}\n")
@@ -77,6 +96,14 @@ def write(vs: VectorSet, path: Path | str, after: VectorSet | None = None) -> No
 
 def _taken(vs: VectorSet) -> Iterator[tuple[str, str]]:
     return ((subject, _years(age)) for subject, age in zip(vs.subjects, needed_ages(vs, PURPOSE), strict=True))
+
+
+def _escaped(subject: str) -> str:
+    return subject.replace("%", "%25").replace("_", "%5F")
+
+
+def _unescaped(subject: str, scheme: Naming | None) -> str:
+    return subject.replace("%5F", "_").replace("%25", "%") if scheme is SCHEMES["paper"] else subject
 
 
 def _years(age: np.float32) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
+from vec2uage.data.naming import Pattern
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import BadRows, VectorSet, merge, needed_ages
 from vec2uage.faces.sources.base import NonEmpty, SingleSource
@@ -26,6 +27,8 @@ class VectorFiles(SingleSource):
     """Names the encoder of files that do not say which one made their vectors."""
     bad_rows: BadRows
     """What happens to rows that cannot be used (see `vectorset.make_vector_set`)."""
+    pattern: Pattern | None
+    """How the names in JSON tell ages (see `naming.naming`); None: it is found out."""
 
     def read(self) -> VectorSet:
         """Return the rows that pass the filters; the log says how many do not.
@@ -33,7 +36,7 @@ class VectorFiles(SingleSource):
         Raises UserError when a file is missing, damaged or made by another encoder, or no row is left.
         """
         paths = (self.path,) if isinstance(self.path, str) else self.path
-        sets = [read(Path(path), encoder=self.encoder, bad_rows=self.bad_rows) for path in paths]
+        sets = [read(Path(path), self.encoder, self.bad_rows, self.pattern) for path in paths]
         vs = sets[0] if len(sets) == 1 else merge(sets, self.bad_rows)
         ages = needed_ages(vs, "vec2uage.prepare")
         taken = np.array([self.takes(*face) for face in zip(ages.tolist(), vs.gender.tolist(), strict=True)])
