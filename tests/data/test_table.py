@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from datetime import date, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.readers import read
+from vec2uage.data.readers import hostile, read
 
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 7
 TEXTS = {"name": ["a", "b", "ü"], "subject": ["p", "p", ""], "gender": ["M", "female", ""], "source": ["x", "x", "y"]}
@@ -121,16 +123,23 @@ HEAD = "age,v0,v1\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a readable .csv table"),
+        (b"", "it has none"),
         (HEAD.encode(), "no usable row"),
         ((HEAD + "1,2,3\n4,5\n").encode(), "not a readable .csv table.*Expected 3 columns"),
-        ((HEAD + "1,2,x\n").encode(), "not a readable .csv table.*'x'"),
-        ((HEAD + "old,2,3\n").encode(), "not a readable .csv table.*'old'"),
+        ((HEAD + "1,2,x\n").encode(), r"no usable row \(NaN or Inf in the vector: 1 \(set:0\)"),
+        ((HEAD + "old,2,3\n").encode(), r"no usable row \(age not a number: 1 \(set:0\)"),
+        ((HEAD + '1,2,"0,5"\n').encode(), "column v1: '0,5' has a decimal comma"),
+        (b"age;v0;v1\n1;0,5;0,5\n", "'0,5' has a decimal comma"),
+        (HEAD.encode("utf-16"), "UTF-16"),
+        (HEAD.encode("utf-16-le"), "UTF-16"),
+        (b'age,v0,name\n1,2,"a\n3,4,b\n5,6,c\n', "quote is not closed"),
+        (b'age,v0,name\n1,2,"a\n3,4,"b\n5,6,c\n', "line 2: a quote inside a cell"),
+        (b"age,v0,name\n1,2,5'10\"\n3,4,b\n", "quote is not closed"),
+        (b'age,vector\n1,"0,5 0,5"\n2,"[0.1 ... 0.2]"\n', "column vector: '0,5 0,5' is no vector: write it as"),
         (b"age,v0,name\n1,2,\xff\n", "not a readable .csv table.*UTF8"),
-        (b"age,v0,n\xff\n1,2,3\n", "not a readable .csv table"),
         (b"age,age,v0\n1,2,3\n", "each once"),
         (b"age,v0,v0\n1,2,3\n", "each once"),
-        (bytes(range(256)), "needed are columns|not a readable .csv table"),
+        (bytes(range(256)), "UTF-16"),
     ],
 )
 def test_damaged_csv_ends_in_one_sentence(tmp_path, content, message):
@@ -151,11 +160,67 @@ def test_damaged_parquet_ends_in_one_sentence(tmp_path):
             read(path)
 
 
-@pytest.mark.parametrize("column", [{"age": ["old"]}, {"vector": ["text"]}, {"vector": [[["deep"]]]}, {"vector": [5]}])
+DAY = date(2001, 5, 5)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *({"age": [value]} for value in (True, DAY, timedelta(days=9), [3.0], {"a": 3})),
+        *({"vector": [value]} for value in ("text", [["deep"]], 5, [True], [DAY], ["1"])),
+        *({"vector": None, "v0": [value]} for value in (True, DAY, timedelta(days=9))),
+        *({"subject": [value]} for value in (True, DAY, [1], 1e300)),
+    ],
+    ids=str,
+)
 def test_columns_of_another_type_are_refused(tmp_path, column):
-    path = write(tmp_path / "set.parquet", {"age": [1], "vector": [[1.0]]} | column)
-    with pytest.raises(UserError, match=r"not a readable \.parquet table"):
+    columns = {"age": [1], "vector": [[1.0]]} | column
+    path = write(tmp_path / "set.parquet", {name: values for name, values in columns.items() if values is not None})
+    with pytest.raises(UserError, match=r"age|vector|column v0|subject"):
         read(path)
+
+
+def test_columns_that_say_numbers_in_another_type_are_read(tmp_path):
+    decimals = pa.array([Decimal("1.5"), Decimal("2")])
+    columns = {
+        "age": pa.array(["7", "12.5"]).dictionary_encode(),
+        "subject": pa.array([12.0, None]),
+        "v0": decimals,
+        "v1": pa.array([1, 2], pa.float16()),
+    }
+    vs = read(write(tmp_path / "set.parquet", columns))
+    assert (vs.ages.tolist(), vs.subjects.tolist()) == ([7, 12.5], ["12", ""])
+    assert vs.vectors.tolist() == [[1.5, 1], [2, 2]]
+
+
+def test_a_run_of_equal_numbers_larger_than_any_set_is_refused_before_it_is_unfolded(tmp_path, monkeypatch):
+    monkeypatch.setattr(hostile, "LARGE", 1_000_000)
+    ones = pa.ListArray.from_arrays(pa.array([0, 1_000_000], pa.int32()), pa.array(np.ones(1_000_000, np.float32)))
+    path = write(tmp_path / "set.parquet", {"vector": ones, "age": [1]})
+    assert path.stat().st_size < 10_000
+    with pytest.raises(UserError, match=r"says that it holds 4 MB of numbers"):
+        read(path)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_csv_says_the_same_however_it_is_written(tmp_path, delimiter):
+    rows = [(" Age", "V0", "v1 ", "Names", ""), ("3", "1.5", "2", '"a\nb;|"', ""), ("4", "3", "4", "c", "")]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    (tmp_path / "set.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    vs = read(tmp_path / "set.csv")
+    assert (vs.ages.tolist(), vs.names.tolist()) == ([3, 4], ["a\nb;|", "c"])
+    assert vs.vectors.tolist() == [[1.5, 2], [3, 4]]
+
+
+def test_line_ends_in_quotes_belong_to_their_cell_in_a_csv_of_many_blocks(tmp_path):
+    names = [f"first\nsecond {row}" for row in range(5000)]
+    for last in (False, True):
+        rows = [f'{row},"{name}"' if last else f'"{name}",{row}' for row, name in enumerate(names, 1)]
+        padded = [row + "," + "0" * 300 for row in rows]
+        (tmp_path / "set.csv").write_text("\n".join(["v0,name,pad" if last else "name,v0,pad", *padded]))
+        vs = read(tmp_path / "set.csv")
+        assert vs.names.tolist() == names
+        assert vs.vectors[:, 0].tolist() == list(range(1, 5001))
 
 
 def test_pandas_is_not_imported(tmp_path):
@@ -165,7 +230,7 @@ def test_pandas_is_not_imported(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from vec2uage.data.readers import read
+from vec2uage.data.readers import hostile, read
 for name in ("set.csv", "set.parquet"):
     read(Path({str(tmp_path)!r}) / name, bad_rows="drop")
 sys.exit("pandas" in sys.modules)

@@ -2,125 +2,158 @@
 
 import logging
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
+from vec2uage.data.cells import as_number, as_vector, is_missing
 from vec2uage.data.readers.arrow import agreed
+from vec2uage.data.readers.csv_file import read_csv
+from vec2uage.data.readers.hostile import check_size
+from vec2uage.data.readers.table_columns import LISTS, TEXTS, is_element, wanted
 from vec2uage.data.storage import ENCODER_KEY
-from vec2uage.data.vectorset import BadRows, VectorSet, as_gender, make_vector_set
+from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
 
 log = logging.getLogger(__name__)
-
-LISTS = ("vector", "embedding")
-TEXTS = {"name": "names", "subject": "subjects", "gender": "gender", "source": "source", "parent": "parents"}
-ELEMENT = re.compile(r"v\d+")
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
     """Read a table of vectors, and optionally `age` (years), `name`, `subject`, `gender`, `source` and `parent`.
 
-    A vector is one list in the column `vector` or `embedding` (Parquet), or it lies in columns `v0`, `v1`, ...
-    Genders are male, female, m, f or empty, in any case. The encoder is `encoder` or, in Parquet, the schema's
-    metadata "vec2uage.encoder". Names default to "<source>:<row>". Raises UserError for a damaged file, for
-    missing columns or values of another type, and for bad rows.
+    A vector is one cell in the column `vector` or `embedding`, a list (Parquet) or a text such as `[0.1, 0.2]`, or it
+    lies in columns `v0`, `v1`, ... Genders are male, female, m, f or empty, in any case. The encoder is `encoder` or,
+    in Parquet, the schema's metadata "vec2uage.encoder". Names default to "<source>:<row>". Raises UserError for a
+    damaged file, for missing columns or values of another type, and for bad rows.
     """
     import pyarrow as pa
 
+    is_csv = path.suffix.lower() == ".csv"
     try:
-        columns, stored = (_csv if path.suffix.lower() == ".csv" else _parquet)(path)
-        texts: dict[str, Any] = {TEXTS[name]: _texts(columns[name]) for name in TEXTS if name in columns}
-        ages = _floats(columns["age"]) if "age" in columns else None
-        vectors = _vectors(columns)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        columns, stored = (read_csv(path), "unknown") if is_csv else _parquet(path)
+        vectors = _vectors(columns, path)
+        cells = {name: columns[name].to_pylist() for name in ("age", *TEXTS) if name in columns}
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable {path.suffix} table ({reason})") from None
-    texts["gender"] = [as_gender(text, str(path)) for text in texts.get("gender", [""] * len(vectors))]
-    texts.setdefault("source", path.stem)
+    ages = cells.pop("age", None)
+    texts: dict[str, Any] = {TEXTS[name]: values for name, values in cells.items()}
+    texts["source"] = [
+        path.stem if _is_empty(source) else source for source in texts.get("source", [""] * len(vectors))
+    ]
     return make_vector_set(
         vectors, ages, **texts, encoder=agreed(path, stored, encoder), bad_rows=bad_rows, where=str(path)
     )
 
 
-def _csv(path: Path) -> tuple[dict[str, Any], str]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    with csv.open_csv(path) as opened:
-        wanted = _wanted(opened.schema.names, path)
-    types = {name: pa.string() if name in TEXTS else pa.float32() for name in wanted}
-    options = csv.ConvertOptions(column_types=types, include_columns=wanted)
-    return _by_name(csv.read_csv(path, convert_options=options)), "unknown"
+def _is_empty(cell: object) -> bool:
+    return (
+        cell is None or (isinstance(cell, str) and is_missing(cell)) or (isinstance(cell, float) and math.isnan(cell))
+    )
 
 
 def _parquet(path: Path) -> tuple[dict[str, Any], str]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        wanted = _wanted(file.schema_arrow.names, path)
+        names = wanted(file.schema_arrow.names, path)
+        chunks = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+        # Arrow gives a run of equal numbers, which a file holds as one, all the memory that they stand for.
+        unfolded = 4 * sum(group.column(place).num_values for group in chunks for place in range(group.num_columns))
+        check_size(path, unfolded, path.stat().st_size)
         stored = (file.schema_arrow.metadata or {}).get(ENCODER_KEY, b"unknown").decode()
-        return _by_name(file.read(columns=wanted)), stored
+        table = file.read(columns=list(names))
+        return {names[name]: table[name].combine_chunks() for name in table.column_names}, stored
 
 
-def _by_name(table: Any) -> dict[str, Any]:
-    return {name: column.combine_chunks() for name, column in zip(table.column_names, table.columns, strict=True)}
-
-
-def _wanted(names: list[str], path: Path) -> list[str]:
-    """Return which columns are read, those of the vector in order."""
-    lists = [name for name in LISTS if name in names]
-    elements = [f"v{position}" for position in range(sum(ELEMENT.fullmatch(name) is not None for name in names))]
-    vector = lists or elements
-    needed = ["age"] * ("age" in names) + vector
-    if len(vector) == 0 or len(lists) > 1 or any(names.count(name) != 1 for name in needed):
-        held = ", ".join(name[:40] for name in names[:20]) + (", ..." if len(names) > 20 else "")
-        raise UserError(
-            f"{path}: needed are columns age, if it is known, and either vector (or embedding), a list, or v0, v1, ... "
-            f"without gaps, each once; it has {held or 'none'}"
-        )
-    wanted = [*needed, *(name for name in TEXTS if names.count(name) == 1)]
-    if ignored := sorted(set(names) - set(wanted)):
-        log.warning("%s: columns that are not read: %s", path, ", ".join(ignored[:20]))
-    return wanted
-
-
-def _vectors(columns: dict[str, Any]) -> np.ndarray | list[np.ndarray]:
+def _vectors(columns: dict[str, Any], path: Path) -> np.ndarray | list[np.ndarray]:
     """Return rows as one matrix [N, D], or as a list of arrays where their lengths differ."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     name = next((name for name in LISTS if name in columns), None)
     if name is None:
-        elements = [column for name, column in columns.items() if ELEMENT.fullmatch(name)]
-        matrix = np.empty((len(elements[0]), len(elements)), dtype=np.float32)
-        for position, column in enumerate(elements):
-            matrix[:, position] = _floats(column)
+        elements = [name for name in columns if is_element(name)]
+        matrix = np.empty((len(columns[elements[0]]), len(elements)), dtype=np.float32)
+        for position, element in enumerate(elements):
+            matrix[:, position] = _floats(columns[element], f"{path}: column {element}")
         return matrix
-    lists = columns[name].cast(pa.large_list(pa.float32()), safe=False)
-    numbers = _floats(pc.list_flatten(lists))
+    column = _plain(columns[name])
+    if _is_text(column.type):
+        return _text_vectors(column.to_pylist(), f"{path}: column {name}")
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or _is_fixed(column.type)):
+        raise UserError(f"{path}: column {name} holds {column.type}, not lists of numbers")
+    _check_numeric(column.type.value_type, f"{path}: column {name}")
+    lists = column.cast(pa.large_list(pa.float32()), safe=False)
+    numbers = _numpy(pc.list_flatten(lists), missing=math.nan)
     lengths = _numpy(pc.list_value_length(lists), missing=0).tolist()
     if len(set(lengths)) == 1 and lengths[0]:
         return numbers.reshape(len(lengths), -1)
     return np.split(numbers, np.cumsum(lengths)[:-1]) if lengths else []
 
 
-def _texts(column: Any) -> list[str]:
-    """Return a column as texts, "" where missing, which pandas writes as NaN."""
+def _text_vectors(texts: list[str | None], what: str) -> list[np.ndarray]:
+    """Return the vectors that texts say, an empty one where it says none; UserError where all say none."""
+    vectors, unread = [], None
+    for text in texts:
+        try:
+            vectors.append(as_vector(text or ""))
+        except ValueError:
+            vectors.append(np.empty(0, dtype=np.float32))
+            unread = text if unread is None else unread
+    if unread is not None and not any(len(vector) for vector in vectors):
+        raise UserError(
+            f"{what}: {unread[:60]!r} is no vector: write it as [0.1, 0.2], or with one column per element, v0, v1, ..."
+        )
+    return vectors
+
+
+def _floats(column: Any, what: str) -> np.ndarray:
+    """Return a column as float32, NaN where missing or a text that says no number."""
     import pyarrow as pa
 
-    missing = column.is_null(nan_is_null=True).to_pylist()
-    return ["" if gone else text for text, gone in zip(column.cast(pa.string()).to_pylist(), missing, strict=True)]
+    column = _plain(column)
+    if not _is_text(column.type):
+        _check_numeric(column.type, what)
+        return _numpy(column.cast(pa.float32(), safe=False), missing=math.nan)
+    return np.array([_number(text or "", what) for text in column.to_pylist()], dtype=np.float32)
 
 
-def _floats(column: Any) -> Float32[np.ndarray, " N"]:
-    """Return a column as numbers, NaN where missing."""
+def _number(text: str, what: str) -> float:
+    try:
+        return as_number(text)
+    except ValueError:
+        if text.count(",") == 1 and text.replace(",", "").strip("+- ").isdecimal():
+            raise UserError(f"{what}: {text[:40]!r} has a decimal comma: write numbers with a point") from None
+        return math.nan
+
+
+def _plain(column: Any) -> Any:
     import pyarrow as pa
 
-    return _numpy(column.cast(pa.float32(), safe=False), missing=math.nan)
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _check_numeric(kind: Any, what: str) -> None:
+    """Raise UserError for a type that Arrow would cast to numbers although it means something else."""
+    import pyarrow as pa
+
+    is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    if not any(check(kind) for check in is_number):
+        raise UserError(f"{what} holds {kind}, not numbers")
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_fixed(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_fixed_size_list(kind)
 
 
 def _numpy(column: Any, missing: float | int) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""Reads CSV as people and programs write it: parted by commas, semicolons or tabs, with line ends inside quotes."""
+
+import csv
+import io
+import mmap
+import re
+from pathlib import Path
+from typing import Any
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.readers.hostile import check_utf8
+from vec2uage.data.readers.table_columns import has_vectors, is_element, wanted
+
+DELIMITERS = ",;\t|"
+_BOM = b"\xef\xbb\xbf"
+_QUOTED = re.compile(rb'"(?:[^"]|"")*"')
+_HEAD = 1 << 20  # bytes that the header lies in
+
+
+def read_csv(path: Path) -> dict[str, Any]:
+    """Return the columns that are read as Arrow arrays: elements of vectors as float32, all else as texts.
+
+    Where a cell of an element is no number, elements are texts, too. Raises UserError for another encoding than UTF-8,
+    quotes that are not closed and missing columns, ArrowException for what else is no table.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    check_utf8(path, head)
+    header, delimiter = _header(head)
+    columns = wanted(header, path)
+    parsing = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=_has_quotes(path, delimiter))
+
+    def read(element: pa.DataType) -> dict[str, Any]:
+        types = {name: element if is_element(column) else pa.string() for name, column in columns.items()}
+        options = arrow_csv.ConvertOptions(column_types=types, include_columns=list(columns))
+        table = arrow_csv.read_csv(path, parse_options=parsing, convert_options=options)
+        return {columns[name]: table[name].combine_chunks() for name in table.column_names}
+
+    try:
+        return read(pa.float32())
+    except pa.ArrowInvalid as error:
+        if "conversion error" not in str(error):
+            raise
+        return read(pa.string())
+
+
+def _header(head: bytes) -> tuple[list[str], str]:
+    """Return the names of the columns and what parts them: the first delimiter that gives a column of vectors."""
+    text = head.decode("utf-8-sig", "replace")
+    found = {}
+    for delimiter in DELIMITERS:
+        try:
+            found[delimiter] = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        except csv.Error:
+            found[delimiter] = []
+    delimiter = next((delimiter for delimiter in DELIMITERS if has_vectors(found[delimiter])), ",")
+    return found[delimiter], delimiter
+
+
+def _has_quotes(path: Path, delimiter: str) -> bool:
+    """Tell whether cells are quoted; UserError where a quote is not closed, since Arrow takes the rest for one cell."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            last = content.rfind(b'"')
+            edges = delimiter.encode() + b"\r\n"
+            start, end = (3 if content[:3] == _BOM else 0), 0
+            for cell in _QUOTED.finditer(content):
+                before, end = content[cell.start() - 1 : cell.start()], cell.end()
+                opens = cell.start() == start or before in edges
+                closes = end == len(content) or content[end : end + 1] in edges
+                if not (opens and closes):
+                    line = content[: cell.start()].count(b"\n") + 1
+                    raise UserError(f"{path}: line {line}: a quote inside a cell or one that is not closed: double it")
+            if last >= end:
+                raise UserError(f"{path}: the last quote is not closed")
+            return last >= 0
