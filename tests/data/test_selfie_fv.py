@@ -206,6 +206,19 @@ def test_missing_values_are_bad_rows(tmp_path):
     assert vs.subjects.tolist() == [""]
 
 
+def test_texts_where_numbers_are_expected_are_bad_rows_or_vectors(tmp_path):
+    path = tmp_path / "train.pkl"
+    table(age=["8 years", "17.5", "-"], embedding=["[1.0, 2.0]", "[3.0, 4.0]", "[5.0, 6.0]"]).to_pickle(path)
+    with pytest.raises(UserError, match=r"age not a number: 1 \(.*\); age missing: 1"):
+        read(path)
+    vs = read(path, bad_rows="drop")
+    assert (vs.ages.tolist(), vs.vectors.tolist()) == ([17.5], [[3, 4]])
+    for changes in ({"age": [True, False, True]}, {"embedding": [[True, False]] * 3}, {"uuids": [True, False, True]}):
+        table(**changes).to_pickle(path)
+        with pytest.raises(UserError, match=r"age|embedding|subjects"):
+            read(path)
+
+
 def test_a_missing_column_is_named(file):
     with pytest.raises(UserError, match=r"no column embedding; the table has age, .*, vectors"):
         read(file(pandas13(EMBEDDINGS["lists"], [*COLUMNS[:-1], "vectors"])))
