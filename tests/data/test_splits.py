@@ -161,7 +161,7 @@ def test_exact_duplicates_are_removed_before_dividing():
 
 def test_an_age_with_too_few_rows_says_what_to_set(faces):
     vs = faces([1] * 9 + [2] * 4 + [3] * 3)
-    with pytest.raises(UserError, match="4 of age 2, 3 of age 3, but 5 of each age are needed") as refusal:
+    with pytest.raises(UserError, match="3 to 4 of age 2-3 each, but 5 of each age are needed") as refusal:
         split(vs, options(4), 0)
     assert "lower split.heldout_per_age" in str(refusal.value)
     assert "narrow split.age_range" in str(refusal.value)
@@ -269,3 +269,26 @@ def test_a_fingerprint_tells_parts_and_their_order_and_is_the_sets_own_where_und
 def test_values_that_make_no_sense_are_refused(option, message):
     with pytest.raises(ValidationError, match=message):
         PaperSplit(**option)
+
+
+def test_words_for_unknown_are_no_person():
+    known = ["nan" if k % 2 else f"p{k // 4}" for k in range(1800)]
+    rows = np.random.default_rng(0).normal(size=(1800, 4))
+    vs = make_vector_set(rows, np.repeat(np.arange(1, 19), 100), subjects=known)
+    parts = PaperSplit(heldout_per_age=20).divide({UNDIVIDED: vs}, 0)
+    assert sum(map(len, parts.values())) > 1700
+
+
+def test_subjects_that_may_be_no_person_or_one_several_times_are_told(caplog):
+    subjects = ["999" if k // 18 % 2 else f"p{k}" for k in range(1800)]
+    subjects[:2] = ["Ann", "ann"]
+    vs = make_vector_set(np.random.default_rng(0).normal(size=(1800, 4)), np.arange(1800) % 18 + 1, subjects=subjects)
+    PaperSplit(heldout_per_age=2).divide({UNDIVIDED: vs}, 0)
+    assert "subject '999' has 900 of 1,800 rows" in caplog.text
+    assert "differ in capitals alone count as several persons: Ann, ann" in caplog.text
+
+
+def test_counts_that_are_alike_are_a_range(faces):
+    vs = faces([*range(1, 19)] * 8 + [1, 2])
+    with pytest.raises(UserError, match=r"too few rows: 8 to 9 of age 1-18 each, but 21 of each age are needed"):
+        PaperSplit(heldout_per_age=20).divide({UNDIVIDED: vs}, 0)

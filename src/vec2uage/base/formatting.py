@@ -1,6 +1,6 @@
 """How numbers are told to people."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 
 def counted(number: int, thing: str) -> str:
@@ -10,6 +10,21 @@ def counted(number: int, thing: str) -> str:
     ('1 file', '1,200 files')
     """
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return whole numbers in rising order, neighbours as a range.
+
+    >>> ranges([1, 2, 3, 5]), ranges([7])
+    ('1-3, 5', '7')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def duration(seconds: int | float) -> str:

@@ -1,6 +1,7 @@
 """Divides vectors as the paper did: training rows and an age-balanced held-out pool, half validation and half test."""
 
 import logging
+from collections import Counter
 from itertools import combinations
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from jaxtyping import Integer
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import ranges
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
 from vec2uage.data.parts import UNDIVIDED, AgeRange, Parts, is_divided, within
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 Positions = Integer[np.ndarray, "_"]  # of some rows of a VectorSet
 WholeAges = Integer[np.ndarray, " N"]
 FREE, VALIDATION, TEST = 0, 1, 2
+LARGE_SHARE = 0.1  # of all rows: more than one of many persons has
 
 
 @settings
@@ -99,17 +102,20 @@ def _divide(vs: VectorSet, split: PaperSplit, seed: int, group_ids: GroupIds | N
 def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
     first, last = split.age_range
     counts = {age: int((ages == age).sum()) for age in range(first, last + 1)}
-    missing = [str(age) for age, count in counts.items() if count == 0]
+    missing = [age for age, count in counts.items() if count == 0]
     if missing and split.missing_ages == "refuse":
         raise UserError(
-            f"no rows of age {', '.join(missing)}: set split.missing_ages=allow to do without, "
+            f"no rows of age {ranges(missing)}: set split.missing_ages=allow to do without, "
             "or split.age_range to ages that the data has"
         )
     needed = split.heldout_per_age + 1
-    if few := [f"{count} of age {age}" for age, count in counts.items() if 0 < count < needed]:
+    if few := {age: count for age, count in counts.items() if 0 < count < needed}:
+        least, most = min(few.values()), max(few.values())
+        found = f"{least}" if least == most else f"{least} to {most}"
         raise UserError(
-            f"too few rows: {', '.join(few)}, but {needed} of each age are needed ({split.heldout_per_age} "
-            "held out and 1 or more to train on): lower split.heldout_per_age or narrow split.age_range"
+            f"too few rows: {found} of age {ranges(list(few))} each, but {needed} of each age are needed "
+            f"({split.heldout_per_age} held out and 1 or more to train on): lower split.heldout_per_age or narrow "
+            "split.age_range"
         )
 
 
@@ -118,7 +124,26 @@ def _by_subject(vs: VectorSet, split: PaperSplit) -> bool:
         raise UserError("split.group = subject: no subject is known: set it to auto")
     if split.group == "none" and vs.has_subjects:
         log.warning("split.group is none: a person may be in training and in test, which flatters the test error")
-    return split.group != "none" and vs.has_subjects
+    if split.group == "none" or not vs.has_subjects:
+        return False
+    _warn_of_odd_subjects(vs)
+    return True
+
+
+def _warn_of_odd_subjects(vs: VectorSet) -> None:
+    """Say in the log which subjects may be no person, or one person several times."""
+    rows = Counter(subject for subject in vs.subjects if subject)
+    (commonest, count), *_ = rows.most_common(1)
+    if count > LARGE_SHARE * len(vs) and len(rows) > 1 / LARGE_SHARE:
+        log.warning(
+            "subject %r has %s of %s rows: leave the cells of persons who are not known empty",
+            commonest,
+            f"{count:,}",
+            f"{len(vs):,}",
+        )
+    alike = Counter(subject.casefold() for subject in rows)
+    if twice := [subject for subject in rows if alike[subject.casefold()] > 1]:
+        log.warning("subjects that differ in capitals alone count as several persons: %s", ", ".join(twice[:4]))
 
 
 def _draw_rows(ages: WholeAges, half: int, seed: int) -> tuple[Positions, Positions, Positions]:
