@@ -35,7 +35,12 @@ def test_words_for_what_is_not_known_are_no_label(text):
     assert as_gender(text, "x") == ""
 
 
-@pytest.mark.parametrize("text", ["Na", "0", "Nancy", "None of these", "-1", "."])
+@pytest.mark.parametrize("code", [-1, "-1", "-1.0", "-999", -1.0])
+def test_codes_for_what_is_not_known_are_no_label(code):
+    assert as_label(code, "x") == ""
+
+
+@pytest.mark.parametrize("text", ["Na", "0", "Nancy", "None of these", "a-1", "."])
 def test_other_words_are_labels(text):
     assert not is_missing(text)
     assert as_label(text, "x") == text

@@ -198,7 +198,7 @@ def test_a_run_of_equal_numbers_larger_than_any_set_is_refused_before_it_is_unfo
     ones = pa.ListArray.from_arrays(pa.array([0, 1_000_000], pa.int32()), pa.array(np.ones(1_000_000, np.float32)))
     path = write(tmp_path / "set.parquet", {"vector": ones, "age": [1]})
     assert path.stat().st_size < 10_000
-    with pytest.raises(UserError, match=r"says that it holds 4 MB of numbers"):
+    with pytest.raises(UserError, match=r"says that it holds 4 MB in 0"):
         read(path)
 
 

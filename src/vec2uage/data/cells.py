@@ -40,7 +40,8 @@ _MISSING = frozenset(
     )
 )
 _GENDERS = {"male": "male", "m": "male", "female": "female", "f": "female"}
-_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+_WHOLE = re.compile(r"([0-9]+)\.0+")
+_CODE = re.compile(r"-[0-9]+(\.0+)?")  # -1 or -999 for what is not known: nobody numbers persons so
 _SEPARATOR = re.compile(r" ?[,;] ?| ")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _KINDS = {"b": "truth values", "M": "dates", "m": "spans of time", "c": "complex numbers", "V": "records"}
@@ -81,7 +82,7 @@ def as_text(value: object, where: str) -> str:
 
 
 def as_label(value: object, where: str) -> str:
-    """Return what a cell says of a person or a source, "" where it is missing or a word for that.
+    """Return what a cell says of a person or a source, "" where it is missing or a word or a code for that.
 
     Texts that differ in form and not in meaning become one: composed and decomposed or full-width letters, blanks
     around and between words, characters without width, "12.0" and "12". Capitals count. Raises what `as_text` does.
@@ -92,7 +93,7 @@ def as_label(value: object, where: str) -> str:
         text = unicodedata.normalize("NFKC", visible)
     text = " ".join(text.split())
     whole = _WHOLE.fullmatch(text)
-    return "" if is_missing(text) else whole[1] if whole else text
+    return "" if is_missing(text) or _CODE.fullmatch(text) else whole[1] if whole else text
 
 
 def as_gender(value: object, where: str) -> str:

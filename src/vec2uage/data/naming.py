@@ -21,7 +21,7 @@ _NO_TIME = r"(?!(?:.*_)?\d{14,}\.)"  # year to second or longer, the end of UTKF
 _FOLDER = "(?:.*/)?"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NameFacts:
     """What a name says, as it says it; "" for what it does not."""
 

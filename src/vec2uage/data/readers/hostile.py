@@ -14,13 +14,13 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def check_size(path: Path, unfolded: int, stored: int) -> None:
-    """Raise UserError where `stored` bytes say that they are `unfolded` bytes of numbers, and those cannot be read."""
+    """Raise UserError where `stored` bytes say that they are `unfolded` bytes of data, and those cannot be read."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if unfolded > memory:
-        raise UserError(f"{path}: says that it holds {size(unfolded)} of numbers, but this machine has {size(memory)}")
+        raise UserError(f"{path}: says that it holds {size(unfolded)}, but this machine has {size(memory)}")
     if unfolded > max(LARGE, MOST_FOLDED * stored):
         raise UserError(
-            f"{path}: says that it holds {size(unfolded)} of numbers, in {size(stored)}: refused, as vectors of faces "
+            f"{path}: says that it holds {size(unfolded)} in {size(stored)}: refused, as vectors of faces "
             f"cannot be compressed {MOST_FOLDED}-fold"
         )
 

@@ -1,6 +1,5 @@
 """Reads tables of vectors, Parquet and CSV, with one row for each face."""
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from vec2uage.data.readers.table_columns import LISTS, TEXTS, is_element, wanted
 from vec2uage.data.storage import ENCODER_KEY
 from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
 
-log = logging.getLogger(__name__)
+ROWS = 1024  # of a Parquet file that are read at once
 
 
 def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -> VectorSet:
@@ -54,17 +53,21 @@ def _is_empty(cell: object) -> bool:
 
 
 def _parquet(path: Path) -> tuple[dict[str, Any], str]:
+    import pyarrow as pa
     from pyarrow import parquet
 
+    batches, unfolded = [], 0
     with parquet.ParquetFile(path) as file:
         names = wanted(file.schema_arrow.names, path)
-        chunks = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
-        # Arrow gives a run of equal numbers, which a file holds as one, all the memory that they stand for.
-        unfolded = 4 * sum(group.column(place).num_values for group in chunks for place in range(group.num_columns))
-        check_size(path, unfolded, path.stat().st_size)
-        stored = (file.schema_arrow.metadata or {}).get(ENCODER_KEY, b"unknown").decode()
-        table = file.read(columns=list(names))
-        return {names[name]: table[name].combine_chunks() for name in table.column_names}, stored
+        schema = file.schema_arrow
+        stored = (schema.metadata or {}).get(ENCODER_KEY, b"unknown").decode()
+        # In parts, as Arrow gives a run of equal values, which a file holds as one, all the memory they stand for.
+        for batch in file.iter_batches(ROWS, columns=list(names)):
+            unfolded += batch.nbytes
+            check_size(path, unfolded, path.stat().st_size)
+            batches.append(batch)
+    table = pa.Table.from_batches(batches, schema=batches[0].schema if batches else pa.schema(map(schema.field, names)))
+    return {names[name]: table[name].combine_chunks() for name in table.column_names}, stored
 
 
 def _vectors(columns: dict[str, Any], path: Path) -> np.ndarray | list[np.ndarray]:
