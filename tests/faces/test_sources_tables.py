@@ -39,6 +39,13 @@ def test_a_csv_may_have_all_columns(tmp_path):
     assert found[2].path == tmp_path / "sub/b,1.jpg"
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_csv_is_read_however_it_is_written(tmp_path, delimiter):
+    touch(tmp_path, "a,b.jpg")
+    text = f"\ufeffPath{delimiter} AGE \na,b.jpg{delimiter}3\n"
+    assert [(p.name, p.age) for p in table(tmp_path, text).find()] == [("a,b.jpg", 3)]
+
+
 def test_parquet_of_any_types_is_the_same_as_csv(tmp_path):
     touch(tmp_path, "photos/a.jpg")
     columns = {"path": ["a.jpg", "b.jpg"], "age": [3, None], "subject": [12.0, float("nan")], "gender": ["m", None]}
@@ -62,11 +69,11 @@ def test_a_row_that_names_a_file_again_is_kept_apart_and_any_name_is_a_row(tmp_p
 def test_a_table_of_another_kind_is_one_sentence(tmp_path):
     touch(tmp_path, "a.jpg")
     for text, message in [
-        ("path;age\na.jpg;3\n", "needs one column path, but has path;age"),
         ("path,years\na.jpg,3\n", "needs one column age, but has path, years"),
         ("path,age,age\na.jpg,3,4\n", "needs one column age, but has path, age, age"),
         ("path,age\n", "lists no photographs"),
-        ("", r"not a readable \.csv file"),
+        ("", "needs one column path, but has none"),
+        ('path,age\n"a.jpg,3\nb.jpg,4\n', "quote is not closed"),
         ("path,age\na.jpg,3,4\n", r"not a readable \.csv file"),
         ("path,age\n ,3\n", "row 1 has no usable path"),
         ("path,age,gender\na.jpg,3,f\na.jpg,3,x\n", "row 2: gender 'x' is not one of male, female, m, f or empty"),

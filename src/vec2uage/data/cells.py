@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -62,6 +63,8 @@ def as_text(value: object, where: str) -> str:
     """
     if value is None:
         return ""
+    if type(value) is str and value.isascii():
+        return value
     if isinstance(value, float | np.floating):
         if math.isnan(value):
             return ""
@@ -71,8 +74,7 @@ def as_text(value: object, where: str) -> str:
     if isinstance(value, bytes | str):
         try:
             text = value.decode() if isinstance(value, bytes) else str(value)
-            if not text.isascii():
-                text.encode()  # half a surrogate pair cannot be written to any file
+            text.encode()  # half a surrogate pair cannot be written to any file
         except UnicodeError:
             raise UserError(f"{where}: {ascii(value)[:60]} is not text in UTF-8") from None
         return text
@@ -87,7 +89,11 @@ def as_label(value: object, where: str) -> str:
     Texts that differ in form and not in meaning become one: composed and decomposed or full-width letters, blanks
     around and between words, characters without width, "12.0" and "12". Capitals count. Raises what `as_text` does.
     """
-    text = as_text(value, where)
+    return _label(as_text(value, where))
+
+
+@lru_cache(maxsize=1 << 16)  # sources and genders come again in every row
+def _label(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         visible = "".join(c for c in " ".join(text.split()) if unicodedata.category(c) not in ("Cc", "Cf"))
         text = unicodedata.normalize("NFKC", visible)

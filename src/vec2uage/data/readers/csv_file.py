@@ -4,12 +4,12 @@ import csv
 import io
 import mmap
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers.hostile import check_utf8
-from vec2uage.data.readers.table_columns import has_vectors, is_element, wanted
 
 DELIMITERS = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
@@ -17,11 +17,14 @@ _QUOTED = re.compile(rb'"(?:[^"]|"")*"')
 _HEAD = 1 << 20  # bytes that the header lies in
 
 
-def read_csv(path: Path) -> dict[str, Any]:
-    """Return the columns that are read as Arrow arrays: elements of vectors as float32, all else as texts.
+def read_csv(
+    path: Path, choose: Callable[[Sequence[str]], Mapping[str, str]], is_number: Callable[[str], bool] = lambda _: False
+) -> dict[str, Any]:
+    """Return columns as Arrow arrays: those that are numbers as float32, all others as texts.
 
-    Where a cell of an element is no number, elements are texts, too. Raises UserError for another encoding than UTF-8,
-    quotes that are not closed and missing columns, ArrowException for what else is no table.
+    `choose` gets all headers and returns names for those that are read; `is_number` tells by the name which are
+    numbers. Where a cell of these is none, they are texts, too. Raises UserError for another encoding than UTF-8 and
+    quotes that are not closed, ArrowException for what else is no table, and what `choose` raises.
     """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -29,15 +32,15 @@ def read_csv(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     check_utf8(path, head)
-    header, delimiter = _header(head)
-    columns = wanted(header, path)
+    headers, delimiter = _headers(head)
+    names = choose(headers)
     parsing = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=_has_quotes(path, delimiter))
 
-    def read(element: pa.DataType) -> dict[str, Any]:
-        types = {name: element if is_element(column) else pa.string() for name, column in columns.items()}
-        options = arrow_csv.ConvertOptions(column_types=types, include_columns=list(columns))
+    def read(number: pa.DataType) -> dict[str, Any]:
+        types = {header: number if is_number(name) else pa.string() for header, name in names.items()}
+        options = arrow_csv.ConvertOptions(column_types=types, include_columns=list(names))
         table = arrow_csv.read_csv(path, parse_options=parsing, convert_options=options)
-        return {columns[name]: table[name].combine_chunks() for name in table.column_names}
+        return {names[header]: table[header].combine_chunks() for header in table.column_names}
 
     try:
         return read(pa.float32())
@@ -47,8 +50,8 @@ def read_csv(path: Path) -> dict[str, Any]:
         return read(pa.string())
 
 
-def _header(head: bytes) -> tuple[list[str], str]:
-    """Return the names of the columns and what parts them: the first delimiter that gives a column of vectors."""
+def _headers(head: bytes) -> tuple[list[str], str]:
+    """Return the headers and what parts them: the delimiter that makes most of them, the comma first of all."""
     text = head.decode("utf-8-sig", "replace")
     found = {}
     for delimiter in DELIMITERS:
@@ -56,7 +59,7 @@ def _header(head: bytes) -> tuple[list[str], str]:
             found[delimiter] = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
         except csv.Error:
             found[delimiter] = []
-    delimiter = next((delimiter for delimiter in DELIMITERS if has_vectors(found[delimiter])), ",")
+    delimiter = max(DELIMITERS, key=lambda delimiter: len(found[delimiter]))
     return found[delimiter], delimiter
 
 

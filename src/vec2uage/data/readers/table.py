@@ -30,7 +30,9 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
 
     is_csv = path.suffix.lower() == ".csv"
     try:
-        columns, stored = (read_csv(path), "unknown") if is_csv else _parquet(path)
+        columns, stored = (
+            (read_csv(path, lambda headers: wanted(headers, path), is_element), "unknown") if is_csv else _parquet(path)
+        )
         vectors = _vectors(columns, path)
         cells = {name: columns[name].to_pylist() for name in ("age", *TEXTS) if name in columns}
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError) as error:

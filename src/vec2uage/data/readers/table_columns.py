@@ -26,11 +26,6 @@ def column_name(header: str) -> str:
     return _PLURALS.get(name, name)
 
 
-def has_vectors(headers: Sequence[str]) -> bool:
-    """Tell whether one of the columns is of vectors, or of an element."""
-    return any(name in LISTS or is_element(name) for name in map(column_name, headers))
-
-
 def wanted(headers: Sequence[str], path: Path) -> dict[str, str]:
     """Return which columns are read, by header, those of the vector in order; the log names the others.
 

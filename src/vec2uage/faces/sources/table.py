@@ -8,6 +8,7 @@ from pathlib import Path
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.cells import as_gender, as_text
+from vec2uage.data.readers.csv_file import read_csv
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 
@@ -75,29 +76,32 @@ def _is_file(path: Path) -> bool:
 
 
 def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> dict[str, list[str]]:
-    """Read columns of a CSV file with a header (UTF-8) or a Parquet file, as texts; "" where there is no value.
+    """Read columns of a CSV file (see `read_csv`) or a Parquet file, as texts; "" where there is no value.
 
     Raises UserError when the file is missing, damaged, of another kind or lacks a column.
     """
     import pyarrow
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
+
+    def choose(headers: Sequence[str]) -> dict[str, str]:
+        found = [header.strip().casefold() for header in headers]
+        for name in (*needed, *optional):
+            if found.count(name) > 1 or (name in needed and name not in found):
+                raise UserError(f"{path}: needs one column {name}, but has {', '.join(headers) or 'none'}")
+        return {header: name for header, name in zip(headers, found, strict=True) if name in (*needed, *optional)}
 
     if not path.is_file():
         raise UserError(f"{path}: a folder, not a file" if path.is_dir() else f"{path}: no such file")
     try:
         if path.suffix.lower() == ".csv":
-            texts = csv.ConvertOptions(column_types=dict.fromkeys((*needed, *optional), pyarrow.string()))
-            quoted = csv.ParseOptions(newlines_in_values=True)
-            table = csv.read_csv(path, parse_options=quoted, convert_options=texts)
+            columns = read_csv(path, choose)
         elif path.suffix.lower() in (".parquet", ".pq"):
-            table = parquet.read_table(path)
+            names = choose(parquet.read_schema(path).names)
+            table = parquet.read_table(path, columns=list(names))
+            columns = {name: table[header] for header, name in names.items()}
         else:
             raise UserError(f"{path}: must be a .csv or .parquet file")
+        cells = {name: column.to_pylist() for name, column in columns.items()}
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable {path.suffix} file ({str(error).splitlines()[0]})") from None
-    found = table.column_names
-    for name in (*needed, *optional):
-        if found.count(name) > 1 or (name in needed and name not in found):
-            raise UserError(f"{path}: needs one column {name}, but has {', '.join(found) or 'none'}")
-    wanted = [name for name in (*needed, *optional) if name in found]
-    return {name: [as_text(v, f"{path}: column {name}") for v in table.column(name).to_pylist()] for name in wanted}
+    return {name: [as_text(cell, f"{path}: column {name}") for cell in column] for name, column in cells.items()}
