@@ -197,13 +197,14 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 def test_missing_values_are_bad_rows(tmp_path):
     path = tmp_path / "train.pkl"
-    changes = {"age": [None, 17.5, 9.0], "embedding": [[1.0, 2], [3, 4], [5, float("nan")]], "uuids": ["p", None, "q"]}
-    table(**changes).to_pickle(path)
-    with pytest.raises(UserError, match="2 of 3 rows are bad"):
-        read(path)
-    vs = read(path, bad_rows="drop")
-    assert vs.ages.tolist() == [17.5]
-    assert vs.subjects.tolist() == [""]
+    changes = {"age": [None, 17.5, 9.0], "uuids": ["p", None, "q"]}
+    for last in ([5, float("nan")], None, float("nan")):
+        table(**changes, embedding=[[1.0, 2], [3, 4], last]).to_pickle(path)
+        with pytest.raises(UserError, match="2 of 3 rows are bad"):
+            read(path)
+        vs = read(path, bad_rows="drop")
+        assert vs.ages.tolist() == [17.5]
+        assert vs.subjects.tolist() == [""]
 
 
 def test_texts_where_numbers_are_expected_are_bad_rows_or_vectors(tmp_path):

@@ -162,6 +162,8 @@ def ages(values: Iterable[Any], what: str) -> tuple[Float32[np.ndarray, " N"], B
     """
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
         years = numbers(values, what) + np.float32(0)  # -0 becomes 0
+        if years.ndim != 1:
+            raise UserError(f"{what} of shape {values.shape}: give one for each vector")
         return years, np.zeros(years.shape, dtype=bool)
     read, unread = [], []
     for value in values:

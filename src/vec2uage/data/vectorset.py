@@ -120,11 +120,11 @@ def make_vector_set(
         "parents": [as_text(p, f"{where}: parents") for p in ([""] * count if parents is None else parents)],
     }
     given = [""] * count if names is None else [as_text(name, f"{where}: names") for name in names]
-    for column, values in {"ages": years, "names": given, **columns}.items():
-        if values is not None and np.shape(values) != (count,):
-            raise UserError(
-                f"{where}: {count} vectors but {column} of shape {np.shape(values)}; give one for each vector"
-            )
+    shapes = {} if years is None else {"ages": years.shape}
+    shapes |= {column: (len(values),) for column, values in {"names": given, **columns}.items()}
+    for column, shape in shapes.items():
+        if shape != (count,):
+            raise UserError(f"{where}: {count} vectors but {column} of shape {shape}; give one for each vector")
     columns["names"] = [
         name or f"{s}:{row}" for row, (name, s) in enumerate(zip(given, columns["source"], strict=True))
     ]

@@ -1,6 +1,7 @@
 """Reads Selfie-FV: pickled pandas tables of ages and FaceNet vectors, one for training and one for test."""
 
 import logging
+import math
 from array import array
 from pathlib import Path
 
@@ -57,10 +58,12 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
 
 
 def _vector(value: object, what: str) -> Float32[np.ndarray, "*D"]:
-    """Return one embedding, an empty one for a text that says none; lists in lists are not followed.
+    """Return one embedding, an empty one where it is missing or a text that says none.
 
-    Such lists may hold themselves.
+    Lists in lists are not followed: they may hold themselves.
     """
+    if value is None or (type(value) is float and math.isnan(value)):
+        return np.empty(0, dtype=np.float32)
     if isinstance(value, str):
         try:
             return as_vector(value)

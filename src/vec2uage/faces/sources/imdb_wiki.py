@@ -10,6 +10,7 @@ from jaxtyping import Int, Shaped
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
+from vec2uage.data.cells import as_label
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 from vec2uage.faces.sources.table import listed
@@ -128,7 +129,7 @@ def read_metadata(path: Path) -> Columns:
     if wrong := [name for name in needed if (fields[name].dtype == object) != (name in ("full_path", "name"))]:
         raise UserError(f"{path}: {', '.join(wrong)} of another type than in IMDB-WIKI")
     if person == "celeb_id":
-        fields[person] = np.array([f"{number:.0f}" for number in fields[person]], dtype=object)
+        fields[person] = np.array([as_label(number, f"{path}: {person}") for number in fields[person]], dtype=object)
     return {name: fields[name] for name in (*NUMBERS, "full_path")} | {"subject": fields[person]}
 
 
