@@ -73,9 +73,7 @@ def test_a_label_is_a_label_of_itself(text):
     assert unicodedata.is_normalized("NFKC", label)
 
 
-@pytest.mark.parametrize(
-    "value", [2.0**53, np.float32(2**24), np.inf, True, np.timedelta64(1), object(), ["a"]], ids=str
-)
+@pytest.mark.parametrize("value", [2.0**53, np.float32(2**24), np.inf, True, np.timedelta64(1), ["a"]], ids=str)
 def test_what_cannot_be_told_apart_or_is_no_text_is_refused(value):
     with pytest.raises(UserError, match="column subject"):
         as_label(value, "column subject")
