@@ -11,14 +11,18 @@ from vec2uage.base.errors import UserError
 from vec2uage.data.naming import SCHEMES, NameFacts, naming, recognise
 
 NAMES = {
-    "paper": ["6f1b2c_11_x.jpg", "p_7.5_a_b.png", "_3_0.JPG", "case/9_4_2.jpg"],
+    "paper": ["6f1b2c_11_x.jpg", "p_7.5_a_b.webp", "_3_0.JPG", "case/9_4_2.jpg"],
     "numbered": ["Mary_Jane_5_0.jpg", "a_b_c_7.25_12.jpeg"],
-    "utkface": ["25_0_2_20170116174525125.jpg", "faces/9_1_3_20161219140623097.jpg.chip.jpg"],
+    "utkface": [
+        "25_0_2_20170116174525125.jpg",
+        "30_0_2_2017.jpg.chip.jpg",
+        "faces/9_1_3_20161219140623097.jpg.chip.jpg",
+    ],
     "agedb": ["1_Name_30_f.jpg", "16_Mary_Jane_5_m.jpg"],
     "fgnet": ["082A21.JPG", "001a43a.jpg"],
     "morph": ["012345_1M54.JPG", "7_00F09.jpg"],
 }
-AGES = {"paper": [11, 7.5, 3, 4], "numbered": [5, 7.25], "utkface": [25, 9], "agedb": [30, 5], "fgnet": [21, 43]}
+AGES = {"paper": [11, 7.5, 3, 4], "numbered": [5, 7.25], "utkface": [25, 30, 9], "agedb": [30, 5], "fgnet": [21, 43]}
 AGES |= {"morph": [54, 9]}
 
 

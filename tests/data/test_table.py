@@ -205,7 +205,7 @@ def test_a_run_of_equal_numbers_larger_than_any_set_is_refused_before_it_is_unfo
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_a_csv_says_the_same_however_it_is_written(tmp_path, delimiter):
     rows = [(" Age", "V0", "v1 ", "Names", ""), ("3", "1.5", "2", '"a\nb;|"', ""), ("4", "3", "4", "c", "")]
-    text = "\r\n".join(delimiter.join(row) for row in rows)
+    text = "\r\n" + "\r\n".join(delimiter.join(row) for row in rows)
     (tmp_path / "set.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     vs = read(tmp_path / "set.csv")
     assert (vs.ages.tolist(), vs.names.tolist()) == ([3, 4], ["a\nb;|", "c"])

@@ -16,8 +16,8 @@ from vec2uage.data.cells import OLDEST
 
 GROUPS = ("age", "subject", "gender")
 _AGE = r"(?P<age>\d{1,3}(?:\.\d+)?)"
-_IMAGE = r"\.(?i:jpe?g|png)"
-_NO_TIME = r"(?!(?:.*_)?\d{14,}\.)"  # year to second or longer, the end of UTKFace's names
+_IMAGE = r"\.(?i:jpe?g|png|bmp|gif|tiff?|webp)"
+_NOT_UTKFACE = r"(?!(?:.*_)?\d{14,}\.|.*\.chip\.)"  # whose names end in a time, year to second or longer
 _FOLDER = "(?:.*/)?"
 
 
@@ -58,9 +58,9 @@ class Naming:
 
 SCHEMES = {
     # The authors' code takes the second of the parts between underscores; their script names <uuid>_<age>_x.jpg.
-    "paper": Naming(rf"(?P<subject>[^_]*)_{_AGE}_{_NO_TIME}.*{_IMAGE}", "<subject>_<age>_<rest>.jpg"),
+    "paper": Naming(rf"(?P<subject>[^_]*)_{_AGE}_{_NOT_UTKFACE}.*{_IMAGE}", "<subject>_<age>_<rest>.jpg"),
     # Read from its end, as the subject may hold underscores.
-    "numbered": Naming(rf"(?P<subject>.*)_{_AGE}_{_NO_TIME}\d+{_IMAGE}", "<sub_ject>_<age>_<n>.jpg"),
+    "numbered": Naming(rf"(?P<subject>.*)_{_AGE}_{_NOT_UTKFACE}\d+{_IMAGE}", "<sub_ject>_<age>_<n>.jpg"),
     # Zhang, Song and Qi 2017; aligned chips end in .jpg.chip.jpg.
     "utkface": Naming(
         rf"{_FOLDER}(?P<age>\d+)_(?P<gender>[01])_[0-4]_\d+{_IMAGE}(?i:\.chip\.jpg)?",

@@ -56,7 +56,8 @@ def _headers(head: bytes) -> tuple[list[str], str]:
     found = {}
     for delimiter in DELIMITERS:
         try:
-            found[delimiter] = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+            rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            found[delimiter] = next((row for row in rows if row), [])
         except csv.Error:
             found[delimiter] = []
     delimiter = max(DELIMITERS, key=lambda delimiter: len(found[delimiter]))

@@ -64,12 +64,11 @@ def _tell(path: Path, scheme: Naming | None, dated: list[tuple[str, str]], names
     if scheme is not None and dated:
         log.info("%s: ages are read as in %s: %s is of age %s", path, scheme.layout, _short(dated[0][0]), dated[0][1])
     elif names:
-        known = ", ".join(known.layout for known in SCHEMES.values())
         log.warning(
-            "%s: no name is like %s, so no age is known (the first is %r); if names tell ages in another way, say how "
-            "with the option pattern",
+            "%s: no name is like %s, so no age is known (the first is %r); if names tell ages, say how with the option "
+            "pattern",
             path,
-            known if scheme is None else scheme.layout,
+            f"those of {', '.join(SCHEMES)}" if scheme is None else scheme.layout,
             _short(names[0]),
         )
 

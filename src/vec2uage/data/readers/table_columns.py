@@ -43,6 +43,6 @@ def wanted(headers: Sequence[str], path: Path) -> dict[str, str]:
             f"without gaps, each once; it has {held or 'none'}"
         )
     header_of = {column_name(header): header for header in headers}
-    if ignored := sorted(set(headers) - {header_of[name] for name in (*vector, *known)}):
+    if ignored := sorted(set(headers) - {""} - {header_of[name] for name in (*vector, *known)}):
         log.warning("%s: columns that are not read: %s", path, ", ".join(ignored[:20]))
     return {header_of[name]: name for name in (*vector, *known)}
