@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.data import leakage as module
-from vec2uage.data.leakage import Leakage, apply_policy, audit, summary, write_csv
+from vec2uage.data.leakage import Leakage, apply_policy, audit, summary, write_pairs
 from vec2uage.data.parts import PARTS, UNDIVIDED
 from vec2uage.data.vectorset import make_vector_set
 
@@ -182,7 +182,7 @@ def test_the_table_lists_pairs_on_two_sides_first(planted, tmp_path):
     vs = make_vector_set(vs.vectors, vs.ages, names=vs.names, subjects=["", "", "", "x", "y", "", ""])
     found = audit(vs, options(), hashes, {"a": "00" * 32, "a_again": "00" * 31 + "01"})
     path = tmp_path / "new" / "leakage.csv"
-    write_csv(path, vs, found, parts(vs, ["a", "a_again", "b"], ["c"], ["b_later", "d"]))
+    write_pairs(path, vs, found, parts(vs, ["a", "a_again", "b"], ["c"], ["b_later", "d"]))
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["across"] for row in rows] == ["yes", "no", "no", "no"]
@@ -206,7 +206,7 @@ def test_the_table_lists_pairs_on_two_sides_first(planted, tmp_path):
 def test_clean_data_gives_an_empty_table(tmp_path, faces):
     vs = faces([1, 2])
     found = audit(vs, options(signature_bits=10), {}, dict.fromkeys(vs.names[:1], "ab" * 32))
-    write_csv(tmp_path / "leakage.csv", vs, found, {UNDIVIDED: vs})
+    write_pairs(tmp_path / "leakage.csv", vs, found, {UNDIVIDED: vs})
     assert len((tmp_path / "leakage.csv").read_text().splitlines()) == 1
     assert summary(vs, found, options(), {UNDIVIDED: vs})["largest_cluster"] == 1
     assert apply_policy(vs, found, options(action="drop"))[0].names.tolist() == vs.names.tolist()

@@ -5,7 +5,6 @@
 `augmented.json`.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.arguments import option
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import Manifest, differences, find_manifest, is_current, refuse_unreadable
 from vec2uage.base.provenance import file_sha256
@@ -50,8 +50,7 @@ def is_complete(prepared: Path, augmentation: ImageAugmentation) -> bool:
     found = find_augmented(folder)
     if found is None or not is_current(found, folder, **made_of(prepared, augmentation)):
         return False
-    with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
-        return all(not row["image"] or (folder / row["image"]).is_file() for row in csv.DictReader(stream))
+    return all(not row["image"] or (folder / row["image"]).is_file() for row in read_csv(folder / TABLE))
 
 
 def refuse_other_options(folder: Path, augmentation: ImageAugmentation) -> None:

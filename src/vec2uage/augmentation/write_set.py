@@ -1,7 +1,6 @@
 """Writes the augmented faces of a prepared set: vectors, what was done to which face, and what completes them."""
 
-import csv
-import io
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +11,14 @@ from vec2uage.augmentation.augmenter import FaceAugmenter
 from vec2uage.augmentation.drawing import AugmentedFace
 from vec2uage.augmentation.generate import Generated, TrainingPart, pictures_of
 from vec2uage.augmentation.image_augmentation import ImageAugmentation
-from vec2uage.base.atomic import remove_unfinished, write_text
+from vec2uage.base.atomic import remove_unfinished
+from vec2uage.base.csv_file import write_csv
 from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age
 from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
+
+COLUMNS = ("name", "parent", "parent_sha256", "age", "operations", "seed", "number", "cosine", "image")
 
 
 def write_set(
@@ -31,7 +33,7 @@ def write_set(
     augmented = to_vectors(generated.faces, augmentation, part.rows, augmenter)
     storage.save(concatenate([part.rows, augmented]), folder / VECTORS)
     images = [file.relative_to(folder).as_posix() for file in files] or [""] * len(augmented)
-    write_text(folder / TABLE, _table(generated, augmented, images, augmenter))
+    write_csv(folder / TABLE, COLUMNS, _table(generated, augmented, images, augmenter), line_end="\n")
     _keep_only(folder / "images", set(files))
     about = {
         "name": augmentation.name,
@@ -70,21 +72,17 @@ def _per_age(vs: VectorSet) -> dict[str, int]:
     return {str(age): n for age, n in counts_per_age(vs).items()}
 
 
-def _table(generated: Generated, augmented: VectorSet, images: list[str], augmenter: FaceAugmenter) -> str:
-    """Return a line per face: its source, the operations that happened with their options, the seed, the cosine."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "parent", "parent_sha256", "age", "operations", "seed", "number", "cosine", "image"])
+def _table(
+    generated: Generated, augmented: VectorSet, images: list[str], augmenter: FaceAugmenter
+) -> Iterator[Sequence[object]]:
+    """Yield a row per face: its source, the operations that happened with their options, the seed, the cosine."""
     described = {name: f"{name}({op.text()})" for name, op in generated.recipe.ops}
     ages = needed_ages(augmented, "augmentation").tolist()
     columns = (augmented.names, ages, generated.faces, generated.cosines.tolist(), images)
     for name, age, face, cosine, image in zip(*columns, strict=True):
         operations = " ".join(described[operation] for operation in augmenter.drawn_ops(face))
         source, seed = face.source, generated.recipe.seed
-        writer.writerow(
-            [name, source.name, source.sha256, f"{age:g}", operations, seed, face.number, f"{cosine:.6f}", image]
-        )
-    return text.getvalue()
+        yield name, source.name, source.sha256, f"{age:g}", operations, seed, face.number, f"{cosine:.6f}", image
 
 
 def _keep_only(folder: Path, wanted: set[Path]) -> None:

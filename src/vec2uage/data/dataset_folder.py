@@ -12,7 +12,7 @@ from vec2uage.base.atomic import remove_unfinished, replacing
 from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
-from vec2uage.data.leakage import Findings, Leakage, apply_policy, audit, summary, write_csv
+from vec2uage.data.leakage import Findings, Leakage, apply_policy, audit, summary, write_pairs
 from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, fingerprint, is_divided
 from vec2uage.data.prepared import DESCRIPTION, part_file
 from vec2uage.data.readers import json as paper_json
@@ -71,7 +71,7 @@ def write(divided: Divided, folder: Path, with_json: bool) -> list[str]:
         written.append(part_file(folder, name).name)
     if with_json:
         written += _write_json(divided.parts, folder)
-    write_csv(folder / "leakage.csv", divided.audited, divided.findings, divided.parts)
+    write_pairs(folder / "leakage.csv", divided.audited, divided.findings, divided.parts)
     draw(_figures(concatenate(list(divided.parts.values()))), folder)
     return [*written, "leakage.csv"]
 

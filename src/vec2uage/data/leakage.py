@@ -1,6 +1,5 @@
 """Finds copies of one picture, and likely pictures of one person, that a split would put on different sides."""
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 from pydantic import Field, model_validator
 
-from vec2uage.base.atomic import replacing
+from vec2uage.base.csv_file import write_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.config.settings import settings
@@ -190,27 +189,27 @@ def summary(vs: VectorSet, findings: Findings, leakage: Leakage, parts: Parts) -
     return found
 
 
-def write_csv(path: Path, vs: VectorSet, findings: Findings, parts: Parts) -> None:
+def write_pairs(path: Path, vs: VectorSet, findings: Findings, parts: Parts) -> None:
     """Write the pairs, those on two sides first, with both names, ages (years) and sides ("": in no part)."""
     side = _sides(vs, parts)
     across = _across(findings, side)
     ages = needed_ages(vs, "the leakage audit")
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, TABLE)
-        rows.writeheader()
-        for pair in np.argsort(~across, kind="stable"):
-            a, b = findings.first[pair], findings.second[pair]
-            same = "" if "" in (vs.subjects[a], vs.subjects[b]) else "yes" if vs.subjects[a] == vs.subjects[b] else "no"
-            row = {
-                "kind": findings.kind[pair],
-                "across": "yes" if across[pair] else "no",
-                "cosine": f"{findings.cosine[pair]:.4f}",
-                "bits": "" if findings.bits[pair] < 0 else findings.bits[pair],
-                "same_subject": same,
-            }
-            for which, one in (("a", a), ("b", b)):
-                row |= {f"name_{which}": vs.names[one], f"age_{which}": f"{ages[one]:g}", f"side_{which}": side[one]}
-            rows.writerow(row)
+
+    def row(pair: int) -> list[object]:
+        a, b = findings.first[pair], findings.second[pair]
+        same = "" if "" in (vs.subjects[a], vs.subjects[b]) else "yes" if vs.subjects[a] == vs.subjects[b] else "no"
+        found = {
+            "kind": findings.kind[pair],
+            "across": "yes" if across[pair] else "no",
+            "cosine": f"{findings.cosine[pair]:.4f}",
+            "bits": "" if findings.bits[pair] < 0 else findings.bits[pair],
+            "same_subject": same,
+        }
+        for which, one in (("a", a), ("b", b)):
+            found |= {f"name_{which}": vs.names[one], f"age_{which}": f"{ages[one]:g}", f"side_{which}": side[one]}
+        return [found[column] for column in TABLE]
+
+    write_csv(path, TABLE, map(row, np.argsort(~across, kind="stable").tolist()))
 
 
 def _near(vs: VectorSet, thresholds: Thresholds, leakage: Leakage) -> tuple[Thresholds, RowPairs]:

@@ -1,6 +1,5 @@
 """The model of an evaluation: found by a path, built from its file, and checked to fit the vectors."""
 
-import csv
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.trust import check_trusted
@@ -117,9 +117,8 @@ def warn_of_rows_seen(vs: VectorSet, path: Path, is_of_same_data: bool = False) 
     if not _is_own(path) or not file.is_file():
         return
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            own = {row.get("name") for row in csv.DictReader(stream)}
-    except (OSError, ValueError, csv.Error) as error:
+        own = {row.get("name") for row in read_csv(file)}
+    except (OSError, ValueError) as error:
         log.warning("%s cannot be read, so it is not known which rows the run was tested on: %s", file, error)
         return
     strange = len(set(vs.names) - own)

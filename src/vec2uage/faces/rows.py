@@ -1,7 +1,5 @@
 """Rows: what the store knows of each photograph, as a table for people and case tools, and the good ones as vectors."""
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vec2uage.base.atomic import write_text
+from vec2uage.base.csv_file import write_csv
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.faces.detectors.base import choose
 from vec2uage.faces.extraction import PIXELS, Extraction
@@ -84,10 +82,9 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
     The columns of the quality measures depend on `quality`; a face's columns are empty where none was chosen.
     """
     measured = sorted({name for row in rows for name in row.measures or {}})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *measured, *HASHES], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
+    columns = (*COLUMNS, *measured, *HASHES)
+
+    def cells(row: Row) -> list[object]:
         photograph = row.photograph
         values = {
             **{name: getattr(photograph, name) for name in ("name", "source", "subject", "gender")},
@@ -99,8 +96,9 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
             **(row.measures or {}),
             **(asdict(row.hashes) if row.hashes else {}),
         }
-        writer.writerow({name: _short(value) for name, value in values.items()})
-    write_text(path, text.getvalue())
+        return [_short(values.get(column, "")) for column in columns]
+
+    write_csv(path, columns, map(cells, rows), line_end="\n")
 
 
 def to_vectors(rows: Sequence[Row], encoder: str) -> VectorSet | None:

@@ -1,6 +1,5 @@
 """Many run folders as one table."""
 
-import csv
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -8,7 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from vec2uage.base.atomic import replacing, write_json
+from vec2uage.base.atomic import write_json
+from vec2uage.base.csv_file import write_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
 from vec2uage.runs.folder import RunFolder
@@ -129,14 +129,15 @@ def write_table(results: Sequence[RunResult], options: Sequence[Options], path_c
     columns = [option for option in swept(options) if option not in _SCALARS]
     scores = list(dict.fromkeys(name for result in results for name in result.scores))
     again = repeats(results)
-    with replacing(path_csv) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow((*_SCALARS, "repeats", *scores, *columns))
-        for position, (result, of_run) in enumerate(zip(results, options, strict=True)):
-            scalars = [getattr(result, name) for name in _SCALARS]
-            repeated = results[again[position]].name if position in again else ""
-            measured = [result.scores.get(name) for name in scores]
-            writer.writerow([*scalars, repeated, *measured, *(of_run.get(option, "") for option in columns)])
+
+    def row(position: int, result: RunResult, of_run: Options) -> list[object]:
+        scalars = [getattr(result, name) for name in _SCALARS]
+        repeated = results[again[position]].name if position in again else ""
+        measured = [result.scores.get(name) for name in scores]
+        return [*scalars, repeated, *measured, *(of_run.get(option, "") for option in columns)]
+
+    rows = [row(position, *pair) for position, pair in enumerate(zip(results, options, strict=True))]
+    write_csv(path_csv, (*_SCALARS, "repeats", *scores, *columns), rows)
 
 
 def _natural(path: Path) -> list[str | int]:
