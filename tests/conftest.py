@@ -83,16 +83,19 @@ def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompletedProcess[s
     def run(folder: Path, program: str, main: Callable[[], object], *arguments: str) -> CompletedProcess[str]:
         monkeypatch.chdir(folder)
         monkeypatch.setenv("VEC2UAGE_CACHE", str(folder / "cache"))
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it, for itself alone
+        for of_the_command in ("HYDRA_FULL_ERROR", "VEC2UAGE_ACCESS"):
+            monkeypatch.setenv(of_the_command, "")  # which sets them for its own process
         monkeypatch.setattr("sys.argv", [program, *arguments])
         handlers = set(logging.getLogger().handlers)
         out, err, state, code = io.StringIO(), io.StringIO(), Singleton.get_state(), 0
+        umask = os.umask(0o022)  # of most people's shells
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:
+            os.umask(umask)
             GlobalHydra.instance().clear()
             Singleton.set_state(state)
             for handler in set(logging.getLogger().handlers) - handlers:

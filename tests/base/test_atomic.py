@@ -1,9 +1,10 @@
 """Files are replaced whole or left as they were."""
 
+import errno
 import json
 import math
 import os
-import stat
+import re
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,30 @@ def test_success_replaces_the_file_and_makes_missing_folders(tmp_path: Path) -> 
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
-    ordinary = tmp_path / "ordinary"
-    ordinary.touch()
-    write_text(tmp_path / "atomic", "ä")
-    assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
-    assert (tmp_path / "atomic").read_bytes() == "ä".encode()
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+
+    def write(error: OSError) -> None:
+        with replacing(target):
+            raise error
+
+    for error in (OSError(errno.ENOSPC, "of a library"), OSError(errno.EIO, "no such file", None)):
+        with pytest.raises(OSError, match=re.escape(os.strerror(error.errno))) as raised:
+            write(error)
+        assert (raised.value.errno, raised.value.filename) == (error.errno, str(target))
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as in_the_way:
+        write_text(tmp_path / "file" / "result.json", "")
+    assert in_the_way.value.filename == str(tmp_path / "file" / "result.json")
+    other = FileNotFoundError(errno.ENOENT, "no such file", "photo.jpg")
+    with pytest.raises(FileNotFoundError) as raised:
+        write(other)
+    assert raised.value is other
+
+
+def test_a_name_whose_bytes_are_no_utf8_comes_back_from_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"name": "f\udce4ces \u00e4"})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": "f\udce4ces \u00e4"}
 
 
 def test_what_is_named_complete_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The skeleton of commands: how they end, alone and as jobs of a sweep, and what is left of one that was refused."""
 
+import logging
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.config.command import Invocation, command, discard_unused, execute
@@ -184,3 +187,66 @@ def test_a_folder_that_another_command_writes_to_stays(typed: Callable[..., Done
         assert {path.name for path in folder.iterdir()} == {"report.log", ".lock"}
     discard_unused(folder)
     assert not folder.exists()
+
+
+# who may read what is written, and what is shown of others' text
+
+
+@pytest.mark.parametrize(("access", "folder", "file"), [((), 0o700, 0o600), (("access=group",), 0o750, 0o640)])
+@pytest.mark.parametrize("arguments", [SINGLE, SEVERAL], ids=["single", "several"])
+def test_what_a_command_writes_is_its_owners_or_a_groups(
+    access: tuple[str, ...], folder: int, file: int, arguments: list[str], report: Report, tmp_path: Path
+) -> None:
+    def work(invocation: Invocation) -> None:
+        (invocation.folder / "by_another_library.txt").touch()
+        write_text(invocation.folder / "tables" / "table.csv", "")
+        assert "access" not in invocation.options
+
+    nested = [argument.replace("=out", "=out/of/mine") for argument in arguments]
+    assert report(work, *nested, *access).returncode == 0
+    written = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    assert {"by_another_library.txt", "table.csv", "test_command.log"} <= {path.name for path in written}
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_dir()} == {folder}
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_file()} == {file}
+
+
+@pytest.mark.parametrize(
+    "arguments", [[*SINGLE, "access=all"], [*SEVERAL, "access=owner,group"]], ids=["wrong", "swept"]
+)
+def test_another_access_is_refused_before_anything_is_written(
+    arguments: list[str], report: Report, tmp_path: Path
+) -> None:
+    done = report(lambda _: 0, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: access = ")
+    assert "'owner' or 'group'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["a link", "a folder"])
+def test_a_log_that_cannot_be_written_is_one_sentence(place: str, report: Report, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious").write_text("precious")
+    log = tmp_path / "out" / "test_command.log"
+    log.mkdir() if place == "a folder" else log.symlink_to(tmp_path / "precious")
+    done = report(lambda _: 0, *SINGLE)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: {log}: [^\n]+\n", done.stderr)
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_text_of_others_is_shown_and_does_nothing(report: Report, tmp_path: Path) -> None:
+    name = "face\x1b[2J\u202e\udce4\rno error\nerror: forged.jpg"
+
+    def work(invocation: Invocation) -> None:
+        logging.getLogger("vec2uage").warning("%s: left out", name)
+        print(name.replace("\n", " "))
+        raise UserError(f"{name}: no face", [name])
+
+    done = report(work, *SINGLE)
+    shown = r"face\x1b[2J\u202e\udce4\rno error\nerror: forged.jpg"
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"{shown}: left out"
+    assert lines[-2:] == [f"error: {shown}: no face", f"  {shown}"]
+    assert re.sub(r"[\n\r]", "", done.stdout + done.stderr).isprintable()
+    assert f"{shown}: left out\n" in (tmp_path / "out" / "test_command.log").read_text()

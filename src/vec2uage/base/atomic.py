@@ -12,36 +12,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vec2uage.base.access import file_mode, make_folder
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds.
 
     The temporary file has the suffix of `path` (libraries choose formats by suffix), exists and is empty on
-    entry, and is removed if the block raises; missing parent folders are made.
+    entry, and is removed if the block raises; missing parent folders are made. Its mode is that of `base.access`. An
+    OSError about it, such as a full disk, names `path`.
     """
     target = Path(path)
-    with naming(target):
-        temporary = _beside(target)
-        try:
+    temporary = _beside(target)
+    try:
+        with naming(target, temporary):
             yield temporary
             temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the operating system name `path` where it names no file, or the one that was to replace it.
-
-    A failing write, as on a full disk, names none.
-    """
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an OSError of the block name `path` where it names no file, or the `temporary` one that stands for it."""
     try:
         yield
     except OSError as error:
-        if error.filename is None or Path(str(error.filename)).name.startswith(f".{path.stem}."):
-            error.filename = str(path)
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 
 
@@ -93,8 +93,12 @@ def write_json(path: Path | str, obj: Any) -> None:
 
 
 def json_text(obj: Any) -> str:
-    """Return `obj` as indented JSON; NaN and infinities, which JSON lacks, become null."""
-    return json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `obj` as indented JSON; NaN and infinities, which JSON lacks, become null.
+
+    A path whose bytes are no UTF-8 has halves of surrogate pairs for them, which stand as `\\udce9` in JSON alone.
+    """
+    text = json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _finite(obj: Any) -> Any:
@@ -110,13 +114,13 @@ def _finite(obj: Any) -> Any:
 def _beside(target: Path) -> Path:
     """Make an empty file with a name of its own, which `remove_unfinished` knows.
 
-    It has the mode of any new file. As few calls of the system as can be: where a file system is slow, each takes as
-    long as drawing half a face.
+    As few calls of the system as can be: where a file system is slow, each takes as long as drawing half a face.
     """
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
-    try:
-        temporary.touch(exist_ok=False)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
+    with naming(target, temporary):
+        try:
+            temporary.touch(file_mode(), exist_ok=False)
+        except FileNotFoundError:
+            make_folder(target.parent)
+            temporary.touch(file_mode(), exist_ok=False)
     return temporary

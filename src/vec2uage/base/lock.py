@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from vec2uage.base.access import make_folder, open_to_write
 from vec2uage.base.errors import UserError
 
 
@@ -16,8 +17,8 @@ class Busy(UserError):
 @contextmanager
 def only_user_of(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if need be; raises Busy where another one is in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    make_folder(folder)
+    with open_to_write(folder / ".lock", "ab") as file:
         lock(file, folder)
         yield
 

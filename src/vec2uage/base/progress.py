@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from vec2uage.base.foreign_text import visible
+
 if TYPE_CHECKING:
     from tqdm import tqdm as Bar
 
@@ -27,7 +29,7 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=unit, desc=label, dynamic_ncols=True, file=sys.stderr)
+            self._bar = tqdm(total=total, unit=unit, desc=visible(label), dynamic_ncols=True, file=sys.stderr)
 
     @property
     def is_terminal(self) -> bool:
@@ -52,7 +54,8 @@ class Progress:
             self._bar.set_postfix(values, refresh=False)
 
     def line(self, text: str) -> None:
-        """Print `text` for good, above the bar if there is one."""
+        """Print the line `text` for good, above the bar if there is one."""
+        text = visible(text)
         if self._bar is None:
             sys.stderr.write(f"{text}\n")  # at once: print writes twice, and a thread's message could come between
             sys.stderr.flush()

@@ -11,14 +11,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vec2uage.base.access import Access, grant
 from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import VisibleStream, visible
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy, only_user_of
 from vec2uage.config.hydra.arguments import gather_repeated, readable, refuse_undecodable
@@ -26,7 +29,7 @@ from vec2uage.config.hydra.errors import error_sentence, is_user_error
 from vec2uage.config.hydra.flags import flags_last
 from vec2uage.config.hydra.read_again import ReadAgain, compose_and_call, with_texts
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
-from vec2uage.config.validate import from_config, to_container
+from vec2uage.config.validate import check_value, from_config, refuse, to_container
 
 # As the user set it; a command sets it for Hydra, which then hands exceptions on instead of printing its own traceback.
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -93,8 +96,14 @@ def command(name: str, repeatable: str = "", for_help: str = "") -> Callable[[Wo
 
 
 def execute(entry: Callable[[], Any]) -> None:
-    """Call a Hydra entry point on what was typed; a user's error ends the program with code 1 and one sentence."""
+    """Call a Hydra entry point on what was typed; a user's error ends the program with code 1 and one sentence.
+
+    What is written is its owner's alone until the option `access` is known.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    grant("owner")
+    sys.stdout = cast(TextIO, VisibleStream(sys.stdout))
+    sys.stderr = cast(TextIO, VisibleStream(sys.stderr))  # until the end: of our own errors, Python prints a traceback
     _remember(sys.argv[1:])
     try:
         refuse_undecodable(sys.argv[1:])
@@ -109,6 +118,29 @@ def execute(entry: Callable[[], Any]) -> None:
         _end(error)
     if any(_typed.exit_codes):
         sys.exit(max(_typed.exit_codes))
+
+
+class GrantAccess(Callback):
+    """Hydra's callback before a command writes anything: its option `access` says who may read that."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Grant the access of a run."""
+        try:
+            grant(_access_of(config))
+        except UserError as error:
+            _end(error)  # here, as Hydra makes a warning of what a callback raises
+
+    on_multirun_start = on_run_start
+
+
+def _access_of(config: DictConfig) -> Access:
+    """Return the option `access`, which is one for all jobs of a sweep; UserError where it is wrong."""
+    value = config.get("access")
+    typed = [override for override in config.hydra.overrides.task if override.startswith("access=")]
+    problems: list[str] = []
+    access: Access = check_value(Access, typed[-1].partition("=")[2] if typed else value, "access", problems)
+    refuse(problems)
+    return access
 
 
 def refuse_chdir(composed: Any) -> None:
@@ -185,9 +217,12 @@ def _asks_for_help(without: str) -> bool:
 
 def _end(error: Exception) -> NoReturn:
     """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
+    if isinstance(error, ValueError) and isinstance(error.__cause__, UserError | OSError):
+        error = error.__cause__  # of the log file, as logging hands it on
     if _WANTS_TRACEBACK or not is_user_error(error):
         raise error
-    print(f"error: {error_sentence(error)}", file=sys.stderr)
+    sentence = error_sentence(error)
+    print(f"error: {sentence if isinstance(error, UserError) else visible(sentence)}", file=sys.stderr)
     sys.exit(1)
 
 

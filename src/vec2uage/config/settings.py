@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 T = TypeVar("T")
 
 EXECUTION_OPTIONS = (
+    "access",
     "overwrite",
     "trust_code",
     "resume",

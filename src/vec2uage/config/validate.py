@@ -18,6 +18,8 @@ from vec2uage.config.settings import CheckedBy, OfGroup
 
 T = TypeVar("T")
 
+_OF_THE_SKELETON = ("hydra", "access")
+
 
 def from_config(cfg: DictConfig | Mapping[str, Any], cls: type[T]) -> T:
     """Check a composed configuration against the annotations of the dataclass `cls`, and return it as one.
@@ -62,14 +64,14 @@ def check_option(annotation: Any, value: Any, key: str, problems: list[str]) -> 
 
 
 def to_container(cfg: DictConfig) -> dict[str, Any]:
-    """Resolve a composed config to plain containers, without Hydra's own node.
+    """Resolve a composed config to plain containers, without Hydra's own node and what the skeleton reads (`access`).
 
     UserError names all that is missing, or what cannot be resolved.
     """
     plain = {}
     try:
         for key in cfg:
-            if key != "hydra":
+            if key not in _OF_THE_SKELETON:
                 value = cfg[key]
                 is_node = OmegaConf.is_config(value)
                 plain[str(key)] = (
@@ -78,7 +80,8 @@ def to_container(cfg: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         missing = {str(error.full_key)}
         with suppress(OmegaConfBaseException):  # the others can only be told where all can be resolved
-            missing |= OmegaConf.missing_keys(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+            own = [str(key) for key in cfg if key not in _OF_THE_SKELETON]
+            missing |= OmegaConf.missing_keys(OmegaConf.masked_copy(cfg, own))
         refuse([f"{key} is missing: set {key}=..." for key in sorted(missing)])
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
@@ -177,7 +180,7 @@ def refuse(problems: list[str]) -> None:
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
-        raise UserError(f"{len(problems)} options are wrong:\n  " + "\n  ".join(problems), problems)
+        raise UserError(f"{len(problems)} options are wrong:", problems)
 
 
 def _simple_types(target: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float32
 
+from vec2uage.base.access import make_folder, open_to_write
 from vec2uage.base.errors import UserError
 from vec2uage.faces.records import Face, Hashes, Measures, Refused
 
@@ -124,7 +125,8 @@ def open_store(path: Path) -> Iterator[Store]:
     """Open the store at `path`, made if it is not there; UserError where the file is none or cannot be written."""
     connection = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        open_to_write(path, "ab").close()  # SQLite's other files get the mode of this one
         # Every statement is a transaction of its own: nothing is lost to a kill, and no lock is held in between.
         connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")  # damage is not to stop a query

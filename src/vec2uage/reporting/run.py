@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vec2uage import __version__
+from vec2uage.base.access import make_folder
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.reporting.analysis import analyse
@@ -56,7 +57,7 @@ def write(settings: ReportSettings, folder: Path) -> Report:
 
 def write_tables(report: Report, folder: Path) -> None:
     """Write every table as Markdown, CSV and LaTeX."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for section in report.sections:
         for table in section.tables:
             for suffix, written in WRITERS.items():
@@ -65,7 +66,7 @@ def write_tables(report: Report, folder: Path) -> None:
 
 def draw(report: Report, folder: Path, formats: Sequence[Format]) -> dict[str, str]:
     """Write every figure in the formats asked for; return their SVGs by name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     svg = {}
     for section in report.sections:
         for figure in section.figures:

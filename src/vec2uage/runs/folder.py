@@ -1,8 +1,7 @@
 """The folder of one run: what its files are called, how they are written, and who may use it."""
 
-import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,9 @@ import numpy as np
 import yaml
 from jaxtyping import Real
 
-from vec2uage.base.atomic import naming, remove_unfinished, replacing, write_last
+from vec2uage.base.access import open_to_write
+from vec2uage.base.atomic import naming, remove_unfinished, write_last
+from vec2uage.base.csv_file import write_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.base.manifest import changed_files, file_hashes
@@ -152,17 +153,17 @@ class RunFolder:
         """
         columns = {"age": ages, **prediction.columns()}
         rows = zip(names, subjects, *(map(str, column) for column in columns.values()), strict=True)
-        _write_rows(self.predictions, ("name", "subject", *columns), rows)
+        write_csv(self.predictions, ("name", "subject", *columns), rows)
 
     def write_data(self, row_counts: Sequence[tuple[str, str, str, str, int, int]]) -> None:
         """Write `data.csv`: how many faces there are of each part, kind, source, gender and whole age (years)."""
-        _write_rows(self.data, ("part", "kind", "source", "gender", "age", "faces"), row_counts)
+        write_csv(self.data, ("part", "kind", "source", "gender", "age", "faces"), row_counts)
 
     def check_free(self) -> None:
         """Raise Busy if another process is training the run of this folder."""
         for path in (self.metrics, self.config):
             if path.exists():
-                with path.open("ab") as file:
+                with open_to_write(path, "ab") as file:
                     lock(file, self.path)
 
     def in_the_way(self) -> Path | None:
@@ -171,7 +172,7 @@ class RunFolder:
 
     def occupy(self) -> IO[bytes]:
         """Keep other processes out of the folder of a run without `metrics.csv`, until what is returned is closed."""
-        file = self.config.open("ab")
+        file = open_to_write(self.config, "ab")
         try:
             lock(file, self.path)
         except Busy:
@@ -234,13 +235,6 @@ class _WithoutAliases(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
 def logged_epochs(path: Path) -> int:
     """Return how many epochs a `metrics.csv` has from the first on: none after a row that is torn or out of order."""
     try:
@@ -275,7 +269,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, epochs: int = 0) -> None:
         self._path = path
-        self._stream = path.open("a+b")
+        self._stream = open_to_write(path, "a+b")
         try:
             lock(self._stream, path.parent)
         except Busy:

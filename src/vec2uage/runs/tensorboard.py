@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vec2uage.base.access import make_folder, open_to_write
 from vec2uage.base.atomic import naming
+from vec2uage.base.foreign_text import visible
 from vec2uage.runs.result import Status
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class EventLog:
         self._event = Event
         # the names sort by time, the order in which TensorBoard reads the files of one folder
         name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_SERIAL):06d}"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._path = folder / f"events.out.tfevents.{name}"
-        self._writer = RecordWriter(self._path.open("xb"))
+        self._writer = RecordWriter(open_to_write(self._path, "xb"))
         self._has_session = resumed_at is not None
         self._write(
             Event(
@@ -119,9 +121,11 @@ class EventLog:
 
 
 def _shown(value: HParam) -> str | int | float | bool:
-    if isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, int | float):
         return value
-    return "none" if value is None else str(list(value))
+    return "none" if value is None else visible(str(list(value)))
 
 
 def _plugin_summary(tag: str, content: "HParamsPluginData") -> "Summary":

@@ -57,5 +57,6 @@ def check_data(jobs: Sequence[Job], resume: Resume) -> None:
         except UserError as error:
             problems[str(error)] = None
     if problems:
-        several = [f"{len(problems)} things that the runs read are not there:"] if len(problems) > 1 else []
-        raise UserError("\n  ".join([*several, *problems]))
+        if len(problems) == 1:
+            raise UserError(next(iter(problems)))
+        raise UserError(f"{len(problems)} things that the runs read are not there:", tuple(problems))

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
+from vec2uage.base.access import make_folder
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
@@ -156,7 +157,7 @@ class _Before:
 
 def _look_into(path: Path, resume: Resume) -> _Before:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except (FileExistsError, NotADirectoryError):
         raise FolderConflict(f"{path} cannot be a run folder because a file is in the way") from None
     folder = RunFolder(path)

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from vec2uage.base.atomic import remove_unfinished
+from vec2uage.base.atomic import remove_unfinished, replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, only_user_of
 from vec2uage.config.command import discard_unused, typed_line
@@ -110,12 +110,20 @@ class SweepSession:
             remove_unfinished(self.folder / name)
         if self._multirun.is_file():
             self._multirun_before = self._multirun.read_bytes()
-        OmegaConf.save(self._master, self._multirun)
+        write_text(self._multirun, OmegaConf.to_yaml(self._master))
         self._is_open = True
 
     @property
     def _multirun(self) -> Path:
         return self.folder / "multirun.yaml"
+
+    def _restore_multirun(self) -> None:
+        """Leave multirun.yaml as it was before this session."""
+        if self._multirun_before is None:
+            self._multirun.unlink()
+        else:
+            with replacing(self._multirun) as temporary:
+                temporary.write_bytes(self._multirun_before)
 
     def _train(self, composed: Sequence[ComposedJob], executor: Executor, resume: Resume) -> list[RunResult]:
         """Train jobs as stacks, all but those that have ended."""
@@ -161,9 +169,7 @@ class SweepSession:
         is_refused = isinstance(error, FolderConflict | Busy) and not self._has_trained
         with self._lock:
             if self._is_open and is_refused:
-                self._multirun.unlink()
-                if self._multirun_before is not None:
-                    self._multirun.write_bytes(self._multirun_before)
+                self._restore_multirun()
             elif self._is_open:
                 summarize(self.folder, self._results)
         if is_refused and isinstance(error, FolderConflict):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from vec2uage.base.access import open_to_write
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.executors.chunks import Handle, Stoppable, follow, logs_of, split_into_chunks, train_chunk
@@ -57,6 +58,6 @@ class Joblib(Executor):
 def redirect_to_file(log: Path) -> None:
     """Let all that this process prints go to a file; Ctrl-C is for its parent to pass on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    with open_to_write(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
