@@ -1,6 +1,7 @@
 """Report on sweeps: `python -m vec2uage.report sweep=outputs/sweeps/experiment=d1`."""
 
 from vec2uage.base.arguments import shown
+from vec2uage.base.foreign_text import visible
 from vec2uage.config.command import Invocation, command
 
 
@@ -12,7 +13,7 @@ def main(invocation: Invocation) -> None:
 
     report = write(invocation.settings(ReportSettings), invocation.folder)
     folder = shown(invocation.folder)
-    print("\n".join([*report.summary, *(f"Beware: {warning}" for warning in report.warnings)]))
+    print("\n".join(map(visible, [*report.summary, *(f"Beware: {warning}" for warning in report.warnings)])))
     print(f"\npage:    {folder}/index.html\ntables:  {folder}/tables\nfigures: {folder}/figures")
 
 

@@ -6,6 +6,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vec2uage.base.foreign_text import csv_cell
 from vec2uage.reporting.content import Column, Table, cell_text
 from vec2uage.reporting.formats import comma_separated, latex, markdown
 from vec2uage.statistics.bootstrap import Interval
@@ -53,7 +54,7 @@ def test_any_text_is_escaped_for_latex_and_read_back_from_csv(text):
     table = Table("t", "t", (Column("x"),), ((text,),))
     row = latex(table).splitlines()[8].strip().removesuffix(r"\\")
     assert row.replace(r"\textbackslash{}", "").count("\\") == sum(text.count(c) for c in "&%$#_{}~^<>|")
-    assert list(csv.reader(io.StringIO(comma_separated(table))))[1:] == [[text]]
+    assert list(csv.reader(io.StringIO(comma_separated(table))))[1:] == [[csv_cell(text)]]
 
 
 def test_numbers_are_shown_with_the_digits_of_their_column():

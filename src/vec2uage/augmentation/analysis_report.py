@@ -1,7 +1,6 @@
 """An analysis for people and programs: the table beside the paper's Table 1, CSV files, and two figures."""
 
-import csv
-import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,7 +13,9 @@ from vec2uage.augmentation.augmenter import FaceAugmenter
 from vec2uage.augmentation.drawing import identity, read_face
 from vec2uage.augmentation.keep_rule import KeepRule
 from vec2uage.augmentation.source_faces import SourceFace
-from vec2uage.base.atomic import replacing, write_text
+from vec2uage.base import foreign_text
+from vec2uage.base.atomic import replacing
+from vec2uage.base.csv_file import read_csv, write_csv
 from vec2uage.data.figures import COLOURS
 
 if TYPE_CHECKING:
@@ -32,21 +33,16 @@ def write_analysis(
     folder: Path,
 ) -> None:
     """Write cosines.csv, violin.png, grid.png and, last, analysis.csv."""
-    write_text(
-        folder / "cosines.csv",
-        _csv(
-            ("operation", "face", "age", "number", "cosine"),
-            [
-                (each.operation, face.source.name, f"{face.source.age:g}", face.number, f"{cosine:.6f}")
-                for each in draws
-                for face, cosine in zip(each.faces, each.cosines.tolist(), strict=True)
-            ],
-        ),
-    )
+    cosines = [
+        (each.operation, face.source.name, f"{face.source.age:g}", face.number, f"{cosine:.6f}")
+        for each in draws
+        for face, cosine in zip(each.faces, each.cosines.tolist(), strict=True)
+    ]
+    write_csv(folder / "cosines.csv", ("operation", "face", "age", "number", "cosine"), cosines, line_end="\n")
     for name, figure in {"violin": plot_violins(draws, keep_rule), "grid": plot_grid(draws, augmenter)}.items():
         with replacing(folder / f"{name}.png") as temporary:
             figure.savefig(temporary)
-    write_text(folder / "analysis.csv", _csv(COLUMNS, [_short(asdict(row)) for row in rows]))
+    write_csv(folder / "analysis.csv", COLUMNS, [_short(asdict(row)) for row in rows], line_end="\n")
 
 
 def write_sweep(folder: Path) -> Path:
@@ -54,10 +50,10 @@ def write_sweep(folder: Path) -> Path:
     lines: list[list[str]] = []
     header: list[str] = []
     for file in sorted(folder.glob("*/analysis.csv")):
-        with file.open(newline="", encoding="utf-8") as stream:
-            header, *rows = csv.reader(stream)
-        lines += [[file.parent.name, *row] for row in rows]
-    write_text(folder / "analysis.csv", _csv(["job", *header], lines))
+        rows = read_csv(file)
+        header = list(rows[0])
+        lines += [[file.parent.name, *row.values()] for row in rows]
+    write_csv(folder / "analysis.csv", ["job", *header], lines, line_end="\n")
     return folder / "analysis.csv"
 
 
@@ -90,7 +86,7 @@ def table(rows: Sequence[CosineSummary], keep_rule: KeepRule) -> str:
             of_bands = [mean.get((row.operation, band)) for band in bands]
             means = "  ".join(f"{value:6.3f}" if value is not None else " " * 6 for value in of_bands)
             lines.append(f"{row.operation:<{wide}}  {means}")
-    return "\n".join(lines)
+    return "\n".join(map(foreign_text.visible, lines))
 
 
 def plot_violins(draws: Sequence[OperationDraws], keep_rule: KeepRule) -> "Figure":
@@ -114,7 +110,7 @@ def plot_violins(draws: Sequence[OperationDraws], keep_rule: KeepRule) -> "Figur
     for number, limit in enumerate(limit for limit in keep_rule.limits if np.isfinite(limit)):
         label = f"kept: {keep_rule.text()}" if number == 0 else None
         axes.axhline(limit, color="#666666", linestyle="--", linewidth=1, label=label)
-    axes.set_xticks(places, [each.operation.replace("_", "\n").replace(" ", "\n") for each in draws])
+    axes.set_xticks(places, [re.sub("[_ ]", "\n", foreign_text.figure(each.operation)) for each in draws])
     axes.set_ylabel("cosine similarity")
     axes.set_title("Face embedding before and after each operation", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
@@ -137,7 +133,7 @@ def plot_grid(draws: Sequence[OperationDraws], augmenter: FaceAugmenter, faces: 
         for each in draws:
             face = each.faces[row]
             drawn = face.recipe.draw(original, identity(face.source, augmenter.extraction), face.number)
-            shown[f"{each.operation}\n{each.cosines[row]:.3f}"] = drawn
+            shown[f"{foreign_text.figure(each.operation)}\n{each.cosines[row]:.3f}"] = drawn
         for place, (title, image) in zip(line, shown.items(), strict=True):
             place.imshow(image)
             place.set_title(title, fontsize=7)
@@ -155,11 +151,3 @@ def _first_of_each(sources: Sequence[SourceFace]) -> list[int]:
 
 def _short(row: Mapping[str, object]) -> list[str]:
     return [f"{row[name]:.6g}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS]
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -26,6 +26,7 @@ from vec2uage.augmentation.source_faces import (
 from vec2uage.augmentation.write_set import write_set
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted, span
 from vec2uage.base.interrupt import Interrupted, interruptible_keeping
 from vec2uage.base.lock import only_user_of
@@ -167,7 +168,7 @@ def _summary(made: Manifest, folder: Path, prepared: Path, typed_options: Sequen
         f"folder   {shown(folder)}",
         f"train    python -m vec2uage.train {options}",
     ]
-    return "\n".join(line for line in lines if line)
+    return "\n".join(visible(line) for line in lines if line)
 
 
 def _typed_options(invocation: Invocation) -> list[str]:

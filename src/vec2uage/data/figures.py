@@ -1,11 +1,12 @@
 """Pictures of what a set of faces consists of: counts by age, source and gender (paper Figures 3 to 5)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
 
+from vec2uage.base import foreign_text
 from vec2uage.data.vectorset import VectorSet, needed_ages
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _bars(parts: Mapping[str, VectorSet], colours: Mapping[str, str], title: str
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     counts = {name: counts_per_age(part) for name, part in parts.items()}
+    bars: list[Any] = []
+    labels = []
     ages = np.arange(min(map(min, counts.values())), max(map(max, counts.values())) + 1)
     figure = Figure(figsize=(7, 3.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
@@ -54,21 +57,15 @@ def _bars(parts: Mapping[str, VectorSet], colours: Mapping[str, str], title: str
     for k, (name, of_age) in enumerate(counts.items()):
         heights = np.array([of_age.get(age, 0) for age in ages.tolist()])
         shift = 0.0 if stacked else (k - (len(counts) - 1) / 2) * width
-        axes.bar(
-            ages + shift,
-            heights,
-            width,
-            bottom=base if stacked else None,
-            color=colours[name],
-            label=f"{name or 'unknown'} ({heights.sum():,})",
-        )
+        bars.append(axes.bar(ages + shift, heights, width, bottom=base if stacked else None, color=colours[name]))
+        labels.append(foreign_text.figure(f"{name or 'unknown'} ({heights.sum():,})"))
         base = base + heights
     axes.set_xlabel("age (whole years)")
     axes.set_ylabel("faces")
-    axes.set_title(title, loc="left")
+    axes.set_title(foreign_text.figure(title), loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=min(len(ages), 20)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.spines[["top", "right"]].set_visible(False)
     if len(counts) > 1:
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(bars, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure

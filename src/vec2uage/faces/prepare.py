@@ -13,6 +13,7 @@ from typing import Any
 
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.manifest import Manifest, differences, is_current, refuse_unreadable
@@ -153,4 +154,4 @@ def _summary(made: Manifest, folder: Path) -> str:
         f"folder   {place}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",
     ]
-    return "\n".join(line for line in lines if line)
+    return "\n".join(visible(line) for line in lines if line)

@@ -1,6 +1,5 @@
 """Sweeps of finished runs, read from their folders."""
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.predictions import metrics
 from vec2uage.predictions.point import Point
@@ -31,6 +31,7 @@ from vec2uage.runs.variants import (
 )
 
 Columns = dict[str, Float[np.ndarray, " _"]]
+_GENDERS, _KINDS = ("female", "male", ""), ("photographed", "augmented", "repeated")  # in a data.csv
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +135,8 @@ class Sweep:
     def row_counts(self) -> list[dict[str, str]]:
         """The first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
         try:
-            with RunFolder(self.runs[0].folder).data.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, ValueError, csv.Error):
+            rows = read_csv(RunFolder(self.runs[0].folder).data)
+        except (OSError, ValueError):
             return []
         return rows if all(map(_is_row_count, rows)) else []
 
@@ -280,4 +280,6 @@ def _columns(path: Path, names: Sequence[str]) -> Columns:
 def _is_row_count(row: dict[str, str]) -> bool:
     """Tell whether a row of data.csv is whole."""
     texts = all(isinstance(row.get(name), str) for name in ("part", "kind", "source", "gender", "age", "faces"))
-    return texts and row["age"].isdecimal() and row["faces"].isdecimal()
+    if not texts or row["gender"] not in _GENDERS or row["kind"] not in _KINDS:
+        return False
+    return row["age"].isdecimal() and row["faces"].isdecimal()

@@ -1,8 +1,7 @@
 """Tables as Markdown, as CSV and as LaTeX."""
 
-import csv
-import io
-
+from vec2uage.base import foreign_text
+from vec2uage.base.csv_file import csv_text
 from vec2uage.reporting.content import Cell, Table, cell_text
 from vec2uage.statistics.bootstrap import Interval
 
@@ -28,17 +27,17 @@ _LATEX = str.maketrans(
 
 def markdown(table: Table) -> str:
     """Return a table as Markdown; rows that stand out are bold."""
-    heads = [_escaped(column.head) for column in table.columns]
+    heads = [foreign_text.markdown(column.head) for column in table.columns]
     lines = [
-        f"**{table.title}**",
+        f"**{foreign_text.markdown(table.title)}**",
         "",
         _piped(heads),
         _piped([":--" if table.has_text(c) else "--:" for c in range(len(heads))]),
     ]
     for number, row in enumerate(table.rows):
-        cells = [_escaped(cell) for cell in _texts(table, row)]
+        cells = list(map(foreign_text.markdown, _texts(table, row)))
         lines.append(_piped([f"**{cell}**" if number in table.marked and cell else cell for cell in cells]))
-    return "\n".join([*lines, *(["", table.note] if table.note else [])]) + "\n"
+    return "\n".join([*lines, *(["", foreign_text.markdown(table.note)] if table.note else [])]) + "\n"
 
 
 def comma_separated(table: Table) -> str:
@@ -48,12 +47,10 @@ def comma_separated(table: Table) -> str:
         [f"{c.head} {end}".strip() for end in ("", "low", "high")] if n in spread else [c.head]
         for n, c in enumerate(table.columns)
     ]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([head for group in heads for head in group])
-    for row in table.rows:
-        writer.writerow([value for number, cell in enumerate(row) for value in _values(cell, number in spread)])
-    return stream.getvalue()
+    rows = [
+        [value for number, cell in enumerate(row) for value in _values(cell, number in spread)] for row in table.rows
+    ]
+    return csv_text([head for group in heads for head in group], rows)
 
 
 def latex(table: Table) -> str:
@@ -62,7 +59,7 @@ def latex(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{table.title.translate(_LATEX)}}}",
+        rf"  \caption{{{_latex(table.title)}}}",
         rf"  \label{{tab:{table.name}}}",
         rf"  \begin{{tabular}}{{{layout}}}",
         r"    \toprule",
@@ -73,7 +70,7 @@ def latex(table: Table) -> str:
         lines.append(f"    {_ampersand(_texts(table, row), bold=number in table.marked)}")
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     if table.note:
-        lines += [rf"  \par\smallskip\footnotesize {table.note.translate(_LATEX)}"]
+        lines += [rf"  \par\smallskip\footnotesize {_latex(table.note)}"]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
@@ -85,13 +82,15 @@ def _piped(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
-
-
 def _ampersand(cells: list[str], bold: bool = False) -> str:
-    texts = [cell.translate(_LATEX) for cell in cells]
+    texts = list(map(_latex, cells))
+    if texts[0].startswith(("[", "*")):  # which the end of the line before would take for its own
+        texts[0] = f"{{}}{texts[0]}"
     return " & ".join(rf"\textbf{{{text}}}" if bold and text else text for text in texts) + r" \\"
+
+
+def _latex(text: str) -> str:
+    return foreign_text.visible(text).translate(_LATEX)
 
 
 def _values(cell: Cell, spread: bool) -> list[str | int | float]:

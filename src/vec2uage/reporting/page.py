@@ -8,6 +8,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
+from vec2uage.base.foreign_text import visible
 from vec2uage.reporting.content import Cell, Column, Report, Table, cell_text
 from vec2uage.statistics.bootstrap import Interval
 
@@ -27,7 +28,7 @@ def render(report: Report, svg: Mapping[str, str], made: str) -> str:
     Nothing in it is loaded from anywhere, and its policy has the browser refuse whatever else would be.
     """
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_visible
     )
     environment.globals |= {"numeric_columns": _numeric_columns, "cell_parts": _cell_parts}
     script = _file("page.js")
@@ -60,6 +61,10 @@ def _cell_parts(cell: Cell, column: Column) -> tuple[str, str | None]:
     if value is None or value != value:
         return text, ""
     return text, str(value).replace("inf", "Infinity")  # as JavaScript reads it
+
+
+def _visible(value: object) -> object:
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
 def _base64(data: bytes) -> str:

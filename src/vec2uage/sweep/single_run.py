@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from vec2uage.base.arguments import shown
 from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import visible
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy
 from vec2uage.config.command import Invocation, discard_unused
@@ -82,7 +83,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
         return f"{'none' if score is None else format(score, f'.{digits[name]}f'):>11}"
 
     lines = [
-        f"{result.status}" + (f": {result.reason}" if result.reason else ""),
+        visible(f"{result.status}" + (f": {result.reason}" if result.reason else "")),
         f"{'':12}" + "".join(f"{heads[name]:>11}" for name in measured),
         *(f"{part:12}" + "".join(cell(part, name) for name in measured) for part in scored),
         ", ".join(training),

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vec2uage.base.foreign_text import visible
 from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.runs.variants import Options, explained, read_configs, short_names, used_options, variant_names
@@ -47,7 +48,7 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
     """
     scored = [number for number, result in enumerate(results) if _is_scored(result)]
     results, options = [results[number] for number in scored], [options[number] for number in scored]
-    short = short_names(results, options)
+    short = {name: visible(called) for name, called in short_names(results, options).items()}
     rows = defaultdict(list)
     for result, name in zip(results, variant_names(results, options), strict=True):
         rows[name].append(result)
@@ -60,7 +61,7 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
     for name, members in rows.items():
         cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in _PARTS)
         lines.append(f"{short[name]:{width}}  {len(members):4d} {cells}")
-    return "\n".join([*lines, *explained(short)])
+    return "\n".join([*lines, *map(visible, explained(short))])
 
 
 def report(results: Sequence[RunResult], options: Sequence[Options], folder: str) -> str:
@@ -73,14 +74,14 @@ def report(results: Sequence[RunResult], options: Sequence[Options], folder: str
         lines.append(table(results, options))
         best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
         validation, test = best.scores["validation/mae"], best.scores["test/mae"]
-        lines.append(f"best by validation: {best.name} (mae {validation:.3f} validation, {test:.3f} test)")
+        lines.append(f"best by validation: {visible(best.name)} (mae {validation:.3f} validation, {test:.3f} test)")
     if names:
-        lines.append(repeats_text(names))
+        lines.append(visible(repeats_text(names)))
     failed = [r for r in results if r.status != "completed"]
     if failed:
         lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
-        lines.extend(_by_ending(failed))
-    lines += [f"{r.name} is left out: {r.unusable}" for r in results if r.status == "completed" and r.unusable]
+        lines.extend(map(visible, _by_ending(failed)))
+    lines += [visible(f"{r.name} is left out: {r.unusable}") for r in results if r.status == "completed" and r.unusable]
     lines.append(f"runs:        {folder}\ntable:       {folder}/sweep.csv\ntensorboard --logdir {shlex.quote(folder)}")
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from vec2uage.base import foreign_text
 from vec2uage.reporting.collect import Run
 from vec2uage.reporting.figures.row_panels import number_rows, row_panels
 from vec2uage.reporting.figures.scale import ceiling, limits
@@ -65,7 +66,7 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
 
 def _upright(names: Sequence[str]) -> "tuple[Figure, list[Axes]]":
     figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, across=0.9, left=0.55, sharex=True)
-    panels[0].set_xticks(range(len(names)), names)
+    panels[0].set_xticks(range(len(names)), list(map(foreign_text.figure, names)))
     middle, half = (len(names) - 1) / 2, max(len(names), 3) / 2 + 0.1
     panels[0].set_xlim(middle - half, middle + half)
     for axes in panels:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from vec2uage.base import foreign_text
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -151,8 +153,8 @@ def canvas(
 
 
 def wrapped(name: str, characters: int) -> str:
-    """Break a name into lines."""
-    return textwrap.fill(name, characters)
+    """Break a name into lines, for a figure."""
+    return "\n".join(map(foreign_text.figure, textwrap.wrap(foreign_text.visible(name), characters)))
 
 
 def width_for(names: Sequence[str]) -> float:
