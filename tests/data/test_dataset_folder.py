@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.data.dataset_folder import divide, write
+from vec2uage.data.figures import plot_counts
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.readers import read
@@ -55,3 +57,29 @@ def test_the_papers_two_files_can_be_merged_again(family: VectorSet, tmp_path: P
     write(divided, tmp_path, with_json=True)
     names = [read(tmp_path / name).names.tolist() for name in ("train.json", "heldout.json")]
     assert len({name for of_file in names for name in of_file}) == len(names[0]) + len(names[1]) == 32
+
+
+def test_names_and_sources_may_be_anything(tmp_path: Path) -> None:
+    names = [f"=cmd|' /C calc'!A{k}\x1b[31m\n$" for k in range(20)]
+    vs = make_vector_set(
+        np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32),
+        np.repeat([5, 6], 10),
+        names=names,
+        subjects=[f"@{k}" for k in range(20)],
+        source=["$\\frac{$", "_hidden"] * 10,
+        gender=["female", ""] * 10,
+        encoder="test",
+    )
+    leakage = Leakage(
+        action="report", near_duplicate=0.5, signature_bits=None, same_person=None, group_same_person=False
+    )
+    write(divide(vs, NoSplit(), leakage, {}, {}), tmp_path, with_json=True)
+    assert set(read(tmp_path / "vectors.arrow").names) == set(names)
+    pairs = read_csv(tmp_path / "leakage.csv")
+    assert pairs
+    assert {row["name_a"] for row in pairs} <= set(names)
+    assert (tmp_path / "leakage.csv").read_text().count("'=cmd") == 2 * len(pairs)
+    assert len(list(tmp_path.glob("*.png"))) == 4
+    legend = plot_counts(vs).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == [r"\$\frac{\$ (10)", "_hidden (10)"]
+    assert not [path for path in tmp_path.iterdir() if path.stat().st_mode & 0o077]

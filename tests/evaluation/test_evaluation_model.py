@@ -264,8 +264,14 @@ def test_rows_that_the_run_may_have_seen_give_a_warning(tmp_path: Path, caplog: 
         own_test_rows(names)
         models.warn_of_rows_seen(vs, path)
     assert not caplog.records
+    of_formulas = replace(vs, names=np.array(["=1", "'=1", "-", "1"], dtype=object))
+    own_test_rows(of_formulas.names)
+    models.warn_of_rows_seen(of_formulas, path)
+    assert not caplog.records
+    own_test_rows(names)
     models.warn_of_rows_seen(vs, path, is_of_same_data=True)  # as the training part
     assert "4 of 4 rows are no test rows" in caplog.text
+    caplog.clear()
     own_test_rows("ab")
     models.warn_of_rows_seen(vs, path)
     assert f"2 of 4 rows are no test rows of the run in {tmp_path}" in caplog.text

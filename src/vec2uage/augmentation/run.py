@@ -24,6 +24,7 @@ from vec2uage.augmentation.source_faces import (
     settings_of,
 )
 from vec2uage.augmentation.write_set import write_set
+from vec2uage.base.access import refuse_link
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
@@ -90,6 +91,7 @@ def generate_in(
         raise UserError(f"{prepared}: not divided, so it has no training part to augment: prepare it with split=paper")
     folder = folder_of(prepared, augmentation.name)
     with only_user_of(prepared):
+        refuse_link(folder / "images")
         if not overwrite:
             refuse_other_options(folder, augmentation)
         if not overwrite and is_complete(prepared, augmentation):

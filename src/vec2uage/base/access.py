@@ -37,16 +37,22 @@ def make_folder(folder: Path) -> None:
 
 
 def open_to_write(path: Path, mode: Literal["ab", "a+b", "xb"]) -> IO[bytes]:
-    """Open a file that is written where it lies; UserError where a link lies in its place.
-
-    In a shared folder a link may be a stranger's, who wants what it points to overwritten.
-    """
+    """Open a file that is written where it lies; UserError where a link lies in its place (see `refuse_link`)."""
     try:
         return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, file_mode()))
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UserError(f"{path}: is a link, to which nothing is written: remove it") from None
+            refuse_link(path)
         raise
+
+
+def refuse_link(path: Path) -> None:
+    """Raise UserError where a link lies in the place of a file or folder of a fixed name.
+
+    In a shared folder it may be a stranger's, who wants what it points to overwritten or deleted.
+    """
+    if path.is_symlink():
+        raise UserError(f"{path}: is a link, through which nothing is written: remove it")
 
 
 def _is_of_group() -> bool:

@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vec2uage.base.access import Access, grant
+from vec2uage.base.access import Access, grant, refuse_link
 from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import VisibleStream, visible
 from vec2uage.base.interrupt import INTERRUPTED
@@ -130,7 +130,13 @@ class GrantAccess(Callback):
         except UserError as error:
             _end(error)  # here, as Hydra makes a warning of what a callback raises
 
-    on_multirun_start = on_run_start
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Grant the access of a sweep, into whose folder Hydra writes a file by itself."""
+        self.on_run_start(config)
+        try:
+            refuse_link(Path(config.hydra.sweep.dir) / "multirun.yaml")
+        except UserError as error:
+            _end(error)
 
 
 def _access_of(config: DictConfig) -> Access:

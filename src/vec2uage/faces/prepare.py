@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from vec2uage.base.access import refuse_link
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
@@ -48,6 +49,7 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
     output = {"hydra.sweep.dir": invocation.sweep} if invocation.sweep else {"output": folder}
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
+        refuse_link(folder / "crops")
         if not settings.overwrite:
             refuse_unreadable(folder / DESCRIPTION)
         before = find_set(folder)

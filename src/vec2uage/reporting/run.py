@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vec2uage import __version__
-from vec2uage.base.access import make_folder
+from vec2uage.base.access import make_folder, refuse_link
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
 from vec2uage.reporting.analysis import analyse
@@ -33,6 +33,8 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     """
     if RunFolder(folder).result.exists() or (folder / "sweep.json").exists():
         raise UserError(f"{folder} holds runs: set hydra.run.dir to another folder")
+    for name in ("tables", "figures"):
+        refuse_link(folder / name)
     analyses = []
     folders = {Path(path).absolute(): Path(path) for path in settings.sweep}
     called = [absolute.name for absolute in folders]
