@@ -61,9 +61,9 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> No
     assert raised.value is other
 
 
-def test_a_name_whose_bytes_are_no_utf8_comes_back_from_json(tmp_path: Path) -> None:
+def test_a_name_whose_bytes_are_no_utf8_is_shown_in_json(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"name": "f\udce4ces \u00e4"})
-    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": "f\udce4ces \u00e4"}
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": r"f\udce4ces ä"}
 
 
 def test_what_is_named_complete_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

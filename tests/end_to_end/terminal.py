@@ -95,6 +95,11 @@ class Terminal:
     def prepared(self, name: str = "visage") -> Path:
         return self.folder / "outputs" / "prepared" / name
 
+    def open_to_others(self, *written: str) -> list[str]:
+        """Return what others than its owner may read of files and folders that commands wrote."""
+        paths = [path for top in written for path in (self.folder / top, *(self.folder / top).rglob("*"))]
+        return [str(path.relative_to(self.folder)) for path in paths if path.stat().st_mode & 0o077]
+
     def rows(self, name: str = "visage") -> list[dict[str, str]]:
         return table(self.prepared(name) / "faces.csv")
 

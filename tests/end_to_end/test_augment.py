@@ -539,6 +539,10 @@ def generating(terminal: Terminal, name: str, signals: list[tuple[signal.Signals
     return folder
 
 
+def test_nobody_else_can_read_what_commands_have_written(terminal: Terminal, analysis: str, run: str) -> None:
+    assert terminal.open_to_others("outputs", "analysis", "analysis.sqlite", "run") == []
+
+
 def vectors_in(store: Path) -> int:
     try:
         connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)

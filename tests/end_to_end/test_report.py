@@ -61,6 +61,12 @@ def test_one_command_makes_page_tables_and_figures(terminal: Terminal, both: sub
     assert "The paper's own tables" in page.replace("&#39;", "'")
 
 
+def test_nobody_else_can_read_what_commands_have_written(
+    terminal: Terminal, both: subprocess.CompletedProcess[str]
+) -> None:
+    assert terminal.open_to_others("d1", "e1", "outputs", "cache") == []
+
+
 def test_every_run_is_listed_with_what_it_reached(terminal: Terminal, both: subprocess.CompletedProcess[str]) -> None:
     with (terminal.folder / "outputs/reports/d1+e1/tables/d1_runs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -95,10 +95,10 @@ def write_json(path: Path | str, obj: Any) -> None:
 def json_text(obj: Any) -> str:
     """Return `obj` as indented JSON; NaN and infinities, which JSON lacks, become null.
 
-    A path whose bytes are no UTF-8 has halves of surrogate pairs for them, which stand as `\\udce9` in JSON alone.
+    JSON lacks bytes of paths that are no UTF-8, too: they become text, such as `\\udce4`.
     """
     text = json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\\\u{ord(lone[0]):x}", text)
 
 
 def _finite(obj: Any) -> Any:
