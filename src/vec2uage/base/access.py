@@ -16,7 +16,7 @@ _VARIABLE = "VEC2UAGE_ACCESS"  # of the environment, which worker processes and 
 
 
 def grant(access: Access) -> None:
-    """Let all that this process and those it starts write from now on be readable by the owner or the group, too."""
+    """Let the owner alone, or also the group, read what this process and those it starts write from now on."""
     os.environ[_VARIABLE] = access
     os.umask(0o027 if access == "group" else 0o077)
 
