@@ -60,7 +60,7 @@ def compose_jobs(composer: Composer, batch: Sequence[Sequence[str]], first: int)
     if not composed:
         raise UserError("the sweep has no jobs: an option has no values, such as seed=range(0)")
     jobs = [composed[place] for place in range(len(batch))]
-    _refuse_outside(jobs)
+    _refuse_outside(jobs, composer.folder)
     _refuse_duplicates(jobs)
     return jobs
 
@@ -69,7 +69,7 @@ def _compose(composer: Composer, overrides: Sequence[str], number: int) -> Compo
     """Compose and check a job, or return what is wrong with it."""
     try:
         cfg = composer.job(overrides, number)
-        return ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg), Path(cfg.hydra.sweep.dir)))
+        return ComposedJob(tuple(overrides), cfg, Job(*settings_of(cfg), composer.folder))
     except Exception as error:
         if not is_user_error(error):
             raise
@@ -85,9 +85,8 @@ def _of_jobs(problem: str, jobs: Sequence[Sequence[str]], batch: Sequence[Sequen
     return f"{len(jobs)} of {len(batch)} jobs, such as {' '.join(swept)}: {problem}"
 
 
-def _refuse_outside(composed: Sequence[ComposedJob]) -> None:
-    """Raise UserError where a run would not lie within its sweep, by whose folder it is found again and named."""
-    sweep = Path(composed[0].cfg.hydra.sweep.dir)
+def _refuse_outside(composed: Sequence[ComposedJob], sweep: Path) -> None:
+    """Raise UserError where a run would not lie within its sweep's folder, in which it is found again and named."""
     for item in composed:
         folder = item.job.folder
         is_below = folder != sweep and folder.is_relative_to(sweep) and ".." not in folder.relative_to(sweep).parts

@@ -31,6 +31,11 @@ class Composer:
         self._composed: dict[tuple[str, ...], DictConfig | HydraException] = {}
         self._chooses_file = lru_cache(maxsize=None)(lambda key: bool(loader.get_group_options(key)))
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the sweep."""
+        return Path(self._master.hydra.sweep.dir)
+
     def job(self, overrides: Sequence[str], number: int) -> DictConfig:
         """Return the configuration of one job, its `hydra` node included."""
         parsed = self._parser.parse_overrides(list(overrides))
