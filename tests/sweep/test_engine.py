@@ -361,8 +361,10 @@ def lose(folder: Path, how: str) -> None:
     if how == "replaced":
         folder.rename(folder.with_name("moved away"))
         shutil.copytree(folder.with_name("moved away"), folder)
+    elif how == "with its sweep":
+        folder.parent.rename(folder.parent.with_name("moved away"))
     else:
-        shutil.rmtree(folder.parent if how == "with its sweep" else folder)
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +395,7 @@ def test_a_run_whose_folder_is_lost_fails_and_the_others_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(written, when, lose_then_write)
-        finished = train_jobs(jobs, "")
+        finished = train_jobs(jobs, "", cores=1)  # as one stack
     assert finished.results[lost].status == "failed"
     assert f"{lost.folder} was deleted, moved or replaced" in (finished.results[lost].reason or "")
     if how == "with its sweep":

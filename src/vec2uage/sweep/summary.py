@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vec2uage.base.foreign_text import visible
+from vec2uage.config.hydra.errors import error_sentence
 from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
 from vec2uage.runs.variants import Options, explained, read_configs, short_names, used_options, variant_names
@@ -37,7 +38,7 @@ def summarize(folder: Path, ended: Mapping[Path, RunResult]) -> None:
     try:
         write_sweep(runs, folder, options)
     except OSError as error:
-        log.warning("%s and sweep.csv could not be written: %s", folder / "sweep.json", error)
+        log.warning("sweep.json and sweep.csv do not tell how the runs have ended: %s", error_sentence(error))
     print(report(runs, options, str(folder)))
 
 

@@ -61,7 +61,7 @@ def train(
         elif broken is not None:
             fail([broken], error, sweep, recorders)
             _close(recorders)
-            _release_memory(error)
+            _release_memory(raised)
             stacks[:0] = _regroup(sweep.unfinished(stack), sweep)
         elif is_out_of_memory(error) and left and (len(left) > 1 or not alone):
             _close(recorders)
@@ -74,7 +74,7 @@ def train(
 
 
 def _release_memory(error: Exception) -> None:
-    """Let go of what a stack that will not go on has taken."""
+    """Let go of what a stack has taken that broke off with `error`."""
     error.__traceback__ = None  # its frames hold the stack's tensors
     free_unused_memory()
 
@@ -145,7 +145,9 @@ def _of_one_run(job: Job) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise (error if is_out_of_memory(error) else _OfOneRun(job, error)) from error
+        if is_out_of_memory(error):
+            raise
+        raise _OfOneRun(job, error) from error
 
 
 @dataclass(frozen=True)
