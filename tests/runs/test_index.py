@@ -72,12 +72,13 @@ def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"runs": [{"sta', b"\xff\x00"])
-def test_a_damaged_file_of_the_sweep_is_told_and_hides_no_run(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_of_the_sweep_is_told_and_hides_no_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
     good = _write(tmp_path / "1", 1)
     (tmp_path / "sweep.json").write_bytes(content)
-    results, rejects = collect(tmp_path)
-    assert list(results.values()) == [good]
-    assert "not known" in rejects[tmp_path / "sweep.json"]
+    assert collect(tmp_path) == ({tmp_path / "1": good}, {}), "it is no run"
+    assert str(tmp_path / "sweep.json") in caplog.text
 
 
 def test_a_run_that_cannot_be_read_is_rejected_with_its_reason(tmp_path: Path) -> None:

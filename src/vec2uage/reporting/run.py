@@ -42,6 +42,8 @@ def write(settings: ReportSettings, folder: Path) -> Report:
         sweep = read_sweep(path, str(path) if called.count(absolute.name) > 1 else None)
         missing = len(sweep.others) + len(sweep.rejects)
         count = "1 completed run" if len(sweep.runs) == 1 else f"{len(sweep.runs)} completed runs"
+        for reject, reason in sweep.rejects.items():
+            log.warning("%s left out: %s", reject, reason)
         log.info("%s: %s%s", sweep.folder, count, f", {missing} without figures" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
     report = compose(analyses, settings.seed, settings.resamples)

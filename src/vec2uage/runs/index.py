@@ -1,5 +1,6 @@
 """Many run folders as one table."""
 
+import logging
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,6 +22,8 @@ class _Runs:
     runs: list[RunResult]
 
 
+log = logging.getLogger(__name__)
+
 _RUNS = TypeAdapter(_Runs)
 _NESTED = ("scores", "overrides", "choices", "files", "provenance")
 _SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in _NESTED)
@@ -30,8 +33,8 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     """Read every run folder (one with a `result.json`) at or below `root`, and what `sweep.json` knows of others.
 
     Returns the results by folder in the order of these (numbers in names count as numbers: 2 before 10), each named by
-    where it lies below `root`, and for each folder whose result cannot be read the reason; for a damaged `sweep.json`,
-    too. Raises UserError if `root` is not a folder.
+    where it lies below `root`, and for each folder whose result cannot be read the reason. A damaged `sweep.json` is
+    told in the log. Raises UserError if `root` is not a folder.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder, so there are no runs to read")
@@ -47,7 +50,8 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
     try:
         known = read_sweep(root) if (root / "sweep.json").exists() else []
     except UserError as error:
-        known, rejects[root / "sweep.json"] = [], f"{error}: which runs had not begun is not known"
+        log.warning("%s: which runs had not begun is not known", error)
+        known = []
     for result in known:
         folder = root / result.name
         if folder in results or folder in rejects or replace(result, name="") in moved:
