@@ -67,6 +67,8 @@ def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:
         ("swa/1", "completed"),
     ]
     assert rejects == {}
+    write_sweep([*results.values(), _result("/etc/1", 1)], tmp_path)
+    assert collect(tmp_path) == (results, {}), "a file of somebody else's"
     RunFolder(tmp_path / "swa" / "1").result.unlink()
     assert list(collect(tmp_path)[1]) == [tmp_path / "swa" / "1"]
 

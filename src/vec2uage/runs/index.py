@@ -54,7 +54,8 @@ def collect(root: Path) -> tuple[dict[Path, RunResult], dict[Path, str]]:
         known = []
     for result in known:
         folder = root / result.name
-        if folder in results or folder in rejects or replace(result, name="") in moved:
+        is_told = folder in results or folder in rejects or replace(result, name="") in moved
+        if is_told or not folder.is_relative_to(root):  # an absolute name is none that a sweep has given
             continue
         if result.status in ("pending", "running"):
             results[folder] = result
