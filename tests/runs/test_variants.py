@@ -110,6 +110,6 @@ def test_no_two_variants_have_one_short_name(made: list[dict[str, str]]) -> None
 
 def test_what_no_option_tells_of_is_found_in_the_configurations() -> None:
     one = {"optimizer.lr": "0.1", "seed": "1", "trainer.threads": "1", "augmentation.noise": "0"}
-    other = {"optimizer.lr": "0.2", "seed": "2", "trainer.threads": "2", "augmentation.noise": "1"}
-    assert swept([one, other]) == list(one)
-    assert differing([one, other, {}], ["seed", "optimizer"]) == ["augmentation.noise"]
+    other = {"optimizer.lr": "0.2", "seed": "2", "trainer.threads": "2", "augmentation.noise": "0", "new": "1"}
+    assert swept([one, other]) == ["optimizer.lr", "seed", "trainer.threads", "new"]
+    assert differing([one, other, {}], ["seed"]) == ["optimizer.lr"]

@@ -185,7 +185,7 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     of_name: dict[str, list[Options]] = {}
     for run in runs:
         of_name.setdefault(run.variant, []).append(configs[run.folder])
-    differences = {of: tuple(differing(own, ["seed", *varied, *seeds])) for of, own in of_name.items()}
+    differences = {of: tuple(differing(own, ["seed", *seeds])) for of, own in of_name.items()}
     used = {run.folder for run in runs}
     return Sweep(
         folder,

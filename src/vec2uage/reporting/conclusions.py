@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 
-from vec2uage.base.formatting import counted, duration
+from vec2uage.base.formatting import counted, duration, span
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.collect import Run, Sweep
 from vec2uage.reporting.content import Column, cell_text
@@ -14,6 +14,7 @@ from vec2uage.statistics.bootstrap import Interval
 
 _YEARS = Column("years", 2)
 _FAR_OFF = 100  # years: no face is so old
+_SEVERAL = 4  # names that a sentence lists
 
 
 def years(interval: Interval) -> str:
@@ -128,7 +129,10 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(f"{repeats_text(names)}.")
     counts = {variant.name: len(variant.runs) for variant in analysis.variants if not sweep.is_constant(variant.name)}
     if len(set(counts.values())) > 1:
-        found.append(f"Numbers of runs differ: {', '.join(f'{name} {count}' for name, count in counts.items())}.")
+        each = ", ".join(f"{name} {count}" for name, count in counts.items())
+        few_of = [name for name, count in counts.items() if count == min(counts.values())]
+        many = f"{span(counts.values())} of a variant, fewest of {_listed(few_of, len(counts))}"
+        found.append(f"Numbers of runs differ: {each if len(counts) <= _SEVERAL else many}.")
     if few := [name for name, count in counts.items() if count < 5]:
         found.append(f"Fewer than 5 runs of {_listed(few, len(counts))}: intervals and tests of so few say little.")
     if constant := [variant.name for variant in analysis.variants if sweep.is_constant(variant.name)]:
@@ -218,7 +222,8 @@ def _missing(sweep: Sweep) -> list[str]:
         f"{n} of {n + len(sweep.variants[of])} of {of}" for of, n in sweep.left_out.items() if of in sweep.variants
     ]
     if partly and len(sweep.whole_names) > 1:
-        text += f" ({', '.join(partly)})"
+        more = f" and of {len(partly) - _SEVERAL} more variants" if len(partly) > _SEVERAL else ""
+        text += f" ({', '.join(partly[:_SEVERAL])}{more})"
     found = [f"{text}: means are over the others only."]
     half = [of for of, n in sweep.left_out.items() if of in sweep.variants and n >= len(sweep.variants[of])]
     if half:
@@ -231,8 +236,8 @@ def _missing(sweep: Sweep) -> list[str]:
     return found
 
 
-def _listed(names: Sequence[str], of: int, most: int = 4) -> str:
-    return ", ".join(names) if len(names) <= most else f"{len(names)} of {of}, such as {names[0]}"
+def _listed(names: Sequence[str], of: int) -> str:
+    return ", ".join(names) if len(names) <= _SEVERAL else f"{len(names)} of {of}, such as {names[0]}"
 
 
 def _trained_on_different_rows(runs: Sequence[Run]) -> bool:

@@ -118,11 +118,10 @@ def stated_options(result: RunResult) -> dict[str, str]:
     return {key: value for key, value in map(split_override, result.overrides) if key not in EXECUTION_OPTIONS}
 
 
-def differing(configs: Sequence[Options], apart: Sequence[str]) -> list[str]:
-    """Return what configurations differ in, besides the options `apart`, what is within them, and how runs are run."""
-    known = [config for config in configs if config]
-    own = (*apart, *EXECUTION_OPTIONS)
-    return [key for key in swept(known) if not any(key == option or key.startswith(f"{option}.") for option in own)]
+def differing(configs: Sequence[Options], seeds: Sequence[str]) -> list[str]:
+    """Return the options that configurations have different values of, besides `seeds` and how runs are run."""
+    keys = dict.fromkeys(key for config in configs for key in config if key not in (*seeds, *EXECUTION_OPTIONS))
+    return [key for key in keys if len({config[key] for config in configs if key in config}) > 1]
 
 
 def _apart(results: Sequence[RunResult], options: Sequence[Options]) -> dict[bool, list[str]]:

@@ -77,7 +77,8 @@ def differences(analysis: Analysis) -> Table:
             Column("verdict"),
         ),
         tuple(rows),
-        "Years, below 0 where the first is better. Permutation tests, p adjusted by Holm over all rows. P: the "
+        "Years, below 0 where the first is better. Permutation tests, p adjusted by Holm over all rows; of too few "
+        "runs, p cannot fall below 0.05 whatever they differ by. P: the "
         "probability that a run of the first has the lower error than one of the second, of the same seed where runs "
         f"are paired. ASO: bound of almost stochastic order (Dror et al. 2019), below {CLEAR} where the first is "
         "better at almost all quantiles.",
