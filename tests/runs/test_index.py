@@ -142,5 +142,5 @@ def test_seeds_of_a_model_that_draws_nothing_repeat_its_first_run(tmp_path: Path
         ridge("network", 5, "a", optimizer="sgd"),
         ridge("unknown", 6, "a", files={}),
     ]
-    assert repeats(runs) == {1: 0}
+    assert repeats(runs, [stated_options(run) for run in runs]) == {1: 0}
     assert [row["repeats"] for row in _table(runs, tmp_path)] == ["", "first", *[""] * 5]

@@ -157,12 +157,14 @@ def read_sweep(folder: Path, name: str | None = None) -> Sweep:
     `name` is what the report calls it, by default as its folder is called.
     """
     found, rejects = collect(folder)
+    configs = read_configs(found)
+    options = used_options(found, configs)
+    again = repeats(list(found.values()), list(options.values()))
     paths = list(found)
-    repeated = {paths[place]: paths[earlier] for place, earlier in repeats(list(found.values())).items()}
+    repeated = {paths[place]: paths[earlier] for place, earlier in again.items()}
     constant = frozenset(earlier for path, earlier in repeated.items() if found[path].seed != found[earlier].seed)
     results = {path: result for path, result in found.items() if path not in repeated}
-    configs = read_configs(results)
-    options = used_options(results, configs)
+    options = {path: options[path] for path in results}
     all_options = list(options.values())
     varied, seeds = factors(all_options), [option for option in swept(all_options) if is_seed(all_options, option)]
     short = short_names(list(results.values()), all_options)

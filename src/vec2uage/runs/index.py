@@ -88,16 +88,16 @@ def write_sweep(results: Sequence[RunResult], folder: Path, options: Sequence[Op
     write_table(results, list(map(stated_options, results)) if options is None else options, folder / "sweep.csv")
 
 
-def repeats(results: Sequence[RunResult]) -> dict[int, int]:
+def repeats(results: Sequence[RunResult], options: Sequence[Options]) -> dict[int, int]:
     """Return the positions of runs that repeat an earlier one, and the position of that one.
 
     Runs of the same configuration, data and code have the same numbers, and would count twice in every mean. So have
     those that differ in nothing but `seed`, if the model draws nothing from it, as most of scikit-learn's: they predict
-    the same bits. A network draws its first weights.
+    the same bits. A network draws its first weights. `options` are what the runs were made with.
     """
     first: dict[Hashable, int] = {}
     found = {}
-    for position, result in enumerate(results):
+    for position, (result, of_run) in enumerate(zip(results, options, strict=True)):
         if result.status != "completed" or not (result.data_fingerprint and result.code):
             continue
         on = result.data_fingerprint, result.code
@@ -105,7 +105,7 @@ def repeats(results: Sequence[RunResult]) -> dict[int, int]:
         if result.config_hash:
             keys.append((result.config_hash, *on))
         if result.optimizer is None and (predicted := result.files.get("predictions.csv")):
-            keys.append((predicted, *_without_seed(result), *on))
+            keys.append((predicted, *_without_seed(result, of_run), *on))
         earlier = min((first[key] for key in keys if key in first), default=position)
         first |= {key: earlier for key in keys if key not in first}
         if earlier != position:
@@ -113,10 +113,10 @@ def repeats(results: Sequence[RunResult]) -> dict[int, int]:
     return found
 
 
-def _without_seed(result: RunResult) -> tuple[Hashable, ...]:
-    """Return how a run was asked for, but for its seed."""
-    options = {option: given for option, given in stated_options(result).items() if option != "seed"}
-    return result.dataset, result.model, *sorted(options.items())
+def _without_seed(result: RunResult, options: Options) -> tuple[Hashable, ...]:
+    """Return what a run was made with, but for its seed."""
+    others = {option: value for option, value in options.items() if option != "seed"}
+    return result.dataset, result.model, *sorted(others.items())
 
 
 def repeats_text(names: Sequence[tuple[str, str]]) -> str:
@@ -133,7 +133,7 @@ def write_table(results: Sequence[RunResult], options: Sequence[Options], path_c
     """
     columns = [option for option in swept(options) if option not in _SCALARS]
     scores = list(dict.fromkeys(name for result in results for name in result.scores))
-    again = repeats(results)
+    again = repeats(results, options)
 
     def row(position: int, result: RunResult, of_run: Options) -> list[object]:
         scalars = [getattr(result, name) for name in _SCALARS]

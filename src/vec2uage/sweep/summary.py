@@ -67,7 +67,7 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
 
 def report(results: Sequence[RunResult], options: Sequence[Options], folder: str) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
-    lines, again = [], repeats(results)
+    lines, again = [], repeats(results, options)
     names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
     options = [of_run for place, of_run in enumerate(options) if place not in again]
     results = [result for place, result in enumerate(results) if place not in again]
