@@ -9,6 +9,7 @@ from shipped import source
 from vec2uage.base.errors import UserError
 from vec2uage.data import storage
 from vec2uage.data.vectorset import make_vector_set
+from vec2uage.faces.gather import find_photographs
 from vec2uage.faces.sources.merged import Merged
 from vec2uage.faces.sources.vector_files import VectorFiles
 
@@ -72,6 +73,14 @@ def test_the_papers_sources_each_have_their_ages():
         "visage": ("AgeFolders", (1, 18)),
         "selfie_fv": ("VectorFiles", (8, 18)),
     }
+
+
+def test_merged_photographs_have_names_and_persons_of_their_own(tmp_path):
+    (tmp_path / "001A02.JPG").touch()
+    (alone,) = find_photographs(source("fgnet", f"source.path={tmp_path}"), prefixed=False)
+    (merged,) = find_photographs(source("fgnet", f"source.path={tmp_path}"), prefixed=True)
+    assert (alone.name, alone.subject, alone.part) == ("001A02.JPG", "001", "")
+    assert (merged.name, merged.subject, merged.part) == ("fgnet/001A02.JPG", "fgnet/001", "fgnet")
 
 
 def test_another_combination_is_yaml_alone(tmp_path):
