@@ -197,6 +197,16 @@ def tiff(*pages, **options) -> bytes:
     return encoded(pictures[0], "TIFF", save_all=True, append_images=pictures[1:], **options)
 
 
+def with_page_below(content) -> bytes:
+    """Return a TIFF of two pages with the second as a page below the first, which has a place for it in tag 330."""
+    first = int.from_bytes(content[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
+    tag = next(k for k in range(first + 2, end, 12) if content[k : k + 2] == struct.pack("<H", 330))
+    second = content[end : end + 4]
+    entry = struct.pack("<HHI", 330, 4, 1) + second
+    return content[:tag] + entry + content[tag + 12 : end] + bytes(4) + content[end + 4 :]
+
+
 REDUCED, MASK, OLD_REDUCED = {254: 1}, {254: 4}, {255: 2}
 
 
@@ -209,7 +219,10 @@ def test_of_a_tiff_the_page_that_is_no_reduced_copy_is_read():
     ]:
         np.testing.assert_array_equal(decode(tiff(*pages), LIMIT), PICTURE)
     np.testing.assert_array_equal(decode(tiff((small, REDUCED), (PICTURE, {274: 1}), big_tiff=True), LIMIT), PICTURE)
-    assert "reduced copy" in reason(tiff((small, REDUCED), (small, REDUCED)))
+    assert "raw file" in reason(tiff((small, REDUCED), (small, REDUCED)))
+    assert "raw file" in reason(with_page_below(tiff((small, {330: 0}), (PICTURE, {}))))
+    below = with_page_below(tiff((PICTURE, {330: 0}), (small, REDUCED)))
+    np.testing.assert_array_equal(decode(below, LIMIT), PICTURE)
     assert "2 pictures" in reason(tiff((PICTURE, {}), (PICTURE, {})))  # which of them has the age?
     assert reason(tiff((small, REDUCED), (np.zeros((1001, 1000), np.uint8), {}))) == (
         "more than 1,000,000 pixels (max_pixels)"

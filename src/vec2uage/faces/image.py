@@ -30,7 +30,7 @@ _NOT_READ = {
 }
 """Pictures that others can convert, by how their files begin."""
 
-_DNG_VERSION = 50706  # the tag that makes a TIFF a DNG
+_DNG_VERSION, _SUB_PAGES = 50706, 330  # tags of a TIFF; the first makes it a DNG
 
 _UPRIGHT: dict[float, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,24 +99,35 @@ def _only_page(content: bytes) -> int:
     """Return the number of a TIFF's page that is neither a reduced copy of another one nor a mask."""
     file = io.BytesIO(content)
     header = file.read(16 if content[2:3] == b"\x2b" else 8)  # 43: BigTIFF
-    directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-    starts, whole = list[int](), list[int]()
-    while directory.next and directory.next not in starts:
-        starts.append(directory.next)
-        file.seek(directory.next)
+
+    def read(start: int) -> TiffImagePlugin.ImageFileDirectory_v2:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+        file.seek(start)
         directory.load(file)
-        if _DNG_VERSION in directory:
-            raise Refused("unreadable", "a camera's raw file (DNG) is not read: convert it")
-        # TIFF 6.0, NewSubfileType: bit 0 is a reduced copy, bit 2 a mask; SubfileType: 2 is a reduced copy
-        if not directory.get(254, 0) & 0b101 and directory.get(255) != 2:
-            whole.append(len(starts) - 1)
-    if not whole:
+        return directory
+
+    starts, whole, raw = list[int](), list[int](), False
+    following = TiffImagePlugin.ImageFileDirectory_v2(header).next
+    while following and following not in starts:
+        page = read(following)
+        whole += [len(starts)] if _is_whole(page) else []
+        # pages below a page hold what a camera's sensor has seen, and those of other programs reduced copies
+        raw = raw or _DNG_VERSION in page or any(_is_whole(read(start)) for start in page.get(_SUB_PAGES, ()))
+        starts.append(following)
+        following = page.next
+    if raw or not whole:
         raise Refused(
-            "unreadable", "holds only a reduced copy of its picture, as a camera's raw file does (NEF, ARW): convert it"
+            "unreadable", "holds reduced copies alone, as a camera's raw file (DNG, NEF, ARW) does: convert it"
         )
     if len(whole) > 1:
         raise Refused("unreadable", f"holds {len(whole)} pictures: make a file of each")
     return whole[0]
+
+
+def _is_whole(page: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    """Tell whether a page of a TIFF is a picture of its own (TIFF 6.0, NewSubfileType and SubfileType)."""
+    is_reduced, is_mask = page.get(254, 0) & 1 or page.get(255) == 2, page.get(254, 0) & 4
+    return not is_reduced and not is_mask
 
 
 def _orientation(picture: Image.Image) -> float:
