@@ -1,6 +1,5 @@
 """A run folder: what is written in it, and when it may be used again."""
 
-import csv
 import hashlib
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy
 from vec2uage.predictions.normal import Normal
@@ -29,11 +29,6 @@ WRITTEN = (
     "lr_range_test.png",
     "events.out.tfevents.1.host.2.3",
 )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture
@@ -110,7 +105,7 @@ def test_metrics_read_back_exactly(tmp_path_factory: pytest.TempPathFactory, row
             log.append(epoch, np.float64(lr), dict(zip(SCORES, map(np.float64, scores), strict=True)))
     if rows:
         assert path.read_text().count("epoch") == 1
-        read = [[float(row[column]) for column in ("lr", *SCORES)] for row in _rows(path)]
+        read = [[float(row[column]) for column in ("lr", *SCORES)] for row in read_csv(path)]
         np.testing.assert_array_equal(read, rows)
 
 
@@ -139,7 +134,7 @@ def test_predictions_read_back_exactly(
     folder.write_predictions(
         names, [""] * len(rows), np.array(ages, np.float32), Point(np.array(predictions, np.float32))
     )
-    read = _rows(folder.predictions)
+    read = read_csv(folder.predictions)
     assert list(read[0]) == ["name", "subject", "age", "prediction"]
     assert [(row["name"], float(np.float32(row["age"])), float(np.float32(row["prediction"]))) for row in read] == rows
 
@@ -152,7 +147,7 @@ def test_predictions_are_short_to_read_and_in_columns_of_their_own(tmp_path: Pat
     assert lines == ["name,subject,age,prediction", '"a,b",p,4.2,5.1', "c,,11.0,10.7"]
     for prediction in (Normal(predicted, predicted / 2), Discrete(np.array([5.0, 9.0]), np.full((2, 2), 0.5))):
         folder.write_predictions(names, ["p", ""], ages, prediction)
-        assert list(_rows(folder.predictions)[0]) == ["name", "subject", "age", *prediction.columns()]
+        assert list(read_csv(folder.predictions)[0]) == ["name", "subject", "age", *prediction.columns()]
 
 
 def test_a_result_tells_what_was_written_and_what_has_changed_since(used: RunFolder) -> None:
