@@ -4,13 +4,14 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Integer, Shaped
 
+from vec2uage.base.encoder import UNKNOWN, merged
 from vec2uage.base.errors import UserError
 from vec2uage.data import cells
 from vec2uage.data.cells import OLDEST, as_gender, as_label, as_text, is_missing
@@ -41,7 +42,7 @@ class VectorSet:
     parents: TextColumn
     """The name of the row whose face was augmented to this one; "" for a face as it was photographed."""
     encoder: str
-    """Names the network that made the vectors, or "unknown": vectors of two encoders cannot be mixed."""
+    """What made the vectors of photographs (see `base.encoder`), or "unknown"."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -94,7 +95,7 @@ def make_vector_set(
     source: str | Iterable[str] = "",
     gender: Iterable[object] | None = None,
     parents: Iterable[object] | None = None,
-    encoder: str = "unknown",
+    encoder: str = UNKNOWN,
     bad_rows: BadRows = "refuse",
     where: str = "the vectors",
 ) -> VectorSet:
@@ -151,25 +152,20 @@ def make_vector_set(
 
 
 def merge(sets: Sequence[VectorSet], bad_rows: BadRows = "refuse") -> VectorSet:
-    """Put sets of one known encoder one after the other.
+    """Put sets of one known network one after the other; the log says where their faces were cut out differently.
 
     Rows with the name of another one are refused or dropped: all of them where they say different things. Raises
-    UserError for them, and where encoders differ or are unknown, or dimensions differ.
+    UserError for them, where networks differ or are unknown (see `encoder.merged`), and where dimensions differ.
     """
-    encoders = sorted({vs.encoder for vs in sets})
-    if len(encoders) != 1:
-        hint = "; name the unknown one with the option encoder" if "unknown" in encoders else ""
-        raise UserError(
-            f"vectors of different encoders cannot be merged: {', '.join(encoders) or 'no sets given'}{hint}"
-        )
-    if encoders == ["unknown"]:
-        raise UserError("vectors of an unknown encoder cannot be merged: name it with the option encoder")
+    if not sets:
+        raise UserError("no sets of vectors to merge")
+    encoder = merged([vs.encoder for vs in sets])
     dimensions = sorted({vs.dimension for vs in sets})
     if len(dimensions) != 1:
         raise UserError(f"vectors of different dimensions cannot be merged: {dimensions}")
     if len({vs.ages is None for vs in sets}) > 1:
         raise UserError("vectors with ages and vectors without cannot be merged: add the ages, or leave out the others")
-    joined = concatenate(sets)
+    joined = replace(concatenate(sets), encoder=encoder)
     again, unlike = _repeated(joined, np.arange(len(joined)))
     bad = again | unlike
     if not bad.any():
