@@ -145,6 +145,9 @@ def test_a_fingerprint_tells_every_setting_apart(name):
     prints = {detector(name, **change).fingerprint() for change in [{}, *changes]}
     assert len(prints) == 1 + len(changes)
     assert usual.fingerprint() == detector(name).fingerprint()
+    told = {str(detector(name, **change).encoder_options()) for change in [{}, *changes]}
+    assert len(told) == 1 + len(changes)
+    assert usual.encoder_options()["detector"] == name
     assert all(p.startswith(name) for p in prints)
 
 

@@ -148,6 +148,13 @@ def reference() -> InceptionResnetV1:
     return network
 
 
+def test_the_store_serves_machines_of_both_precisions() -> None:
+    of = {precision: embedder("facenet", precision=precision).stored_as() for precision in ("auto", "float32", "bf16")}
+    assert set(of["auto"]) == {*of["float32"], *of["bf16"]}
+    assert of["auto"][0] == embedder("facenet").fingerprint()
+    assert len(of["float32"]) == len(of["bf16"]) == 1  # asked for by name: nothing else will do
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_state_dict_of_facenet_pytorch_loads(reference: InceptionResnetV1, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"own{suffix}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_face import save
-from toys import Halves, MeanColour, Picky
+from toys import Halves, MeanColour, OfMachine, Picky
 
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.data import storage
@@ -19,6 +19,7 @@ from vec2uage.data.readers import read
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.extract import Extracted, extract
 from vec2uage.faces.extraction import Extraction
+from vec2uage.faces.gather import Gathered
 from vec2uage.faces.quality import BasicQuality, NoQuality
 from vec2uage.faces.records import Photograph, Row
 from vec2uage.faces.rows import to_vectors, write_table
@@ -198,6 +199,37 @@ def test_a_changed_detector_keeps_the_vectors_of_unchanged_boxes(tmp_path: Path)
     assert same(first, renamed)
     run(files, tmp_path, replace(OPTIONS, detector=Halves(count=2)))
     assert (stored(tmp_path, "detections"), stored(tmp_path, "vectors")) == (15, 10)
+
+
+def test_an_encoder_is_told_by_all_that_moves_its_vectors_and_by_nothing_else():
+    changes = [
+        {"crop": Crop(size=None, margin=0.0)},
+        {"crop": Crop(size=8, margin=0.1)},
+        {"detector": Halves(count=2)},
+        {"embedder": Picky()},
+    ]
+    assert len({replace(OPTIONS, **change).encoder for change in [{}, *changes]}) == 1 + len(changes)
+    assert replace(OPTIONS, faces="all", max_pixels=9, embedder=OfMachine(precision="bf16")).encoder == OPTIONS.encoder
+
+
+def test_vectors_of_a_machine_of_another_precision_are_not_made_again(tmp_path: Path):
+    photographs = pictures(tmp_path / "photos", 3)
+    here, there = (replace(OPTIONS, embedder=OfMachine(precision=precision)) for precision in ("bf16", "float32"))
+    first, again = (run(photographs, tmp_path, how) for how in (here, there))
+    assert (first.opened, again.opened) == (3, 0)
+    assert same(first, again)
+
+
+def test_what_a_set_was_made_of_is_the_same_on_machines_whose_last_bits_differ(tmp_path: Path):
+    rows = run(pictures(tmp_path / "photos", 3), tmp_path).rows
+    vectors = to_vectors(rows, OPTIONS.encoder)
+    gathered = Gathered(vectors, rows)
+    elsewhere = replace(vectors, vectors=vectors.vectors * np.float32(1 + 1e-6))
+    assert Gathered(elsewhere, rows).fingerprint() == gathered.fingerprint()
+    older = [replace(rows[0], photograph=replace(rows[0].photograph, age=6.0)), *rows[1:]]
+    cropped = replace(vectors, encoder=replace(OPTIONS, crop=Crop(size=8, margin=0.1)).encoder)
+    others = [Gathered(vectors, older), Gathered(cropped, rows), Gathered(vectors, rows, ("file",))]
+    assert len({found.fingerprint() for found in [gathered, *others]}) == 4
 
 
 def test_thresholds_of_quality_need_no_second_look(tmp_path: Path):

@@ -55,6 +55,19 @@ class MeanColour(Embedder):
 
 
 @settings
+class OfMachine(MeanColour):
+    """Computes in the precision of a machine, and takes what the other kind of machine has made."""
+
+    precision: str
+
+    def fingerprint(self):
+        return f"mean-colour/{self.precision}"
+
+    def stored_as(self):
+        return self.fingerprint(), *sorted({"mean-colour/bf16", "mean-colour/float32"} - {self.fingerprint()})
+
+
+@settings
 class Picky(MeanColour):
     """Takes no crop at all."""
 

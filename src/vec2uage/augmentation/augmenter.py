@@ -46,11 +46,6 @@ class FaceAugmenter:
         """The network, loaded when a vector is missing."""
         return self.extraction.embedder.open(self.execution.device)
 
-    @cached_property
-    def encoder(self) -> str:
-        """The name of the network, as the store and VectorSet have it."""
-        return self.extraction.embedder.fingerprint()
-
     def vectors_of(
         self, faces: Sequence[AugmentedFace], pictures: Pictures | None = None
     ) -> Float32[np.ndarray, "N D"]:
@@ -78,7 +73,7 @@ class FaceAugmenter:
 
     def stored(self, face: AugmentedFace) -> Float32[np.ndarray, " D"] | None:
         """Return the vector of a face, None where it has not been made."""
-        return self.store.vector(face.source.sha256, self._key(face), self.encoder)
+        return self.extraction.stored_vector(self.store, face.source.sha256, self._key(face))
 
     def drawn_ops(self, face: AugmentedFace) -> list[str]:
         """Return the names of the operations that happen to a face, in order."""
@@ -107,7 +102,7 @@ class FaceAugmenter:
                 del waiting[:size]
                 vectors = self.embed(np.stack([prepared for _, prepared in batch]))
                 for (face, _), vector in zip(batch, vectors, strict=True):
-                    self.store.put_vector(face.source.sha256, self._key(face), self.encoder, vector)
+                    self.store.put_vector(face.source.sha256, self._key(face), self.extraction.stored_as[0], vector)
 
         workers, stop = self.execution.workers, self.execution.stop
         tasks, ahead = self._tasks(missing, pictures), 2 * (size // _FACES_PER_TASK) + workers

@@ -130,7 +130,7 @@ def _analyse(settings: AugmentSettings, invocation: Invocation, stop: Event) -> 
         summaries = summarise(draws, keep_rule, settings.age_bands)
         write_analysis(draws, summaries, keep_rule, augmenter, folder)
     faces = counted(min(len(sources), settings.draws), "face")
-    print(f"{settings.draws:,} draws of each operation, from {faces}; {augmenter.encoder}")
+    print(f"{settings.draws:,} draws of each operation, from {faces}; {extraction.encoder}")
     print(table(summaries, keep_rule))
     place = shown(folder)
     print(f"\ntables:   {place}/analysis.csv, cosines.csv\nfigures:  {place}/violin.png, grid.png")

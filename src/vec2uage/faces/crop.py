@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 from pydantic import Field
 
+from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Face, Refused
 
@@ -18,6 +19,10 @@ class Crop:
     """Side of the square crop in pixels; None keeps the box as it is."""
     margin: Annotated[float, Field(ge=0, le=10)]
     """Share of the box's width (height) added on the left and on the right (above and below)."""
+
+    def encoder_options(self) -> dict[str, str]:
+        """Return all options by key, as one types them on the command line, for the name of an encoder."""
+        return {"crop.size": as_typed(self.size), "crop.margin": as_typed(self.margin)}
 
 
 def crop(image: UInt8[np.ndarray, "H W 3"], face: Face, options: Crop) -> UInt8[np.ndarray, "h w 3"]:

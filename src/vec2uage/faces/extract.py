@@ -93,7 +93,7 @@ def embed_crops(crops: Iterator[FaceCrop], extraction: Extraction, store: Store,
     while batch := list(islice(crops, extraction.embedder.batch_size)):
         vectors = embed(np.stack([crop.prepared for crop in batch if crop.prepared is not None]))
         for crop, vector in zip(batch, vectors, strict=True):
-            store.put_vector(crop.sha256, extraction.face_key(crop.face), extraction.encoder, vector)
+            store.put_vector(crop.sha256, extraction.face_key(crop.face), extraction.stored_as[0], vector)
 
 
 def _detect_and_embed(
@@ -122,10 +122,10 @@ def _kept(detection: Detection, extraction: Extraction, store: Store) -> Iterato
     store.put_detection(detection.sha256, extraction.detection_key, detection.faces)
     store.put_signature(detection.sha256, PIXELS, detection.signature)
     for crop in detection.crops:
-        store.put_measures(crop.sha256, extraction.measures_key(crop.face), crop.measures)
+        store.put_measures(crop.sha256, extraction.measures_key(crop.face, extraction.stored_as[0]), crop.measures)
         if isinstance(crop.measures, Refused) or extraction.quality.check(crop.measures) is not None:
             continue
-        if store.vector(crop.sha256, extraction.face_key(crop.face), extraction.encoder) is None:
+        if extraction.stored_vector(store, crop.sha256, extraction.face_key(crop.face)) is None:
             yield crop
 
 

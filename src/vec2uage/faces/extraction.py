@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import PIL
+from jaxtyping import Float32
 
+from vec2uage.base.encoder import Encoder
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector, FaceChoice
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.quality import Quality
-from vec2uage.faces.records import Face
+from vec2uage.faces.records import Face, Measures, Refused
+from vec2uage.faces.store import Store
 
 PIXELS = f"pixels-2-pillow-{PIL.__version__}"
 """Part of every key in the store: to be raised with every change of what becomes of a file's pixels."""
@@ -31,8 +35,14 @@ class Extraction:
 
     @cached_property
     def encoder(self) -> str:
-        """Names the network that makes the vectors, as the store and VectorSet have it."""
-        return self.embedder.fingerprint()
+        """Names all that decides from photograph to vector, as VectorSet has it (see `base.encoder`)."""
+        embedder = Encoder.parse(self.embedder.fingerprint())
+        return str(embedder.with_options(self.detector.encoder_options() | self.crop.encoder_options()))
+
+    @cached_property
+    def stored_as(self) -> tuple[str, ...]:
+        """The embedder's names in the store; what is put there has the first."""
+        return self.embedder.stored_as()
 
     @cached_property
     def detection_key(self) -> str:
@@ -44,9 +54,22 @@ class Extraction:
         box = face.left, face.top, face.right, face.bottom
         return f"{box}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
 
-    def measures_key(self, face: Face) -> str:
+    def measures_key(self, face: Face, embedder: str) -> str:
         """Name in the store what decides what is measured of a face, or that it is refused; thresholds do not."""
-        return f"{self.face_key(face)}/{type(self.quality).__name__}/{self.encoder}"
+        return f"{self.face_key(face)}/{type(self.quality).__name__}/{embedder}"
+
+    def stored_measures(self, store: Store, sha256: str, face: Face) -> Measures | Refused | None:
+        """Return what the store knows of a face under any name of the embedder, None where it was not measured."""
+        found = (store.measures(sha256, self.measures_key(face, name)) for name in self.stored_as)
+        return next((measures for measures in found if measures is not None), None)
+
+    def stored_vector(self, store: Store, sha256: str, key: str) -> Float32[np.ndarray, " D"] | None:
+        """Return the vector that the store has of what `key` names, None where it was not embedded.
+
+        Under which of the embedder's names it is does not matter: they differ in precision only.
+        """
+        found = (store.vector(sha256, key, name) for name in self.stored_as)
+        return next((vector for vector in found if vector is not None), None)
 
     def crop_file(self, sha256: str, face: Face) -> Path:
         """Return where the crop of a face is kept; another crop of the same face has another name."""

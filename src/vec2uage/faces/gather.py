@@ -8,7 +8,7 @@ from threading import Event
 
 import numpy as np
 
-from vec2uage.base.errors import UserError
+from vec2uage.base.encoder import Encoder, check_mergeable
 from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.data.cells import as_label
@@ -33,12 +33,20 @@ class Gathered:
     vectors: VectorSet | None
     rows: list[Row]
     """Without their vectors."""
+    files: tuple[str, ...] = ()
+    """The fingerprints of the vectors that were read from files."""
 
     def fingerprint(self) -> str:
-        """Return 64 hex digits that change with any vector and with what became of any file."""
-        digest = hashlib.sha256(self.vectors.fingerprint().encode() if self.vectors else b"")
+        """Return 64 hex digits that change with any file, what became of it, what is known of it, and the encoder.
+
+        Vectors of photographs are not among it: other processors make them with other last bits.
+        """
+        encoder = str(Encoder.parse(self.vectors.encoder)) if self.vectors else ""
+        digest = hashlib.sha256(repr((encoder, self.files)).encode())
         for row in self.rows:
-            known = (row.photograph.name, row.hashes, row.signature, row.status, row.reason, row.face)
+            photograph = row.photograph
+            labels = (photograph.age, photograph.subject, photograph.gender, photograph.source)
+            known = (photograph.name, labels, row.hashes, row.signature, row.status, row.reason, row.face)
             digest.update(repr(known).encode())
         return digest.hexdigest()
 
@@ -57,15 +65,11 @@ def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Ga
             sets.append(_with_own_subjects(source.read()) if several else source.read())
         if stop.is_set():
             raise Interrupted
+    files = tuple(vs.fingerprint() for vs in sets)
     of_photographs = [source for source in sources if isinstance(source, Photographs)]
     if not of_photographs:
-        return Gathered(_merged(sets), [])
-    if others := sorted({vs.encoder for vs in sets} - {extraction.encoder}):
-        raise UserError(
-            f"the photographs would be embedded by {extraction.encoder}, but vectors of the source are of "
-            f"{', '.join(others)}: choose the embedder that made them, or name an unknown one with the source's option "
-            "encoder"
-        )
+        return Gathered(_merged(sets), [], files)
+    check_mergeable([extraction.encoder, *(vs.encoder for vs in sets)])  # before hours of work
     photographs = [found for source in of_photographs for found in find_photographs(source, prefixed=several)]
     log.info("%s found", counted(len(photographs), "file"))
     with open_store(Path(settings.store)) as store:
@@ -75,7 +79,7 @@ def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Ga
     made = to_vectors(extracted.rows, extraction.encoder)
     sets += [made] if made is not None else []
     # the vectors are in one matrix now: a second copy of each would be half of all memory
-    return Gathered(_merged(sets) if sets else None, [replace(row, vector=None) for row in extracted.rows])
+    return Gathered(_merged(sets) if sets else None, [replace(row, vector=None) for row in extracted.rows], files)
 
 
 def find_photographs(source: Photographs, prefixed: bool) -> list[Photograph]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from vec2uage.base.access import refuse_link
 from vec2uage.base.arguments import option, shown
+from vec2uage.base.encoder import Encoder
 from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted
@@ -151,7 +152,7 @@ def _summary(made: Manifest, folder: Path) -> str:
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
-        f"vectors  {sizes}; {about['dimension']} numbers each, {about['encoder']}",
+        f"vectors  {sizes}; {about['dimension']} numbers each, {Encoder.parse(about['encoder']).network}",
         f"leakage  pairs {where}: {copies:,} of one picture, {persons:,} more likely of one person ({leaks['action']})",
         f"folder   {place}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",

@@ -54,14 +54,14 @@ def rows_of(
 
 def _with_measures(row: Row, sha256: str, face: Face, extraction: Extraction, store: Store) -> Row | None:
     """Return a face's row with its measures and vector, or why it has none; None where the store lacks them."""
-    measures = store.measures(sha256, extraction.measures_key(face))
+    measures = extraction.stored_measures(store, sha256, face)
     if measures is None:
         return None
     if isinstance(measures, Refused):
         return replace(row, status=measures.status, reason=measures.reason)
     if refused := extraction.quality.check(measures):
         return replace(row, status=refused.status, reason=refused.reason, measures=measures)
-    vector = store.vector(sha256, extraction.face_key(face), extraction.encoder)
+    vector = extraction.stored_vector(store, sha256, extraction.face_key(face))
     return None if vector is None else replace(row, measures=measures, vector=vector)
 
 

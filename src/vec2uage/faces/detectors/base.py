@@ -4,13 +4,14 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
+from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import settings
 from vec2uage.faces.crop import resize
 from vec2uage.faces.records import Face, Refused
@@ -34,11 +35,21 @@ class Detector(ABC):
     def fingerprint(self) -> str:
         """Name every setting and model that decides what is found; UserError when a model file is missing."""
 
+    def encoder_options(self) -> dict[str, str]:
+        """Return by key, `detector` and `detector.<setting>`, what moves boxes, for the name of an encoder."""
+        return {"detector": self.fingerprint()}
+
 
 def fingerprint(name: str, **decides: object) -> str:
     """Return `name-<16 hex digits>`; the digits change with everything in `decides`."""
     described = json.dumps(decides, sort_keys=True)
     return f"{name}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
+
+
+def encoder_options(name: str, settings: Mapping[str, object]) -> dict[str, str]:
+    """Return a detector's name and settings by key, values as one types them on the command line."""
+    typed = {key: value if isinstance(value, str) else as_typed(value) for key, value in settings.items()}
+    return {"detector": name} | {f"detector.{key}": value for key, value in typed.items()}
 
 
 def choose(faces: list[Face], which: FaceChoice) -> list[Face] | Refused:

@@ -3,6 +3,7 @@
 HOG: Dalal and Triggs, 2005; CNN: max-margin object detection, King, arXiv:1502.00046.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, with_max_side
+from vec2uage.faces.detectors.base import Detect, Detector, encoder_options, fingerprint, with_max_side
 from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
@@ -73,6 +74,10 @@ class Dlib(Detector):
         weights = sha256(self._weights())[:16]
         cnn = {"upsample": self.cnn_upsample, "max_side": self.cnn_max_side, "weights": weights}
         return fingerprint("dlib-hog-cnn", **hog, cnn=cnn)
+
+    def encoder_options(self) -> dict[str, str]:
+        own = None if self.weights is None or self.fallback == "none" else sha256(self._weights())[:8]
+        return encoder_options("dlib", asdict(self) | {"weights": own})
 
     def _weights(self) -> Path:
         if self.weights is None:

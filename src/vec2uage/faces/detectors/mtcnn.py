@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from pydantic import Field
 
 from vec2uage.config.settings import settings
-from vec2uage.faces.detectors.base import Detect, Detector, fingerprint, with_max_side
+from vec2uage.faces.detectors.base import Detect, Detector, encoder_options, fingerprint, with_max_side
 from vec2uage.faces.model_files import packaged, sha256
 from vec2uage.faces.records import Face
 
@@ -54,3 +54,6 @@ class MTCNN(Detector):
         files = [packaged("facenet_pytorch", f"data/{net}.pt", "facenet-pytorch==2.5.3") for net in networks]
         weights = [sha256(file)[:16] for file in files]
         return fingerprint("mtcnn", package=version("facenet-pytorch"), weights=weights, **asdict(self))
+
+    def encoder_options(self) -> dict[str, str]:
+        return encoder_options("mtcnn", asdict(self))

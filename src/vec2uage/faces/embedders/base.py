@@ -38,4 +38,8 @@ class Embedder(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Name the vectors' encoder: weights and every setting that changes vectors; UserError without weights."""
+        """Name weights and every setting that changes vectors, as in `VectorSet.encoder`; UserError without weights."""
+
+    def stored_as(self) -> tuple[str, ...]:
+        """Return the names under which the store may have this embedder's vectors; new ones have the first."""
+        return (self.fingerprint(),)

@@ -87,12 +87,23 @@ class FaceNet(Embedder):
         return embed
 
     def fingerprint(self) -> str:
-        """Return such as `facenet-20180408-102900-6b7e38f2/resize/fixed/normalized/bf16`."""
+        """Return such as `facenet-20180408-102900-6b7e38f2/resize/fixed/normalized/bf16`, the store's name.
+
+        In an encoder's name the precision, which stands last, does not count.
+        """
         known = f"{label(self.weights, self.path)}-{sha256(locate(self.weights, self.path))[:8]}"
         return f"facenet-{known}/{self.adapter}/{self.normalize}/{self.output}/{self.resolved_precision()}"
 
+    def stored_as(self) -> tuple[str, ...]:
+        """Return the fingerprint; with `auto` also that of vectors which a machine of the other precision has made."""
+        own = self.fingerprint()
+        if self.precision != "auto":
+            return (own,)
+        other = "float32" if self.resolved_precision() == "bf16" else "bf16"
+        return own, f"{own.rpartition('/')[0]}/{other}"
+
     def resolved_precision(self) -> Literal["float32", "bf16"]:
-        """Return what `auto` means on this machine, on its GPU too, so that both make vectors of one encoder."""
+        """Return what `auto` means on this machine, on its GPU too, so that both make the same vectors."""
         if self.precision == "auto":
             return "bf16" if _has_bf16() else "float32"
         return self.precision
