@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -33,6 +34,24 @@ class Counted(Dataset):
         return make_vector_set(vectors, [1.5, 2] * 20, encoder="toy")
 
 
+@settings
+class InParts(Dataset):
+    """Is divided already; its test part has an encoder of its own."""
+
+    encoder_of_test: str
+    is_divided: ClassVar[bool] = True
+
+    def read(self):
+        raise NotImplementedError
+
+    def parts(self):
+        encoders = dict.fromkeys(PARTS, "facenet/crop.margin:0.0") | {"test": self.encoder_of_test}
+        return {
+            name: make_vector_set(np.eye(3), [1, 2, 3], source=name, encoder=encoder)
+            for name, encoder in encoders.items()
+        }
+
+
 def loaded(split=SPLIT, augmentation=NoAugmentation(), run_seed=0, **options):  # noqa: B008 - never changed
     return load_parts(Counted(**options), split, augmentation, run_seed)
 
@@ -60,6 +79,16 @@ def test_augmentation_touches_training_rows_only():
     assert (len(plain["train"]), len(balanced["train"])) == (32, 100)
     assert balanced["validation"].fingerprint() == plain["validation"].fingerprint()
     assert balanced["test"].fingerprint() == plain["test"].fingerprint()
+
+
+def test_parts_of_different_crops_are_not_trained_on_together(caplog):
+    def load(encoder_of_test):
+        load_parts(InParts(encoder_of_test=encoder_of_test), PreparedSplit(age_range=None), NoAugmentation(), 0)
+
+    load("facenet/float32/crop.margin:0.0")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    with pytest.raises(UserError, match=r"test part.*crop\.margin.*0\.4"):
+        load("facenet/crop.margin:0.4")
 
 
 def test_one_line_says_what_was_loaded(caplog):

@@ -137,7 +137,7 @@ def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
     done = evaluate(home, "checkpoint=run", "dataset.path=faces.npz", "hydra.run.dir=faces")
     assert done.returncode == 0, done.stderr
     assert [(age["age"], age["n"]) for age in evaluated(home / "faces")["per_age"]] == [(3, 2), (5, 1), (18, 1)]
-    assert "cannot tell whether model and vectors are of one encoder" in done.stderr
+    assert "cannot tell whether the model and the dataset are of one encoder" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_file_of_vectors_with_an_age_missing_is_evaluated(home: Path) -> None:
         (["checkpoint=run", *SMALL, "part=tset"], "error: part = 'tset': should be 'all', 'train',"),
         (["checkpoint=run", *SMALL, "hydra.run.dir=run"], "holds a run of training: set hydra.run.dir"),
         (["checkpoint=run/metrics.csv", *SMALL], "neither a .safetensors file nor a checkpoint"),
-        (["checkpoint=run", "dataset.path=other.npz", "dataset.encoder=dlib"], "encoder 'synthetic"),
+        (["checkpoint=run", "dataset.path=other.npz", "dataset.encoder=dlib"], "the model: synthetic"),
     ],
 )
 def test_a_mistake_ends_with_one_sentence(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
+from vec2uage.base.encoder import check
 from vec2uage.base.errors import UserError
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.parts import Parts, relabelled
@@ -12,6 +13,8 @@ from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet
 
 log = logging.getLogger(__name__)
+
+_ONE_ENCODER = "prepare all parts of the dataset with the same options"
 
 
 @runtime_checkable
@@ -65,6 +68,8 @@ def divided(dataset: Dataset, split: Split, seed: int) -> Parts:
 @lru_cache(maxsize=4)  # bounded: with a split per run, each one is a copy of the training vectors
 def _load(dataset: Dataset, split: Split, augmentation: Augmentation, seed: int) -> Parts:
     parts = divided(dataset, split, seed)
+    for name, vs in parts.items():
+        check(parts["train"].encoder, vs.encoder, ("the training part", f"the {name} part"), _ONE_ENCODER)
     parts = {**parts, "train": augmentation.apply(parts["train"])}
     held_out = ", ".join(f"{len(vs):,} for {name}" for name, vs in parts.items() if name != "train")
     log.info("%s rows to train on, %s", f"{len(parts['train']):,}", held_out)

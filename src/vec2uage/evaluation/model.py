@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vec2uage.base.csv_file import read_csv
+from vec2uage.base.encoder import UNKNOWN, check
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.trust import check_trusted
@@ -27,7 +28,6 @@ from vec2uage.training.outcome import Model
 log = logging.getLogger(__name__)
 
 _CHECKS: dict[str, Callable[[Any, str, list[str]], Any]] = {"model": check_model, "head": check_head}
-UNKNOWN = "unknown"  # what a VectorSet, and so a model, calls an encoder that nobody named
 
 
 def find(checkpoint: str) -> Path:
@@ -83,19 +83,8 @@ def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse
             f"{path} takes vectors of {model.dimension} numbers, but those of the dataset have {vs.dimension}: "
             "use vectors of the encoder that the model was trained on"
         )
-    if UNKNOWN in (model.encoder, vs.encoder):
-        unsure = {"the model": model.encoder, "the dataset": vs.encoder}
-        names = ", ".join(f"{which}: {encoder}" for which, encoder in unsure.items())
-        log.warning("cannot tell whether model and vectors are of one encoder (%s)", names)
-    elif model.encoder != vs.encoder:
-        text = (
-            f"{path} was trained on vectors of the encoder {model.encoder!r}, but the dataset's are of {vs.encoder!r}"
-        )
-        if mismatch == "refuse":
-            raise UserError(
-                f"{text}: ages predicted from them mean nothing (encoder_mismatch=allow does it all the same)"
-            )
-        log.warning("%s", text)
+    advice = "take vectors that were prepared as the model's were, or set encoder_mismatch=allow"
+    check(model.encoder, vs.encoder, ("the model", "the dataset"), advice, allow=mismatch == "allow")
 
 
 def predict(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 
+from vec2uage.base.encoder import distinct
 from vec2uage.base.formatting import counted, duration, span
 from vec2uage.reporting.analysis import Analysis, Difference
 from vec2uage.reporting.collect import Run, Sweep
@@ -158,7 +159,7 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(
             f"The runs were tested on {count} different sets of faces: their errors are not of the same faces."
         )
-    if (count := len({run.result.encoder for run in sweep.runs})) > 1:
+    if (count := len(distinct([run.result.encoder for run in sweep.runs]))) > 1:
         found.append(f"The runs were made with {count} different encoders.")
     if (count := len({run.result.code for run in sweep.runs})) > 1:
         found.append(f"The runs were made with {count} different versions of the code.")

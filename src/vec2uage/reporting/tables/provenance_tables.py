@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vec2uage.base.encoder import Encoder
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, Table
 from vec2uage.runs.index import run_name
@@ -33,7 +34,7 @@ def provenance(sweep: Sweep) -> Table:
         "command": {r.command for r in known},
         "dataset": {r.dataset for r in known},
         "data fingerprint": {r.data_fingerprint for r in known},
-        "encoder": {r.encoder for r in known},
+        "encoder": {str(Encoder.parse(r.encoder)) for r in known},
         "code fingerprint": {r.code for r in known},
         "started": {min(r.started for r in known)},
         **libraries,
