@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vec2uage.base.encoder import Encoder
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -20,10 +22,14 @@ MEASURED = {
     "facenet-": Thresholds(near_duplicate=0.95, same_person=0.9),
     "dlib-resnet": Thresholds(near_duplicate=0.995, same_person=None),
 }
-"""By how an encoder's name begins; measured on UTKFace chips (`docs/leakage.md`)."""
+"""By how the name of a network begins; measured on UTKFace chips (`docs/leakage.md`)."""
+NOT_MEASURED = ("embedder.normalize", "prewhiten")
+"""With this option FaceNet's vectors are so alike that the cosines above take strangers for copies."""
 UNKNOWN = Thresholds(near_duplicate=None, same_person=None)
 
 
 def measured(encoder: str) -> Thresholds:
     """Return the thresholds of an encoder (`VectorSet.encoder`), `UNKNOWN` where it was not measured."""
+    if NOT_MEASURED in Encoder.parse(encoder).options.items():
+        return UNKNOWN
     return next((found for prefix, found in MEASURED.items() if encoder.startswith(prefix)), UNKNOWN)
