@@ -8,8 +8,16 @@ import numpy as np
 from jaxtyping import Float32
 
 Status = Literal[
-    *("ok", "no_face", "several_faces", "unreadable", "too_small", "low_quality"),
-    *("duplicate", "conflicting", "no_age", "filtered"),
+    "ok",
+    "no_face",
+    "several_faces",
+    "unreadable",
+    "too_small",
+    "low_quality",
+    "duplicate",
+    "conflicting",
+    "no_age",
+    "filtered",
 ]
 """What became of a photograph, the column `status` of faces.csv: `no_age` has no usable age in its name or table,
 `conflicting` is given several ages, genders or subjects, `filtered` is outside what was asked for."""
