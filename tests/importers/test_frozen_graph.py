@@ -72,6 +72,22 @@ def test_a_file_that_is_no_whole_graph_is_refused(file: Path) -> None:
         FrozenGraph(file, "toy graph")
 
 
+@pytest.mark.parametrize("sizes", [(10**12,), (2**31, 2**31), (-1,), (-(2**40), -(2**40)), (3,)])
+def test_a_shape_is_not_believed(sizes: tuple[int, ...], file: Path) -> None:
+    """A constant whose numbers are all alike holds one of them, and its shape says of how many."""
+    graph = GraphDef.FromString(file.read_bytes())
+    for node in graph.node:
+        if node.name in ("weights", "two"):
+            del node.attr["value"].tensor.tensor_shape.dim[:]
+            for size in sizes:
+                node.attr["value"].tensor.tensor_shape.dim.add(size=size)
+    file.write_bytes(graph.SerializeToString())
+    found = FrozenGraph(file, "toy graph")
+    for ask in (lambda: found.tensor(found.nodes["weights"]), lambda: found.factor(found.nodes["product"])):
+        with pytest.raises(UserError, match=r"node weights (holds no readable tensor|is said to hold more)"):
+            ask()
+
+
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.pb", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):

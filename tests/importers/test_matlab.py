@@ -33,6 +33,13 @@ def test_no_file_of_matlabs_ends_in_a_traceback() -> None:
             assert read_struct(path, ("imdb",), ("dob",)) is None, path
 
 
+def test_a_variable_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"imdb": {"dob": np.zeros(4_000_000)}}, do_compression=True)
+    assert (tmp_path / "a.mat").stat().st_size < 50_000
+    with pytest.raises(UserError, match=r"a\.mat: a damaged \.mat file .*unpack"):
+        read_struct(tmp_path / "a.mat", ("imdb",), ("dob",))
+
+
 def test_texts_are_those_that_scipy_reads(tmp_path: Path) -> None:
     texts = ["01/a.jpg", "ü", "", "\U0001f600.jpg", "日本"]
     cells = np.empty((1, len(texts)), dtype=object)

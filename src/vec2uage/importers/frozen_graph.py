@@ -17,7 +17,8 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from vec2uage.base.errors import UserError
 
-LARGEST = 1 << 30  # bytes; FaceNet's graphs have about 94 million
+LARGEST = 1 << 28  # bytes; FaceNet's graphs have about 94 million
+_REPEATED = 1 << 20  # bytes that a constant may have whose one number stands for all of them
 _FLOAT = 1  # DT_FLOAT in TensorFlow's types.proto
 
 
@@ -80,10 +81,7 @@ class FrozenGraph:
         if node.name in self.used:
             raise self.foreign(f"node {node.name} is used twice")
         self.used.add(node.name)
-        try:
-            values = make_ndarray(node.attr["value"].tensor)
-        except (TypeError, ValueError) as error:
-            raise self.foreign(f"node {node.name} holds no readable tensor") from error
+        values = self._values(node)
         if values.dtype != np.float32 or not np.isfinite(values).all():
             raise self.foreign(f"node {node.name} holds other values than finite float32 numbers")
         return values.copy()
@@ -91,8 +89,19 @@ class FrozenGraph:
     def factor(self, product: Any) -> float | None:
         """Return the one constant number that a product's other input is multiplied by; None where there is none."""
         factors = [factor for factor in (self.source(product, k) for k in (0, 1)) if factor.op == "Const"]
-        scales = [make_ndarray(node.attr["value"].tensor) for node in factors]
-        return float(scales[0]) if len(scales) == 1 and scales[0].shape == () else None
+        scales = [self._values(node) for node in factors]
+        return float(scales[0]) if len(scales) == 1 and scales[0].shape == () and scales[0].dtype.kind == "f" else None
+
+    def _values(self, node: Any) -> np.ndarray:
+        """Return what a constant holds; its shape can say that one number stands for any count of them."""
+        tensor = node.attr["value"].tensor
+        sizes = [dim.size for dim in tensor.tensor_shape.dim]
+        if any(size < 0 for size in sizes) or math.prod(sizes) * 4 > max(tensor.ByteSize(), _REPEATED):
+            raise self.foreign(f"node {node.name} is said to hold more than it does")
+        try:
+            return make_ndarray(tensor)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self.foreign(f"node {node.name} holds no readable tensor") from error
 
     def check_leftovers(self, ops: Collection[str]) -> None:
         """Refuse a graph that has weights, or nodes of these `ops`, that were not used."""

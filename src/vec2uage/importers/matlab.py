@@ -22,6 +22,7 @@ CELL, STRUCT, CHAR, FIRST_NUMBER, LAST_NUMBER = 1, 2, 4, 6, 15  # classes of mat
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 LARGEST = 2**31  # bytes of one unpacked variable; IMDB's are a fifth of it
+MOST_PACKED = 100  # times as large as its packed form may a variable be; zlib can pack a thousandfold
 
 
 def read_struct(
@@ -71,9 +72,9 @@ class _Reader:
         for kind, data in self.elements(content):
             if kind == COMPRESSED:
                 unpacker = zlib.decompressobj()
-                unpacked = unpacker.decompress(data, LARGEST)
+                unpacked = unpacker.decompress(data, min(LARGEST, MOST_PACKED * len(data) + 2**20))
                 if unpacker.unconsumed_tail:
-                    raise ValueError("a variable of more than 2 GiB")
+                    raise ValueError("a variable that would unpack to far more than it holds")
                 kind, data = next(self.elements(memoryview(unpacked)))
             if kind == MATRIX:
                 matrix = self.matrix(data)

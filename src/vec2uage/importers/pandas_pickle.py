@@ -72,7 +72,7 @@ def columns(path: Path, names: Iterable[str]) -> dict[str, Column]:
             raise ValueError("columns differ in length")
     except ValueError as error:
         raise UserError(f"{path}: not the layout of a pandas DataFrame ({str(error)[:200]})") from None
-    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError):
         # what these say could hold a value of the pickle, whose text may be larger than memory
         raise UserError(f"{path}: not the layout of a pandas DataFrame") from None
     return values
@@ -91,9 +91,13 @@ def _columns(frame: _Frame) -> dict[str, tuple[Inert, int]]:
     labels = _items(axes[0].args[1]["data"])
     if not all(isinstance(label, str) for label in labels):
         raise ValueError("columns whose names are no texts")
-    found = {}
+    found: dict[str, tuple[Inert, int]] = {}
+    left = len(labels)
     for values, place in placed:
         positions = _positions(place, len(labels))
+        left -= len(positions)
+        if left < 0:
+            raise ValueError("more columns than names")
         found.update({labels[position]: (values, row) for row, position in enumerate(positions)})
     return found
 

@@ -96,9 +96,8 @@ class _View:
     def nbytes(self) -> int:
         return math.prod(self.size) * self.storage.dtype.itemsize
 
-    def tensor(self, content: bytes) -> Tensor:
-        """Return the numbers, in memory of their own."""
-        flat = torch.frombuffer(bytearray(content), dtype=self.storage.dtype)
+    def tensor(self, flat: Tensor) -> Tensor:
+        """Return the numbers out of those of the storage, in memory of their own."""
         return flat.as_strided(self.size, self.stride, self.offset).clone(memory_format=torch.contiguous_format)
 
 
@@ -247,7 +246,7 @@ def _legacy(file: io.BufferedReader, path: Path) -> Tensors:
 
 def _filled(state: dict[str, _View], content: Callable[[_Storage], bytes], size: int, path: Path) -> Tensors:
     """Read the numbers of each tensor; all together they cannot take more than the file's `size` in bytes."""
-    needed: dict[str, bytes] = {}
+    needed: dict[str, Tensor] = {}
     stored = sum(storage.nbytes for storage in {view.storage for view in state.values()})
     if max(stored, sum(view.nbytes for view in state.values())) > size:
         raise UserError(f"{path}: its weights are said to be larger than the file")
@@ -255,9 +254,10 @@ def _filled(state: dict[str, _View], content: Callable[[_Storage], bytes], size:
         storage = view.storage
         if storage.key not in needed:
             try:
-                needed[storage.key] = content(storage)
+                numbers = content(storage)
             except KeyError:
                 raise UserError(f"{path}: the numbers of {key} are missing") from None
-        if len(needed[storage.key]) != storage.nbytes:
-            raise UserError(f"{path}: {len(needed[storage.key])} bytes for {key}, but it needs {storage.nbytes}")
+            if len(numbers) != storage.nbytes:
+                raise UserError(f"{path}: {len(numbers)} bytes for {key}, but it needs {storage.nbytes}")
+            needed[storage.key] = torch.frombuffer(bytearray(numbers), dtype=storage.dtype)
     return {key: view.tensor(needed[view.storage.key]) for key, view in state.items()}
