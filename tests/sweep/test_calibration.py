@@ -64,9 +64,11 @@ def test_speeds_are_kept_and_what_is_kept_says_so(
     assert f"delete {file}" in told
     assert {s.stack_size for s in measured_speeds(settings, data, 2, False)} == {1}, "of what cannot be stacked"
     wrong = {"measured": "2026-01-01T00:00:00+00:00", "speeds": [{**asdict(first[0]), "workers": 0}]}
-    for damaged in ("[{", "[]", json.dumps(wrong)):
+    flipped = file.read_text().replace('"seconds": ', '"seconds": 9')
+    for damaged in ("[{", "[]", json.dumps(wrong), flipped):
         file.write_text(damaged)
         assert len(measured_speeds(settings, data, 2, True)) == len(first), "a damaged file is measured again"
+        assert max(speed.seconds for speed in measured_speeds(settings, data, 2, True)) < 9
 
 
 def test_nothing_is_measured_unasked(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,13 @@ def with_digest(content: Mapping[str, Any], also: bytes = b"") -> dict[str, Any]
     return {**content, KEY: _digest(content, also)}
 
 
-def without_digest(content: Mapping[str, Any], also: bytes = b"") -> dict[str, Any]:
+def without_digest(content: Any, also: bytes = b"") -> dict[str, Any]:
     """Return what `with_digest` was given, as JSON has it; ValueError where the digest is that of something else.
 
-    Files of earlier versions have no digest and are taken as they are.
+    Files of earlier versions have no digest and are taken as they are. What is no JSON object is a ValueError, too.
     """
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
     rest = {name: value for name, value in content.items() if name != KEY}
     if KEY in content and content[KEY] != _digest(rest, also):
         raise ValueError("it is not as it was written: its digest is of something else")

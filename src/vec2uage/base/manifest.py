@@ -72,10 +72,7 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: unreadable ({error})") from None
     try:
-        found = json.loads(text)
-        if not isinstance(found, dict):
-            raise ValueError("no JSON object")
-        found = without_digest(found)
+        found = without_digest(json.loads(text))
         made_of = {name: found.pop(name) for name in _OWN if name in found}
         return _SCHEMA.validate_python({"about": found, **made_of})
     except ValidationError as error:

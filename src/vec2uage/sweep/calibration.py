@@ -4,6 +4,7 @@ Other work on the machine while it measures can make it choose badly, so nothing
 """
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter
 
 from vec2uage.base.atomic import write_json
 from vec2uage.base.cache import cache_folder
+from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.provenance import provenance
 from vec2uage.sweep.plan import Plan, split_evenly, worker_pool
 from vec2uage.training.checkpoint import Checkpoint
@@ -69,8 +71,8 @@ def measured_speeds(settings: RunSettings, data: TrainingData, cores: int, stack
     """Return the speed of every layout for runs like `settings`, as kept from an earlier time or measured now."""
     sizes = _STACK_SIZES if stackable else (1,)
     path = cache_folder() / "speed" / f"{_key(settings, data.dimension, cores, sizes)}.json"
-    with suppress(OSError, ValidationError):  # not there, or damaged
-        kept = _SCHEMA.validate_json(path.read_bytes())
+    with suppress(OSError, ValueError, RecursionError):  # not there, or damaged
+        kept = _SCHEMA.validate_python(without_digest(json.loads(path.read_bytes())))
         _tell_kept(path, kept.measured)
         return kept.speeds
     log.info("measuring which stacks are fastest on this machine: a few seconds")
@@ -80,7 +82,7 @@ def measured_speeds(settings: RunSettings, data: TrainingData, cores: int, stack
     speeds = [min(same, key=lambda speed: speed.seconds) for same in zip(*rounds, strict=True)]
     with suppress(OSError):  # then it is measured again next time
         measured = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(path, {"measured": measured, "speeds": [asdict(speed) for speed in speeds]})
+        write_json(path, with_digest({"measured": measured, "speeds": [asdict(speed) for speed in speeds]}))
     return speeds
 
 
