@@ -43,7 +43,7 @@ def save(vs: VectorSet, path: Path | str) -> None:
 def load(path: Path | str) -> VectorSet:
     """Map a file written by `save`; `vectors` and `ages` are read-only views of it.
 
-    Rows are as they were saved, they are not checked again; every byte is read once for the digest (about 0.8 s for a
+    Rows are as they were saved, they are not checked again; every byte is read once for the digest (about 0.7 s for a
     GB), which files of earlier versions lack. Raises UserError when the file is missing, damaged or not one of
     vec2uage's.
     """
