@@ -1,8 +1,10 @@
 """The skeleton of commands: how they end, alone and as jobs of a sweep, and what is left of one that was refused."""
 
+import io
 import logging
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +136,24 @@ def test_help_is_composed_with_what_the_command_lacks(type_in: Callable[..., Don
         assert done.returncode == 0
         assert source in done.stdout
     assert type_in(tmp_path, __file__, main).returncode == 1
+
+
+def test_letters_that_a_terminal_lacks_are_shown_by_their_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["report"])
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    execute(lambda: print("±2 Jänner", flush=True))
+    terminal.seek(0)
+    assert terminal.buffer.read() == b"\\xb12 J\\xe4nner\n"
+
+
+def test_a_closed_terminal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["report"])
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    execute(lambda: print("nobody reads this", file=sys.stderr))
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 # what is left

@@ -91,6 +91,8 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
     elsewhere = terminal.run("prepare", *SOURCE, "split.seed=1", "output=outputs/prepared/second")
     assert elsewhere.returncode == 0
     assert "0 of them opened" in elsewhere.stderr
+    missing = terminal.run("prepare", *SOURCE, "source.path=nothere")
+    assert missing.stderr.startswith("error: nothere: no such")
 
 
 def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Terminal) -> None:
@@ -252,7 +254,6 @@ def test_wrong_options_are_refused_before_any_work(
     for arguments, message in [
         ([], "source is missing: set source=..., one of agedb, "),
         (["source=utkface"], "source.path is missing"),
-        (["source=utkface", "source.pattern=(?P<age>1)"], "needs quotes: "),
         ([*SOURCE, "faces=two"], "faces = 'two': should be 'largest', 'first', 'all' or 'single'"),
         ([*SOURCE, "workers=0", "quality=basic", "quality.min_size=-1"], "2 options are wrong"),
     ]:

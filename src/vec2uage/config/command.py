@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -102,8 +102,7 @@ def execute(entry: Callable[[], Any]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
     grant("owner")
-    sys.stdout = cast(TextIO, VisibleStream(sys.stdout))
-    sys.stderr = cast(TextIO, VisibleStream(sys.stderr))  # until the end: of our own errors, Python prints a traceback
+    _prepare_streams()
     _remember(sys.argv[1:])
     try:
         refuse_undecodable(sys.argv[1:])
@@ -111,9 +110,6 @@ def execute(entry: Callable[[], Any]) -> None:
         compose_and_call(entry)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output (`| head`) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
         _end(error)
     if any(_typed.exit_codes):
@@ -147,6 +143,15 @@ def _access_of(config: DictConfig) -> Access:
     access: Access = check_value(Access, typed[-1].partition("=")[2] if typed else value, "access", problems)
     refuse(problems)
     return access
+
+
+def _prepare_streams() -> None:
+    """Let any text be printed: made visible, where the terminal lacks its letters, and where an output is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, VisibleStream(stream))  # to the end: of our own errors, Python prints a traceback
 
 
 def refuse_chdir(composed: Any) -> None:
@@ -225,6 +230,9 @@ def _end(error: Exception) -> NoReturn:
     """End the program with one sentence if the user can mend `error`; raise it if it is a defect of ours."""
     if isinstance(error, ValueError) and isinstance(error.__cause__, UserError | OSError):
         error = error.__cause__  # of the log file, as logging hands it on
+    if isinstance(error, BrokenPipeError):  # whoever read our output (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     if _WANTS_TRACEBACK or not is_user_error(error):
         raise error
     sentence = error_sentence(error)

@@ -48,6 +48,7 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
     if invocation.sweep and any(override.startswith("output=") for override in invocation.overrides):
         raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
     output = {"hydra.sweep.dir": invocation.sweep} if invocation.sweep else {"output": folder}
+    _refuse_missing(settings.source.sources())
     _refuse_among_photographs(settings.source.sources(), {**output, "store": Path(settings.store)})
     with only_user_of(folder):
         refuse_link(folder / "crops")
@@ -76,6 +77,15 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
     if broken:
         log.warning("%s could not be used: %s says why", counted(broken, "file"), shown(folder / "faces.csv"))
     return WITH_BROKEN_FILES if broken else 0
+
+
+def _refuse_missing(sources: Sequence[SingleSource]) -> None:
+    """Raise UserError where a source is not there, before a folder of other options is what seems to be wrong."""
+    for source in sources:
+        given = getattr(source, "path", ())
+        for path in (given,) if isinstance(given, str) else given:
+            if not Path(path).exists():
+                raise UserError(f"{path}: no such file or folder (path of source {source.name or 'vectors'})")
 
 
 def _refuse_among_photographs(sources: Sequence[SingleSource], written: Mapping[str, Path]) -> None:

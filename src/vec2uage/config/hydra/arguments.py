@@ -26,7 +26,11 @@ def parsed(argument: str) -> Override | None:
 
 def refuse_undecodable(arguments: Sequence[str]) -> None:
     """Raise UserError where a name, or that of the working directory, is no text: it could not be written anywhere."""
-    for text in (*arguments, str(Path.cwd())):
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:
+        raise UserError("the folder in which this was typed is gone: change to another one") from None
+    for text in (*arguments, here):
         try:
             text.encode()
         except UnicodeEncodeError:
