@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -33,6 +33,7 @@ def value(argument: str) -> object:
     return OmegaConf.to_container(config, resolve=True)["x"]
 
 
+@example("back\\\n")
 @given(TYPED.filter(lambda text: text != "???"))  # stands for a missing value, whatever its quotes
 def test_an_option_as_we_print_it_is_read_as_what_it_was(text):
     [argument] = shlex.split(option("dataset.path", text))
