@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from pydantic import Field
 
@@ -242,3 +242,13 @@ def test_the_hash_tells_configurations_apart_but_not_how_they_are_written() -> N
     assert read(["optimizer.lr=0.001"]).config_hash != read(["optimizer.lr=0.002"]).config_hash
     for how in ("resume=false", "plan=true", "trainer.threads=2", "trainer.stack_size=3", "trainer.checkpoint_every=0"):
         assert read([how]).config_hash == read([]).config_hash
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [("hydra.mode=X", "MULTIRUN"), ("optimizer=null", "name of one of its choices"), ("ключ=1", "key=value")],
+)
+def test_what_hydra_refuses_is_told_by_its_cause(typed: str, words: str) -> None:
+    with pytest.raises((HydraException, ValueError)) as caught:
+        read([typed])
+    assert words in error_sentence(caught.value)

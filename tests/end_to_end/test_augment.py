@@ -267,7 +267,7 @@ def test_a_sweep_has_a_folder_for_each_job_and_one_table_above_them(terminal: Te
     [
         (["path=nowhere.png"], "nowhere.png: no such photograph or folder"),
         (["path=text.txt"], "text.txt: no face in 1 file (1 unreadable; no image"),
-        (["path=face.png", "augmentation.op.rotatoin.angle=3"], "augmentation.op.rotatoin = '3': no such option"),
+        (["path=face.png", "augmentation.op.rotatoin.angle=3"], "augmentation.op.rotatoin.angle = 3: no such option"),
         (["path=face.png", "augmentation.op.rotation.angle=30"], "augmentation.op.rotation.angle = 30: should be less"),
         (["path=face.png", "draws=0"], "draws = 0: should be greater than or equal to 1"),
         (["path=outputs/prepared/visage", "detector=mtcnn"], "detector=mtcnn: the faces of outputs/prepared"),

@@ -78,7 +78,7 @@ def test_names_of_jobs_hold_only_what_is_swept() -> None:
                 "  2 of 8 jobs, such as optimizer=adam optimizer.lr=-1 loss=l1: "
                 "optimizer.lr = -1: should be greater than 0",
                 "  4 of 8 jobs, such as optimizer=sgd optimizer.lr=0.1 loss=l1: "
-                "optimizer.beta1 = '0.8': no such option; allowed are: lr, momentum, weight_decay",
+                "optimizer.beta1 = 0.8: no such option; it is one of optimizer=adam",
             ],
             id="of some jobs",
         ),

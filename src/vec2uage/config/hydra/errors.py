@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.error_messages import unknown_choice, unknown_group, unknown_typed_option
@@ -30,7 +30,7 @@ def error_sentence(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return unknown_choice(group, choice, list(error.options))
-    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return _unknown_typed(str(error), cause)
     if isinstance(cause, OmegaConfBaseException):
         return f"{error} ({str(cause).splitlines()[0]})"
@@ -42,6 +42,8 @@ def error_sentence(error: Exception) -> str:
         reason = re.sub(r"^Error parsing override '.*?' (?=extraneous)| expecting \{<EOF>.*\}", "", reason)
         quotes = re.search("(mismatched|extraneous) input|LexerNoViableAlt", reason)
         return f"{error.override}: {reason}" + hint * bool(quotes)
+    if isinstance(error, FileExistsError) and error.filename:
+        return f"{error.filename}: is there already, and no folder, which is needed here"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
@@ -51,11 +53,14 @@ def error_sentence(error: Exception) -> str:
         return f"{needed[1]} is missing: set {needed[1]}=..., one of {', '.join(needed[2].split())}"
     if text.startswith("Config group override must be a string"):
         return "a config group is set to the name of one of its choices, as in optimizer=sgd (--help shows them)"
+    if absent := re.match("Interpolation key '(.+?)' not found", text):
+        return f"${{{absent[1]}}}: there is no option {absent[1]} whose value this could stand for"
     if lost := re.match(r"Cannot find primary config '(.+)'\.", text):
         return f"--config-name {lost[1]}: no such file {lost[1]}.yaml in {conf_dir()}"
     if several := re.match(r"Ambiguous value for argument '(.+)' 1\.|Sweep parameters '(.+)' requires", text):
         key_value = several[1] or several[2]
-        return f"{key_value}: several values are a grid, which needs -m (a list needs brackets, as in key=[a,b])"
+        not_meant = "a list needs brackets, as in key=[a,b], and a decimal a point"
+        return f"{key_value}: several values are a grid, which needs -m ({not_meant})"
     return text
 
 
