@@ -38,11 +38,11 @@ def write_analysis(
         for each in draws
         for face, cosine in zip(each.faces, each.cosines.tolist(), strict=True)
     ]
-    write_csv(folder / "cosines.csv", ("operation", "face", "age", "number", "cosine"), cosines, line_end="\n")
+    write_csv(folder / "cosines.csv", ("operation", "face", "age", "number", "cosine"), cosines)
     for name, figure in {"violin": plot_violins(draws, keep_rule), "grid": plot_grid(draws, augmenter)}.items():
         with replacing(folder / f"{name}.png") as temporary:
             figure.savefig(temporary)
-    write_csv(folder / "analysis.csv", COLUMNS, [_short(asdict(row)) for row in rows], line_end="\n")
+    write_csv(folder / "analysis.csv", COLUMNS, [_short(asdict(row)) for row in rows])
 
 
 def write_sweep(folder: Path) -> Path:
@@ -53,7 +53,7 @@ def write_sweep(folder: Path) -> Path:
         rows = read_csv(file)
         header = list(rows[0])
         lines += [[file.parent.name, *row.values()] for row in rows]
-    write_csv(folder / "analysis.csv", ["job", *header], lines, line_end="\n")
+    write_csv(folder / "analysis.csv", ["job", *header], lines)
     return folder / "analysis.csv"
 
 

@@ -33,7 +33,7 @@ def write_set(
     augmented = to_vectors(generated.faces, augmentation, part.rows, augmenter)
     storage.save(concatenate([part.rows, augmented]), folder / VECTORS)
     images = [file.relative_to(folder).as_posix() for file in files] or [""] * len(augmented)
-    write_csv(folder / TABLE, COLUMNS, _table(generated, augmented, images, augmenter), line_end="\n")
+    write_csv(folder / TABLE, COLUMNS, _table(generated, augmented, images, augmenter))
     _keep_only(folder / "images", set(files))
     about = {
         "name": augmentation.name,

@@ -26,7 +26,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     temporary = _beside(target)
     try:
-        with naming(target, temporary):
+        with name_in_errors(target, temporary):
             yield temporary
             temporary.replace(target)
     except BaseException:
@@ -35,7 +35,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Let an OSError of the block name `path` where it names no file, or the `temporary` one that stands for it."""
     try:
         yield
@@ -117,7 +117,7 @@ def _beside(target: Path) -> Path:
     As few calls of the system as can be: where a file system is slow, each takes as long as drawing half a face.
     """
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
-    with naming(target, temporary):
+    with name_in_errors(target, temporary):
         try:
             temporary.touch(file_mode(), exist_ok=False)
         except FileNotFoundError:

@@ -10,20 +10,20 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.foreign_text import csv_cell, from_csv_cell
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]], line_end: str = "\r\n") -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     """Replace the file `path` by a table; `read_csv` returns its texts as they were, and None as an empty one."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        _write(stream, header, rows, line_end)
+        _write(stream, header, rows)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     r"""Return a table as the text of a CSV file.
 
     >>> csv_text(["name", "age"], [["=1+1.jpg", -1.5]])
-    "name,age\n'=1+1.jpg,-1.5\n"
+    "name,age\r\n'=1+1.jpg,-1.5\r\n"
     """
     stream = io.StringIO()
-    _write(stream, header, rows, "\n")
+    _write(stream, header, rows)
     return stream.getvalue()
 
 
@@ -41,7 +41,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return [dict(zip(heads, map(from_csv_cell, row), strict=False)) for row in rows if row]
 
 
-def _write(stream: io.TextIOBase, header: Sequence[str], rows: Iterable[Iterable[object]], line_end: str) -> None:
-    writer = csv.writer(stream, lineterminator=line_end)
+def _write(stream: io.TextIOBase, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    writer = csv.writer(stream)  # its line ends, \r\n, let it quote either of these within a cell
     for row in chain([header], rows):
         writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in row])

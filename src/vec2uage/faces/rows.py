@@ -98,7 +98,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
         }
         return [_short(values.get(column, "")) for column in columns]
 
-    write_csv(path, columns, map(cells, rows), line_end="\n")
+    write_csv(path, columns, map(cells, rows))
 
 
 def to_vectors(rows: Sequence[Row], encoder: str) -> VectorSet | None:

@@ -12,7 +12,7 @@ import yaml
 from jaxtyping import Real
 
 from vec2uage.base.access import open_to_write
-from vec2uage.base.atomic import naming, remove_unfinished, write_last
+from vec2uage.base.atomic import name_in_errors, remove_unfinished, write_last
 from vec2uage.base.csv_file import write_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
@@ -297,7 +297,7 @@ class MetricsLog:
         self._stream.close()
 
     def _write(self, *fields: str) -> None:
-        with naming(self._path):
+        with name_in_errors(self._path):
             self._stream.write((",".join(fields) + "\n").encode())
             self._stream.flush()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vec2uage.base.access import make_folder, open_to_write
-from vec2uage.base.atomic import naming
+from vec2uage.base.atomic import name_in_errors
 from vec2uage.base.foreign_text import visible
 from vec2uage.runs.result import Status
 
@@ -115,7 +115,7 @@ class EventLog:
         self._write(self._event(wall_time=time.time(), summary=summary))
 
     def _write(self, event: Any) -> None:
-        with naming(self._path):
+        with name_in_errors(self._path):
             self._writer.write(event.SerializeToString())
             self._writer.flush()
 
