@@ -176,7 +176,7 @@ HEADS = "vec2uage.training.heads"
         ({"options": {"hidden": [], "path": "x"}}, r"options\.path = 'x': no such option"),
         ({"options": {"hidden": [10**9]}}, "do not fit"),
         ({"options": {"hidden": [10**30]}}, "do not fit"),
-        ({"options": {"hidden": [1] * 20_000}}, "do not fit"),
+        ({"options": {"hidden": [1] * 20_000}}, "it has 20,001 layers"),
         ({"options": {"hidden": [-3]}}, r"options\.hidden = -3: should be greater"),
         ({"in_features": 4}, "do not fit"),
         ({"in_features": 10**30}, "in_features: "),

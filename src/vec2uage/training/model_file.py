@@ -30,6 +30,7 @@ _FORMAT = "vec2uage-model-2"
 # reached by a dotted name too.
 OWN = ("vec2uage.training.models.MLP",)
 _HEADS = Head.__module__.rpartition(".")[0]
+_MOST_LAYERS = 1000  # to build twenty thousand takes torch a minute
 _WIDEST = 1 << 20  # numbers of a vector: a class of the user's own is built with what the file says
 
 
@@ -69,7 +70,12 @@ class NetworkModel:
         return network.float().eval()
 
     def _check_weights(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Raise RuntimeError, as torch does, where the weights are not float32 numbers of these names and shapes."""
+        """Raise RuntimeError, as torch does, where the weights are not float32 numbers of these names and shapes.
+
+        UserError where they are those of too many layers.
+        """
+        if len(shapes) > 2 * _MOST_LAYERS:
+            raise UserError(f"it has {len(shapes) // 2:,} layers, but at most {_MOST_LAYERS:,} are built from a file")
         given = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
         if given != shapes or any(tensor.dtype != torch.float32 for tensor in self.weights.values()):
             raise RuntimeError
