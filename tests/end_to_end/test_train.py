@@ -191,7 +191,7 @@ def test_an_option_that_the_default_choice_lacks_is_given_to_the_jobs(terminal: 
     assert "max_epochs: 2" in (folder / "multirun.yaml").read_text()
     assert "averaging.start = 5 of 2 epochs: the weights of 0 are averaged" in done.stderr
     refused = terminal.run("train", *command, "optimizer=sgd,adam", "plan=true")
-    assert refused.stderr.startswith("error: 1 of 2 jobs, such as optimizer=adam: optimizer.momentum = '0.9': no such")
+    assert refused.stderr.startswith("error: 1 of 2 jobs, such as optimizer=adam: optimizer.momentum = 0.9: no such")
 
 
 @pytest.mark.slow
@@ -234,11 +234,11 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
             ["optimizer=adamm"],
             "error: optimizer = adamm: no such choice; did you mean adam? allowed are: adagrad, adam, ",
         ),
-        (["dataset=null"], "error: Config group override must be a string or a list."),
-        (["seed=[1"], "error: seed=[1: no viable alternative"),
+        (["dataset=null"], "error: a config group is set to the name of one of its choices"),
+        (["seed=[1"], "error: seed = '[1': should be a whole number"),
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["optimizer.lr=fast"], "error: optimizer.lr = 'fast': should be a number"),
-        (["resume=perhaps"], "error: resume = 'perhaps': should be True, False or 'changed'"),
+        (["resume=perhaps"], "error: resume = 'perhaps': should be true, false or 'changed'"),
         (["dataset=vectors", "dataset.path=gone.npz"], "error: gone.npz: no such file"),
         (["hydra.run.dir=/proc/nowhere"], "error: /proc/nowhere: No such file or directory"),
         (["-m", "seed=1,two"], "error: 1 of 2 jobs, such as seed=two: seed = 'two': should be a"),
@@ -257,7 +257,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         (["-m", "seed=1,2", "resume=perhaps"], "error: resume = 'perhaps': should be"),
         (["-m", "seed=range(0)"], "error: the sweep has no jobs"),
         (["group=none"], "error: group = none: no such option; did you mean split.group?"),
-        (["dataset.path=a=b"], "error: dataset.path=a=b: mismatched input '=' expecting <EOF> (a value that holds"),
+        (["dataset.path=a=b"], "error: dataset.path = 'a=b': no such option; it is one of dataset=prepared"),
         (["lr_finder=range_test", "lr_finder.steps=21"], "error: lr_finder: steps=21 leaves nothing to read"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

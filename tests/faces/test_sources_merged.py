@@ -106,10 +106,7 @@ def test_another_combination_is_yaml_alone(tmp_path):
         ([*PARTS, "source.parts.visage._target_=os.getcwd"], r"visage\._target_ = os\.getcwd: must be a"),
         ([*PARTS, "+source.parts.third=3"], r"source\.parts.* = 3: "),
         (["source.parts=null"], "source.parts = null: should have options of its own"),
-        (
-            [*PARTS, "+source.ages=[1,2]"],
-            r"source\.ages = \[1,2\]: no such option; ~source\.ages .*; allowed are: parts",
-        ),
+        ([*PARTS, "+source.ages=[1,2]"], r"source\.ages = \[1,2\]: no such option; .*allowed are: parts"),
     ],
 )
 def test_wrong_options_of_parts_are_refused_by_name(overrides, message):
