@@ -173,7 +173,7 @@ def test_an_operation_may_be_named_like_an_option(made: tuple[AugmentedBalance, 
     augmentation, _ = made
     found = find_augmented(folder_of(Path(str(augmentation.folder)), augmentation.name))
     named = replace(augmentation, op=(("seed", augmentation.op[0][1]),))
-    write_manifest(tmp_path / AUGMENTED, replace(found, options=named.options()))
+    write_manifest(tmp_path / AUGMENTED, replace(found, files={}, options=named.options()))
     refuse_other_options(tmp_path, named)
     with pytest.raises(UserError, match=r"\(augmentation\.seed: 0 there, 1 now\)"):
         refuse_other_options(tmp_path, replace(named, seed=1))

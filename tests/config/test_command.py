@@ -140,6 +140,7 @@ def test_help_is_composed_with_what_the_command_lacks(type_in: Callable[..., Don
 
 def test_letters_that_a_terminal_lacks_are_shown_by_their_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["report"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", terminal)
     execute(lambda: print("±2 Jänner", flush=True))
@@ -149,6 +150,7 @@ def test_letters_that_a_terminal_lacks_are_shown_by_their_codes(monkeypatch: pyt
 
 def test_a_closed_terminal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["report"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.setattr("sys.stdout", None)
     monkeypatch.setattr("sys.stderr", None)
     execute(lambda: print("nobody reads this", file=sys.stderr))

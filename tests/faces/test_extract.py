@@ -1,6 +1,5 @@
 """Extraction: a row for every file, only new work, and rows that do not depend on how the work was cut."""
 
-import csv
 import os
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ import pytest
 from drawn_face import save
 from toys import Halves, MeanColour, OfMachine, Picky
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.data import storage
 from vec2uage.data.readers import read
@@ -132,6 +132,7 @@ def test_a_name_of_any_bytes_is_a_row_and_the_name_of_a_vector(tmp_path: Path):
     odd = [
         b"f\xe4ces",
         b"new\nline",
+        b"return\r",
         b"tab\t",
         b"quote'\"",
         b"-dash",
@@ -146,8 +147,7 @@ def test_a_name_of_any_bytes_is_a_row_and_the_name_of_a_vector(tmp_path: Path):
     rows = run(walk(folder, "odd"), tmp_path).rows
     assert {row.status for row in rows} == {"ok"}
     write_table(rows, tmp_path / "faces.csv")
-    with (tmp_path / "faces.csv").open(newline="", encoding="utf-8") as file:
-        table = [row["name"] for row in csv.DictReader(file)]
+    table = [row["name"] for row in read_csv(tmp_path / "faces.csv")]
     vectors = to_vectors([replace(row, photograph=replace(row.photograph, age=5.0)) for row in rows], "toy")
     assert vectors is not None
     storage.save(vectors, tmp_path / "vectors.arrow")

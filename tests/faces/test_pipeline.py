@@ -21,7 +21,7 @@ ORDER = (
         "quality",
         "embedders",
     ),
-    *("extraction", "store", "hashing", "worker", "rows", "extract"),
+    *("store", "extraction", "hashing", "worker", "rows", "extract"),
 )
 
 

@@ -65,7 +65,7 @@ def test_an_option_that_was_not_set_stands_with_the_value_that_it_had(tmp_path, 
             folder.config.write_text(f"optimizer: {{momentum: {momentum}}}")
             of_run = replace(result(seed, "sgd", 2.0 + seed, *set_), name=folder.path.name)
             folder.write_result(of_run)
-    summary.summarize(tmp_path)
+    summary.summarize(tmp_path, {})
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in printed[2:4]] == [
         ["sgd", "optimizer.momentum=0", "2"],
