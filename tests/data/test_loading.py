@@ -91,6 +91,12 @@ def test_parts_of_different_crops_are_not_trained_on_together(caplog):
         load("facenet/crop.margin:0.4")
 
 
+def test_what_is_divided_here_is_of_one_encoder_even_if_nobody_knows_which(tmp_path, caplog):
+    np.savez(tmp_path / "foreign.npz", vectors=np.eye(40, dtype="f"), ages=np.repeat([1.5, 2], 20))
+    load_parts(VectorFile(path=str(tmp_path / "foreign.npz")), SPLIT, NoAugmentation(), 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def test_one_line_says_what_was_loaded(caplog):
     with caplog.at_level(logging.INFO):
         loaded(replace(SPLIT, seed=77), Balance(train_per_age=7))
