@@ -456,7 +456,8 @@ class OneProcess:
 def selves(prepared: Path, name: str, count: int) -> Float32[np.ndarray, "{count} D"]:
     """Draw and embed the first augmentations of a face, from its line in faces.csv and the preset's file alone."""
     preset = OmegaConf.load(Path(conf_dir()) / "augmentation/published.yaml")
-    recipe = check_augmentation(OmegaConf.to_container(preset) | {"folder": None}, "augmentation", []).recipe
+    options = OmegaConf.to_container(preset) | {"folder": None, "train_per_age": 1}
+    recipe = check_augmentation(options, "augmentation", []).recipe
     extraction = settings_of(prepared, OneProcess(), trust_code=False).extraction(None)
     row = next(row for row in table(prepared / "faces.csv") if row["name"] == name)
     face = Face(*(int(row[side]) for side in ("left", "top", "right", "bottom")), float("nan"), row["detector"])

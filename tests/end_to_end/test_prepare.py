@@ -198,7 +198,7 @@ def test_every_kind_of_bad_file_has_its_row_and_the_exit_code_tells(tmp_path: Pa
     (photos / "1" / "zero.jpg").touch()
     (photos / "2" / "text.jpg").write_text("not a picture")
     (photos / "1" / "the_same.png").write_bytes(truncated)
-    (photos / "3" / "older.png").write_bytes((photos / "2" / "person_0.png").read_bytes())
+    (photos / "3" / "older.png").write_bytes((photos / "2" / "person_4.png").read_bytes())
     (photos / "2" / "odd\nname \"'é.png").write_bytes((photos / "2" / "person_1.png").read_bytes() + b" ")
     save(photos / "3" / "nobody.png", np.full((90, 90, 3), 128, np.uint8))
     save(photos / "130" / "too_old.png", draw_face(100, 50))
@@ -227,7 +227,7 @@ def test_every_kind_of_bad_file_has_its_row_and_the_exit_code_tells(tmp_path: Pa
         "notes.txt": "no_age",
         ".DS_Store": "filtered",
     }
-    assert status["2/person_0.png"] == "conflicting"
+    assert status["2/person_4.png"] == "conflicting"
     assert all(row["reason"] for row in terminal.rows() if row["status"] != "ok")
     told = json.loads((terminal.prepared() / "dataset.json").read_text())["files_by_status"]
     assert told == dict(Counter(status.values()))
