@@ -273,6 +273,7 @@ HUGE = (2**40).to_bytes(8, "little")
     "content",
     [
         b"\x80\x04Nr\xff\xff\xff\x0f.",
+        b"\x80\x04Np0x10000000\n.",
         b"Np2147483647\n.",
         *(b"\x80\x05" + code + HUGE for code in (b"\x8e", b"\x96", b"\x8d", b"\x95")),
         *(b"\x80\x04" + code + b"\xff\xff\xff\x7f" for code in (b"B", b"X", b"T", b"\x8b")),
@@ -298,6 +299,12 @@ def test_what_would_take_gigabytes_or_for_ever_is_refused_at_once(content, monke
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_many_objects_are_read(protocol):
+    made = [["a" * k, float(k), (k, str(k))] for k in range(1000)]
+    assert read(pickle.dumps(made, protocol)) == made
 
 
 @given(st.binary(max_size=60), st.integers(0, 5))
