@@ -40,6 +40,22 @@ def test_facts_of_a_name():
 
 
 @pytest.mark.parametrize(
+    ("name", "age", "subject"),
+    [
+        ("set_5_a/s0_2_x.jpg", 2, "set_5_a/s0"),  # not 5
+        ("my_faces/s0_12_x.jpg", 12, "my_faces/s0"),
+        (r"C:\my_3_faces\s0_12_x.jpg", 12, r"C:\my_3_faces\s0"),
+        (r"C:\my_3_faces\9_1_3_20161219140623097.jpg", 9, ""),
+        ("12_a/3_Name_30_f.jpg", 30, "Name"),
+        (r"a_1\082A21.JPG", 21, "082"),
+    ],
+)
+def test_folders_of_a_name_say_no_age(name, age, subject):
+    facts = recognise([name], "f.json").read(name)
+    assert (float(facts.age), facts.subject) == (age, subject)
+
+
+@pytest.mark.parametrize(
     "names",
     [
         ["p_11_3_0.jpg"],  # the authors' code says 11
@@ -58,7 +74,16 @@ def test_names_that_can_be_read_in_two_ways_are_refused(names):
 @pytest.mark.parametrize(
     "name",
     [
-        *("a.jpg", "IMG_2023_01.jpg", "DSC_0012_1.jpg", "14_Aaron_Johnson_0001.jpg", "p_1_1", "p_-1_1.jpg", "7/a.jpg"),
+        *(
+            "a.jpg",
+            "IMG_2023_01.jpg",
+            "DSC_0012_1.jpg",
+            "14_Aaron_Johnson_0001.jpg",
+            "p_1_1",
+            "p_-1_1.jpg",
+            "7/a.jpg",
+            "set_5_a/1.jpg",
+        ),
         *("nm0000001_rm124825600_1899-5-10_1968.jpg", "000000.jpg_face.jpg", "39_1_20170116174525125.jpg", ""),
     ],
 )

@@ -18,7 +18,7 @@ GROUPS = ("age", "subject", "gender")
 _AGE = r"(?P<age>\d{1,3}(?:\.\d+)?)"
 _IMAGE = r"\.(?i:jpe?g|png|bmp|gif|tiff?|webp)"
 _NOT_UTKFACE = r"(?!(?:.*_)?\d{14,}\.|.*\.chip\.)"  # whose names end in a time, year to second or longer
-_FOLDER = "(?:.*/)?"
+_FOLDER = r"(?:.*[/\\])?"  # also as Windows writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,11 @@ class Naming:
 
 
 SCHEMES = {
-    # The authors' code takes the second of the parts between underscores; their script names <uuid>_<age>_x.jpg.
-    "paper": Naming(rf"(?P<subject>[^_]*)_{_AGE}_{_NOT_UTKFACE}.*{_IMAGE}", "<subject>_<age>_<rest>.jpg"),
+    # The authors' code takes the second of the parts between underscores; their script names <uuid>_<age>_x.jpg. A
+    # folder belongs to the subject, whatever stands in its name.
+    "paper": Naming(
+        rf"(?P<subject>{_FOLDER}[^_/\\]*)_{_AGE}_{_NOT_UTKFACE}[^/\\]*{_IMAGE}", "<subject>_<age>_<rest>.jpg"
+    ),
     # Read from its end, as the subject may hold underscores.
     "numbered": Naming(rf"(?P<subject>.*)_{_AGE}_{_NOT_UTKFACE}\d+{_IMAGE}", "<sub_ject>_<age>_<n>.jpg"),
     # Zhang, Song and Qi 2017; aligned chips end in .jpg.chip.jpg.
@@ -69,7 +72,7 @@ SCHEMES = {
     ),
     # Moschoglou et al. 2017.
     "agedb": Naming(
-        rf"{_FOLDER}\d+_(?P<subject>.+)_(?P<age>\d+)_(?P<gender>[mf]){_IMAGE}",
+        rf"{_FOLDER}\d+_(?P<subject>[^/\\]+)_(?P<age>\d+)_(?P<gender>[mf]){_IMAGE}",
         "<n>_<subject>_<age>_<gender>.jpg",
         {"m": "male", "f": "female"},
     ),
