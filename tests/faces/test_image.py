@@ -168,6 +168,15 @@ def test_of_sixteen_bits_the_upper_eight_are_kept():
     assert decode(pgm, LIMIT)[0, :, 0].tolist() == [0, 255]
 
 
+def test_a_tiff_of_sixteen_bits_may_have_white_at_zero():
+    deep = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+    content = encoded(deep, "TIFF")
+    interpretation = struct.pack("<HHI", 262, 3, 1)
+    assert content.count(interpretation + b"\1\0") == 1
+    negative = decode(content.replace(interpretation + b"\1\0", interpretation + b"\0\0"), LIMIT)
+    np.testing.assert_array_equal(negative, 255 - decode(content, LIMIT))
+
+
 def png(width, height, depth, colour, raw) -> bytes:
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

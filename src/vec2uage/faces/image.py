@@ -85,6 +85,8 @@ def _decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
         picture.load()  # TIFF turns itself upright here, and then no longer states an orientation
         turn = _UPRIGHT.get(_orientation(picture))
         pixels = _rgb(picture if turn is None else picture.transpose(turn), picture.format)
+        if picture.mode.startswith("I;16") and _is_negative(picture):
+            pixels = 255 - pixels
     if 0 in pixels.shape:
         raise Refused("unreadable", "the image has no pixels")
     return pixels
@@ -139,6 +141,12 @@ def _orientation(picture: Image.Image) -> float:
         return float(value[0] if isinstance(value, bytes) and len(value) == 1 else value)
     except Exception:  # metadata that cannot be read must not cost the picture
         return 1.0
+
+
+def _is_negative(picture: Image.Image) -> bool:
+    """Tell whether 0 is white in a TIFF (PhotometricInterpretation 0), which Pillow overlooks where it has 16 bits."""
+    is_tiff = isinstance(picture, TiffImagePlugin.TiffImageFile)
+    return is_tiff and picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0
 
 
 def _rgb(picture: Image.Image, kind: str | None) -> UInt8[np.ndarray, "H W 3"]:
