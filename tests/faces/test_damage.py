@@ -55,6 +55,13 @@ def test_what_is_lost_inside_a_jpeg_makes_it_unreadable(how):
         reason(content[:place] + bytes(len(content) - place))
 
 
+@pytest.mark.parametrize("how", ["plain", "fine", "coarse", "restarting"])
+def test_a_few_zeros_in_a_jpeg_make_it_unreadable(how):
+    content = encoded(NOISE, **JPEGS[how])
+    for place in range(scan_of(content), len(content) - 18, len(content) // 40):
+        reason(content[:place] + bytes(16) + content[place + 16 :])
+
+
 def test_a_jpeg_of_an_impossible_quantization_is_unreadable():
     content = encoded(NOISE)
     start = content.index(b"\xff\xdb") + 5

@@ -23,7 +23,7 @@ such as rare subsamplings, says nothing about damage."""
 _DHT, _DQT, _SOS, _SEQUENTIAL = 0xC4, 0xDB, 0xDA, (0xC0, 0xC1)
 _METADATA = {*range(0xE0, 0xF0), 0xFE}  # application segments and comments
 _END_OF_BLOCK = 0
-_ZEROS = bytes(64)
+_ZEROS = bytes(16)  # 128 bits, which would be some forty coefficients of -1 in a row
 
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _TIFF_JPEG, _TIFF_DEFLATED = 7, (8, 32946)
