@@ -145,8 +145,9 @@ def _orientation(picture: Image.Image) -> float:
 
 def _is_negative(picture: Image.Image) -> bool:
     """Tell whether 0 is white in a TIFF (PhotometricInterpretation 0), which Pillow overlooks where it has 16 bits."""
-    is_tiff = isinstance(picture, TiffImagePlugin.TiffImageFile)
-    return is_tiff and picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return False
+    return bool(picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0)
 
 
 def _rgb(picture: Image.Image, kind: str | None) -> UInt8[np.ndarray, "H W 3"]:
