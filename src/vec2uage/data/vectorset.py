@@ -220,7 +220,7 @@ def _matrix(
         misshapen = np.zeros(matrix.shape[:1], dtype=bool)
     else:
         rows = [cells.numbers(row, f"{where}: vector {number}") for number, row in enumerate(vectors)]
-        commonest = Counter(row.shape for row in rows).most_common(1)
+        commonest = Counter(row.shape for row in rows if row.size).most_common(1)  # an empty one is missing
         shape = commonest[0][0] if commonest else (1,)
         misshapen = np.array([row.shape != shape for row in rows], dtype=bool)
         usual = [np.zeros(shape, np.float32) if bad else row for bad, row in zip(misshapen, rows, strict=True)]
