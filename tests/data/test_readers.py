@@ -56,6 +56,23 @@ def test_npz_without_ages(tmp_path):
         assert (vs.ages, vs.names[0]) == (None, first)
 
 
+def test_a_source_that_is_missing_is_the_file(tmp_path):
+    columns = {"source": ["case", "nan", ""]}
+    np.savez(tmp_path / "set.npz", vectors=VECTORS, ages=AGES, **columns)
+    pq.write_table(pa.table({"age": AGES, "vector": VECTORS.tolist()} | columns), tmp_path / "set.parquet")
+    for name in ("set.npz", "set.parquet"):
+        vs = read(tmp_path / name)
+        assert vs.source.tolist() == ["case", "set", "set"]
+        assert vs.names.tolist() == ["case:0", "set:1", "set:2"]
+
+
+@pytest.mark.parametrize("name", ["names", "subjects", "source", "gender"])
+def test_npz_with_one_text_for_all_rows_is_refused(tmp_path, name):
+    np.savez(tmp_path / "set.npz", vectors=VECTORS, ages=AGES, **{name: "p"})
+    with pytest.raises(UserError, match=rf"{name} of shape \(\)"):
+        read(tmp_path / "set.npz")
+
+
 def test_npz_arrays_that_are_not_read_are_named(tmp_path, caplog):
     np.savez(tmp_path / "set.npz", vectors=VECTORS, ages=AGES, pose=AGES)
     with caplog.at_level(logging.WARNING):

@@ -242,3 +242,18 @@ def test_subjects_missing_in_a_column_of_numbers_are_unknown(tmp_path):
     columns = {"vector": [[1.0], [2.0], [3.0]], "age": [1, 2, 3], "subject": pa.array([7.0, float("nan"), None])}
     pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet").subjects.tolist() == ["7", "", ""]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_subjects_as_floats_are_persons_only_as_far_as_they_tell_them_apart(tmp_path, kind):
+    vectors = {"vector": VECTORS[:2].tolist()}
+    told = write(tmp_path / "told.parquet", vectors | {"subject": pa.array(np.array([12, np.nan], kind))})
+    assert read(told).subjects.tolist() == ["12", ""]
+    most = 2 ** (np.finfo(kind).nmant + 1)
+    with pytest.raises(UserError, match="stands for many whole numbers"):
+        read(write(tmp_path / "most.parquet", vectors | {"subject": pa.array(np.array([most, most + 1], kind))}))
+
+
+def test_most_vectors_may_be_missing(tmp_path):
+    file = write(tmp_path / "set.parquet", {"age": [1, 2, 3], "vector": pa.array([None, [1.0, 2.0], None])})
+    assert read(file, bad_rows="drop").ages.tolist() == [2]

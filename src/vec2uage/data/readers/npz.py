@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers.hostile import check_size
+from vec2uage.data.readers.table_columns import sources
 from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,11 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
     if ignored := sorted({*others, *arrays} - {*layout, *OPTIONAL}):
         log.warning("%s: arrays that are not read: %s", path, ", ".join(ignored[:20]))
     vectors, ages = layout
-    optional: dict[str, Any] = {"source": path.stem} | {key: arrays[key] for key in OPTIONAL if key in arrays}
+    optional: dict[str, Any] = {key: arrays[key] for key in OPTIONAL if key in arrays}
+    for key, values in optional.items():
+        if values.ndim != 1:
+            raise UserError(f"{path}: {key} of shape {values.shape}: give one for each vector")
+    optional["source"] = sources(optional.get("source"), path)
     return make_vector_set(
         arrays[vectors],
         arrays.get(ages),

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.cells import as_number, as_vector, is_missing
+from vec2uage.data.cells import as_number, as_vector
 from vec2uage.data.readers.arrow import agreed
 from vec2uage.data.readers.csv_file import read_csv
 from vec2uage.data.readers.hostile import check_size
-from vec2uage.data.readers.table_columns import LISTS, TEXTS, is_element, wanted
+from vec2uage.data.readers.table_columns import LISTS, TEXTS, is_element, sources, wanted
 from vec2uage.data.storage import ENCODER_KEY
 from vec2uage.data.vectorset import BadRows, VectorSet, make_vector_set
 
@@ -34,23 +34,15 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
             (read_csv(path, lambda headers: wanted(headers, path), is_element), "unknown") if is_csv else _parquet(path)
         )
         vectors = _vectors(columns, path)
-        cells = {name: columns[name].to_pylist() for name in ("age", *TEXTS) if name in columns}
+        cells = {name: _cells(columns[name]) for name in ("age", *TEXTS) if name in columns}
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable {path.suffix} table ({reason})") from None
     ages = cells.pop("age", None)
     texts: dict[str, Any] = {TEXTS[name]: values for name, values in cells.items()}
-    texts["source"] = [
-        path.stem if _is_empty(source) else source for source in texts.get("source", [""] * len(vectors))
-    ]
+    texts["source"] = sources(texts.get("source"), path)
     return make_vector_set(
         vectors, ages, **texts, encoder=agreed(path, stored, encoder), bad_rows=bad_rows, where=str(path)
-    )
-
-
-def _is_empty(cell: object) -> bool:
-    return (
-        cell is None or (isinstance(cell, str) and is_missing(cell)) or (isinstance(cell, float) and math.isnan(cell))
     )
 
 
@@ -70,6 +62,14 @@ def _parquet(path: Path) -> tuple[dict[str, Any], str]:
             batches.append(batch)
     table = pa.Table.from_batches(batches, schema=batches[0].schema if batches else pa.schema(map(schema.field, names)))
     return {names[name]: table[name].combine_chunks() for name in table.column_names}, stored
+
+
+def _cells(column: Any) -> list[Any]:
+    """Return the values of a column; floats as what they are, since those of 32 bits cannot tell all numbers apart."""
+    import pyarrow as pa
+
+    column = _plain(column)
+    return list(_numpy(column, missing=math.nan)) if pa.types.is_floating(column.type) else column.to_pylist()
 
 
 def _vectors(columns: dict[str, Any], path: Path) -> np.ndarray | list[np.ndarray]:

@@ -1,12 +1,13 @@
-"""Which columns of a table of vectors are read, however their names are written."""
+"""Which columns of a table of vectors are read, however their names are written, and what they are where missing."""
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vec2uage.base.errors import UserError
+from vec2uage.data.cells import as_label
 
 log = logging.getLogger(__name__)
 
@@ -46,3 +47,8 @@ def wanted(headers: Sequence[str], path: Path) -> dict[str, str]:
     if ignored := sorted(set(headers) - {""} - {header_of[name] for name in (*vector, *known)}):
         log.warning("%s: columns that are not read: %s", path, ", ".join(ignored[:20]))
     return {header_of[name]: name for name in (*vector, *known)}
+
+
+def sources(cells: Iterable[object] | None, path: Path) -> str | list[str]:
+    """Return the source of each row, which is the file's name where a cell or the whole column is missing."""
+    return path.stem if cells is None else [as_label(cell, f"{path}: source") or path.stem for cell in cells]
