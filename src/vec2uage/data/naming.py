@@ -72,7 +72,7 @@ SCHEMES = {
     ),
     # Moschoglou et al. 2017.
     "agedb": Naming(
-        rf"{_FOLDER}\d+_(?P<subject>[^/\\]+)_(?P<age>\d+)_(?P<gender>[mf]){_IMAGE}",
+        rf"{_FOLDER}\d+_(?P<subject>.+)_(?P<age>\d+)_(?P<gender>[mf]){_IMAGE}",
         "<n>_<subject>_<age>_<gender>.jpg",
         {"m": "male", "f": "female"},
     ),
