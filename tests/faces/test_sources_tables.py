@@ -9,6 +9,7 @@ from pyarrow import parquet
 from shipped import source
 
 from vec2uage.base.errors import UserError
+from vec2uage.faces.gather import find_photographs
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -56,6 +57,15 @@ def test_parquet_of_any_types_is_the_same_as_csv(tmp_path):
         ("b.jpg", None, "", ""),
     ]
     assert found[0].path == tmp_path / "photos/a.jpg"
+
+
+def test_what_differs_in_form_alone_is_one_person_and_a_missing_source_none(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    text = "path,age,subject,source\na.jpg,1,M\u00fcller,nan\nb.jpg,1,Mu\u0308ller,None\nc.jpg,1,nan,x\nd.jpg,1,12.0,\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    found = find_photographs(source("table", f"source.path={tmp_path}/t.csv"), prefixed=False)
+    assert [photograph.subject for photograph in found] == ["M\u00fcller", "M\u00fcller", "", "12"]
+    assert [photograph.source for photograph in found] == ["table", "table", "x", "table"]
 
 
 def test_a_row_that_names_a_file_again_is_kept_apart_and_any_name_is_a_row(tmp_path):
@@ -109,6 +119,16 @@ def test_ages_are_the_folders(tmp_path):
     assert found["130/e.jpg"].problem == "folder '130': age 130 is not between 0 and 120"
     assert found["young/f.jpg"].problem == "folder 'young': age 'young' is not a number"
     assert "not in a folder" in found["g.jpg"].problem
+
+
+def test_a_folder_of_two_ages_is_refused(tmp_path):
+    touch(tmp_path, "real/1/a.jpg")
+    (tmp_path / "real/01").symlink_to("1")
+    made = source("visage", f"source.path={tmp_path}/real")
+    assert [photograph.age for photograph in made.find()] == [1.0]
+    (tmp_path / "real/5").symlink_to("1")
+    with pytest.raises(UserError, match="another age"):
+        made.find()
 
 
 def test_genders_come_from_a_table_or_it_is_one_sentence(tmp_path, caplog):

@@ -85,13 +85,14 @@ def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Ga
 def find_photographs(source: Photographs, prefixed: bool) -> list[Photograph]:
     """Return all photographs of a source; those that its filters leave out have a problem that says so.
 
-    Among several sources (`prefixed`), names and persons begin with the name of the source.
+    Persons are labels (`cells.as_label`). Among several sources (`prefixed`), names and persons begin with the name of
+    the source.
     """
     found = []
     for photograph in source.find():
-        named = photograph
+        subject = as_label(photograph.subject, photograph.name)
+        named = replace(photograph, subject=subject)
         if prefixed:
-            subject = as_label(photograph.subject, photograph.name)
             subject = subject and f"{source.name}/{subject}"
             named = replace(photograph, name=f"{source.name}/{photograph.name}", subject=subject, part=source.name)
         if not photograph.problem and not source.admits(photograph):

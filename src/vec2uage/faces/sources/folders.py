@@ -24,7 +24,20 @@ class AgeFolders(Photographs):
 
     def find(self) -> list[Photograph]:
         photographs = [p if p.problem else _with_age(p) for p in walk(Path(self.path), self.name)]
+        _check_links(Path(self.path))
         return photographs if self.gender_table is None else _with_gender(photographs, Path(self.gender_table))
+
+
+def _check_links(path: Path) -> None:
+    """Raise UserError where links make one folder that of two ages: `walk` reads it once, as of the first."""
+    ages: dict[Path, tuple[float, Path]] = {}
+    for folder in sorted(path.iterdir()):
+        age, _ = read_age(folder.name)
+        if age is None or not folder.is_dir():
+            continue
+        first, other = ages.setdefault(folder.resolve(), (age, folder))
+        if first != age:
+            raise UserError(f"{folder}: the same folder as {other}, but another age: remove the link that is wrong")
 
 
 def _with_age(photograph: Photograph) -> Photograph:

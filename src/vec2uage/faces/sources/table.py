@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.data.cells import as_gender, as_text
+from vec2uage.data.cells import as_gender, as_label, as_text
 from vec2uage.data.readers.csv_file import read_csv
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
@@ -39,7 +39,7 @@ class Table(Photographs):
                     age,
                     subject=given["subject"],
                     gender=as_gender(given["gender"], f"{table}: row {row}"),
-                    source=given["source"] or self.name,
+                    source=as_label(given["source"], f"{table}: row {row}") or self.name,
                     problem=problem,
                 )
             )
