@@ -117,6 +117,14 @@ def test_vectors_of_one_network_are_put_together_and_all_values_are_told(caplog:
     assert merged([OLD, dlib]) == FACENET  # what is not known of all is known of none
 
 
+def test_a_word_for_what_is_missing_names_no_network() -> None:
+    for name in ("None", "nan", "", " unknown ", "NULL/crop.size:224"):
+        assert Encoder.parse(name).network is None
+        assert completed(name.split("/")[0], "arcface") == "arcface"
+        with pytest.raises(UserError, match="unknown encoder"):
+            merged([name, name])
+
+
 @pytest.mark.parametrize(
     "other", ["unknown", "arcface", "facenet-1/resize/fixed/normalized", FACENET.replace("fixed", "prewhiten")]
 )

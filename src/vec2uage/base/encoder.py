@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 """The encoder of vectors of which nobody said what made them."""
+_NOT_KNOWN = (UNKNOWN, "", "none", "null", "nan", "?")  # as programs write it; no network is called so
 _TAKEN_BY = {
     "facenet-": ("embedder.adapter", "embedder.normalize", "embedder.output"),
     "dlib-resnet-": ("embedder.align",),
@@ -41,14 +42,14 @@ class Encoder:
     @staticmethod
     def parse(text: str) -> "Encoder":
         """Read what `str` gives, what earlier versions wrote, or a name of one's own."""
-        first, *keyed = _BEFORE_KEY.split(text)
+        first, *keyed = _BEFORE_KEY.split(text.strip())
         first = _PRECISION.sub("", first)
         network, *values = first.split("/")
         keys = _taken_by(network)
         if len(values) > len(keys):
             network, values = first, []
         options = dict(zip(keys, values, strict=False)) | dict(option.split(":", 1) for option in keyed)
-        return Encoder(None if network == UNKNOWN else network, options)
+        return Encoder(None if network.casefold() in _NOT_KNOWN else network, options)
 
     def __str__(self) -> str:
         keys = _taken_by(self.network or UNKNOWN)
