@@ -68,6 +68,16 @@ def test_what_differs_in_form_alone_is_one_person_and_a_missing_source_none(tmp_
     assert [photograph.source for photograph in found] == ["table", "table", "x", "table"]
 
 
+def test_persons_that_single_precision_cannot_tell_apart_are_refused(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    persons = pa.array([2**24, 2**24 + 1], pa.float64()).cast(pa.float32(), safe=False)
+    parquet.write_table(
+        pa.table({"path": ["a.jpg", "b.jpg"], "age": [1, 2], "subject": persons}), tmp_path / "t.parquet"
+    )
+    with pytest.raises(UserError, match="stands for many whole numbers"):
+        source("table", f"source.path={tmp_path}/t.parquet").find()
+
+
 def test_a_row_that_names_a_file_again_is_kept_apart_and_any_name_is_a_row(tmp_path):
     touch(tmp_path, "a.jpg")
     long = "b" * 300 + ".jpg"  # no file can have this name

@@ -34,7 +34,7 @@ def read(path: Path, encoder: str | None = None, bad_rows: BadRows = "refuse") -
             (read_csv(path, lambda headers: wanted(headers, path), is_element), "unknown") if is_csv else _parquet(path)
         )
         vectors = _vectors(columns, path)
-        cells = {name: _cells(columns[name]) for name in ("age", *TEXTS) if name in columns}
+        cells = {name: column_values(columns[name]) for name in ("age", *TEXTS) if name in columns}
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable {path.suffix} table ({reason})") from None
@@ -64,7 +64,7 @@ def _parquet(path: Path) -> tuple[dict[str, Any], str]:
     return {names[name]: table[name].combine_chunks() for name in table.column_names}, stored
 
 
-def _cells(column: Any) -> list[Any]:
+def column_values(column: Any) -> list[Any]:
     """Return the values of a column; floats as what they are, since those of 32 bits cannot tell all numbers apart."""
     import pyarrow as pa
 

@@ -9,6 +9,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.cells import as_gender, as_label, as_text
 from vec2uage.data.readers.csv_file import read_csv
+from vec2uage.data.readers.table import column_values
 from vec2uage.faces.records import Photograph
 from vec2uage.faces.sources.base import NonEmpty, Photographs, read_age
 
@@ -98,10 +99,10 @@ def read_columns(path: Path, needed: Sequence[str], optional: Sequence[str]) -> 
         elif path.suffix.lower() in (".parquet", ".pq"):
             names = choose(parquet.read_schema(path).names)
             table = parquet.read_table(path, columns=list(names))
-            columns = {name: table[header] for header, name in names.items()}
+            columns = {name: table[header].combine_chunks() for header, name in names.items()}
         else:
             raise UserError(f"{path}: must be a .csv or .parquet file")
-        cells = {name: column.to_pylist() for name, column in columns.items()}
+        cells = {name: column_values(column) for name, column in columns.items()}
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable {path.suffix} file ({str(error).splitlines()[0]})") from None
     return {name: [as_text(cell, f"{path}: column {name}") for cell in column] for name, column in cells.items()}
