@@ -201,6 +201,7 @@ def begun(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
         ("0 1 half", False),
         ("0 2 2", False),
         ("0 0 1 2", False),
+        ("0 1 edited", False),
         ("", False),
     ],
 )
@@ -216,7 +217,10 @@ def test_a_run_goes_on_where_checkpoint_and_metrics_agree_or_begins_anew(
     (job,) = jobs
     folder = RunFolder(job.folder)
     whole = undisturbed["metrics.csv"].decode().splitlines()
-    lines = [whole[0], *(whole[1 + int(row)] if row.isdecimal() else "3,0.00" for row in rows.split())]
+    known = {str(epoch): row for epoch, row in enumerate(whole[1:])}
+    known |= {"half": "3,0.00", "edited": whole[3].replace("5", "6")}
+    lines = [whole[0], *(known[row] for row in rows.split())]
+    assert "edited" not in rows or known["edited"] != whole[3]
     folder.metrics.write_text("\n".join(lines) + "\n" * ("half" not in rows))
     assert resumable([job]).keys() == ({job} if goes_on else set())
     prepare_folders(jobs, True)

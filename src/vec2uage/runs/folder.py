@@ -1,5 +1,6 @@
 """The folder of one run: what its files are called, how they are written, and who may use it."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -235,35 +236,26 @@ class _WithoutAliases(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def logged_epochs(path: Path) -> int:
-    """Return how many epochs a `metrics.csv` has from the first on: none after a row that is torn or out of order."""
+def metrics_digest(path: Path, epochs: int) -> str:
+    """Return the SHA-256 of the first `epochs` epochs in a `metrics.csv`, by which a checkpoint knows its own."""
     try:
-        header, *rows = path.read_bytes().split(b"\n")[:-1] or [b""]
+        with path.open("rb") as file:
+            content = _first_epochs(file, epochs)
     except OSError:
-        return 0
-    columns = header.split(b",")
-    if columns[:2] != [b"epoch", b"lr"]:
-        return 0
-    for number, row in enumerate(rows):
-        fields = row.split(b",")
-        if fields[0] != str(number).encode() or len(fields) != len(columns) or not all(map(_is_number, fields)):
-            return number
-    return len(rows)
+        content = b""
+    return hashlib.sha256(content).hexdigest()
 
 
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+def _first_epochs(file: IO[bytes], epochs: int) -> bytes:
+    """Return the header and the rows of the first epochs, nothing for none."""
+    return b"".join(file.readlines()[: epochs + 1]) if epochs else b""
 
 
 class MetricsLog:
     """Appends an epoch at a time to a `metrics.csv`, each on disk when `append` returns, in full precision.
 
     Columns are the epoch, the learning rate and the scores, by the names that they have in `result.json`. The first
-    `epochs` rows are kept, which must be there (`logged_epochs`); those after them are of epochs that will be trained
+    `epochs` rows are kept, which must be there (`metrics_digest`); those after them are of epochs that will be trained
     again. While the log is open, no other process can open it: Busy.
     """
 
@@ -276,7 +268,7 @@ class MetricsLog:
             self._stream.close()
             raise
         self._stream.seek(0)
-        kept = b"".join(self._stream.readlines()[: epochs + 1]) if epochs else b""
+        kept = _first_epochs(self._stream, epochs)
         self._stream.truncate(len(kept))
         self._is_new = not kept
 

@@ -22,7 +22,7 @@ from vec2uage.base.manifest import differences
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import to_container
-from vec2uage.runs.folder import RunFolder, logged_epochs
+from vec2uage.runs.folder import RunFolder, metrics_digest
 from vec2uage.runs.index import collect
 from vec2uage.runs.result import Damaged, RunResult
 from vec2uage.sweep.compose import ComposedJob
@@ -94,9 +94,9 @@ def resumable(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
 def _read_checkpoint(folder: RunFolder) -> checkpoint.Header:
     """Return what the checkpoint in a folder is of; UserError where a run cannot go on from it."""
     header = checkpoint.read_header(folder.checkpoint)
-    if (logged := logged_epochs(folder.metrics)) < header.epochs:
+    if header.metrics and header.metrics != metrics_digest(folder.metrics, header.epochs):
         trained = counted(header.epochs, "epoch")
-        raise UserError(f"{folder.metrics} holds {logged} of the {trained} of its checkpoint: the run begins anew")
+        raise UserError(f"{folder.metrics} is not as it was after the {trained} of its checkpoint: the run begins anew")
     return header
 
 

@@ -41,13 +41,18 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """Which run a checkpoint is of. `epochs` are those trained so far."""
+    """Which run a checkpoint is of.
+
+    `epochs` are those trained so far, `metrics` the digest of what metrics.csv says of them: "" in a file of an earlier
+    version, which is taken as it is.
+    """
 
     config_hash: str
     code: str
     data_fingerprint: str
     started: str
     epochs: int
+    metrics: str = ""
 
 
 def snapshot(stack: Stack, outcomes: Sequence[Outcome]) -> list[Checkpoint]:
