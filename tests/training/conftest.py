@@ -11,7 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from vec2uage.config.hydra.resolvers import conf_dir
+from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
 from vec2uage.training.inputs import VectorInputs
@@ -63,6 +63,7 @@ class Recording:
 
 @lru_cache(maxsize=256)
 def composed(overrides: tuple[str, ...]) -> RunSettings:
+    register_resolvers()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         return from_config(compose("train", list(overrides)), {}, overrides)
 
