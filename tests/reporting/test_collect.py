@@ -59,7 +59,12 @@ def test_range_tests_may_be_longer_than_training(write_sweep):
 def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep):
     folder = write_sweep("d1", GOOD)
     path = folder / "000_sgd,seed=1" / "data.csv"
-    for content in ("part,age\ntrain,3\n", "part,kind,source,gender,age,faces\na,b,c,d,x,1\n", None):
+    for content in (
+        path.read_text().replace("5", "6"),
+        "part,age\ntrain,3\n",
+        "part,kind,source,gender,age,faces\na,b,c,d,x,1\n",
+        None,
+    ):
         path.unlink() if content is None else path.write_text(content)
         assert read_sweep(folder).row_counts == []
 
@@ -96,6 +101,7 @@ def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_swee
         ("predictions.csv", b"name,subject,age,prediction\na,,,\n", "predictions.csv: incomplete"),
         ("predictions.csv", b"name,subject,age,prediction\na,,inf,3\n", "that is no number"),
         ("predictions.csv", b"name,subject,age,prediction\na,,3,3\n", "predictions.csv: changed since the run"),
+        ("config.yaml", b"seed: 2", "config.yaml: changed since the run"),
         ("lr_range_test.csv", b"\xff\x00", "lr_range_test.csv: unreadable"),
     ],
 )

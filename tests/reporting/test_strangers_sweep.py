@@ -1,7 +1,7 @@
 """A sweep of others, whose options and sources are named to do harm, gives a report that only shows the names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,8 +24,15 @@ NASTY_VALUE = "$\\frac{$<img>[x](javascript:1)|\x1b"  # of an option: names as l
 def sweep(write_sweep: Callable[..., Path]) -> Path:
     folder = write_sweep("d1", {f"sgd note={NASTY_VALUE}": [(2.5, 2.6)] * 2, "sgd note=1": [(2.6, 2.7)] * 2})
     counts = [("train", "photographed", f"=1{NASTY}", gender, 5, 9) for gender in ("female", "")]
-    RunFolder(min(folder.iterdir())).write_data(counts)
+    describe_data(folder, counts)
     return folder
+
+
+def describe_data(sweep: Path, counts: Sequence[tuple[str, str, str, str, int, int]]) -> None:
+    """Let the first run of a sweep have been trained on these."""
+    run = RunFolder(min(sweep.iterdir()))
+    run.write_data(counts)
+    run.write_result(run.read_result())
 
 
 def report_on(folder: Path, out: Path) -> None:
@@ -73,5 +80,5 @@ def test_nothing_is_written_or_deleted_through_a_link(name: str, sweep: Path, tm
 
 def test_counts_of_what_is_no_gender_are_not_read(sweep: Path) -> None:
     assert read_sweep(sweep).row_counts
-    RunFolder(min(sweep.iterdir())).write_data([("train", "photographed", "album", "<b>", 5, 9)])
+    describe_data(sweep, [("train", "photographed", "album", "<b>", 5, 9)])
     assert not read_sweep(sweep).row_counts

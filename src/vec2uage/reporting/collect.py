@@ -133,9 +133,12 @@ class Sweep:
 
     @cached_property
     def row_counts(self) -> list[dict[str, str]]:
-        """The first run's data.csv: faces by part, kind, source, gender and age; none if unreadable."""
+        """The first run's data.csv: faces by part, kind, source, gender and age; none if unreadable or changed."""
+        files, result = RunFolder(self.runs[0].folder), self.runs[0].result
         try:
-            rows = read_csv(RunFolder(self.runs[0].folder).data)
+            if not files.is_as_written(files.data, result):
+                return []
+            rows = read_csv(files.data)
         except (OSError, ValueError):
             return []
         return rows if all(map(_is_row_count, rows)) else []
@@ -222,6 +225,9 @@ def _read_run(folder: Path, result: RunResult, label: str, options: Options, nam
     if not (np.abs([*predictions.values()]) <= LARGEST).all() or (predictions["age"] < 0).any():
         raise UserError(f"{files.predictions}: holds an age below 0, or an age or prediction that is no number")
     relied_on = [files.predictions] if curve is None else [files.predictions, files.metrics]
+    relied_on += [
+        path for path in (files.config, files.lr_range_test_csv) if path.name in result.files and path.is_file()
+    ]
     if changed := [path for path in relied_on if not files.is_as_written(path, result)]:
         raise UserError(f"{changed[0]}: changed since the run ended")
     return Run(
