@@ -15,7 +15,8 @@ import numpy as np
 
 from vec2uage.base.atomic import write_text
 from vec2uage.predictions.point import Point
-from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.metrics_log import MetricsLog
 from vec2uage.runs.result import RunResult
 
 OPTIMIZERS = ("adagrad", "adam", "sgd", "swa")

@@ -13,7 +13,8 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import only_user_of
 from vec2uage.base.log_format import LogFile
 from vec2uage.faces.store import open_store
-from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.metrics_log import MetricsLog
 from vec2uage.runs.tensorboard import EventLog
 
 

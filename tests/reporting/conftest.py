@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vec2uage.predictions.point import Point
-from vec2uage.runs.folder import MetricsLog, RunFolder
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.metrics_log import MetricsLog
 from vec2uage.runs.result import RunResult
 
 Maes = Mapping[str, Sequence[tuple[float, float]]]

@@ -14,7 +14,8 @@ from vec2uage.base.lock import Busy
 from vec2uage.predictions.normal import Normal
 from vec2uage.predictions.piecewise import Discrete
 from vec2uage.predictions.point import Point
-from vec2uage.runs.folder import MetricsLog, RunFolder, metrics_digest
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.metrics_log import MetricsLog, metrics_digest
 from vec2uage.runs.result import RunResult
 
 WRITTEN = (

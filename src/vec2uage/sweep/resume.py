@@ -22,8 +22,9 @@ from vec2uage.base.manifest import differences
 from vec2uage.base.provenance import code_fingerprint
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import to_container
-from vec2uage.runs.folder import RunFolder, metrics_digest
+from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect
+from vec2uage.runs.metrics_log import metrics_digest
 from vec2uage.runs.result import Damaged, RunResult
 from vec2uage.sweep.compose import ComposedJob
 from vec2uage.sweep.grouping import Job

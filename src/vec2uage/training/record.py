@@ -8,7 +8,8 @@ from typing import IO, Any
 from vec2uage.base.atomic import replacing, write_text
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
-from vec2uage.runs.folder import MetricsLog, RunFolder, metrics_digest
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.metrics_log import MetricsLog, metrics_digest
 from vec2uage.runs.result import RunResult, Status
 from vec2uage.runs.tensorboard import EventLog
 from vec2uage.runs.variants import split_override
