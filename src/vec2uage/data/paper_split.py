@@ -10,7 +10,7 @@ from jaxtyping import Integer
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
-from vec2uage.base.formatting import ranges
+from vec2uage.base.formatting import ranges, span
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
 from vec2uage.data.parts import UNDIVIDED, AgeRange, Parts, is_divided, within
@@ -110,10 +110,8 @@ def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
         )
     needed = split.heldout_per_age + 1
     if few := {age: count for age, count in counts.items() if 0 < count < needed}:
-        least, most = min(few.values()), max(few.values())
-        found = f"{least}" if least == most else f"{least} to {most}"
         raise UserError(
-            f"too few rows: {found} of age {ranges(list(few))} each, but {needed} of each age are needed "
+            f"too few rows: {span(few.values())} of age {ranges(list(few))} each, but {needed} of each age are needed "
             f"({split.heldout_per_age} held out and 1 or more to train on): lower split.heldout_per_age or narrow "
             "split.age_range"
         )
