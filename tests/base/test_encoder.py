@@ -93,6 +93,7 @@ def test_what_is_left_out_is_not_known_and_never_refused(caplog: pytest.LogCaptu
     check("unknown", "unknown", NAMES, "")
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
     assert "detector (the model: not known, the dataset: none)" in caplog.text
+    assert "network (not known of either)" in caplog.text
     assert distinct([OLD, made(), made(crop_margin="0.4")]) == [OLD]
 
 

@@ -132,10 +132,13 @@ def check(wanted: str, given: str, names: tuple[str, str], advice: str, allow: b
     """
     found = differences(wanted, given)
 
+    def values(of: Difference) -> str:
+        if of.wanted is None and of.given is None:
+            return "not known of either"
+        return f"{names[0]}: {of.wanted or 'not known'}, {names[1]}: {of.given or 'not known'}"
+
     def listed(some: Sequence[Difference]) -> str:
-        return "; ".join(
-            f"{d.option} ({names[0]}: {d.wanted or 'not known'}, {names[1]}: {d.given or 'not known'})" for d in some
-        )
+        return "; ".join(f"{difference.option} ({values(difference)})" for difference in some)
 
     if wrong := [difference for difference in found if difference.matters]:
         text = f"{names[0]} and {names[1]} are of different encoders: {listed(wrong)}"
