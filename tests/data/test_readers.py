@@ -253,6 +253,7 @@ HOSTILE = {
     "rows without a size": npy(described("(10000000000000,)", "<U0")),
     "negative": npy(described("(-1, 2)"), bytes(8)),
     "objects": npy(described("(1,)", "|O"), b"\x80\x04N."),
+    "letters beyond Unicode": npy(described("(1, 2)", "<U1"), b"\xff" * 8),
     "more than it says": npy(described("(1, 2)"), bytes(64)),
     "deep header": npy("(" * 110),
     "header of another length": b"\x93NUMPY\x02\x00\xff\xff\xff\x7f",
@@ -285,3 +286,10 @@ def test_an_archive_that_unfolds_too_far_or_has_a_name_twice_is_refused(tmp_path
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 100}.get)
     with pytest.raises(UserError, match="but this machine has"):
         read(tmp_path / "set.npz")
+
+
+def test_columns_of_another_length_are_refused_before_they_are_read(tmp_path):
+    for names in (np.array("one"), np.empty(5_000_000, "<U1")):  # as texts, the latter would take half a minute
+        np.savez(tmp_path / "set.npz", vectors=VECTORS, names=names)
+        with pytest.raises(UserError, match="but names of shape"):
+            read(tmp_path / "set.npz")

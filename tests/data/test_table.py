@@ -97,6 +97,12 @@ def test_lists_of_other_lengths_and_missing_ones_are_bad_rows(tmp_path):
     assert vs.ages.tolist() == [1, 4]
 
 
+def test_rows_without_a_vector_are_bad_however_many_they_are(tmp_path):
+    lists = pa.array([None, None, [1.0, 2]])
+    path = write(tmp_path / "set.parquet", {"age": [1, 2, 3], "vector": lists})
+    assert read(path, bad_rows="drop").vectors.tolist() == [[1, 2]]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize(
     "columns",

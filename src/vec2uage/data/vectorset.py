@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -90,20 +90,21 @@ COLUMNS = tuple(field.name for field in fields(VectorSet) if field.name != "enco
 def make_vector_set(
     vectors: np.ndarray | Sequence[Any],
     ages: np.ndarray | Sequence[Any] | None,
-    names: Iterable[object] | None = None,
-    subjects: Iterable[object] | None = None,
-    source: str | Iterable[str] = "",
-    gender: Iterable[object] | None = None,
-    parents: Iterable[object] | None = None,
+    names: np.ndarray | Sequence[object] | None = None,
+    subjects: np.ndarray | Sequence[object] | None = None,
+    source: str | np.ndarray | Sequence[str] = "",
+    gender: np.ndarray | Sequence[object] | None = None,
+    parents: np.ndarray | Sequence[object] | None = None,
     encoder: str = UNKNOWN,
     bad_rows: BadRows = "refuse",
     where: str = "the vectors",
 ) -> VectorSet:
     """Check rows and make a VectorSet of them, without copying vectors that are float32, in C order and all good.
 
-    `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length. `ages` are years, as
-    numbers or texts (`cells.ages`), or None altogether where no age is known. `names` are kept as they are and default
-    to "<source>:<row>"; `subjects`, a `source` for each row and `gender` are labels (`cells.as_label`, `as_gender`).
+    `vectors` are [N, D] or N rows, which may differ in length: D is then the commonest length above 0. `ages` are
+    years, as numbers or texts (`cells.ages`), or None altogether where no age is known. `names` are kept as they are
+    and default to "<source>:<row>"; `subjects`, a `source` for each row and `gender` are labels (`cells.as_label`,
+    `as_gender`).
 
     A row is bad when its vector has another dimension, holds NaN or Inf or nothing but zeros, or is of a length beyond
     `SHORTEST` and `LONGEST`; when its age is missing among known ones, not a number, negative or above 120; when it is
@@ -113,6 +114,11 @@ def make_vector_set(
     """
     matrix, misshapen = _matrix(vectors, where)
     count = len(matrix)
+    given = {"ages": ages, "names": names, "subjects": subjects, "gender": gender, "parents": parents}
+    for column, values in (given if isinstance(source, str) else given | {"source": source}).items():
+        shape = () if values is None else values.shape if isinstance(values, np.ndarray) else (len(values),)
+        if values is not None and shape[:1] != (count,):
+            raise UserError(f"{where}: {count} vectors but {column} of shape {shape}; give one for each vector")
     years, unread = (None, np.zeros(count, bool)) if ages is None else cells.ages(ages, f"{where}: ages")
     columns = {
         "source": [source] * count if isinstance(source, str) else [as_label(s, f"{where}: source") for s in source],
@@ -120,14 +126,9 @@ def make_vector_set(
         "gender": [as_gender(g, where) for g in ([""] * count if gender is None else gender)],
         "parents": [as_text(p, f"{where}: parents") for p in ([""] * count if parents is None else parents)],
     }
-    given = [""] * count if names is None else [as_text(name, f"{where}: names") for name in names]
-    shapes = {} if years is None else {"ages": years.shape}
-    shapes |= {column: (len(values),) for column, values in {"names": given, **columns}.items()}
-    for column, shape in shapes.items():
-        if shape != (count,):
-            raise UserError(f"{where}: {count} vectors but {column} of shape {shape}; give one for each vector")
     columns["names"] = [
-        name or f"{s}:{row}" for row, (name, s) in enumerate(zip(given, columns["source"], strict=True))
+        (None if names is None else as_text(names[row], f"{where}: names")) or f"{s}:{row}"
+        for row, s in enumerate(columns["source"])
     ]
     known = set(columns["names"])
     columns["parents"] = ["" if is_missing(p) and p not in known else p for p in columns["parents"]]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -80,4 +81,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.
         if dtype.hasobject or dtype.itemsize == 0 or file.tell() + items * dtype.itemsize != member.file_size:
             raise ValueError(f"{member.filename} is of objects, or its shape {shape} and type do not fill its bytes")
     with archive.open(member) as file:
-        return npy.read_array(file, allow_pickle=False)
+        array = npy.read_array(file, allow_pickle=False)
+    if dtype.kind == "U" and (np.frombuffer(array.tobytes(), f"{dtype.byteorder}u4") > sys.maxunicode).any():
+        raise ValueError(f"{member.filename} holds numbers that are no characters")  # NumPy would fail on them later
+    return array
