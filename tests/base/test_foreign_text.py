@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.cbook import is_math_text
 
 from vec2uage.base import foreign_text
+from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import VisibleStream, csv_cell, from_csv_cell, visible
 
 NASTY = "\x1b]0;owned\x07\u202e$\\frac{$<img src=x onerror=alert(1)>[x](javascript:alert(1))|`a`\r\n=1+1\x00\udce9"
@@ -21,6 +22,13 @@ def test_one_line_shows_what_cannot_be_seen() -> None:
         "a\\x1b[2Jb\\nc\\u202e\\udce9 J\u00e4nner \u65e5\u672c"
     )
     assert visible(NASTY).isprintable()
+
+
+def test_a_text_of_any_length_makes_a_sentence_that_can_be_read() -> None:
+    told = str(UserError(f"start {'x' * 10**6}\x1b end", ["y" * 10**6]))
+    assert len(told) < 10_000
+    assert told.startswith("start x")
+    assert "\\x1b end\n" in told
 
 
 def test_a_stream_keeps_lines_and_nothing_else_that_is_no_text() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vec2uage.base.foreign_text import visible
+from vec2uage.base.foreign_text import sentence
 
 
 class UserError(Exception):
@@ -17,4 +17,4 @@ class UserError(Exception):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n  ".join(map(visible, (super().__str__(), *self.problems)))
+        return "\n  ".join(map(sentence, (super().__str__(), *self.problems)))

@@ -8,6 +8,7 @@ moves a cursor or turns the direction of writing, as Python writes it: `\n`, `\x
 import re
 from typing import Any
 
+_LONGEST = 4000  # characters of a sentence
 _MARKDOWN = re.compile(
     r"""[\\`*|]             # also within words
     | (?<![^\W_])_ | _(?![^\W_])
@@ -29,6 +30,16 @@ def visible(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def sentence(text: str) -> str:
+    """Return what is told to people as one visible line, without the middle of one that nobody would read to its end.
+
+    >>> len(sentence("x" * 10**6))
+    4000
+    """
+    line = visible(text)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1005]} ... {line[-1000:]}"
 
 
 class VisibleStream:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vec2uage.base.access import open_to_write
-from vec2uage.base.foreign_text import visible
+from vec2uage.base.foreign_text import sentence, visible
 
 
 class VisibleFormatter(logging.Formatter):
@@ -15,7 +15,7 @@ class VisibleFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
-        return visible(super().formatMessage(record))
+        return sentence(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
         """Return a traceback."""

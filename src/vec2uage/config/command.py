@@ -21,7 +21,8 @@ from omegaconf import DictConfig
 
 from vec2uage.base.access import Access, grant, refuse_link
 from vec2uage.base.errors import UserError
-from vec2uage.base.foreign_text import VisibleStream, visible
+from vec2uage.base.foreign_text import VisibleStream
+from vec2uage.base.foreign_text import sentence as as_sentence
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy, only_user_of
 from vec2uage.config.hydra.arguments import gather_repeated, readable, refuse_undecodable
@@ -236,7 +237,7 @@ def _end(error: Exception) -> NoReturn:
     if _WANTS_TRACEBACK or not is_user_error(error):
         raise error
     sentence = error_sentence(error)
-    print(f"error: {sentence if isinstance(error, UserError) else visible(sentence)}", file=sys.stderr)
+    print(f"error: {sentence if isinstance(error, UserError) else as_sentence(sentence)}", file=sys.stderr)
     sys.exit(1)
 
 
