@@ -232,6 +232,17 @@ def test_what_a_command_writes_is_its_owners_or_a_groups(
     assert {path.stat().st_mode & 0o777 for path in written if path.is_file()} == {file}
 
 
+def test_an_option_that_stands_for_its_neighbour_is_kept_as_typed(report: Report, tmp_path: Path) -> None:
+    def work(invocation: Invocation) -> None:
+        is_as_typed = "resamples=${.seed}" in invocation.overrides
+        (invocation.folder / "seen").write_text(f"{invocation.options['resamples']} {is_as_typed}")
+
+    done = report(work, *SINGLE, "access=group", "resamples=${.seed}")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "seen").read_text() == "0 True"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
+
+
 @pytest.mark.parametrize(
     "arguments", [[*SINGLE, "access=all"], [*SEVERAL, "access=owner,group"]], ids=["wrong", "swept"]
 )

@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.base.access import Access, grant, refuse_link
 from vec2uage.base.errors import UserError
@@ -136,10 +136,16 @@ class GrantAccess(Callback):
             _end(error)
 
 
+def _typed_options(composed: Any) -> tuple[str, ...]:
+    """Return the options as they were typed: a `${...}` in one is not for this list to resolve."""
+    typed: Any = OmegaConf.to_container(composed.overrides.task)
+    return tuple(typed)
+
+
 def _access_of(config: DictConfig) -> Access:
     """Return the option `access`, which is one for all jobs of a sweep; UserError where it is wrong."""
     value = config.get("access")
-    typed = [override for override in config.hydra.overrides.task if override.startswith("access=")]
+    typed = [override for override in _typed_options(config.hydra) if override.startswith("access=")]
     problems: list[str] = []
     access: Access = check_value(Access, typed[-1].partition("=")[2] if typed else value, "access", problems)
     refuse(problems)
@@ -173,7 +179,7 @@ def _do_work(work: Work, name: str, cfg: DictConfig) -> None:
         cfg=cfg,
         folder=Path(composed.runtime.output_dir),
         sweep=Path(composed.sweep.dir) if in_sweep else None,
-        overrides=tuple(map(str, composed.overrides.task)),
+        overrides=_typed_options(composed),
         choices={str(group): str(choice) for group, choice in composed.runtime.choices.items()},
     )
     try:

@@ -19,7 +19,7 @@ def is_user_error(error: Exception) -> bool:
     if isinstance(error, UserError | OSError | HydraException | OmegaConfBaseException):
         return True
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, ValueError) and str(frame.f_globals["__name__"]).startswith("hydra._internal.")
+    return isinstance(error, ValueError) and str(frame.f_globals["__name__"]).startswith("hydra.")
 
 
 def error_sentence(error: Exception) -> str:
