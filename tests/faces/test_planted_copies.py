@@ -87,7 +87,7 @@ def test_99_of_100_copies_of_each_sort_are_found(chips, leakage):
         precision="auto",
     )
     vectors = network.open("cpu")(np.stack([network.prepare(np.asarray(image)) for image in images.values()]))
-    vs = make_vector_set(vectors, [5] * len(images), names=images, encoder=network.fingerprint())
+    vs = make_vector_set(vectors, [5] * len(images), names=list(images), encoder=network.fingerprint())
 
     found = called_copies(vs, leakage, {name: signature(np.asarray(image)) for name, image in images.items()})
     by_vector = called_copies(vs, leakage, {})
