@@ -18,7 +18,7 @@ from vec2uage.data.parts import PARTS, fingerprint
 from vec2uage.data.prepared import Prepared
 from vec2uage.data.row_counts import row_counts
 from vec2uage.data.splits import NoSplit, PreparedSplit
-from vec2uage.data.vectorset import make_vector_set
+from vec2uage.data.vectorset import concatenate, make_vector_set
 
 READ = []
 SPLIT = PaperSplit(age_range=(1, 2), heldout_per_age=4)
@@ -42,7 +42,7 @@ class InParts(Dataset):
     is_divided: ClassVar[bool] = True
 
     def read(self):
-        raise NotImplementedError
+        return concatenate(list(self.parts().values()))
 
     def parts(self):
         encoders = dict.fromkeys(PARTS, "facenet/crop.margin:0.0") | {"test": self.encoder_of_test}

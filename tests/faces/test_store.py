@@ -99,6 +99,18 @@ WHOLE = {
 }
 
 
+def _fill_and_check(path: Path) -> None:
+    _filled(path)
+    with open_store(path) as store:
+        assert _content(store) == WHOLE
+
+
+def _execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 @pytest.mark.parametrize(
     ("table", "damage"),
     [
@@ -117,38 +129,34 @@ def test_a_damaged_row_is_not_there_until_it_is_made_again(
 ):
     path = tmp_path / "store.sqlite"
     _filled(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(f"UPDATE {table} SET {damage}")
+    _execute(path, f"UPDATE {table} SET {damage}")
     with open_store(path) as store:
         assert _content(store) == WHOLE | {table: None}
     assert [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
-    _filled(path)
-    with open_store(path) as store:
-        assert _content(store) == WHOLE
+    _fill_and_check(path)
 
 
 def test_a_row_under_another_key_is_not_used(tmp_path: Path):
     """As a damaged index of SQLite leads to it."""
     path = tmp_path / "store.sqlite"
     _filled(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE vectors SET encoder='dlib'")
+    _execute(path, "UPDATE vectors SET encoder='dlib'")
     with open_store(path) as store:
         assert store.vector("a", "box", "dlib") is None
 
 
 def test_rows_of_an_earlier_version_are_used_unless_they_cannot_be_read(tmp_path: Path):
     path = tmp_path / "store.sqlite"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("CREATE TABLE signatures (sha256 TEXT, version TEXT, signature TEXT, PRIMARY KEY (sha256))")
-        connection.execute("INSERT INTO signatures VALUES ('a', '1', 'ff')")
-        connection.execute("CREATE TABLE detections (sha256 TEXT, detector TEXT, found TEXT, PRIMARY KEY (sha256))")
-        connection.execute("INSERT INTO detections VALUES ('a', 'hog', '{}')")
+    _execute(
+        path,
+        "CREATE TABLE signatures (sha256 TEXT, version TEXT, signature TEXT, PRIMARY KEY (sha256))",
+        "INSERT INTO signatures VALUES ('a', '1', 'ff')",
+        "CREATE TABLE detections (sha256 TEXT, detector TEXT, found TEXT, PRIMARY KEY (sha256))",
+        "INSERT INTO detections VALUES ('a', 'hog', '{}')",
+    )
     with open_store(path) as store:
         assert (store.signature("a", "1"), store.detection("a", "hog")) == ("ff", None)
-    _filled(path)
-    with open_store(path) as store:
-        assert _content(store) == WHOLE
+    _fill_and_check(path)
 
 
 def test_damage_anywhere_in_the_file_is_told_or_changes_nothing(tmp_path: Path):
