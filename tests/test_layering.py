@@ -17,7 +17,7 @@ PLUGIN = SOURCE.parent / "hydra_plugins" / "vec2uage_fused" / "__init__.py"
 LAYERS = (
     {"base", "statistics"},
     {"predictions", "config", "importers"},
-    {"data", "runs"},
+    {"data", "runs", "calibration"},
     {"faces", "training"},
     {"augmentation", "sweep", "evaluation", "reporting"},
 )
