@@ -148,7 +148,9 @@ def test_predictions_are_short_to_read_and_in_columns_of_their_own(tmp_path: Pat
     assert lines == ["name,subject,age,prediction", '"a,b",p,4.2,5.1', "c,,11.0,10.7"]
     for prediction in (Normal(predicted, predicted / 2), Discrete(np.array([5.0, 9.0]), np.full((2, 2), 0.5))):
         folder.write_predictions(names, ["p", ""], ages, prediction)
-        assert list(read_csv(folder.predictions)[0]) == ["name", "subject", "age", *prediction.columns()]
+        row = read_csv(folder.predictions)[0]
+        assert list(row) == ["name", "subject", "age", *prediction.columns(), "pit", "crps", "p_minor"]
+        assert float(row["p_minor"]) == pytest.approx(prediction.cdf(17.99999)[0])
 
 
 def test_a_result_tells_what_was_written_and_what_has_changed_since(used: RunFolder) -> None:

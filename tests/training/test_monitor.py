@@ -60,7 +60,7 @@ def test_a_metric_that_is_better_the_higher_is_monitored_like_any_other(make_run
         return 100 - metrics.mae(ages, prediction)
 
     monkeypatch.setitem(metrics.METRICS, "closeness", None)  # forgotten after the test
-    metrics.metric(unit="years", best="highest")(closeness)
+    metrics.metric(unit="years", best="highest", every_epoch=True)(closeness)
     names = ("trainer.monitor", "early_stopping.monitor", "lr_schedule.monitor")
     how = {
         "optimizer": {"lr": 0.05},

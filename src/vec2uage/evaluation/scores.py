@@ -34,7 +34,7 @@ class Scores:
     def text(self) -> str:
         """Return the scores as a short table."""
         first, last = self.per_age[0].age, self.per_age[-1].age
-        width = max(len(metric.label) for metric in METRICS.values())
+        width = max(len(METRICS[name].label) for name in self.overall)
         return "\n".join(
             [
                 f"{self.n:,} faces of the ages {first}-{last}",
@@ -72,5 +72,6 @@ def score(ages: Real[np.ndarray, " N"], prediction: Prediction, cs: Sequence[flo
 
 def _line(name: str, value: float, width: int) -> str:
     metric = METRICS[name]
-    sign = "+" if metric.best == "zero" else ""
-    return f"{metric.label:{width}}  {value:{sign}7.3f} {metric.unit}".rstrip()
+    sign = "+" if metric.best == 0 else ""
+    shown = f"{value:{sign}7.3f} {metric.unit}" if np.isfinite(value) else "      -"
+    return f"{metric.label:{width}}  {shown}".rstrip()

@@ -5,16 +5,22 @@ A new metric is one function with `@metric`, of the true ages `[N]` in years and
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Real
+from jaxtyping import Bool, Float, Float64, Real
 
+from vec2uage.predictions import reliability
 from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.minors import boundary, is_minor, p_minor
+from vec2uage.predictions.roc import roc
 
 Ages = Real[np.ndarray, " N"]
 Measure = Callable[[Ages, Prediction], float]
-Best = Literal["lowest", "highest", "zero"]
+Best = Literal["lowest", "highest"] | float
+PERCENTS = (50, 80, 90, 95)
+"""What the central intervals that are measured hold."""
 
 
 @dataclass(frozen=True)
@@ -28,55 +34,181 @@ class Metric:
     measure: Measure
     unit: str
     best: Best
+    """The number that is best, or which ones are better."""
+    every_epoch: bool = False
+    """Whether validation measures it in every epoch; all others are measured at the end of a run."""
+    needs_spread: bool = False
+    """Whether it says nothing of predictions without a spread (`Prediction.has_spread`)."""
 
     def badness(self, value: float) -> float:
         """Return a number that falls as the value gets better: what a monitor compares."""
-        return {"lowest": value, "highest": -value, "zero": abs(value)}[self.best]
+        if isinstance(self.best, str):
+            return value if self.best == "lowest" else -value
+        return abs(value - self.best)
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(unit: str, best: Best = "lowest", label: str = "") -> Callable[[Measure], Measure]:
+def metric(
+    unit: str, best: Best = "lowest", label: str = "", every_epoch: bool = False, needs_spread: bool = False
+) -> Callable[[Measure], Measure]:
     """Register a function under its own name; people are shown `label`, by default that name."""
 
     def register(measure: Measure) -> Measure:
-        METRICS[measure.__name__] = Metric(measure.__name__, label or measure.__name__, measure, unit, best)
+        name = measure.__name__
+        METRICS[name] = Metric(name, label or name, measure, unit, best, every_epoch, needs_spread)
         return measure
 
     return register
 
 
-def scores(ages: Ages, prediction: Prediction, batch_size: int | None = None) -> dict[str, float]:
-    """Return all registered metrics, by name, over all rows; with `batch_size`, their means over batches of it.
+def scores(
+    ages: Ages, prediction: Prediction, batch_size: int | None = None, every_epoch: bool = False
+) -> dict[str, float]:
+    """Return the registered metrics that the prediction allows, by name, over all rows; they may be infinite or NaN.
+
+    With `every_epoch`, only those of every epoch. With `batch_size`, these are means over batches of so many rows.
 
     >>> from vec2uage.predictions.point import Point
     >>> scores(np.array([4.0, 10.0]), Point(np.array([5.0, 7.0])))["mae"]
     2.0
     """
+    allowed = [known for known in METRICS.values() if prediction.has_spread or not known.needs_spread]
+    with np.errstate(all="ignore"):  # of a run that has diverged, nothing is a number
+        return {
+            known.name: _measured(known, ages, prediction, batch_size if known.every_epoch else None)
+            for known in allowed
+            if known.every_epoch or not every_epoch
+        }
+
+
+def _measured(known: Metric, ages: Ages, prediction: Prediction, batch_size: int | None) -> float:
     if batch_size is None:
-        return {name: known.measure(ages, prediction) for name, known in METRICS.items()}
+        return known.measure(ages, prediction)
     batches = [slice(first, first + batch_size) for first in range(0, len(ages), batch_size)]
-    measured = [scores(ages[batch], prediction.take(batch)) for batch in batches]
-    return {name: float(np.mean([of_batch[name] for of_batch in measured])) for name in METRICS}
+    return float(np.mean([known.measure(ages[batch], prediction.take(batch)) for batch in batches]))
 
 
-@metric(unit="years", label="MAE")
+@metric(unit="years", label="MAE", every_epoch=True)
 def mae(ages: Ages, prediction: Prediction) -> float:
     """Return the mean absolute error in years of the medians, which minimise it."""
     return float(np.abs(_errors(ages, prediction.median)).mean())
 
 
-@metric(unit="years", label="RMSE")
+@metric(unit="years", label="MAE of the mean", needs_spread=True)
+def mae_of_mean(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean absolute error in years of the means."""
+    return float(np.abs(_errors(ages, prediction.mean)).mean())
+
+
+@metric(unit="years", label="RMSE", every_epoch=True)
 def rmse(ages: Ages, prediction: Prediction) -> float:
     """Return the root of the mean squared error in years of the means, which minimise it."""
     return float(np.sqrt(np.square(_errors(ages, prediction.mean)).mean()))
 
 
-@metric(unit="years", best="zero")
+@metric(unit="years", best=0.0, every_epoch=True)
 def bias(ages: Ages, prediction: Prediction) -> float:
     """Return the mean of predicted mean minus age, in years: positive where people are judged too old."""
     return float(_errors(ages, prediction.mean).mean())
+
+
+@metric(unit="years", label="CRPS", every_epoch=True)
+def crps(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean continuous ranked probability score in years: the MAE where predictions are points."""
+    return float(prediction.crps(ages).mean())
+
+
+@metric(unit="nats", label="log score", every_epoch=True, needs_spread=True)
+def log_score(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean negative logarithm of the density at the true age (in 1/years); infinite where one is 0."""
+    return float(-prediction.log_density(ages).mean())
+
+
+def interval_coverage(ages: Ages, prediction: Prediction, level: float) -> float:
+    """Return the share of faces whose age lies in their central interval of this level."""
+    low, high = prediction.interval(level)
+    return float(((low <= ages) & (ages <= high)).mean())
+
+
+def interval_width(ages: Ages, prediction: Prediction, level: float) -> float:
+    """Return the mean width in years of the central intervals of this level."""
+    low, high = prediction.interval(level)
+    return float((high - low).mean())
+
+
+def _register_intervals() -> None:
+    kinds = (("coverage", interval_coverage, ""), ("width", interval_width, "years"))
+    for kind, measure, unit in kinds:
+        for percent in PERCENTS:
+            name, level = f"{kind}_{percent}", percent / 100
+            best: Best = "lowest" if unit else level
+            of_level = partial(measure, level=level)
+            METRICS[name] = Metric(name, f"{kind} at {percent}%", of_level, unit, best, needs_spread=True)
+
+
+_register_intervals()
+
+
+@metric(unit="years", label="interval score", needs_spread=True)
+def interval_score_90(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean score of the central 90% intervals in years: their width, and 20 times what an age is outside.
+
+    Best where 5% of ages lie below and 5% above (Gneiting and Raftery 2007, equation 43).
+    """
+    low, high = prediction.interval(0.9)
+    outside = np.maximum(low - ages, 0) + np.maximum(ages - high, 0)
+    return float((high - low + 2 / (1 - 0.9) * outside).mean())
+
+
+@metric(unit="years", needs_spread=True)
+def sharpness(ages: Ages, prediction: Prediction) -> float:
+    """Return the root of the mean predicted variance, in years: the RMSE to be expected if all is as predicted."""
+    return float(np.sqrt(np.square(prediction.std, dtype=np.float64).mean()))
+
+
+@metric(unit="", best="highest", label="p of PIT", needs_spread=True)
+def pit_p(ages: Ages, prediction: Prediction) -> float:
+    """Return the p-value of the test that the true ages' levels are uniform; NaN for fewer than 50 faces."""
+    return reliability.pit_p(prediction.pit(ages))
+
+
+@metric(unit="", label="minor, Brier", needs_spread=True)
+def minor_brier(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean squared error of the probability of being a minor; NaN where all are minors, or none."""
+    p, minor = _minors(ages, prediction)
+    return float(np.square(p - minor).mean())
+
+
+@metric(unit="nats", label="minor, log loss", needs_spread=True)
+def minor_log_loss(ages: Ages, prediction: Prediction) -> float:
+    """Return the mean negative logarithm of the probability of what is true; NaN where all are minors, or none."""
+    p, minor = _minors(ages, prediction)
+    return float(-np.log(np.where(minor, p, 1 - p)).mean())
+
+
+@metric(unit="", label="minor, ECE", needs_spread=True)
+def minor_ece(ages: Ages, prediction: Prediction) -> float:
+    """Return the expected calibration error of the probability in ten bins; NaN where all are minors, or none."""
+    p, minor = _minors(ages, prediction)
+    return reliability.reliability(p, minor).error if np.isfinite(p).all() else np.nan
+
+
+@metric(unit="", best="highest", label="minor, AUC", needs_spread=True)
+def minor_auc(ages: Ages, prediction: Prediction) -> float:
+    """Return how likely a minor has the higher probability of being one; NaN where all are minors, or none."""
+    return roc(*_minors(ages, prediction)).area
+
+
+def _minors(ages: Ages, prediction: Prediction) -> tuple[Float[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """Return each face's probability of being a minor, NaN where all are or none, and who is.
+
+    Of one side alone, whoever says the same of everybody would be the best.
+    """
+    minor = is_minor(ages)
+    p = p_minor(prediction, boundary(ages))
+    return (p if minor.any() and not minor.all() else np.full(len(p), np.nan)), minor
 
 
 def cumulative_score(ages: Ages, prediction: Prediction, k: float) -> float:

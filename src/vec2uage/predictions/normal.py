@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.special import ndtr, ndtri
 
-from vec2uage.predictions.base import Prediction, RowIndex, check_level
+from vec2uage.predictions.base import Ages, Prediction, RowIndex, check_level, check_temperature
 
-_LEVELS = np.array([1e-12, 1e-8, 1e-5, 1e-3, *np.linspace(0.01, 0.99, 25), 1 - 1e-3, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
+LEVELS = np.array([1e-12, 1e-8, 1e-5, 1e-3, *np.linspace(0.01, 0.99, 25), 1 - 1e-3, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
+"""The levels of the quantiles between which a smooth distribution function is integrated."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,17 @@ class Normal(Prediction):
         return self.location
 
     @property
+    def std(self) -> Float[np.ndarray, " N"]:
+        return self.scale
+
+    @property
     def median(self) -> Float[np.ndarray, " N"]:
         return self.location
 
-    def cdf(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    def cdf(self, age: Ages) -> Float[np.ndarray, "*G N"]:
         return ndtr(self._standardized(age))
 
-    def log_density(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    def log_density(self, age: Ages) -> Float[np.ndarray, "*G N"]:
         return -(self._standardized(age) ** 2) / 2 - np.log(self.scale) - math.log(2 * math.pi) / 2
 
     def quantile(self, q: float) -> Float[np.ndarray, " N"]:
@@ -41,7 +46,7 @@ class Normal(Prediction):
         return self.location + self.scale * ndtri(q)
 
     def knots(self) -> Float[np.ndarray, "N k"]:
-        return self.location[:, None] + self.scale[:, None] * ndtri(_LEVELS)
+        return self.location[:, None] + self.scale[:, None] * ndtri(LEVELS)
 
     def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return the score by its formula (Gneiting and Raftery 2007, equation 21)."""
@@ -52,8 +57,12 @@ class Normal(Prediction):
     def take(self, index: RowIndex) -> "Normal":
         return Normal(self.location[index], self.scale[index])
 
-    def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
-        return {"prediction": self.location, "std": self.scale}
+    def own_columns(self) -> dict[str, Real[np.ndarray, " N"]]:
+        return {"std": self.scale}
 
-    def _standardized(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    def tempered(self, temperature: float) -> "Normal":
+        check_temperature(temperature)
+        return Normal(self.location, self.scale * math.sqrt(temperature))
+
+    def _standardized(self, age: Ages) -> Float[np.ndarray, "*G N"]:
         return (np.asarray(age, dtype=np.float64) - self.location) / self.scale

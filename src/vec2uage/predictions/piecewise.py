@@ -1,12 +1,14 @@
 """Distribution functions that rise along straight lines: probabilities on a grid of ages, and quantiles."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Integer, Real
 
-from vec2uage.predictions.base import Prediction, RowIndex, check_level
+from vec2uage.predictions.base import Ages, Prediction, RowIndex, check_level, check_temperature
 
 
 class Piecewise(Prediction):
@@ -28,23 +30,33 @@ class Piecewise(Prediction):
         inside = np.diff(cumulative, axis=1) * (knots[:, 1:] + knots[:, :-1]) / 2
         return inside.sum(axis=1) + cumulative[:, 0] * knots[:, 0] + (1 - cumulative[:, -1]) * knots[:, -1]
 
-    def cdf(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        ages, knots, cumulative = self._ages(age), self.knots(), self.cumulative()
-        passed = (knots <= ages[:, None]).sum(axis=1)
-        left, width, rise = self._segment(passed)
-        share = np.divide(ages - _at(knots, left), width, out=np.ones(len(self)), where=width > 0)
-        inside = _at(cumulative, left) + share * rise
-        return np.select([passed == 0, passed == knots.shape[1]], [0.0, 1.0], inside)
+    @property
+    def std(self) -> Float[np.ndarray, " N"]:
+        knots, cumulative = self.knots() - self.mean[:, None], self.cumulative()
+        left, right = knots[:, :-1], knots[:, 1:]
+        inside = np.diff(cumulative, axis=1) * (left**2 + left * right + right**2) / 3
+        ends = cumulative[:, 0] * knots[:, 0] ** 2 + (1 - cumulative[:, -1]) * knots[:, -1] ** 2
+        return np.sqrt(inside.sum(axis=1) + ends)
 
-    def log_density(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        ages, knots, cumulative = self._ages(age), self.knots(), self.cumulative()
-        _, width, rise = self._segment((knots <= ages[:, None]).sum(axis=1))
+    def cdf(self, age: Ages) -> Float[np.ndarray, "*G N"]:
+        ages, knots, cumulative = np.asarray(age, dtype=np.float64), self.knots(), self.cumulative()
+        passed = (knots <= ages[..., None]).sum(axis=-1)
+        left = _left(passed, knots)
+        width, rise = _at(knots, left + 1) - _at(knots, left), _at(cumulative, left + 1) - _at(cumulative, left)
+        share = np.divide(ages - _at(knots, left), width, out=np.ones(passed.shape), where=width > 0)
+        inside = _at(cumulative, left) + share * rise
+        return np.where(passed == 0, 0.0, np.where(passed == knots.shape[1], 1.0, inside))
+
+    def log_density(self, age: Ages) -> Float[np.ndarray, "*G N"]:
+        ages, knots, cumulative = np.asarray(age, dtype=np.float64), self.knots(), self.cumulative()
+        left = _left((knots <= ages[..., None]).sum(axis=-1), knots)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.log(rise / width)
+            rise = _at(cumulative, left + 1) - _at(cumulative, left)
+            found = np.log(rise / (_at(knots, left + 1) - _at(knots, left)))
         # where the distribution function jumps, the density is infinite: at the ends, and where knots coincide
-        at = knots == ages[:, None]
-        jumps = at[:, 0] & (cumulative[:, 0] > 0) | at[:, -1] & (cumulative[:, -1] < 1)
-        jumps |= (at[:, 1:] & at[:, :-1]).any(axis=1)
+        at = knots == ages[..., None]
+        jumps = at[..., 0] & (cumulative[:, 0] > 0) | at[..., -1] & (cumulative[:, -1] < 1)
+        jumps |= (at[..., 1:] & at[..., :-1]).any(axis=-1)
         outside = (ages < knots[:, 0]) | (ages > knots[:, -1])
         return np.select([outside, jumps], [-np.inf, np.inf], found)
 
@@ -52,22 +64,12 @@ class Piecewise(Prediction):
         check_level(q)
         knots, cumulative = self.knots(), self.cumulative()
         passed = (cumulative < q).sum(axis=1)
-        left, width, rise = self._segment(passed)
+        left = _left(passed, knots)
+        width, rise = _at(knots, left + 1) - _at(knots, left), _at(cumulative, left + 1) - _at(cumulative, left)
         flat = rise <= 0  # not where it is NaN, which stays one
         share = np.divide(q - _at(cumulative, left), rise, out=np.ones(len(self)), where=~flat)
         inside = _at(knots, left) + share * width
         return np.select([passed == 0, passed == knots.shape[1]], [knots[:, 0], knots[:, -1]], inside)
-
-    def _ages(self, age: float | Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        return np.broadcast_to(np.asarray(age, dtype=np.float64), len(self))
-
-    def _segment(
-        self, passed: Integer[np.ndarray, " N"]
-    ) -> tuple[Integer[np.ndarray, " N"], Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-        """Return the left knot of the segment that follows `passed` knots, and the segment's width and rise."""
-        knots, cumulative = self.knots(), self.cumulative()
-        left = np.clip(passed, 1, knots.shape[1] - 1) - 1
-        return left, _at(knots, left + 1) - _at(knots, left), _at(cumulative, left + 1) - _at(cumulative, left)
 
 
 @dataclass(frozen=True)
@@ -83,29 +85,51 @@ class Discrete(Piecewise):
     def __len__(self) -> int:
         return len(self.probabilities)
 
-    def knots(self) -> Float[np.ndarray, "N k"]:
+    @cached_property
+    def _edges(self) -> Float[np.ndarray, "N k"]:
         between = (self.ages[1:] + self.ages[:-1]) / 2
         ends = 2 * self.ages[0] - between[0], 2 * self.ages[-1] - between[-1]
         edges = np.array([ends[0], *between, ends[1]], dtype=np.float64)
         return np.broadcast_to(edges, (len(self), len(edges)))
 
-    def cumulative(self) -> Float[np.ndarray, "N k"]:
+    @cached_property
+    def _cumulative(self) -> Float[np.ndarray, "N k"]:
         summed = np.cumsum(self.probabilities, axis=1, dtype=np.float64)
         return np.concatenate([np.zeros((len(self), 1)), summed / summed[:, -1:]], axis=1)
+
+    def knots(self) -> Float[np.ndarray, "N k"]:
+        return self._edges
+
+    def cumulative(self) -> Float[np.ndarray, "N k"]:
+        return self._cumulative
 
     def take(self, index: RowIndex) -> "Discrete":
         return Discrete(self.ages, self.probabilities[index])
 
-    def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
-        of_ages = zip(self.ages, self.probabilities.T, strict=True)
-        return {"prediction": self.median, "mean": self.mean} | {f"p_{age:g}": column for age, column in of_ages}
+    def own_columns(self) -> dict[str, Real[np.ndarray, " N"]]:
+        return {f"p_{age:g}": column for age, column in zip(self.ages, self.probabilities.T, strict=True)}
+
+    def tempered(self, temperature: float) -> "Discrete":
+        check_temperature(temperature)
+        largest = self.probabilities.max(axis=1, keepdims=True)  # divided by it, no power of a face is 0 at all ages
+        powers = (self.probabilities / largest).astype(np.float64) ** (1 / temperature)
+        return Discrete(self.ages, powers / powers.sum(axis=1, keepdims=True))
+
+    def mixed_with(self, others: Sequence[Prediction]) -> Prediction | None:
+        if not all(isinstance(other, Discrete) and np.array_equal(other.ages, self.ages) for other in others):
+            return None
+        of_each = np.stack([np.diff(each.cumulative(), axis=1) for each in (self, *others)])  # type: ignore[attr-defined]
+        return Discrete(self.ages, of_each.mean(axis=0))
 
 
 @dataclass(frozen=True)
 class Quantiles(Piecewise):
-    """Ages in years at ascending levels between 0 and 1; what lies beyond the outer levels is put at the outer ages."""
+    """Ages in years at ascending levels between 0 and 1, the same for all faces or each with its own.
 
-    levels: Float[np.ndarray, " Q"]
+    What lies beyond the outer levels is put at the outer ages.
+    """
+
+    levels: Float[np.ndarray, " Q"] | Float[np.ndarray, "N Q"]
     ages: Float[np.ndarray, "N Q"]
 
     def knots(self) -> Float[np.ndarray, "N k"]:
@@ -115,13 +139,23 @@ class Quantiles(Piecewise):
         return np.broadcast_to(self.levels, self.ages.shape)
 
     def take(self, index: RowIndex) -> "Quantiles":
-        return Quantiles(self.levels, self.ages[index])
+        return Quantiles(self.levels if self._share_levels else self.levels[index], self.ages[index])
 
-    def columns(self) -> dict[str, Real[np.ndarray, " N"]]:
-        of_levels = zip(self.levels, self.ages.T, strict=True)
-        return {"prediction": self.median, "mean": self.mean} | {f"q_{level:g}": column for level, column in of_levels}
+    def own_columns(self) -> dict[str, Real[np.ndarray, " N"]]:
+        if not self._share_levels:
+            return {}
+        return {f"q_{level:g}": column for level, column in zip(self.levels, self.ages.T, strict=True)}
+
+    @property
+    def _share_levels(self) -> bool:
+        return self.levels.ndim == 1
 
 
-def _at(values: Float[np.ndarray, "N k"], column: Integer[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """Return one value of each row."""
-    return np.take_along_axis(values, column[:, None], axis=1)[:, 0]
+def _left(passed: Integer[np.ndarray, "*G N"], knots: Float[np.ndarray, "N k"]) -> Integer[np.ndarray, "*G N"]:
+    """Return the left knot of the segment that follows `passed` knots, or of the one next to it."""
+    return np.clip(passed, 1, knots.shape[1] - 1) - 1
+
+
+def _at(values: Float[np.ndarray, "N k"], column: Integer[np.ndarray, "*G N"]) -> Float[np.ndarray, "*G N"]:
+    """Return the values of each face's columns."""
+    return values[np.arange(len(values)), column]

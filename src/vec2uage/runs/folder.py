@@ -17,6 +17,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 from vec2uage.base.manifest import changed_files, file_hashes
 from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.minors import boundary, p_minor
 from vec2uage.runs.result import Damaged, RunResult
 
 _LARGEST_CONFIG = 1 << 18  # bytes; that of a run has about 3,000
@@ -148,9 +149,13 @@ class RunFolder:
     ) -> None:
         """Write `predictions.csv` (name, subject, age, and the prediction's own columns; years), atomically.
 
+        Of predictions that say how sure they are, it also has what judges them: `pit`, `crps` and `p_minor`.
         Numbers are the shortest that read back as the same value of their own precision.
         """
         columns = {"age": ages, **prediction.columns()}
+        if prediction.has_spread:
+            columns["pit"], columns["crps"] = prediction.pit(ages), prediction.crps(ages)
+            columns["p_minor"] = p_minor(prediction, boundary(ages))
         rows = zip(names, subjects, *(map(str, column) for column in columns.values()), strict=True)
         write_csv(self.predictions, ("name", "subject", *columns), rows)
 

@@ -9,9 +9,9 @@ from vec2uage.predictions.metrics import METRICS
 
 
 def _known(monitor: str) -> str:
-    allowed = ["validation/loss", *(f"validation/{name}" for name in METRICS)]
+    allowed = ["validation/loss", *(f"validation/{name}" for name, known in METRICS.items() if known.every_epoch)]
     if monitor not in allowed:
-        raise ValueError(f"should be a score of validation: {', '.join(allowed)}")
+        raise ValueError(f"should be a score of every epoch: {', '.join(allowed)}")
     return monitor
 
 

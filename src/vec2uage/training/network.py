@@ -71,13 +71,21 @@ def evaluate(network: Network, weights: Tensors, inputs: Inputs) -> Float[Tensor
 
 
 def part_scores(
-    part: str, head: Head, raw: Float[Tensor, "N O"], age: Float[Tensor, " N"], batch_size: int | None = None
+    part: str,
+    head: Head,
+    raw: Float[Tensor, "N O"],
+    age: Float[Tensor, " N"],
+    batch_size: int | None = None,
+    every_epoch: bool = False,
 ) -> dict[str, float]:
-    """Return mean loss and metrics of a part; every row weighs the same, or with `batch_size` every batch."""
+    """Return mean loss and metrics of a part, with `every_epoch` those of every epoch alone.
+
+    Every row weighs the same, or with `batch_size` every batch (`scores` tells of which metrics).
+    """
     losses = head.loss_of(raw[None], age[None])[0].double()
     if batch_size is None:
         loss = sum(float(block.sum()) for block in losses.split(EVALUATION_ROWS)) / len(age)
     else:
         loss = float(torch.stack([batch.mean() for batch in losses.split(batch_size)]).mean())
-    measured = scores(age.cpu().numpy(), head.prediction(raw.cpu().numpy()), batch_size)
+    measured = scores(age.cpu().numpy(), head.prediction(raw.cpu().numpy()), batch_size, every_epoch)
     return {f"{part}/{name}": score for name, score in {"loss": loss, **measured}.items()}

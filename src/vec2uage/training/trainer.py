@@ -213,7 +213,7 @@ def validate(
     for position, run in enumerate(stack.runs):
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
         raw = evaluate(network, own, validation)
-        scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch)
+        scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch, True)
         train_loss, train_mae, lr = means[:, position].tolist()
         outcome, monitor = outcomes[run], settings.trainer.monitor
         outcome.epochs = epoch + 1
@@ -254,8 +254,6 @@ def retire_finished(
         outcome = outcomes[run]
         if outcome.weights:
             for part, inputs in data.parts.items():
-                if part == "validation":
-                    continue  # has its scores from the best epoch
                 raw = evaluate(network, outcome.weights, inputs)
                 outcome.scores |= part_scores(part, network.head, raw, inputs.age, runs[run].trainer.scored_batch)
                 if part == "test":
