@@ -56,7 +56,7 @@ class Piecewise(Prediction):
         # where the distribution function jumps, the density is infinite: at the ends, and where knots coincide
         at = knots == ages[..., None]
         jumps = at[..., 0] & (cumulative[:, 0] > 0) | at[..., -1] & (cumulative[:, -1] < 1)
-        jumps |= (at[..., 1:] & at[..., :-1]).any(axis=-1)
+        jumps |= (at[..., 1:] & at[..., :-1] & (np.diff(cumulative, axis=1) > 0)).any(axis=-1)
         outside = (ages < knots[:, 0]) | (ages > knots[:, -1])
         return np.select([outside, jumps], [-np.inf, np.inf], found)
 
@@ -70,6 +70,32 @@ class Piecewise(Prediction):
         share = np.divide(q - _at(cumulative, left), rise, out=np.ones(len(self)), where=~flat)
         inside = _at(knots, left) + share * width
         return np.select([passed == 0, passed == knots.shape[1]], [knots[:, 0], knots[:, -1]], inside)
+
+
+    def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Return the score by the formula for the integral of a square that rises along a line, segment by segment."""
+        knots, cumulative, ages = self.knots(), self.cumulative(), age[:, None].astype(np.float64)
+        left, right, before, after = knots[:, :-1], knots[:, 1:], cumulative[:, :-1], cumulative[:, 1:]
+        middle = np.clip(ages, left, right)  # up to it the true distribution function is 0, from it on 1
+        share = np.divide(middle - left, right - left, out=np.zeros(left.shape), where=right > left)
+        reached = before + share * (after - before)
+        below = (middle - left) * _mean_square(before, reached)
+        above = (right - middle) * _mean_square(1 - reached, 1 - after)
+        beyond = np.maximum(knots[:, :1] - ages, 0) + np.maximum(ages - knots[:, -1:], 0)
+        return (below + above).sum(axis=1) + beyond[:, 0]
+
+    def mixed_with(self, others: Sequence[Prediction]) -> Prediction | None:
+        pieces = [self, *(other for other in others if isinstance(other, Piecewise))]
+        if len(pieces) <= len(others):
+            return None
+        knots = np.concatenate([piece.knots() for piece in pieces], axis=1)
+        ends = np.concatenate([piece.knots()[:, [0, -1]] for piece in pieces], axis=1)  # where it may jump
+        ages = np.concatenate([knots, ends], axis=1)
+        at = np.concatenate([knots, np.nextafter(ends, -np.inf)], axis=1).T
+        levels = np.mean([piece.cdf(at) for piece in pieces], axis=0).T
+        order = np.lexsort((levels, ages), axis=1)
+        ages, levels = (np.take_along_axis(values, order, axis=1) for values in (ages, levels))
+        return Quantiles(np.maximum.accumulate(levels, axis=1), ages)
 
 
 @dataclass(frozen=True)
@@ -117,7 +143,7 @@ class Discrete(Piecewise):
 
     def mixed_with(self, others: Sequence[Prediction]) -> Prediction | None:
         if not all(isinstance(other, Discrete) and np.array_equal(other.ages, self.ages) for other in others):
-            return None
+            return super().mixed_with(others)
         of_each = np.stack([np.diff(each.cumulative(), axis=1) for each in (self, *others)])  # type: ignore[attr-defined]
         return Discrete(self.ages, of_each.mean(axis=0))
 
@@ -149,6 +175,11 @@ class Quantiles(Piecewise):
     @property
     def _share_levels(self) -> bool:
         return self.levels.ndim == 1
+
+
+def _mean_square(a: Float[np.ndarray, "N k"], b: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+    """Return the mean of the squares of what goes from `a` to `b` along a line."""
+    return (a * a + a * b + b * b) / 3
 
 
 def _left(passed: Integer[np.ndarray, "*G N"], knots: Float[np.ndarray, "N k"]) -> Integer[np.ndarray, "*G N"]:
