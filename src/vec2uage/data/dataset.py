@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from vec2uage.config.settings import settings
 from vec2uage.data.naming import Pattern
-from vec2uage.data.parts import UNDIVIDED, Label, Parts
+from vec2uage.data.parts import UNDIVIDED, AgeRange, Label, Parts
 from vec2uage.data.readers import read, reader_of
 from vec2uage.data.vectorset import BadRows, VectorSet
 
@@ -22,6 +22,10 @@ class Dataset(ABC):
     """Whether it has parts already, so that nothing has to divide it."""
 
     label: Label = "exact"
+
+    def age_range(self) -> AgeRange | None:
+        """Return the first and last whole age of a set that is divided already, None of another."""
+        return None
 
     @abstractmethod
     def read(self) -> VectorSet:

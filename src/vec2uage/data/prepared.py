@@ -9,7 +9,7 @@ from vec2uage.base.manifest import Manifest, find_manifest, read_manifest
 from vec2uage.base.provenance import file_sha256
 from vec2uage.config.settings import settings
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.parts import PARTS, Parts
+from vec2uage.data.parts import PARTS, AgeRange, Parts
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import VectorSet, concatenate
 
@@ -53,6 +53,13 @@ class Prepared(Dataset):
     def read(self) -> VectorSet:
         """Read all parts as one set; raises what `parts` does."""
         return concatenate(list(self.parts().values()))
+
+    def age_range(self) -> AgeRange:
+        """Return the first and last whole age, as the manifest has them; UserError as `check_files`."""
+        self.check_files()
+        parts = read_manifest(Path(self.path) / DESCRIPTION).about["parts"]
+        ages = [int(age) for part in parts.values() for age in part["per_age"]]
+        return min(ages), max(ages)
 
     def check_files(self) -> None:
         """Raise UserError where the folder is not complete, was not divided, or lacks a part."""

@@ -50,6 +50,7 @@ class TrainingData:
 def load(run: RunSettings, device: torch.device) -> TrainingData:
     """Load, split, normalise and place the data of a run; runs with the same data share one copy."""
     data = _load(run.dataset, run.split, run.augmentation, run.split_seed, run.normalization, device)
+    run.head.check_labels({name: part.age for name, part in data.parts.items()})
     if not run.trainer.overfit:
         return data
     batch = data.train.first(run.trainer.batch_size)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from vec2uage.base.device import DeviceName
+from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
 from vec2uage.config.hydra.resolvers import conf_dir
@@ -19,7 +20,7 @@ from vec2uage.config.settings import EXECUTION_OPTIONS, CheckedBy, Choice, Posit
 from vec2uage.config.validate import check_options, options_of, refuse, to_container
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation, check_split
-from vec2uage.data.parts import PARTS
+from vec2uage.data.parts import PARTS, AgeRange
 from vec2uage.data.splits import Split
 from vec2uage.runs.variants import split_override
 from vec2uage.training.averaging.base import Averaging
@@ -167,6 +168,8 @@ def from_config(
     refuse(problems)
     check_split(values["split"], values["dataset"], PARTS)
     options = {name: values[name] for name in options_of(RunSettings)}
+    if options["head"].needs_ages:
+        options["head"] = options["head"].for_ages(_label_range(values["split"], values["dataset"]))
     if values["seeds"] == "unpaired":
         options["seed"] = derive(options["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
     return RunSettings(
@@ -176,6 +179,15 @@ def from_config(
         swept=() if fixed is None else tuple(key for key, _ in map(split_override, overrides) if key not in fixed),
         config_hash=_hash(plain, options["model"]),
     )
+
+
+def _label_range(split: Split, dataset: Dataset) -> AgeRange:
+    """Return the whole years from the lowest to the highest label that a run can meet."""
+    age_range = getattr(split, "age_range", None) or dataset.age_range()
+    if age_range is None:
+        raise UserError("head.ages = null: the split does not say which ages there are: set it, as head.ages=[1,18]")
+    first, last = age_range
+    return first, last if dataset.label == "whole" else last + 1  # someone of 18.7 years has the whole age 18
 
 
 def _other_averaging(choices: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a head is: how many numbers a network gives for a face, what they cost, and the prediction they stand for."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vec2uage.config.settings import settings
+from vec2uage.data.parts import AgeRange
 from vec2uage.predictions.base import Prediction
 from vec2uage.training.losses import PerSample
 
@@ -27,6 +29,23 @@ class Head:
     def outputs(self) -> int:
         """How many numbers O the network gives for a face."""
         raise TypeError(f"{type(self).__name__} must define outputs")
+
+    @property
+    def tied_outputs(self) -> bool:
+        """Whether all outputs are one product of the last layer's inputs, each with a bias of its own."""
+        return False
+
+    @property
+    def needs_ages(self) -> bool:
+        """Whether the head must still be told the ages that it is for (`for_ages`)."""
+        return False
+
+    def for_ages(self, age_range: AgeRange) -> "Head":
+        """Return the head for labels from the first to the last of these ages, both included."""
+        return self
+
+    def check_labels(self, ages: Mapping[str, Float[Tensor, " _"]]) -> None:
+        """Raise UserError where the head cannot stand for one of the ages in a part, by the part's name."""
 
     def loss_of(self, raw: Raw, age: PerSample) -> PerSample:
         """Return the loss of every sample, given its age in years."""
