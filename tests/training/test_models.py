@@ -100,6 +100,28 @@ def test_outputs_and_gradients_by_hand_are_those_of_torchs_layers(hidden, output
             torch.testing.assert_close(stepped[run], parameter.detach() + parameter.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("hidden", [(), (16,)])
+def test_tied_outputs_share_one_row_of_weights_and_have_a_bias_each(hidden):
+    networks = [MLP(24, hidden, 4, tied_outputs=True) for _ in range(3)]
+    assert {name: tuple(p.shape) for name, p in networks[0].named_parameters()} == MLP.shapes(24, hidden, 4, True)
+    for number, network in enumerate(networks):
+        nn.init.normal_(network.layers[-1].bias, std=number)
+    forward, params, _ = models.stack(networks, 4, "float32")
+    x = rows(3, 10, 24)
+    raw, backward = forward.backward(params, {}, x)
+    grad = torch.cos(torch.arange(120.0)).view(3, 10, 4)
+    with torch.no_grad():
+        found = dict(backward(grad))
+    for run, network in enumerate(networks):
+        below = torch.relu(network.layers[0](x[run])) if hidden else x[run]
+        expected = below @ network.layers[-1].weight.T + network.layers[-1].bias
+        torch.testing.assert_close(raw[run], expected, rtol=1e-5, atol=1e-6)
+        assert torch.equal(raw[run], network(x[run]))
+        expected.backward(grad[run])
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(found[name].dense()[run], parameter.grad, rtol=1e-4, atol=1e-5)
+
+
 def test_one_output_is_a_product_and_a_sum_to_the_bit():
     """What the numbers of published runs rest on; as a matrix product its bits would depend on the stack."""
     networks = [MLP(24, (), 1) for _ in range(3)]

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from vec2uage.training import memory
+from vec2uage.config.component import Component
+from vec2uage.training import memory, stack_check
 from vec2uage.training.learners.stacked_torch import StackedTorch
-from vec2uage.training.stack_check import check_stackable
+from vec2uage.training.stack_check import StackCheck, check_stackable
 
 CPU = torch.device("cpu")
 
@@ -38,6 +39,15 @@ class Branching(nn.Module):
 def test_the_models_that_come_along_can_be_stacked(overrides, make_run):
     found = check_stackable(make_run(*overrides, "trainer.batch_size=64"), 512, 360, CPU)
     assert (found.stackable, found.is_stochastic, found.reason) == (True, False, "")
+
+
+@pytest.mark.parametrize("tied_outputs", [False, True])
+def test_a_layer_of_a_few_outputs_has_the_same_bits_alone_and_stacked_on_any_threads(tied_outputs):
+    for hidden, widths in (((), range(2, 41)), ((512, 256, 128), (6, 18))):
+        model = Component("vec2uage.training.models.MLP", (("hidden", hidden),))
+        for outputs in widths:
+            found = stack_check._check_stackable(model, outputs, tied_outputs, "float32", 512, (40, 64), CPU)
+            assert (outputs, found) == (outputs, StackCheck(True))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def check_model(values: Any, key: str, problems: list[str]) -> Component | None:
     if target is None:
         return None
     if is_network(target):
-        return check_call(values["_target_"], values, key, {"in_features", "out_features"}, problems)
+        return check_call(values["_target_"], values, key, {"in_features", "out_features", "tied_outputs"}, problems)
     if not is_regressor(target):
         problems.append(
             f"{key}._target_ = {values['_target_']}: must be a subclass of torch.nn.Module, or a regressor of "

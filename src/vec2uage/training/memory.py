@@ -18,8 +18,9 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     Weights count five times: themselves, their gradients, the best of the run so far, and two tensors of their size
     that pass by in an update.
     """
-    module = models.build(settings.model, dimension, settings.head.outputs, settings.seed)
-    forward, params, buffers = models.stack([module], settings.head.outputs, settings.trainer.precision)
+    head = settings.head
+    module = models.build(settings.model, dimension, head.outputs, settings.seed, head.tied_outputs)
+    forward, params, buffers = models.stack([module], head.outputs, settings.trainer.precision)
     weights = params | buffers
     own = {tensor.data_ptr() for tensor in weights.values()}
     activations = 0

@@ -54,7 +54,7 @@ class NetworkModel:
     def network(self) -> nn.Module:
         """The network with its weights; UserError where these are not of this network."""
         own = self.model.target in OWN
-        sizes = models.accepted_sizes(self.model, self.dimension, self.head.outputs)
+        sizes = models.accepted_sizes(self.model, self.dimension, self.head.outputs, self.head.tied_outputs)
         try:
             if own:  # nothing is built before the weights fit: a file can state any width, and any number of layers
                 self._check_weights(models.MLP.shapes(hidden=dict(self.model.options)["hidden"], **sizes))

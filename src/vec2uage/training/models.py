@@ -27,22 +27,30 @@ class MLP(nn.Module):
     """Multilayer perceptron from a face vector to what a head makes ages of (paper section 3.5, Figure 6).
 
     `hidden=(512, 256, 128)` with one output is the paper's network, 427,009 parameters at 512 inputs; `hidden=()` is
-    linear regression. ReLU between the layers, linear outputs.
+    linear regression. ReLU between the layers, linear outputs. With `tied_outputs` these share one row of weights and
+    have a bias each, 0 at first (CORAL, Cao et al. 2020).
     """
 
     cuda_graph_safe = True  # a CUDA graph can hold a pass (see `cuda_graph.graphed_step`)
 
-    def __init__(self, in_features: int, hidden: Sequence[PositiveInt], out_features: int = 1) -> None:
+    def __init__(
+        self, in_features: int, hidden: Sequence[PositiveInt], out_features: int = 1, tied_outputs: bool = False
+    ) -> None:
         super().__init__()
-        sizes = [in_features, *hidden, out_features]
+        sizes = [in_features, *hidden, 1 if tied_outputs else out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+        if tied_outputs:
+            self.layers[-1].bias = nn.Parameter(torch.zeros(out_features))
 
     @staticmethod
-    def shapes(in_features: int, hidden: Sequence[int], out_features: int) -> dict[str, tuple[int, ...]]:
+    def shapes(
+        in_features: int, hidden: Sequence[int], out_features: int, tied_outputs: bool = False
+    ) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all parameters by name; nothing is built, whatever the sizes."""
-        layers = enumerate(pairwise([in_features, *hidden, out_features]))
-        each = [(f"layers.{number}", i, o) for number, (i, o) in layers]
-        return {f"{name}.weight": (o, i) for name, i, o in each} | {f"{name}.bias": (o,) for name, _, o in each}
+        found: dict[str, tuple[int, ...]] = {}
+        for number, (i, o) in enumerate(pairwise([in_features, *hidden, 1 if tied_outputs else out_features])):
+            found |= {f"layers.{number}.weight": (o, i), f"layers.{number}.bias": (o,)}
+        return found | {f"layers.{len(hidden)}.bias": (out_features,)}
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B O"]:
         return self.stacked_forward({name: p[None] for name, p in self.named_parameters()}, x[None])[0]
@@ -71,12 +79,14 @@ class MLP(nn.Module):
         """Yield the gradients of all parameters, from the last layer to the first."""
         last = len(self.layers) - 1
         outputs, weight = grad.mT, params[f"layers.{last}.weight"]
-        if outputs.shape[1] == 1:
-            below = weight.mT * outputs  # the gradient of the layer's inputs
-            yield f"layers.{last}.weight", DenseGrad((inputs[last] * outputs).sum(2)[:, None])
+        if weight.shape[1] == 1:
+            of_product = outputs if outputs.shape[1] == 1 else outputs.sum(1, keepdim=True)
+            below = weight.mT * of_product  # the gradient of the layer's inputs
+            yield f"layers.{last}.weight", DenseGrad((inputs[last] * of_product).sum(2)[:, None])
         else:
             below = torch.bmm(weight.mT, outputs) if last else outputs  # nobody needs that of the vectors
-            yield f"layers.{last}.weight", DenseGrad(torch.bmm(outputs, inputs[last].mT.to(outputs.dtype)))
+            of_weight = _never_alone(torch.bmm, outputs, inputs[last].mT.to(outputs.dtype))
+            yield f"layers.{last}.weight", DenseGrad(of_weight)
         yield f"layers.{last}.bias", DenseGrad(outputs.sum(2))
         for layer in reversed(range(last)):
             outputs = below.to(inputs[0].dtype)
@@ -103,9 +113,20 @@ class MLP(nn.Module):
         weight, bias = params[f"layers.{last}.weight"], params[f"layers.{last}.bias"]
         if weight.shape[1] == 1:
             # A layer of width 1 as product and sum: as a matrix product its bits would depend on the stack size.
-            return ((inputs[-1] * weight.mT).sum(1) + bias)[..., None], inputs, weights
-        raw = torch.baddbmm(bias[..., None], weight, inputs[-1].to(weight.dtype))
+            return (inputs[-1] * weight.mT).sum(1)[..., None] + bias[:, None], inputs, weights
+        raw = _never_alone(torch.baddbmm, bias[..., None], weight, inputs[-1].to(weight.dtype))
         return raw.mT, inputs, weights
+
+
+def _never_alone(product: Callable[..., Tensor], *factors: Float[Tensor, "K _ _"]) -> Float[Tensor, "K _ _"]:
+    """Compute the products of a narrow layer, that of one run twice.
+
+    One alone the matrix library may share out over threads (of widths 5 to 7 and 9 to 11, on the processors we know),
+    and then its bits are not those that it has in a stack.
+    """
+    if len(factors[0]) > 1:
+        return product(*factors)
+    return product(*(factor.expand(2, -1, -1) for factor in factors))[:1]
 
 
 class _SingleOutputs(TorchFunctionMode):
@@ -121,22 +142,31 @@ class _SingleOutputs(TorchFunctionMode):
         return func(*args, **kwargs or {})
 
 
-def build(model: Component, in_features: int, out_features: int, seed: int) -> nn.Module:
-    """Build one network with the weights that `seed` draws."""
-    extra = accepted_sizes(model, in_features, out_features)
+def build(model: Component, in_features: int, out_features: int, seed: int, tied_outputs: bool = False) -> nn.Module:
+    """Build one network with the weights that `seed` draws; see `Head` for its outputs."""
+    extra = accepted_sizes(model, in_features, out_features, tied_outputs)
     with seeds.global_torch_rng(seed, "model"):
         return model.build(**extra)
 
 
-def accepted_sizes(model: Component, in_features: int, out_features: int) -> dict[str, int]:
-    """Return which of both sizes a class takes; UserError where it gives one number and the head needs more."""
+def accepted_sizes(model: Component, in_features: int, out_features: int, tied_outputs: bool = False) -> dict[str, Any]:
+    """Return by name what a class takes of both sizes, and `tied_outputs` where these are asked for.
+
+    UserError where it gives one number and the head needs more, or cannot tie outputs.
+    """
     known = {"in_features": in_features, "out_features": out_features}
     if out_features != 1 and not model.accepts("out_features"):
         raise UserError(
             f"model._target_ = {model.target}: takes no out_features, so it gives one number for a face, but the head "
             f"needs {out_features}: take head=scalar"
         )
-    return {name: size for name, size in known.items() if model.accepts(name)}
+    if tied_outputs and not model.accepts("tied_outputs"):
+        raise UserError(
+            f"model._target_ = {model.target}: takes no tied_outputs, but all outputs of this head share their "
+            "weights: take head=ordinal head.method=corn, or another head"
+        )
+    tied = {"tied_outputs": True} if tied_outputs else {}
+    return {name: size for name, size in known.items() if model.accepts(name)} | tied
 
 
 class Stacked:

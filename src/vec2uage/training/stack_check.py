@@ -40,19 +40,21 @@ def check_stackable(settings: RunSettings, dimension: int, rows: int, device: to
     """
     batch = min(settings.trainer.batch_size, rows)
     sizes = tuple(sorted({batch, rows % batch or batch}))
-    return _check_stackable(settings.model, settings.head.outputs, settings.trainer.precision, dimension, sizes, device)
+    head, precision = settings.head, settings.trainer.precision
+    return _check_stackable(settings.model, head.outputs, head.tied_outputs, precision, dimension, sizes, device)
 
 
 @lru_cache(maxsize=64)
 def _check_stackable(
     model: Component,
     outputs: int,
+    tied_outputs: bool,
     precision: Precision,
     dimension: int,
     batches: tuple[int, ...],
     device: torch.device,
 ) -> StackCheck:
-    modules = [models.build(model, dimension, outputs, seed).to(device) for seed in range(3)]
+    modules = [models.build(model, dimension, outputs, seed, tied_outputs).to(device) for seed in range(3)]
     generator = torch.Generator().manual_seed(0)
     reason, one_thread = "", False
     for batch in batches:

@@ -80,7 +80,9 @@ def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch
     first = runs[0]
     precision.check(first.trainer.precision, device)
     outputs = first.head.outputs
-    modules = [models.build(run.model, data.dimension, outputs, run.seed).to(device) for run in runs]
+    modules = [
+        models.build(run.model, data.dimension, outputs, run.seed, first.head.tied_outputs).to(device) for run in runs
+    ]
     forward, params, buffers = models.stack(modules, outputs, first.trainer.precision)
     if buffers and first.averaging.averages:
         raise UserError(
