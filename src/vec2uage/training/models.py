@@ -78,7 +78,7 @@ class MLP(nn.Module):
     ) -> Iterator[tuple[str, Gradient]]:
         """Yield the gradients of all parameters, from the last layer to the first."""
         last = len(self.layers) - 1
-        outputs, weight = grad.mT, params[f"layers.{last}.weight"]
+        outputs, weight = grad.mT.contiguous(), params[f"layers.{last}.weight"]
         if weight.shape[1] == 1:
             of_product = outputs if outputs.shape[1] == 1 else outputs.sum(1, keepdim=True)
             below = weight.mT * of_product  # the gradient of the layer's inputs

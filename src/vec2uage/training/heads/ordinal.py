@@ -1,0 +1,73 @@
+"""Ordinal regression: is this face older than 1, than 2, ...? (CORAL: Cao et al. 2020; CORN: Shi et al. 2021)."""
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from vec2uage.config.settings import settings
+from vec2uage.training.heads.base import Raw
+from vec2uage.training.heads.grid import Grid
+from vec2uage.training.losses import PerSample
+
+
+@settings
+class Ordinal(Grid):
+    """An output for every step of the grid: with `s` the logistic function, `s(z_k)` answers "older than age `g_k`?".
+
+    The right answer `t_k` rises from 0 at `g_k` to 1 at `g_(k+1)`, so that a label of 7.25 years is 7 by 0.75 and 8 by
+    0.25, as in the other heads of a grid. The loss is the sum over k of the binary cross-entropies, in nats.
+
+    - `coral`: all outputs share their weights and have a bias each. `P(age > g_k)` is `s(z_k)`: in order once the
+      biases are, as they are at a minimum of the loss; until then each is taken to be no more than the one before it.
+    - `corn`: each step is asked of those who took the one before (by their share, `t_(k-1)`), so that `P(age > g_k)` is
+      the product of `s(z_0), ..., s(z_k)`, and the loss is `-log P(label)`. The paper divides the sum over a batch by
+      how many answers it takes, not by how many faces there are; the minimum is the same.
+
+    The derivative by the outputs is `s(z_k) - t_k`, times `t_(k-1)` for `corn`.
+    """
+
+    method: Literal["coral", "corn"] = "coral"
+
+    @property
+    def outputs(self) -> int:
+        return super().outputs - 1
+
+    @property
+    def tied_outputs(self) -> bool:
+        return self.method == "coral"
+
+    def loss_of(self, raw: Raw, age: PerSample) -> PerSample:
+        answers, asked = self._answers(age)
+        return binary_cross_entropy_with_logits(raw, answers, asked, reduction="none").sum(-1)
+
+    def loss_with_gradient(self, raw: Raw, age: PerSample) -> tuple[PerSample, Raw]:
+        answers, asked = self._answers(age)
+        losses = binary_cross_entropy_with_logits(raw, answers, asked, reduction="none").sum(-1)
+        gradient = raw.sigmoid() - answers
+        return losses, gradient if asked is None else gradient * asked
+
+    def point(self, raw: Raw) -> PerSample:
+        return self._older(raw).sum(-1) + self._ends()[0]
+
+    def probabilities(self, raw: Float[Tensor, "*_ O"]) -> Float[Tensor, "*_ G"]:
+        older = self._older(raw)
+        ends = torch.ones_like(older[..., :1]), torch.zeros_like(older[..., :1])
+        return -torch.cat([ends[0], older, ends[1]], dim=-1).diff(dim=-1)
+
+    def to_predict(self) -> dict[str, Any]:
+        return {**super().to_predict(), "method": self.method}
+
+    def _older(self, raw: Float[Tensor, "*_ O"]) -> Float[Tensor, "*_ O"]:
+        """Return the probability of being older than each age of the grid but the last; it never rises."""
+        answers = raw.sigmoid()
+        return answers.cumprod(-1) if self.method == "corn" else answers.cummin(-1).values
+
+    def _answers(self, age: PerSample) -> tuple[Float[Tensor, "K B O"], Float[Tensor, "K B O"] | None]:
+        """Return the right answers, and how much each question is asked (None: all are)."""
+        beyond = age[..., None] - self.grid(age)[:-1]
+        # A step of the grid is a year, so that the answer before this one is this one a year later.
+        asked = (beyond + 1).clamp(0, 1) if self.method == "corn" else None
+        return beyond.clamp(0, 1), asked
