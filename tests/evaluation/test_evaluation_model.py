@@ -59,9 +59,14 @@ class Last(Head):
 OWN = {"_target_": "test_evaluation_model.Doubler", "factor": 2.0}
 
 
+def one(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of a model with one network."""
+    return {name: tensor[None] for name, tensor in network.state_dict().items()}
+
+
 def save(folder: Path, network: nn.Module, component: Component, encoder: str = "facenet") -> Path:
     path = folder / "best.safetensors"
-    NetworkModel(component, dict(network.state_dict()), 3, Normalization("none"), encoder).save(path)
+    NetworkModel(component, one(network), 3, Normalization("none"), encoder).save(path)
     return path
 
 
@@ -109,7 +114,7 @@ def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(t
 def test_a_head_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_path: Path) -> None:
     path, network = tmp_path / "best.safetensors", MLP(3, (2,), 3)
     component = Component("vec2uage.training.models.MLP", (("hidden", (2,)),))
-    own = NetworkModel(component, dict(network.state_dict()), 3, Normalization("none"), "facenet", head=Last(shift=2.0))
+    own = NetworkModel(component, one(network), 3, Normalization("none"), "facenet", head=Last(shift=2.0))
     own.save(path)
     with pytest.raises(UserError, match=r"test_evaluation_model\.Last: it can be built in its run folder only"):
         models.open_model(path, ASIS)

@@ -51,7 +51,7 @@ def test_the_average_is_the_mean_of_the_weights_at_the_chosen_moments(optimizer,
     for progress in moments(6, steps_per_epoch):
         grads = {name: torch.randn(p.shape, generator=generator) for name, p in params.items()}
         optimizer.step(options, params, grads, of_optimizer, options["lr"])
-        averaging.update(params, state, progress)
+        averaging.update({}, params, state, progress)
         ended = progress.step if unit == "step" else (progress.step + 1) / steps_per_epoch - 1
         if ended in range(start, 100, freq):
             seen.append({name: p.double().numpy().copy() for name, p in params.items()})
@@ -75,7 +75,7 @@ def test_an_average_is_that_of_the_run_alone_whatever_its_neighbours_are():
     def average(runs):
         state = averaging.init({}, {"w": steps[0][runs]})
         for progress, step in zip(moments(1, 4), steps, strict=True):
-            averaging.update({"w": step[runs]}, state, progress)
+            averaging.update({}, {"w": step[runs]}, state, progress)
         return averaging.evaluated({"w": steps[-1][runs]}, state)["w"]
 
     together = average([0, 1, 2])
@@ -88,7 +88,7 @@ def test_without_averaging_the_weights_that_train_are_judged():
     weights, progress = {"w": torch.ones(2, 3)}, TrainProgress(5, 50, 10, 9)
     averaging = Averaging()
     state = averaging.init({}, weights)
-    averaging.update(weights, state, progress)
+    averaging.update({}, weights, state, progress)
     assert averaging.evaluated(weights, state) is weights
     assert (averaging.has_begun(progress), averaging.warning(1, 1)) == (False, "")
 

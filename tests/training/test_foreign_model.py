@@ -113,7 +113,7 @@ def test_weights_of_another_precision_become_float32(form: str, tmp_path: Path) 
     for dtype in (torch.float64, torch.float16, torch.bfloat16):
         state = {k: v.to(dtype) for k, v in network(5, 3, 1).state_dict().items()}
         weights = load(write(tmp_path / "weights.pt", state, form)).weights
-        assert all(torch.equal(w, v.float()) for w, v in zip(weights.values(), state.values(), strict=True))
+        assert all(torch.equal(w[0], v.float()) for w, v in zip(weights.values(), state.values(), strict=True))
 
 
 def test_what_is_saved_is_a_model_of_vec2uage(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack import Stack
 
 _FORMAT = "vec2uage-checkpoint-1"
-_NOT_PLAIN = ("weights", "curve", "prediction", "model")  # of an outcome; the first two are kept as tensors
+_OF_BEST = ("weights", "posterior")  # of an outcome, kept as tensors, as its curve is
+_NOT_PLAIN = (*_OF_BEST, "curve", "prediction", "model")
 _CURVE = ("lr", "loss", "smoothed")
 _POLICIES = ("averaging", "schedule", "stopping")  # of a stack, whose checkpoints are dicts of tensors, run axis first
 
@@ -109,7 +110,8 @@ def save(path: Path, checkpoint: Checkpoint, header: Header) -> None:
     """Write a checkpoint to `path`, whole or not at all."""
     outcome = checkpoint.outcome
     tensors = dict(checkpoint.tensors)
-    tensors |= {f"weights/{name}": tensor for name, tensor in outcome.weights.items()}
+    for best in _OF_BEST:
+        tensors |= {f"{best}/{name}": tensor for name, tensor in getattr(outcome, best).items()}
     if outcome.curve is not None:
         tensors |= {f"curve/{name}": torch.from_numpy(getattr(outcome.curve, name)) for name in _CURVE}
     known = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in _NOT_PLAIN}
@@ -156,6 +158,8 @@ def _read(path: Path) -> tuple[Header, Checkpoint]:
     except (TypeError, KeyError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is damaged ({reason}): without it the run begins anew") from None
-    checkpoint.outcome.weights = checkpoint.part("weights")
-    checkpoint.tensors = {n: t for n, t in read.items() if not n.startswith(("weights/", "curve/"))}
+    for best in _OF_BEST:
+        setattr(checkpoint.outcome, best, checkpoint.part(best))
+    own = tuple(f"{name}/" for name in (*_OF_BEST, "curve"))
+    checkpoint.tensors = {n: t for n, t in read.items() if not n.startswith(own)}
     return metadata.header, checkpoint

@@ -58,7 +58,7 @@ def _convert(state: Tensors, path: Path, normalization: NormalizationKind, encod
     if widths[-1] != 1:
         raise UserError(f"{path}: the last layer gives {widths[-1]} numbers for a face; an age is one number")
     weights = {
-        f"layers.{position}.{part}": layers[number][part]
+        f"layers.{position}.{part}": layers[number][part][None]
         for position, number in enumerate(order)
         for part in ("weight", "bias")
     }

@@ -16,7 +16,9 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     """Return the bytes that one run of a stack needs: weights, what the optimiser keeps, activations, data order.
 
     Weights count five times: themselves, their gradients, the best of the run so far, and two tensors of their size
-    that pass by in an update.
+    that pass by in an update. What an averaging draws members from counts twice: as it is, and as it was in the best
+    epoch. The members themselves do not count: they are
+    made of one run at a time, and not on a GPU.
     """
     head = settings.head
     module = models.build(settings.model, dimension, head.outputs, settings.seed, head.tied_outputs)
@@ -38,7 +40,8 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     of_weights = _total(weights)
     # What a torch.optim class keeps is made in its first step; two tensors per weight, as ADAM's, are usual.
     of_optimizer = _total(state) if isinstance(state, dict) else 2 * of_weights
-    of_averaging = _total(settings.averaging.init(per_run_options([settings.averaging]), params))
+    averaging = settings.averaging.init(per_run_options([settings.averaging]), params)
+    of_averaging = _total(averaging) + _total(settings.averaging.posterior(averaging))
     return 5 * of_weights + of_optimizer + of_averaging + activations + 8 * rows
 
 

@@ -1,7 +1,8 @@
-"""A trained network in one safetensors file: weights, input normalisation, head, and how to build it again."""
+"""Trained networks in one safetensors file: weights, input normalisation, head, and how to build them again."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -12,7 +13,6 @@ from jaxtyping import Float
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component, locate
 from vec2uage.config.validate import check_call, check_settings, refuse
@@ -20,9 +20,10 @@ from vec2uage.predictions.base import Prediction
 from vec2uage.training import models, tensor_file
 from vec2uage.training.heads.base import Head
 from vec2uage.training.heads.scalar import Scalar
-from vec2uage.training.network import EVALUATION_ROWS
+from vec2uage.training.network import EVALUATION_ROWS, outputs, prediction
 from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.outcome import Model
 from vec2uage.training.precision import Precision
 
 _FORMAT = "vec2uage-model-2"
@@ -36,23 +37,31 @@ _WIDEST = 1 << 20  # numbers of a vector: a class of the user's own is built wit
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A trained network for vectors of `dimension` numbers, with the normalisation it expects.
+    """Trained networks for vectors of `dimension` numbers, with the normalisation they expect.
 
-    `encoder` names what made the vectors it was trained on.
+    M of them, alike but for their weights: one, the samples of a posterior, or an ensemble. `encoder` names what made
+    the vectors they were trained on.
     """
 
     model: Component
     weights: Tensors
+    """Of all networks, `[M, ...]`."""
     dimension: int
     normalization: Normalization
     encoder: str
     precision: Precision = "float32"
     head: Head = field(default_factory=Scalar)
+    calibration: Mapping[str, Any] | None = None
     suffix: ClassVar[str] = ".safetensors"
+
+    @property
+    def members(self) -> int:
+        """The number M of networks."""
+        return len(next(iter(self.weights.values())))
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network with its weights; UserError where these are not of this network."""
+        """The first network with its weights; UserError where these are not of this network."""
         own = self.model.target in OWN
         sizes = models.accepted_sizes(self.model, self.dimension, self.head.outputs, self.head.tied_outputs)
         try:
@@ -60,7 +69,7 @@ class NetworkModel:
                 self._check_weights(models.MLP.shapes(hidden=dict(self.model.options)["hidden"], **sizes))
             with torch.device("meta" if own else "cpu"):
                 network: nn.Module = self.model.build(**sizes)
-            network.load_state_dict(self.weights, assign=own)
+            network.load_state_dict({name: tensor[0] for name, tensor in self.weights.items()}, assign=own)
         except RuntimeError:
             options = ", ".join(f"{name}={value}" for name, value in self.model.options)
             raise UserError(
@@ -76,22 +85,41 @@ class NetworkModel:
         """
         if len(shapes) > 2 * _MOST_LAYERS:
             raise UserError(f"it has {len(shapes) // 2:,} layers, but at most {_MOST_LAYERS:,} are built from a file")
-        given = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
+        given = {name: tuple(tensor.shape[1:]) for name, tensor in self.weights.items()}
         if given != shapes or any(tensor.dtype != torch.float32 for tensor in self.weights.values()):
             raise RuntimeError
 
     @torch.no_grad()
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
-        """Return what the network says of face vectors `[N, D] float32`: the same bits as in its predictions.csv."""
+        """Return what the networks say of face vectors `[N, D] float32`: the same bits as in their predictions.csv."""
         x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
         forward, params, buffers = models.stack([self.network], self.head.outputs, self.precision)
-        with threads(1):
-            blocks = [forward(params | buffers, block[None])[0] for block in x.split(EVALUATION_ROWS)]
-        return self.head.prediction(torch.cat(blocks).numpy())
+        members = {  # a file has no buffers that a class does not save
+            name: self.weights[name].to(first.dtype) if name in self.weights else torch.cat([first] * self.members)
+            for name, first in (params | buffers).items()
+        }
+        return prediction(self.head, outputs(forward, members, x.split(EVALUATION_ROWS)))
 
-    def save(self, path: Path) -> None:
-        """Write the model to `path`, whole or not at all."""
-        tensors = {f"network.{name}": tensor for name, tensor in self.weights.items()}
+    def traits(self) -> dict[str, str]:
+        head = ", ".join(f"{name}={value}" for name, value in self.head.to_predict().items())
+        model = ", ".join(f"{name}={value}" for name, value in self.model.options)
+        return {
+            "model": f"{self.model.target}({model})",
+            "head": f"{_class_name(self.head)}({head})",
+            "precision": self.precision,
+            "normalization": self.normalization.described(),
+            "vectors": f"{self.dimension} numbers",
+            "encoder": self.encoder,
+        }
+
+    def joined(self, others: Sequence[Model]) -> "NetworkModel":
+        networks = [self, *(other for other in others if isinstance(other, NetworkModel))]
+        return replace(self, weights={n: torch.cat([network.weights[n] for network in networks]) for n in self.weights})
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+        """Write the model to `path`, whole or not at all, with what a calibration makes of its predictions."""
+        one = self.members == 1
+        tensors = {f"network.{name}": tensor[0] if one else tensor for name, tensor in self.weights.items()}
         for name in ("mean", "std"):
             tensor: Tensor | None = getattr(self.normalization, name)
             if tensor is not None:
@@ -106,6 +134,10 @@ class NetworkModel:
             "precision": self.precision,
             "head": {"_target_": _class_name(self.head)} | self.head.to_predict(),
         }
+        if not one:
+            description["members"] = self.members
+        if calibration is not None:
+            description["calibration"] = dict(calibration)
         tensor_file.write(path, tensors, description)
 
 
@@ -151,13 +183,20 @@ def load(path: Path, model: Component | None = None, head: Head | None = None) -
         raise UserError(f"{path}: its mean and deviation do not fit its normalization, {header.normalization}")
     loaded = NetworkModel(
         model=model,
-        weights={name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")},
+        weights={
+            name.removeprefix("network."): t[None] if header.members is None else t
+            for name, t in tensors.items()
+            if name.startswith("network.")
+        },
         dimension=header.in_features,
         normalization=Normalization(header.normalization, mean, std),
         encoder=header.encoder,
         precision=header.precision,
         head=head,
+        calibration=header.calibration,
     )
+    if header.members is not None and any(t.shape[:1] != (header.members,) for t in loaded.weights.values()):
+        raise UserError(f"{path} says that it holds {header.members} networks, but has not so many weights")
     try:
         _ = loaded.network
     except UserError as error:
@@ -210,6 +249,8 @@ class _Header:
     encoder: str
     precision: Precision
     head: dict[str, Any]
+    members: Annotated[int, Field(strict=True, ge=2)] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 def _read(path: Path) -> tuple[Tensors, _Header]:

@@ -1,6 +1,6 @@
 """The networks of a stack: their tensors, what they give for faces, and how good that is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.base.cores import threads
+from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.mixture import pool as mix
 from vec2uage.training.heads.base import Head
 from vec2uage.training.inputs import Inputs
 from vec2uage.training.models import Stacked
@@ -56,36 +58,51 @@ class Network:
 
 
 @torch.no_grad()
-def evaluate(network: Network, weights: Tensors, inputs: Inputs) -> Float[Tensor, "N O"]:
-    """Return what the network of one run gives for all faces, with `weights` `[...]` without a run axis.
+def outputs(forward: Stacked, members: Tensors, blocks: Iterable[Float[Tensor, "n D"]]) -> Float[Tensor, "M N O"]:
+    """Return what M networks, with the weights `members` `[M, ...]`, give for all faces.
 
-    Always one run at a time, and on one thread of a CPU: the result cannot depend on the stack or the plan, and costs
-    under 2% of training.
+    Always one network at a time, and on one thread of a CPU: the result cannot depend on the stack or the plan, nor on
+    the other members, and costs under 2% of training. A stack of them would be no faster.
     """
-    network.set_training(False)
-    state = {name: tensor[None] for name, tensor in weights.items()}
+    first = next(iter(members.values()))
+    of_members = [{name: tensor[m, None] for name, tensor in members.items()} for m in range(len(first))]
     with threads(1):
-        blocks = [network.forward(state, x[None])[0] for x in inputs.blocks(EVALUATION_ROWS)]
+        raw = [[forward(own, x[None])[0] for own in of_members] for x in blocks]
+    return torch.stack([torch.cat(own) for own in zip(*raw, strict=True)])
+
+
+def evaluate(network: Network, members: Tensors, inputs: Inputs) -> Float[Tensor, "M N O"]:
+    """Return what the M networks of one run, with weights `[M, ...]`, give for all faces."""
+    network.set_training(False)
+    on_device = {name: tensor.to(inputs.age.device) for name, tensor in members.items()}
+    raw = outputs(network.forward, on_device, inputs.blocks(EVALUATION_ROWS))
     network.set_training(True)
-    return torch.cat(blocks)
+    return raw
+
+
+def prediction(head: Head, raw: Float[Tensor, "M N O"]) -> Prediction:
+    """Return what M networks say of N faces: of several, the mixture of their predictions."""
+    first, *others = (head.prediction(own) for own in raw.cpu().numpy())
+    return mix([first, *others]) if others else first
 
 
 def part_scores(
     part: str,
     head: Head,
-    raw: Float[Tensor, "N O"],
+    raw: Float[Tensor, "M N O"],
     age: Float[Tensor, " N"],
     batch_size: int | None = None,
     every_epoch: bool = False,
 ) -> dict[str, float]:
     """Return mean loss and metrics of a part, with `every_epoch` those of every epoch alone.
 
-    Every row weighs the same, or with `batch_size` every batch (`scores` tells of which metrics).
+    Every row weighs the same, or with `batch_size` every batch (`scores` tells of which metrics). The loss is the mean
+    of those of the M networks; the metrics are of what they say together.
     """
-    losses = head.loss_of(raw[None], age[None])[0].double()
+    losses = head.loss_of(raw, age.expand(raw.shape[:2])).double().mean(0)
     if batch_size is None:
         loss = sum(float(block.sum()) for block in losses.split(EVALUATION_ROWS)) / len(age)
     else:
         loss = float(torch.stack([batch.mean() for batch in losses.split(batch_size)]).mean())
-    measured = scores(age.cpu().numpy(), head.prediction(raw.cpu().numpy()), batch_size, every_epoch)
+    measured = scores(age.cpu().numpy(), prediction(head, raw), batch_size, every_epoch)
     return {f"{part}/{name}": score for name, score in {"loss": loss, **measured}.items()}

@@ -1,5 +1,6 @@
 """Input normalisation: fitted on training vectors only, saved with the model as two vectors and a flag."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,11 @@ class Normalization:
         if self.mean is not None and self.std is not None:
             return (vectors - self.mean) / self.std
         return vectors
+
+    def described(self) -> str:
+        """Name what is done to vectors: the same text for the same numbers."""
+        numbers = [tensor.numpy().tobytes() for tensor in (self.mean, self.std) if tensor is not None]
+        return f"{self.kind} ({hashlib.sha256(b''.join(numbers)).hexdigest()[:8]})" if numbers else self.kind
 
 
 def fit(kind: NormalizationKind, train: Float[Tensor, "N D"]) -> Normalization:

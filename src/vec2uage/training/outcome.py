@@ -1,8 +1,9 @@
 """What training tells of a run: every epoch, and what became of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -31,8 +32,21 @@ class Model(Protocol):
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
         """Return a distribution of age for each of N vectors, `float32` as a dataset has them."""
 
-    def save(self, path: Path) -> None:
-        """Write the model to `path`, whole or not at all."""
+    @property
+    def calibration(self) -> Mapping[str, Any] | None:
+        """What its file says of a calibration; `predict` makes no use of it."""
+
+    def traits(self) -> Mapping[str, str]:
+        """Return what models must have in common to be joined, by the option that it comes from."""
+
+    def joined(self, others: Sequence["Model"]) -> "Model":
+        """Return this model and others of the same traits as one, which says what all of them say together."""
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+        """Write the model to `path`, whole or not at all, and beside it (as JSON holds it) what calibrates it.
+
+        Raises UserError where it cannot be one file.
+        """
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Epoch:
 
 @dataclass
 class Outcome:
-    """What became of one run; scores (named as in `RunResult`) and weights are those of its best epoch."""
+    """What became of one run; scores (named as in `RunResult`), weights and posterior are those of its best epoch."""
 
     status: Status = "running"
     reason: str | None = None
@@ -62,4 +76,6 @@ class Outcome:
     """Of the test part."""
     model: Model | None = None
     weights: Tensors = field(default_factory=dict)
+    posterior: Tensors = field(default_factory=dict)
+    """What `Averaging.members` draws from beside the weights."""
     seconds: float = 0.0

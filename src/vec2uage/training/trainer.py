@@ -21,7 +21,7 @@ from vec2uage.training.inputs import Inputs, batches, epoch_order
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.monitor import badness
-from vec2uage.training.network import Network, evaluate, part_scores
+from vec2uage.training.network import Network, evaluate, part_scores, prediction
 from vec2uage.training.optimizers.base import Tensors, TrainProgress
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import RangeTest, read_curve
@@ -176,7 +176,7 @@ def train_epoch(
         lr = averaging.learning_rate(stack.averaging.options, stack.lr["scheduled"], progress)
         weight = rows / (steps * index.shape[1]) if settings.trainer.mean_over == "batches" else 1
         sums[:2].add_(graphed_step(train_step, network, data.train, index, lr), alpha=weight)
-        averaging.update(network.params, stack.averaging.state, progress)
+        averaging.update(stack.averaging.options, network.params, stack.averaging.state, progress)
     sums[:2] /= rows
     sums[2] = lr
     return sums
@@ -208,13 +208,18 @@ def validate(
     epoch: int,
     means: Float[Tensor, "3 K"],
 ) -> list[Epoch]:
-    """Score the validation faces with the weights that each run is judged by, and keep those that are its best."""
-    network, validation = stack.network, data.parts["validation"]
-    weights = settings.averaging.evaluated(network.params, stack.averaging.state) | network.buffers
+    """Score the validation faces with the weights that each run is judged by, and keep those that are its best.
+
+    Where the averaging has a posterior, the best epoch is one of those that have it.
+    """
+    network, averaging, validation = stack.network, settings.averaging, data.parts["validation"]
+    weights = averaging.evaluated(network.params, stack.averaging.state) | network.buffers
+    posteriors = averaging.posterior(stack.averaging.state)
     epochs = []
     for position, run in enumerate(stack.runs):
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
-        raw = evaluate(network, own, validation)
+        posterior = {name: tensor[position] for name, tensor in posteriors.items()}
+        raw = evaluate(network, {name: tensor[None] for name, tensor in own.items()}, validation)
         scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch, True)
         train_loss, train_mae, lr = means[:, position].tolist()
         outcome, monitor = outcomes[run], settings.trainer.monitor
@@ -222,9 +227,14 @@ def validate(
         if not (math.isfinite(train_loss) and math.isfinite(scores["validation/loss"])):
             outcome.status = "diverged"
             outcome.reason = f"the loss was no longer finite in epoch {epoch}: try a lower learning rate"
-        elif outcome.best_epoch is None or badness(monitor, scores) < badness(monitor, outcome.scores):
+        elif (
+            outcome.best_epoch is None
+            or (averaging.is_drawn(posterior) and not averaging.is_drawn(outcome.posterior))
+            or badness(monitor, scores) < badness(monitor, outcome.scores)
+        ):
             outcome.best_epoch, outcome.scores = epoch, scores
             outcome.weights = {name: tensor.clone() for name, tensor in own.items()}
+            outcome.posterior = {name: tensor.clone() for name, tensor in posterior.items()}
         epochs.append(Epoch(epoch, lr, {"train/loss": train_loss, "train/mae": train_mae, **scores}))
     return epochs
 
@@ -246,7 +256,11 @@ def update_schedules(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -
 def retire_finished(
     stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome], observer: Observer
 ) -> None:
-    """Take the runs that no longer train out of the stack, so that they stop costing, and hand over their outcomes."""
+    """Take the runs that no longer train out of the stack, so that they stop costing, and hand over their outcomes.
+
+    What is scored on all parts and saved are the members that the averaging makes of a run's best weights: these
+    themselves, or several drawn about them.
+    """
     finished = [run for run in stack.runs if outcomes[run].status != "running"]
     if not finished:
         return
@@ -255,23 +269,28 @@ def retire_finished(
         began = time.perf_counter()
         outcome = outcomes[run]
         if outcome.weights:
+            outcome.weights, outcome.posterior = (
+                {name: tensor.cpu() for name, tensor in best.items()} for best in (outcome.weights, outcome.posterior)
+            )
+            generator = seeds.torch_generator(runs[run].seed, "members")
+            members = runs[run].averaging.members(outcome.weights, outcome.posterior, generator)
             for part, inputs in data.parts.items():
-                raw = evaluate(network, outcome.weights, inputs)
+                raw = evaluate(network, members, inputs)
                 outcome.scores |= part_scores(part, network.head, raw, inputs.age, runs[run].trainer.scored_batch)
                 if part == "test":
-                    outcome.prediction = network.head.prediction(raw.cpu().numpy())
-            outcome.weights = {name: tensor.cpu() for name, tensor in outcome.weights.items()}
-            outcome.model = trained_model(runs[run], outcome.weights, data)
+                    outcome.prediction = prediction(network.head, raw)
+            outcome.model = trained_model(runs[run], members, data)
         outcome.seconds += time.perf_counter() - began
         observer.end(run, outcome)
+        outcomes[run] = Outcome(outcome.status)  # without the weights: those of hundreds of runs would pile up
     stack.select([position for position, run in enumerate(stack.runs) if run not in finished])
 
 
-def trained_model(run: RunSettings, weights: Tensors, data: TrainingData) -> NetworkModel:
-    """Return the network of a run with these weights, and with all that predicting takes beside them."""
+def trained_model(run: RunSettings, members: Tensors, data: TrainingData) -> NetworkModel:
+    """Return the networks of a run with these weights, and with all that predicting takes beside them."""
     return NetworkModel(
         model=run.model,
-        weights=weights,
+        weights=members,
         dimension=data.dimension,
         normalization=data.normalization,
         encoder=data.encoder,

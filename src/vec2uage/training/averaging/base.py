@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,12 +35,24 @@ class Averaging:
         """Return the learning rates of this step, given those of the schedule."""
         return scheduled
 
-    def update(self, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
+    def update(self, options: Tensors, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
         """Take the weights after a step into account, in place in `state`."""
 
     def evaluated(self, params: Tensors, state: Tensors) -> Tensors:
         """Return the weights that validation, early stopping and the saved model look at."""
         return params
+
+    def posterior(self, state: Tensors) -> Tensors:
+        """Return what of the state `members` takes beside the weights; kept with those of the best epoch."""
+        return {}
+
+    def is_drawn(self, posterior: Tensors) -> bool:
+        """Tell whether `members` draws weights from the posterior of a run, which is better than to have one alone."""
+        return False
+
+    def members(self, weights: Tensors, posterior: Tensors, generator: torch.Generator) -> Tensors:
+        """Return the weights `[M, ...]` that make a run's model, given those of its best epoch `[...]`, on the CPU."""
+        return {name: tensor[None] for name, tensor in weights.items()}
 
     def warning(self, max_epochs: int, steps_per_epoch: int) -> str:
         """Return what a user should know who trains for so long, "" for nothing."""

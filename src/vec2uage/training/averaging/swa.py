@@ -46,10 +46,8 @@ class SWA(Averaging):
         return scheduled + share * (options["swa_lr"] - scheduled)
 
     @torch.no_grad()
-    def update(self, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
-        ends_unit = self.unit == "step" or (progress.step + 1) % progress.steps_per_epoch == 0
-        elapsed = self._elapsed(progress)
-        if elapsed < 0 or not ends_unit or elapsed % self.freq:
+    def update(self, options: Tensors, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
+        if not self.takes(progress):
             return
         count = state["count"].add_(1)
         for name, p in params.items():
@@ -66,6 +64,12 @@ class SWA(Averaging):
         if averaged > 1:
             return ""
         return f"averaging.start = {self.start} of {counted(units, self.unit)}: the weights of {averaged} are averaged"
+
+    def takes(self, progress: TrainProgress) -> bool:
+        """Tell whether the weights after this step enter the average."""
+        ends_unit = self.unit == "step" or (progress.step + 1) % progress.steps_per_epoch == 0
+        elapsed = self._elapsed(progress)
+        return elapsed >= 0 and ends_unit and elapsed % self.freq == 0
 
     def _elapsed(self, progress: TrainProgress) -> int:
         """Epochs or steps since averaging began; negative before."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
 from vec2uage.config.settings import PositiveInt
+from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.mixture import pool as mix
 from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.config_groups import is_regressor
@@ -26,7 +28,7 @@ from vec2uage.training.data import TrainingData
 from vec2uage.training.learners import skops_file
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
-from vec2uage.training.outcome import Outcome
+from vec2uage.training.outcome import Model, Outcome
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 
@@ -41,6 +43,7 @@ class SklearnModel:
     dimension: int
     normalization: Normalization
     encoder: str
+    calibration: Mapping[str, Any] | None = None
     suffix: ClassVar[str] = ".skops"
 
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Point:
@@ -55,7 +58,18 @@ class SklearnModel:
             ages = self.estimator.predict(_double(x))
         return Point(np.asarray(ages, dtype=np.float32).reshape(len(x)))
 
-    def save(self, path: Path) -> None:
+    def traits(self) -> dict[str, str]:
+        cls = type(self.estimator)
+        return {
+            "model": f"{cls.__module__}.{cls.__qualname__}",
+            "vectors": f"{self.dimension} numbers",
+            "encoder": self.encoder,
+        }
+
+    def joined(self, others: Sequence[Model]) -> "SklearnEnsemble":
+        return SklearnEnsemble((self, *others))
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
         mean, std = (None if t is None else t.numpy() for t in (self.normalization.mean, self.normalization.std))
         content = {
             "format": _FORMAT,
@@ -66,8 +80,41 @@ class SklearnModel:
             "std": std,
             "encoder": self.encoder,
         }
+        if calibration is not None:
+            content["calibration"] = dict(calibration)
         with replacing(path) as temporary:
             temporary.write_bytes(skops_file.to_bytes(content))
+
+
+@dataclass(frozen=True)
+class SklearnEnsemble:
+    """Fitted regressors of one class as one model, in memory only."""
+
+    members: tuple[Model, ...]
+    calibration: Mapping[str, Any] | None = None
+    suffix: ClassVar[str] = ".skops"
+
+    @property
+    def dimension(self) -> int:
+        return self.members[0].dimension
+
+    @property
+    def encoder(self) -> str:
+        return self.members[0].encoder
+
+    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
+        return mix([member.predict(vectors) for member in self.members])
+
+    def traits(self) -> Mapping[str, str]:
+        return self.members[0].traits()
+
+    def joined(self, others: Sequence[Model]) -> "SklearnEnsemble":
+        return SklearnEnsemble((*self.members, *others))
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+        raise UserError(
+            f"{path}: an ensemble of models of scikit-learn is not saved as one file: keep the folders of its runs"
+        )
 
 
 def untrusted_classes(path: Path) -> dict[str, str]:
@@ -110,7 +157,7 @@ def load(path: Path, model: Component | None = None) -> SklearnModel:
         raise UserError(f"{path} holds a {type(known.estimator).__name__}, which is no regressor")
     mean, std = (None if values is None else torch.from_numpy(values) for values in (known.mean, known.std))
     normalization = Normalization(known.normalization, mean, std)
-    return SklearnModel(known.estimator, known.dimension, normalization, known.encoder)
+    return SklearnModel(known.estimator, known.dimension, normalization, known.encoder, known.calibration)
 
 
 @dataclass(frozen=True)
@@ -123,6 +170,7 @@ class _Content:
     mean: Any
     std: Any
     encoder: str
+    calibration: dict[str, Any] | None = None
 
 
 def _can_standardize(known: _Content) -> bool:
