@@ -15,6 +15,7 @@ from vec2uage.config.component import Component
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet, make_vector_set
 from vec2uage.evaluation import model as models
+from vec2uage.evaluation.ensemble import warn_of_rows_seen
 from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
@@ -193,7 +194,7 @@ def test_what_lies_beside_a_foreign_checkpoint_is_of_another_program(
     files.result.write_text("{}")
     files.predictions.write_bytes(b"name\na\n\xff\n")
     assert models.run_seed(tmp_path / "model.ckpt") is None
-    models.warn_of_rows_seen(faces(), tmp_path / "model.ckpt")
+    warn_of_rows_seen(faces(), [tmp_path / "model.ckpt"], lambda _: False)
     assert not caplog.records
     with pytest.raises(UserError, match=r"result\.json: no valid result"):
         models.run_seed(mlp(tmp_path))
@@ -276,21 +277,21 @@ def test_rows_that_the_run_may_have_seen_give_a_warning(tmp_path: Path, caplog: 
         ones = np.ones(len(names))
         RunFolder(tmp_path).write_predictions(list(names), [""] * len(names), ones, Point(ones))
 
-    models.warn_of_rows_seen(vs, path)  # no run
+    warn_of_rows_seen(vs, [path], lambda _: False)  # no run
     for names in ("abcd", "wxyz"):  # its test rows; rows of other data
         own_test_rows(names)
-        models.warn_of_rows_seen(vs, path)
+        warn_of_rows_seen(vs, [path], lambda _: False)
     assert not caplog.records
     of_formulas = replace(vs, names=np.array(["=1", "'=1", "-", "1"], dtype=object))
     own_test_rows(of_formulas.names)
-    models.warn_of_rows_seen(of_formulas, path)
+    warn_of_rows_seen(of_formulas, [path], lambda _: False)
     assert not caplog.records
     own_test_rows(names)
-    models.warn_of_rows_seen(vs, path, is_of_same_data=True)  # as the training part
+    warn_of_rows_seen(vs, [path], lambda _: True)  # as the training part
     assert "4 of 4 rows are no test rows" in caplog.text
     caplog.clear()
     own_test_rows("ab")
-    models.warn_of_rows_seen(vs, path)
+    warn_of_rows_seen(vs, [path], lambda _: False)
     assert f"2 of 4 rows are no test rows of the run in {tmp_path}" in caplog.text
 
 
@@ -299,5 +300,5 @@ def test_test_rows_that_cannot_be_read_give_a_warning(tmp_path: Path, caplog: py
     for content in (b"name\n\xff\xfe", b'name\n"' + b"a" * 200_000):  # no text; no end of a field
         caplog.clear()
         RunFolder(tmp_path).predictions.write_bytes(content)
-        models.warn_of_rows_seen(faces(), path)
+        warn_of_rows_seen(faces(), [path], lambda _: False)
         assert "cannot be read, so it is not known which rows the run was tested on" in caplog.text

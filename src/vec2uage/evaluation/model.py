@@ -97,28 +97,21 @@ def predict(
     return pool([prediction, *(model.predict(augmented[:, k]) for k in range(augmented.shape[1]))])
 
 
-def warn_of_rows_seen(vs: VectorSet, path: Path, is_of_same_data: bool = False) -> None:
-    """Warn where the rows are of the data that the model's run was trained on, but are not just its test rows.
+def rows_seen(vs: VectorSet, path: Path, is_of_same_data: bool = False) -> set[str]:
+    """Return the names of rows that the model's run may have been trained on: those that are no test rows of it.
 
-    They are where some of them are its test rows, and where the dataset is that of the run.
+    There are none unless some of the rows are its test rows, or the dataset is that of the run.
     """
     file = RunFolder(path.parent).predictions
     if not _is_own(path) or not file.is_file():
-        return
+        return set()
     try:
         own = {row.get("name") for row in read_csv(file)}
     except (OSError, ValueError) as error:
         log.warning("%s cannot be read, so it is not known which rows the run was tested on: %s", file, error)
-        return
-    strange = len(set(vs.names) - own)
-    if strange and (is_of_same_data or strange < len(vs)):
-        log.warning(
-            "%s of %s rows are no test rows of the run in %s, which may have been trained on them: "
-            "part=test with the run's own dataset options evaluates what it has not seen",
-            f"{strange:,}",
-            f"{len(vs):,}",
-            path.parent,
-        )
+        return set()
+    strange = set(vs.names) - own
+    return strange if is_of_same_data or len(strange) < len(vs) else set()
 
 
 def _is_own(path: Path) -> bool:

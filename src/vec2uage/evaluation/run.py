@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def evaluate(
     `asked` (configuration and command) goes into evaluation.json. Raises UserError for a model or rows that cannot be
     read or do not fit each other, and for a model that gives no number.
     """
+    from vec2uage.evaluation import ensemble
     from vec2uage.evaluation import model as models  # torch comes with it: a wrong option is told before
     from vec2uage.evaluation.plots import plot
 
@@ -47,7 +49,7 @@ def evaluate(
     vs = rows(settings.dataset, settings.split, settings.part, models.run_seed(path) if needs_seed else None)
     ages = needed_ages(vs, "an evaluation")
     models.check_fit(model, vs, path, settings.encoder_mismatch)
-    models.warn_of_rows_seen(vs, path, is_of_same_data(asked.get("config"), RunFolder(path.parent)))
+    ensemble.warn_of_rows_seen(vs, [path], partial(is_of_same_data, asked.get("config")))
     selves = augmented_vectors(settings, vs) if settings.tta else None
     prediction = models.predict(model, vs.vectors, selves)
     has_numbers = np.all([np.isfinite(column) for column in prediction.columns().values()], axis=0)
