@@ -110,22 +110,13 @@ def test_loaded_training_vectors_are_writable_copies(tmp_path):
     assert all(part.vectors.flags.writeable for part in parts.values())
 
 
-@settings
-class Calibrating(PaperSplit):
-    """Gives one part more."""
-
-    def divide(self, parts, seed, group_ids=None):
-        made = super().divide(parts, seed, group_ids)
-        return {**made, "calibration": made["train"].take(np.arange(8)), "train": made["train"].take(np.arange(8, 32))}
-
-
-def test_a_split_may_give_more_parts(caplog):
+def test_a_part_to_calibrate_with_is_loaded_and_counted_and_not_balanced(caplog):
     with caplog.at_level(logging.INFO):
-        parts = loaded(Calibrating(age_range=(1, 2), heldout_per_age=4), label="whole")
-    assert list(parts) == [*PARTS, "calibration"]
+        parts = loaded(replace(SPLIT, calibration_per_age=4), Balance(train_per_age=30), label="whole")
+    assert list(parts) == ["train", "validation", "calibration", "test"]
     assert set(parts["calibration"].ages) == {1, 2}
-    assert "24 rows to train on, 4 for validation, 4 for test, 8 for calibration" in caplog.messages
-    assert fingerprint(parts) != fingerprint(loaded(label="whole"))
+    assert "60 rows to train on, 4 for validation, 8 for calibration, 4 for test" in caplog.messages
+    assert fingerprint(parts) != fingerprint(loaded(SPLIT, Balance(train_per_age=30), label="whole"))
     assert sum(count.faces for count in row_counts(parts) if count.part == "calibration") == 8
 
 
@@ -134,6 +125,8 @@ def test_a_split_that_does_not_fit_is_refused_before_anything_is_read(tmp_path):
     check_split(SPLIT, vectors, PARTS)
     check_split(PreparedSplit(age_range=None), prepared, PARTS)
     check_split(NoSplit(), prepared, ())
+    check_split(replace(SPLIT, calibration_per_age=1), vectors, ["calibration"])
+    check_split(PreparedSplit(age_range=None), prepared, ["calibration"])
     for split, dataset, told in (
         (SPLIT, prepared, "dataset=prepared is divided already"),
         (PreparedSplit(age_range=None), vectors, "only dataset=prepared"),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.paper_split import PaperSplit
-from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, fingerprint, relabelled
+from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, Parts, fingerprint, part_of, relabelled
 from vec2uage.data.splits import NoSplit, PreparedSplit
 from vec2uage.data.vectorset import make_vector_set
 
@@ -82,6 +82,48 @@ def test_persons_stay_on_one_side_and_halves_stay_balanced(faces, draw, number, 
     used = {name for part in division.values() for name in part.names}
     left_out = [row for row, name in enumerate(vs.names) if name not in used]
     assert {vs.subjects[row] for row in left_out} <= held_out
+
+
+@given(
+    counts=st.lists(st.integers(20, 40), min_size=3, max_size=3),
+    number=st.sampled_from([0, 25, 60]),
+    calibrating=st.integers(1, 4),
+    seed=st.integers(0, 2**63),
+    grouped=st.booleans(),
+)
+@settings(max_examples=25, deadline=None)
+def test_rows_to_calibrate_with_are_taken_from_training_alone(faces, counts, number, calibrating, seed, grouped):
+    ages = [age for age, count in zip((1, 2, 3), counts, strict=True) for _ in range(count)]
+    subjects = [f"p{row // 2 % number}" for row in range(len(ages))] if number else None
+    vs = faces(ages, subjects=subjects)
+    group_ids = np.arange(len(vs)) // 2 if grouped else None
+    plain = split(vs, options(4), seed, group_ids)
+    divided = split(vs, options(4, calibration_per_age=calibrating), seed, group_ids)
+    assert tuple(plain) == PARTS
+    assert tuple(divided) == ALL_PARTS
+    assert all(divided[part].fingerprint() == plain[part].fingerprint() for part in ("validation", "test"))
+    assert per_age(divided["calibration"]) == dict.fromkeys((1, 2, 3), calibrating)
+    assert set(divided["train"].names) <= set(plain["train"].names) - set(divided["calibration"].names)
+    assert set(divided["calibration"].names) <= set(plain["train"].names)
+    if number == 0 and not grouped:
+        assert len(divided["train"]) == len(plain["train"]) - 3 * calibrating
+    for one, other in combinations(divided.values(), 2):
+        assert not (set(one.subjects) & set(other.subjects)) - {""}
+
+
+@pytest.mark.parametrize("number", [0, 20])
+def test_the_rows_to_calibrate_with_are_drawn_by_the_seed(faces, number):
+    subjects = [f"p{row % number}" for row in range(60)] if number else None
+    how = options(4, (1, 1), calibration_per_age=4)
+    names = [set(split(faces([1] * 60, subjects), how, seed)["calibration"].names) for seed in (0, 0, 1)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_part_that_a_set_lacks_is_one_sentence(faces):
+    parts = split(faces([1] * 20), options(4, (1, 1)), 0)
+    assert part_of(parts, "test") is parts["test"]
+    with pytest.raises(UserError, match=r"no part calibration, only train.*split\.calibration_per_age"):
+        part_of(parts, "calibration")
 
 
 @pytest.mark.parametrize("group", ["subject", "none"])
@@ -166,6 +208,17 @@ def test_an_age_with_too_few_rows_says_what_to_set(faces):
     assert "lower split.heldout_per_age" in str(refusal.value)
     assert "narrow split.age_range" in str(refusal.value)
     assert len(split(vs, options(2), 0)["test"]) == 3
+
+
+def test_rows_to_calibrate_with_count_among_those_that_are_needed(faces):
+    vs = faces([1] * 12 + [2] * 8)
+    how = options(4, (1, 2), calibration_per_age=4)
+    with pytest.raises(UserError, match=r"8 of age 2 each, but 9 of each age .*4 for calibration") as refusal:
+        split(vs, how, 0)
+    assert "lower split.heldout_per_age or split.calibration_per_age" in str(refusal.value)
+    with pytest.raises(UserError, match=r"2 rows each for validation and test, 4 for calibration .*calibration_p"):
+        split(faces([1] * 12, subjects=[f"p{row // 4}" for row in range(12)]), replace(how, age_range=(1, 1)), 0)
+    assert len(split(faces([1] * 9), replace(how, age_range=(1, 1)), 0)["train"]) == 1
 
 
 def test_a_missing_age_is_refused_or_allowed(faces):
@@ -260,6 +313,7 @@ def test_a_fingerprint_tells_parts_and_their_order_and_is_the_sets_own_where_und
         ({"age_range": (1, 121)}, "less than or equal to 120"),
         ({"heldout_per_age": 21}, "multiple of 2"),
         ({"heldout_per_age": 0}, "greater than or equal to 2"),
+        ({"calibration_per_age": -1}, "greater than or equal to 0"),
         ({"missing_ages": "maybe"}, "'refuse' or 'allow'"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"seed": "runs"}, "'run'"),

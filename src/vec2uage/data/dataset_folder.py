@@ -13,7 +13,7 @@ from vec2uage.base.manifest import describe, write_manifest
 from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age, plot_counts, plot_genders, plot_source
 from vec2uage.data.leakage import Findings, Leakage, apply_policy, audit, summary, write_pairs
-from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, fingerprint, is_divided
+from vec2uage.data.parts import ALL_PARTS, UNDIVIDED, Parts, fingerprint, is_divided
 from vec2uage.data.prepared import DESCRIPTION, part_file
 from vec2uage.data.readers import json as paper_json
 from vec2uage.data.splits import Split
@@ -86,7 +86,7 @@ def draw(figures: Mapping[str, "Figure"], folder: Path) -> None:
 def clear(folder: Path) -> None:
     """Remove what an earlier command wrote to `folder`, first of all the description that says it is complete."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    arrows = [part_file(folder, part) for part in (UNDIVIDED, *PARTS)]
+    arrows = [part_file(folder, part) for part in (UNDIVIDED, *ALL_PARTS)]
     others = [folder / name for name in ("faces.csv", "leakage.csv", "vectors.json", "train.json", "heldout.json")]
     figures = [*folder.glob("faces_per_age*.png"), *folder.glob("*_spans.png")]
     for path in [*arrows, *others, *figures]:

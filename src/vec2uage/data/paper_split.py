@@ -1,7 +1,11 @@
-"""Divides vectors as the paper did: training rows and an age-balanced held-out pool, half validation and half test."""
+"""Divides vectors as the paper did: training rows and an age-balanced held-out pool, half validation and half test.
+
+Rows for calibration, which the paper did not have, are drawn from what the pool leaves.
+"""
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Annotated, Literal
 
@@ -13,7 +17,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import ranges, span
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
-from vec2uage.data.parts import UNDIVIDED, AgeRange, Parts, is_divided, within
+from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, AgeRange, Parts, is_divided, within
 from vec2uage.data.splits import GroupIds, Split
 from vec2uage.data.vectorset import VectorSet, concatenate, drop_exact_duplicates, needed_ages
 
@@ -21,17 +25,20 @@ log = logging.getLogger(__name__)
 
 Positions = Integer[np.ndarray, "_"]  # of some rows of a VectorSet
 WholeAges = Integer[np.ndarray, " N"]
-FREE, VALIDATION, TEST = 0, 1, 2
+FREE, VALIDATION, TEST, CALIBRATION = 0, 1, 2, 3
 LARGE_SHARE = 0.1  # of all rows: more than one of many persons has
 
 
 @settings
 class PaperSplit(Split):
-    """Which rows are used, and how they are divided into train, validation and test (paper section 3.3)."""
+    """Which rows are used, and how they are divided into parts (paper section 3.3)."""
 
     age_range: AgeRange = (1, 18)
     heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
     """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
+    calibration_per_age: Annotated[int, Field(ge=0)] = 0
+    """Rows of each age to calibrate with, drawn when the pool is, so that it is the same with any number of them; 0: no
+    such part (paper: 0)."""
     missing_ages: Literal["refuse", "allow"] = "refuse"
     """Whether an age of `age_range` may have no rows at all."""
     seed: Annotated[int, Field(ge=0)] | Literal["run"] = 0
@@ -40,6 +47,11 @@ class PaperSplit(Split):
     group: Literal["auto", "subject", "none"] = "auto"
     """`subject`: all pictures of a person lie on one side; `none`: rows are drawn one by one; `auto`:
     `subject` where any subject is known."""
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return ALL_PARTS if self.calibration_per_age else PARTS
 
     @property
     def is_per_run(self) -> bool:
@@ -57,11 +69,12 @@ class PaperSplit(Split):
     def divide(self, parts: Parts, seed: int, group_ids: GroupIds | None = None) -> Parts:
         """Divide the rows of `age_range`, without exact duplicates.
 
-        Validation and test hold `heldout_per_age / 2` rows each of every whole age, drawn with `seed`; the rest
-        is training. Grouped by subject, nobody is in two parts, and the surplus pictures of held-out persons are
-        left out. Rows of one number in `group_ids` are kept whole like the pictures of one person. Augmented faces
-        are never held out: those whose parent is a training row follow it, the others are left out. Raises UserError
-        when an age has too few rows, or grouping is asked for and no subject is known.
+        Validation and test hold `heldout_per_age / 2` rows each of every whole age, and calibration
+        `calibration_per_age`, drawn with `seed`; the rest is training. Grouped by subject, nobody is in two parts, and
+        the surplus pictures of held-out persons are left out. Rows of one number in `group_ids` are kept whole like the
+        pictures of one person. Augmented faces are never held out: those whose parent is a training row follow it, the
+        others are left out. Raises UserError when an age has too few rows, or grouping is asked for and no subject is
+        known.
         """
         self.check(is_divided(parts))
         vs = parts[UNDIVIDED]
@@ -85,18 +98,17 @@ def _divide(vs: VectorSet, split: PaperSplit, seed: int, group_ids: GroupIds | N
     _check_enough(ages, split)
 
     by_subject = _by_subject(vs, split)
-    half = split.heldout_per_age // 2
     if by_subject or group_ids is not None:
         owners = _persons(vs) if by_subject else np.arange(len(vs))
         owners = owners if group_ids is None else _united(owners, group_ids)
-        train, validation, test = _draw_owners(ages, owners, half, seed)
+        drawn = _draw_owners(ages, owners, split, seed)
     else:
         owners = np.arange(len(vs))
-        train, validation, test = _draw_rows(ages, half, seed)
-    for one, other in combinations((train, validation, test), 2):
+        drawn = _draw_rows(ages, split, seed)
+    for one, other in combinations(drawn.values(), 2):
         assert set(one).isdisjoint(other), "a row is in two parts of the split"
         assert set(owners[one]).isdisjoint(owners[other]), "what must stay in one part is in two"
-    return {"train": vs.take(train), "validation": vs.take(validation), "test": vs.take(test)}
+    return {name: vs.take(drawn[name]) for name in split.gives}
 
 
 def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
@@ -108,12 +120,12 @@ def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
             f"no rows of age {ranges(missing)}: set split.missing_ages=allow to do without, "
             "or split.age_range to ages that the data has"
         )
-    needed = split.heldout_per_age + 1
+    needed = split.heldout_per_age + split.calibration_per_age + 1
+    shares = [f"{split.heldout_per_age} held out", *_calibrating(split)]
     if few := {age: count for age, count in counts.items() if 0 < count < needed}:
         raise UserError(
             f"too few rows: {span(few.values())} of age {ranges(list(few))} each, but {needed} of each age are needed "
-            f"({split.heldout_per_age} held out and 1 or more to train on): lower split.heldout_per_age or narrow "
-            "split.age_range"
+            f"({', '.join(shares)} and 1 or more to train on): lower {_numbers(split)} or narrow split.age_range"
         )
 
 
@@ -144,53 +156,93 @@ def _warn_of_odd_subjects(vs: VectorSet) -> None:
         log.warning("subjects that differ in capitals alone count as several persons: %s", ", ".join(twice[:4]))
 
 
-def _draw_rows(ages: WholeAges, half: int, seed: int) -> tuple[Positions, Positions, Positions]:
-    """Draw the pool row by row and halve it as the paper did, with scikit-learn."""
+def _draw_rows(ages: WholeAges, split: PaperSplit, seed: int) -> dict[str, Positions]:
+    """Draw the pool row by row and halve it as the paper did, with scikit-learn; then the rows for calibration."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
     generator = numpy_generator(seed, "split", "row")
-    pool = np.concatenate([generator.permutation(np.flatnonzero(ages == age))[: 2 * half] for age in np.unique(ages)])
+    every = np.arange(len(ages))
+    pool = _of_each_age(ages, every, split.heldout_per_age, generator)
     halving = StratifiedShuffleSplit(n_splits=1, test_size=0.5, random_state=int(generator.integers(2**32)))
     validation, test = next(halving.split(pool, ages[pool]))
-    return np.setdiff1d(np.arange(len(ages)), pool), np.sort(pool[validation]), np.sort(pool[test])
+    free = np.setdiff1d(every, pool)
+    generator = numpy_generator(seed, "split", "row", "calibration")
+    calibration = _of_each_age(ages, free, split.calibration_per_age, generator)
+    return {
+        "train": np.setdiff1d(free, calibration),
+        "validation": np.sort(pool[validation]),
+        "calibration": np.sort(calibration),
+        "test": np.sort(pool[test]),
+    }
 
 
-def _draw_owners(ages: WholeAges, persons: GroupIds, half: int, seed: int) -> tuple[Positions, Positions, Positions]:
-    """Draw persons for validation and test, from the rarest age to the commonest, until both are full."""
-    generator = numpy_generator(seed, "split", "subject")
+def _of_each_age(ages: WholeAges, rows: Positions, count: int, generator: np.random.Generator) -> Positions:
+    """Draw `count` of some rows of each age."""
+    return np.concatenate([generator.permutation(rows[ages[rows] == age])[:count] for age in np.unique(ages)])
+
+
+def _draw_owners(ages: WholeAges, persons: GroupIds, split: PaperSplit, seed: int) -> dict[str, Positions]:
+    """Draw persons for validation and test, then for calibration; training has all who are left."""
     side = np.full(persons.max() + 1, FREE)
-    held: dict[int, list[int]] = {VALIDATION: [], TEST: []}
+    pool, calibrating = (numpy_generator(seed, "split", "subject", *what) for what in ((), ("calibration",)))
+    held = _fill_sides(ages, persons, side, (VALIDATION, TEST), split.heldout_per_age // 2, split, pool)
+    held |= _fill_sides(ages, persons, side, (CALIBRATION,), split.calibration_per_age, split, calibrating)
+    train = np.flatnonzero(side[persons] == FREE)
+    if untrained := sorted(set(ages.tolist()) - set(ages[train].tolist())):
+        raise _too_few_persons(untrained[0], persons[ages == untrained[0]], split)
+    if surplus := len(ages) - len(train) - sum(map(len, held.values())):
+        log.info("%s rows of held-out persons are left out: the pool has enough of their ages", f"{surplus:,}")
+    return {"train": train, "validation": held[VALIDATION], "calibration": held[CALIBRATION], "test": held[TEST]}
+
+
+def _fill_sides(
+    ages: WholeAges,
+    persons: GroupIds,
+    side: Integer[np.ndarray, " P"],
+    sides: Sequence[int],
+    count: int,
+    split: PaperSplit,
+    generator: np.random.Generator,
+) -> dict[int, Positions]:
+    """Draw free persons, from the rarest age to the commonest, until all `sides` have `count` rows of every age.
+
+    `side [P]` says where each person is, and is written to.
+    """
+    held: dict[int, list[int]] = {which: [] for which in sides}
     present, counts = np.unique(ages, return_counts=True)
     for age in present[np.argsort(counts, kind="stable")].tolist():
         rows = generator.permutation(np.flatnonzero(ages == age))
         owners = persons[rows]
         found = {which: rows[side[owners] == which].tolist() for which in held}
         for person in generator.permutation(np.unique(owners[side[owners] == FREE])):
-            which = VALIDATION if len(found[VALIDATION]) <= len(found[TEST]) else TEST
-            if len(found[which]) >= half:
+            which = min(found, key=lambda one: len(found[one]))
+            if len(found[which]) >= count:
                 break
             side[person] = which
             found[which] += rows[owners == person].tolist()
-        if min(map(len, found.values())) < half:
-            raise _too_few_persons(age, owners, half)
+        if min(map(len, found.values())) < count:
+            raise _too_few_persons(age, owners, split)
         for which in held:
-            held[which] += found[which][:half]
-
-    train = np.flatnonzero(side[persons] == FREE)
-    if untrained := sorted(set(present.tolist()) - set(ages[train].tolist())):
-        raise _too_few_persons(untrained[0], persons[ages == untrained[0]], half)
-    validation, test = (np.sort(np.array(rows)) for rows in held.values())
-    if surplus := len(ages) - len(train) - len(validation) - len(test):
-        log.info("%s rows of held-out persons are left out: the pool has enough of their ages", f"{surplus:,}")
-    return train, validation, test
+            held[which] += found[which][:count]
+    return {which: np.sort(np.array(rows, dtype=np.int64)) for which, rows in held.items()}
 
 
-def _too_few_persons(age: int, owners: Positions, half: int) -> UserError:
+def _too_few_persons(age: int, owners: Positions, split: PaperSplit) -> UserError:
+    shares = [f"{split.heldout_per_age // 2} rows each for validation and test", *_calibrating(split)]
     return UserError(
         f"too few persons of age {age}: {len(owners)} rows of {len(np.unique(owners))} persons do not give "
-        f"{half} rows each for validation and test and leave anybody to train on, as persons are kept whole: "
-        "lower split.heldout_per_age, narrow split.age_range or set split.group to none"
+        f"{', '.join(shares)} and leave anybody to train on, as persons are kept whole: "
+        f"lower {_numbers(split)}, narrow split.age_range or set split.group to none"
     )
+
+
+def _calibrating(split: PaperSplit) -> list[str]:
+    return [f"{split.calibration_per_age} for calibration"] if split.calibration_per_age else []
+
+
+def _numbers(split: PaperSplit) -> str:
+    """Name the options that ask for rows of each age."""
+    return "split.heldout_per_age" + (" or split.calibration_per_age" if split.calibration_per_age else "")
 
 
 def _persons(vs: VectorSet) -> GroupIds:

@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 Parts = Mapping[str, VectorSet]
 """Vectors by the name of their part; no name of a row is in two of them."""
 PARTS = ("train", "validation", "test")
-"""The parts that training needs, in the order in which parts are told."""
+"""The parts that training needs."""
+ALL_PARTS = ("train", "validation", "calibration", "test")
+"""Every part of a divided set, in the order in which parts are told."""
 UNDIVIDED = "vectors"
 """The name of the one part of a set that is not divided."""
 
@@ -38,6 +40,16 @@ Label = Literal["exact", "floor", "whole"]
 def is_divided(parts: Container[str]) -> bool:
     """Tell whether parts, or the names of parts, are of a set that is divided."""
     return UNDIVIDED not in parts
+
+
+def part_of(parts: Parts, name: str) -> VectorSet:
+    """Return the part of this name; UserError where there is none, as of a set that was prepared without it."""
+    if name not in parts:
+        raise UserError(
+            f"no part {name}, only {', '.join(parts)}: divide the data with split.calibration_per_age above 0, "
+            "or take another part"
+        )
+    return parts[name]
 
 
 def fingerprint(parts: Parts) -> str:

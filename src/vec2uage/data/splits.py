@@ -7,7 +7,7 @@ from jaxtyping import Integer
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.data.parts import PARTS, UNDIVIDED, AgeRange, Parts, is_divided, within
+from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, AgeRange, Parts, is_divided, within
 from vec2uage.data.vectorset import VectorSet, concatenate
 
 GroupIds = Integer[np.ndarray, " N"]
@@ -20,7 +20,7 @@ class Split(ABC):
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """The names of the parts that come of `divide`, or some of them."""
+        """The names of the parts that come of `divide`; with `split=prepared`, of those that may."""
         return PARTS
 
     @abstractmethod
@@ -73,6 +73,11 @@ class PreparedSplit(Split):
 
     age_range: AgeRange | None
     """None: the ages that it was prepared with."""
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """All parts, as only the folder tells whether one for calibration was made."""
+        return ALL_PARTS
 
     def used(self, vs: VectorSet) -> VectorSet:
         """Return the rows of `age_range`."""

@@ -16,7 +16,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import divided
-from vec2uage.data.parts import UNDIVIDED, relabelled
+from vec2uage.data.parts import UNDIVIDED, part_of, relabelled
 from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.evaluation.evaluate_settings import Evaluation
@@ -112,4 +112,4 @@ def rows(dataset: Dataset, split: Split, part: str, run_seed: int | None) -> Vec
             "split.seed=run, but no result.json of a run of vec2uage beside the checkpoint tells the seed: "
             "set split.seed to that seed"
         )
-    return divided(dataset, split, split.seed_for(run_seed or 0))[part]
+    return part_of(divided(dataset, split, split.seed_for(run_seed or 0)), part)
