@@ -177,6 +177,15 @@ def test_a_size_brings_the_division_that_fits_it() -> None:
     assert settings("prepare", NEEDED["prepare"]["source"]).split.heldout_per_age == 500
 
 
+def test_the_generated_set_has_adults_where_ages_beyond_18_are_asked_for() -> None:
+    evaluated = ["checkpoint=m", "dataset=synthetic", "split=none"]
+    assert not settings("train", []).dataset.adults
+    assert not settings("evaluate", evaluated).dataset.adults
+    assert settings("train", ["split.age_range=[1,40]"]).dataset.adults
+    assert settings("evaluate", [*evaluated, "dataset.adults=true"]).dataset.adults
+    assert not settings("train", ["split.age_range=[1,40]", "dataset.adults=false"]).dataset.adults
+
+
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_file_opens_with_commands_that_compose(path: Path) -> None:
     commands = [match for line in comments(path) if (match := COMMAND.search(line))]

@@ -115,6 +115,22 @@ def test_a_changed_generator_needs_a_new_version(small):
     np.testing.assert_allclose(small.vectors[[0, -1], :3], golden, atol=1e-5)
 
 
+def test_adults_are_other_people_in_the_same_space_and_move_no_minor(small):
+    vs = generate("small", 0, adults=True)
+    adult = vs.ages >= 19
+    assert vs.take(~adult).fingerprint() == small.fingerprint()
+    counts = np.bincount(np.floor(vs.ages[adult]).astype(int))
+    assert counts[19:].tolist() == [90] * 22
+    assert set(vs.gender[adult]) == {"female", "male"}
+    assert set(vs.subjects[adult]).isdisjoint(small.subjects)
+    assert len(set(vs.names)) == len(vs)
+    # Years can be read off them, as off the minors, and go on where those end.
+    told = Ridge(alpha=0.1).fit(vs.vectors[::2], vs.ages[::2]).predict(vs.vectors[1::2])
+    ages = vs.ages[1::2]
+    bands = [told[(ages >= first) & (ages < last)].mean() for first, last in ((1, 9), (9, 18), (19, 30), (30, 41))]
+    assert (np.diff(bands) > 3).all()
+
+
 def test_read_makes_the_vectors_once_and_maps_them_then(cache, small, monkeypatch):
     first = Synthetic(size="small").read()
     assert [path.name for path in cache.iterdir()] == [f"{ENCODER}-small-seed0.arrow"]
@@ -129,6 +145,7 @@ def test_read_makes_the_vectors_once_and_maps_them_then(cache, small, monkeypatc
 def test_size_and_seed_have_files_of_their_own(cache):
     fingerprints = {Synthetic(size="small", seed=seed).read().fingerprint() for seed in (0, 1, 0)}
     assert len(fingerprints) == len(list(cache.iterdir())) == 2
+    assert len(Synthetic(size="small", adults=True).read()) > len(Synthetic(size="small").read())
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(cache, small, caplog):

@@ -1,10 +1,12 @@
 """Makes face-like vectors by formula, so that vec2uage trains without any data; its numbers say nothing about faces."""
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Shaped
 from pydantic import Field
 
 from vec2uage.base.cache import cache_folder
@@ -25,6 +27,7 @@ DIMENSION = 512  # FaceNet's; a power of two, which `_rotate` needs
 VISAGE_FEMALE = (2648, 1926, 1359, 1380, 734, 587, 534, 363, 195, 177, 211, 100, 182, 73, 246, 403, 78, 464)
 VISAGE_MALE = (2475, 1840, 1303, 1168, 544, 480, 402, 266, 255, 199, 148, 96, 162, 136, 90, 179, 200, 193)
 AGES = np.arange(1, 19)
+ADULT_AGES = np.arange(19, 41)  # beyond the paper: as many faces of each as the ages that VisAGE lacks are filled up to
 
 # VisAGE has too few faces of the older ages: the paper added Selfie-FV's from age 8 on. "selfie-like" faces
 # are drawn from the same distribution: a vector must not betray its source, and with it the age.
@@ -59,12 +62,14 @@ class Synthetic(Dataset):
     Nothing here was measured on a face: errors on this dataset say nothing about how well the age of a person
     can be estimated. `read` returns unit vectors [N, 512] float32 with gender and subjects, several pictures
     of many; `paper` has VisAGE's counts filled up at the ages it lacks (N about 32,000), `small` about 90
-    faces of each age.
+    faces of each age. Adults are other people than the minors, further along the same path.
     """
 
     size: Literal["paper", "small"] = "paper"
     seed: Annotated[int, Field(ge=0)] = 0
     """Draws the people and their vectors; how they are divided has a seed of its own, `split.seed`."""
+    adults: bool = False
+    """Whether there are faces of the ages 19-40, too; those of 1-18 are the same with them and without."""
 
     def read(self) -> VectorSet:
         """Return the vectors, made at first and later mapped from the cache.
@@ -72,13 +77,13 @@ class Synthetic(Dataset):
         The cache is the folder VEC2UAGE_CACHE, by default ~/.cache/vec2uage; it may be deleted at any time.
         """
         folder = cache_folder()
-        path = folder / f"{ENCODER}-{self.size}-seed{self.seed}.arrow"
+        path = folder / f"{ENCODER}-{self.size}{'-adults' if self.adults else ''}-seed{self.seed}.arrow"
         if path.is_file():
             try:
                 return storage.load(path)
             except UserError as error:
                 log.warning("%s; made anew", error)
-        made = generate(self.size, self.seed)
+        made = generate(self.size, self.seed, self.adults)
         try:
             storage.save(made, path)
         except OSError as error:
@@ -87,25 +92,46 @@ class Synthetic(Dataset):
         return storage.load(path)
 
 
-def generate(size: Literal["paper", "small"], seed: int) -> VectorSet:
+@dataclass(frozen=True, eq=False)
+class _People:
+    """Who is to be seen on each picture, and at what age."""
+
+    ages: Float[np.ndarray, " N"]
+    persons: Int[np.ndarray, " N"]
+    sources: Shaped[np.ndarray, " N"]
+    genders: Shaped[np.ndarray, " N"]
+
+    def and_others(self, others: "_People") -> "_People":
+        def both(column: str) -> np.ndarray:
+            return np.concatenate([getattr(self, column), getattr(others, column)])
+
+        persons = np.concatenate([self.persons, self.persons.max() + 1 + others.persons])
+        return _People(both("ages"), persons, both("sources"), both("genders"))
+
+
+def generate(size: Literal["paper", "small"], seed: int, adults: bool = False) -> VectorSet:
     """Draw people, their ages and the vectors [N, 512] float32 of their pictures; takes a few seconds at most."""
     rng = numpy_generator(seed, ENCODER, size)
-    columns: list[tuple[np.ndarray, ...]] = []
-    count = 0
-    for source, counts in _counts(*SIZES[size]).items():
-        for gender, of_each_age in zip(("female", "male"), counts, strict=True):
-            floors, persons = _people(rng, of_each_age)
-            columns.append((floors, count + persons, np.full(floors.shape, source), np.full(floors.shape, gender)))
-            count += persons.max(initial=-1) + 1
-    floors, persons, sources, genders = (np.concatenate(column) for column in zip(*columns, strict=True))
-    ages = floors + rng.integers(365, size=len(floors)) / 365  # whole days: floor(age) is the class
+    most, filled = SIZES[size]
+    people = _people(rng, AGES, _counts(most, filled))
+    directions = _directions(rng)
+    vectors = _faces(rng, people, directions, _growing)
+    signs = rng.choice([-1, 1], DIMENSION).astype(np.float32)
+    if adults:  # have a generator of their own, so that the minors are the same without them
+        rng = numpy_generator(seed, ENCODER, size, "adults")
+        of_each_age = np.full(len(ADULT_AGES), filled)
+        grown = _people(rng, ADULT_AGES, {"selfie-like": np.stack([of_each_age - of_each_age // 2, of_each_age // 2])})
+        vectors = np.concatenate([vectors, _faces(rng, grown, directions, _grown)])
+        people = people.and_others(grown)
+    vectors = _rotate(vectors * signs)
+    vectors /= np.sqrt((vectors**2).sum(axis=1, keepdims=True))
     return make_vector_set(
-        _vectors(rng, ages, persons, genders == "male"),
-        ages,
-        names=[f"{source}-{row:05d}" for row, source in enumerate(sources)],
-        subjects=[f"person-{person:05d}" for person in persons],
-        source=sources,
-        gender=genders,
+        vectors,
+        people.ages,
+        names=[f"{source}-{row:05d}" for row, source in enumerate(people.sources)],
+        subjects=[f"person-{person:05d}" for person in people.persons],
+        source=people.sources,
+        gender=people.genders,
         encoder=ENCODER,
     )
 
@@ -118,34 +144,68 @@ def _counts(most: int, filled: int) -> dict[str, Int[np.ndarray, "2 18"]]:
 
 
 def _people(
-    rng: np.random.Generator, of_each_age: Int[np.ndarray, " 18"]
+    rng: np.random.Generator, ages: Int[np.ndarray, " A"], counts: Mapping[str, Int[np.ndarray, "2 A"]]
+) -> _People:
+    """Draw who has which age; `counts` are the faces of each source by gender (female, male) and whole age."""
+    columns: list[tuple[np.ndarray, ...]] = []
+    count = 0
+    for source, of_source in counts.items():
+        for gender, of_each_age in zip(("female", "male"), of_source, strict=True):
+            floors, persons = _neighbours(rng, np.repeat(ages, of_each_age))
+            columns.append((floors, count + persons, np.full(floors.shape, source), np.full(floors.shape, gender)))
+            count += persons.max(initial=-1) + 1
+    floors, persons, sources, genders = (np.concatenate(column) for column in zip(*columns, strict=True))
+    # Whole days: floor(age) is the class.
+    return _People(floors + rng.integers(365, size=len(floors)) / 365, persons, sources, genders)
+
+
+def _neighbours(
+    rng: np.random.Generator, floors: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
     """Return the age in whole years and the person's number of each face: neighbours in age share a person."""
-    floors = np.repeat(AGES, of_each_age)
     order = np.argsort(floors + rng.normal(0, JITTER_YEARS, len(floors)), kind="stable")
     pictures = 1 + rng.poisson(EXTRA_PICTURES, len(floors))
     return floors[order], np.repeat(np.arange(len(floors)), pictures)[: len(floors)]
 
 
-def _vectors(
-    rng: np.random.Generator,
-    ages: Float[np.ndarray, " N"],
-    person: Int[np.ndarray, " N"],
-    male: Bool[np.ndarray, " N"],
-) -> Float32[np.ndarray, "N 512"]:
-    """Return the unit vectors of faces: identity + traits + age, bent by traits + noise of the picture."""
-    persons = person.max() + 1
+def _spread() -> Float32[np.ndarray, " 512"]:
+    """Return how much people differ in each direction."""
     spread = 1 / (1 + np.arange(DIMENSION) / IDENTITY_DECAY)
-    spread = (spread / np.sqrt((spread**2).sum())).astype(np.float32)
-    # Every direction lies where people differ most, so that neither age nor a trait stands out.
-    directions = rng.standard_normal((2 * TRAITS + 3, DIMENSION), dtype=np.float32) * spread
-    directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
+    return (spread / np.sqrt((spread**2).sum())).astype(np.float32)
 
+
+def _directions(rng: np.random.Generator) -> Float32[np.ndarray, "9 512"]:
+    """Draw the unit vectors that faces are summed of: where people differ most, so that none of them stands out."""
+    directions = rng.standard_normal((2 * TRAITS + 3, DIMENSION), dtype=np.float32) * _spread()
+    directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
+    return directions
+
+
+def _growing(ages: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Return how far minors are on the path of ageing: -1.2 at birth, 0 at 7, 0.6 at 18."""
+    return 2 * (1 - np.exp(-ages / SATURATION_YEARS)) - 1.2
+
+
+def _grown(ages: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Return how far adults are, who go on at the pace of 18: 1.2 at 40."""
+    adulthood = AGES[-1:].astype(float)
+    return _growing(adulthood) + 2 / SATURATION_YEARS * np.exp(-adulthood / SATURATION_YEARS) * (ages - adulthood)
+
+
+def _faces(
+    rng: np.random.Generator,
+    people: _People,
+    directions: Float32[np.ndarray, "9 512"],
+    progress_at: Callable[[Float[np.ndarray, " N"]], Float[np.ndarray, " N"]],
+) -> Float32[np.ndarray, "N 512"]:
+    """Return what is on the pictures: identity + traits + age, bent by traits + noise of the picture."""
+    ages, person = people.ages, people.persons
+    persons = person.max() + 1
     traits = rng.choice([-1.0, 1.0], (persons, TRAITS))[person]
-    traits[:, 0] = np.where(male, 1, -1)
+    traits[:, 0] = np.where(people.genders == "male", 1, -1)
     pace = np.exp(rng.normal(0, PACE, persons))[person]
     apparent_ages = np.maximum(ages + rng.normal(0, LABEL_NOISE_YEARS, len(ages)), 0) * pace
-    progress = 2 * (1 - np.exp(-apparent_ages / SATURATION_YEARS)) - 1.2  # -1.2 at birth, 0 at 7, 0.6 at 18
+    progress = progress_at(apparent_ages)
     weights = np.column_stack(
         [
             np.full(len(ages), COMMON),
@@ -156,13 +216,11 @@ def _vectors(
         ]
     ).astype(np.float32)
 
-    vectors = (rng.standard_normal((persons, DIMENSION), dtype=np.float32) * spread)[person]
+    vectors = (rng.standard_normal((persons, DIMENSION), dtype=np.float32) * _spread())[person]
     noise = rng.standard_normal(vectors.shape, dtype=np.float32)
     vectors += noise * np.float32(PICTURE_NOISE / np.sqrt(DIMENSION))
     for weight, direction in zip(weights.T, directions, strict=True):
         vectors += weight[:, None] * direction
-    vectors = _rotate(vectors * rng.choice([-1, 1], DIMENSION).astype(np.float32))
-    vectors /= np.sqrt((vectors**2).sum(axis=1, keepdims=True))
     return vectors
 
 

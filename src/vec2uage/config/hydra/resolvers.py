@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vec2uage.config.settings import EXECUTION_OPTIONS
 
@@ -79,8 +79,15 @@ def heldout_per_age(*, _root_: DictConfig) -> int:
     return few(2, 500, _root_=_root_)
 
 
+def adults(*, _root_: DictConfig) -> bool:
+    """Tell whether `split.age_range` goes beyond 18, the last age of the paper's data."""
+    ages = OmegaConf.select(_root_, "split.age_range", default=None)
+    return isinstance(ages, ListConfig) and any(isinstance(age, int) and age > 18 for age in ages)
+
+
 def register_resolvers() -> None:
     """Make the functions of this module available to conf/, as in `${run_name:...}`."""
+    OmegaConf.register_new_resolver("adults", adults, replace=True)
     OmegaConf.register_new_resolver("few", few, replace=True)
     OmegaConf.register_new_resolver("heldout_per_age", heldout_per_age, replace=True)
     OmegaConf.register_new_resolver("report_name", report_name, replace=True)
