@@ -1,15 +1,18 @@
 """A set with augmented faces is audited and divided by its photographs; the paper's files name every face once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vec2uage.base.csv_file import read_csv
-from vec2uage.data.dataset_folder import divide, write
+from vec2uage.data.dataset_folder import clear, complete, divide, write
 from vec2uage.data.figures import plot_counts
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.paper_split import PaperSplit
+from vec2uage.data.parts import fingerprint
+from vec2uage.data.prepared import Prepared, find_set
 from vec2uage.data.readers import read
 from vec2uage.data.splits import NoSplit, Split
 from vec2uage.data.vectorset import VectorSet, make_vector_set
@@ -57,6 +60,18 @@ def test_the_papers_two_files_can_be_merged_again(family: VectorSet, tmp_path: P
     write(divided, tmp_path, with_json=True)
     names = [read(tmp_path / name).names.tolist() for name in ("train.json", "heldout.json")]
     assert len({name for of_file in names for name in of_file}) == len(names[0]) + len(names[1]) == 32
+
+
+def test_a_part_to_calibrate_with_is_written_and_read_again_and_cleared(family: VectorSet, tmp_path: Path) -> None:
+    divided = divide(family, replace(HELD_OUT, calibration_per_age=2), searched("group"), {}, {})
+    assert list(divided.parts) == ["train", "validation", "calibration", "test"]
+    copies = {part for part, rows in divided.parts.items() if {"p0", "p19"} & set(rows.names)}
+    assert len(copies) <= 1
+    complete(divided, tmp_path, write(divided, tmp_path, with_json=False), inputs={}, options={})
+    assert fingerprint(Prepared(path=str(tmp_path)).parts()) == fingerprint(divided.parts)
+    assert find_set(tmp_path).about["parts"]["calibration"]["per_age"] == {"5": 2, "6": 2}  # type: ignore[union-attr]
+    clear(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_and_sources_may_be_anything(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def is_prepared(path: Path) -> bool:
 
 
 def has_training_part(prepared: Path) -> bool:
-    """Tell whether a prepared set was split, and so has training rows apart from those for validation and test."""
+    """Tell whether a prepared set was split, and so has training rows apart from those that are held out."""
     found = find_set(prepared)
     return found is not None and "train" in found.about["parts"]
 

@@ -13,7 +13,7 @@ from vec2uage.base.foreign_text import visible
 from vec2uage.base.interrupt import INTERRUPTED
 from vec2uage.base.lock import Busy
 from vec2uage.config.command import Invocation, discard_unused
-from vec2uage.data.parts import PARTS
+from vec2uage.data.parts import ALL_PARTS, PARTS
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.check import check_data
 from vec2uage.sweep.engine import train_jobs
@@ -70,7 +70,8 @@ def _train(job: Job, invocation: Invocation, resume: Resume) -> RunResult:
 def _result_text(result: RunResult, folder: Path) -> str:
     """Return what is printed of a run that has ended; a model without epochs has neither losses nor a learning rate."""
     path = shown(folder)
-    scored = dict.fromkeys([*PARTS, *(name.partition("/")[0] for name in result.scores)])
+    measured_parts = {*PARTS, *(name.partition("/")[0] for name in result.scores)}
+    scored = sorted(measured_parts, key=lambda part: ([*ALL_PARTS, part].index(part), part))
     measured = [name for name in ("mae", "loss") if name == "mae" or result.lr is not None]
     heads, digits = {"mae": "MAE (years)", "loss": "loss"}, {"mae": 3, "loss": 4}
     training = [f"{result.seconds or 0:.1f} s"]
