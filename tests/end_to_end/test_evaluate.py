@@ -217,7 +217,7 @@ def test_several_models_are_evaluated_as_jobs_of_one_command(home: Path) -> None
 @pytest.mark.slow
 def test_the_authors_released_model_has_its_known_error(shared: Path, tmp_path: Path) -> None:
     faces = ["dataset=vectors", f"dataset.path={shared / 'data/visage_val.npz'}"]
-    save = "foreign.save_as=san.safetensors"
+    save = "save_as=san.safetensors"
     done = evaluate(
         tmp_path, f"checkpoint={shared / 'data/original/SAN-396.ckpt'}", *faces, save, "hydra.run.dir=first"
     )

@@ -22,7 +22,10 @@ def test_the_defaults() -> None:
     what = composed(MODEL, FACES)
     assert (what.checkpoint, what.part, what.encoder_mismatch) == ("outputs/runs/default", "all", "refuse")
     assert what.cs == tuple(range(1, 11))
-    assert (what.foreign.normalization, what.foreign.encoder, what.foreign.save_as) == ("l2", None, None)
+    assert (what.foreign.normalization, what.foreign.encoder, what.save_as) == ("l2", None, None)
+    assert what.calibrate.takes_saved
+    assert not what.calibrate.fits
+    assert (what.minors.recall, what.minors.confidence, what.ensemble.top) == (None, 0.95, None)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -43,7 +46,11 @@ def test_all_mistakes_are_told_at_once() -> None:
         ([MODEL], r"dataset\.path is missing"),
         ([MODEL, FACES, "part=tset"], "part = 'tset': should be 'all', 'train', 'validation' or 'test'"),
         ([MODEL, FACES, "split=none", "part=test"], "part = 'test': should be 'all' or 'vectors'"),
-        ([MODEL, FACES, "foreign.save_as=model.ckpt"], r"foreign\.save_as = 'model\.ckpt'"),
+        ([MODEL, FACES, "save_as=model.ckpt"], r"save_as = 'model\.ckpt'"),
+        (["checkpoint=[]", FACES], "checkpoint"),
+        ([MODEL, FACES, "minors.recall=1"], r"minors\.recall = 1: should be less than 1"),
+        ([MODEL, FACES, "calibrate=conformal", "calibrate.level=0.8"], r"calibrate\.level = 0\.8: .*0\.9"),
+        ([MODEL, FACES, "calibrate=conformal", "calibrate.columns=[age]"], r"calibrate\.columns.*gender"),
     ],
 )
 def test_a_mistake_is_named(overrides: list[str], says: str) -> None:

@@ -7,6 +7,7 @@ RENAMED = {
     "dataset.split": "split",
     "dataset.split.group": "split.group",
     "dataset.split.seed": "split.seed",
+    "foreign.save_as": "save_as",
     "optimizer.anneal": "averaging.anneal",
     "optimizer.anneal_strategy": "averaging.anneal_strategy",
     "optimizer.freq": "averaging.freq",

@@ -7,11 +7,16 @@ from pydantic import Field
 
 from vec2uage.base.device import DeviceName
 from vec2uage.base.errors import UserError
+from vec2uage.calibration.base import Calibration
 from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import Choice, PositiveInt, settings
 from vec2uage.data.dataset import Dataset
 from vec2uage.data.loading import Augmentation, check_split
 from vec2uage.data.splits import Split
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Checkpoint = Annotated[str, Field(min_length=1)]
+Checkpoints = Annotated[tuple[Checkpoint, ...], Field(min_length=1)]
 
 
 @settings
@@ -20,14 +25,32 @@ class Foreign:
 
     normalization: Literal["l2", "none"]
     encoder: str | None
-    save_as: Annotated[str, Field(pattern=r"\.safetensors$")] | None
+
+
+@settings
+class Minors:
+    """The guarantee with which minors are flagged; None: nobody is, unless the model comes with a threshold."""
+
+    recall: Share | None
+    confidence: Share
+
+
+@settings
+class Ensemble:
+    """Which runs of a checkpoint that names several are taken together."""
+
+    top: PositiveInt | None
+    monitor: Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Which model is evaluated on which rows, and what is measured."""
 
-    checkpoint: Annotated[str, Field(min_length=1)]
+    checkpoint: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    )
     part: str
     """`all`, or one that `split` gives."""
     cs: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
@@ -37,7 +60,11 @@ class Evaluation:
     workers: PositiveInt | Literal["auto"]
     device: DeviceName
     trust_code: bool
+    minors: Minors
+    ensemble: Ensemble
+    save_as: Annotated[str, Field(pattern=r"\.(safetensors|skops)$")] | None
     foreign: Foreign
+    calibrate: Choice[Calibration]
     dataset: Choice[Dataset]
     split: Choice[Split]
     augmentation: Choice[Augmentation]

@@ -54,17 +54,14 @@ def open_model(path: Path, foreign: Foreign, trust_code: bool = False) -> Model:
     """
     reader = READERS.get(path.suffix)
     if reader is not None:
-        if idle := [f"foreign.{name}" for name in ("encoder", "save_as") if getattr(foreign, name) is not None]:
+        if foreign.encoder is not None:
             raise UserError(
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
-                f"leave out {' and '.join(idle)}"
+                "leave out foreign.encoder"
             )
         _check_unchanged(path)
         return reader.load(path, **_as_configured(path, reader.untrusted_classes(path), trust_code))
-    imported = foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
-    if foreign.save_as is not None:
-        imported.save(Path(foreign.save_as))
-    return imported
+    return foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
 
 
 def run_seed(path: Path) -> int | None:

@@ -1,0 +1,61 @@
+"""What of a calibration is saved with a model: for which model it is, what it was fitted to, and what came of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from vec2uage.base.digest import with_digest, without_digest
+from vec2uage.base.errors import UserError
+from vec2uage.calibration.fitted import AnyFitted
+from vec2uage.calibration.recall import Threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedCalibration:
+    """A fitted calibration, a threshold, or both, and what they belong to."""
+
+    model: str
+    """The digest of the model that it was fitted for."""
+    encoder: str
+    """What made the vectors it was fitted to."""
+    tta: NonNegativeInt
+    """How many augmented selves a prediction was made of, too."""
+    rows: str
+    """Which faces it was fitted to, for people."""
+    faces: PositiveInt
+    data_fingerprint: str
+    """Of these faces."""
+    fitted: AnyFitted | None
+    threshold: Threshold | None
+
+    def text(self) -> str:
+        """Return what people should know of it."""
+        parts = [part.text() for part in (self.fitted, self.threshold) if part is not None]
+        return "\n".join([f"calibrated on {self.faces:,} faces of {self.rows}", *parts])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `read` reads, with its digest."""
+        return with_digest(TypeAdapter(SavedCalibration).dump_python(self, mode="json"))
+
+
+def read(plain: Mapping[str, Any], model: str, where: str) -> SavedCalibration:
+    """Return the calibration that a file holds for the model with this digest; `where` is what messages call it.
+
+    Raises UserError where it is damaged, of another version, or was fitted for another model.
+    """
+    advice = "take it as it is without its calibration by calibrate=none, or calibrate it anew"
+    try:
+        saved: SavedCalibration = TypeAdapter(SavedCalibration).validate_python(without_digest(plain))
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))[:100]
+        raise UserError(
+            f"{where}: its calibration is damaged or of another version ({at}: {first['msg']}): {advice}"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{where}: its calibration is damaged ({error}): {advice}") from None
+    if saved.model != model:
+        raise UserError(f"{where}: its calibration was fitted for another model: {advice}")
+    return saved
