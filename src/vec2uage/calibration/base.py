@@ -18,7 +18,7 @@ Columns = Mapping[str, Shaped[np.ndarray, " N"]]
 class FittedCalibration(ABC):
     """A calibration with what it has learnt; kept as JSON with the model that it was fitted for.
 
-    A subclass is a pydantic dataclass of what JSON holds, whose field `kind` is its name in `fitted.KINDS`.
+    A subclass is made by `settings` of what JSON holds; by its field `kind` it is known there (`fitted.AnyFitted`).
     """
 
     kind: str
@@ -30,6 +30,10 @@ class FittedCalibration(ABC):
     @abstractmethod
     def text(self) -> str:
         """Return what people should know of it, in a few lines."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what evaluation.json tells of it."""
+        return self.to_json()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `fitted.from_json` reads."""

@@ -6,6 +6,7 @@ faces to come are exchangeable with those it was fitted to, an interval of a lev
 bin on average over both; nothing is promised for faces of another source.
 """
 
+import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
-from pydantic.dataclasses import dataclass
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted
@@ -22,6 +22,8 @@ from vec2uage.calibration.base import Calibration, Columns, FittedCalibration
 from vec2uage.config.settings import settings
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.piecewise import Quantiles
+
+log = logging.getLogger(__name__)
 
 Scale = Literal["none", "spread"]
 Values = tuple[str, ...]  # of the columns, in their order
@@ -98,7 +100,7 @@ class Conformal(Calibration):
         return (*sorted(below), 0.5, *sorted(1 - level for level in below))
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Group:
     """What was learnt from the faces of one or several combinations of values, by bins of the predicted age (years)."""
 
@@ -127,7 +129,7 @@ class Group:
         return f"  {name}, faces by predicted age: {'; '.join(bins)}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class FittedConformal(FittedCalibration):
     """Errors at levels, by bins."""
 
@@ -164,9 +166,26 @@ class FittedConformal(FittedCalibration):
         ages = predicted[:, None] + _sigmas(prediction, self.scale)[:, None] * offsets
         return Quantiles(np.array(self.levels), np.maximum(ages, 0))
 
+    def about(self) -> dict[str, Any]:
+        """Return all but the levels and the errors at them."""
+
+        def bins(group: Group) -> dict[str, Any]:
+            return {"values": group.values, "edges": group.edges, "counts": group.counts}
+
+        of_groups = {"groups": [bins(group) for group in self.groups], "everyone": bins(self.everyone)}
+        return {name: value for name, value in self.to_json().items() if name != "levels"} | of_groups
+
     def _group_index(self, values: Sequence[Values]) -> Integer[np.ndarray, " N"]:
         """Return for each face the number of its group, 0 for everyone."""
         number = {value: k for k, group in enumerate(self.groups, start=1) for value in group.values}
+        known = {*number, *self.pooled}
+        if self.columns and (unseen := sum(value not in known for value in values)):
+            log.warning(
+                "%s of %s faces are of a %s that the calibration has not seen: they are calibrated as everyone",
+                f"{unseen:,}",
+                f"{len(values):,}",
+                " and ".join(self.columns),
+            )
         return np.array([number.get(value, 0) for value in values], dtype=np.int64)
 
     def text(self) -> str:

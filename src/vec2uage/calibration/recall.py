@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Real
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
-from pydantic.dataclasses import dataclass
 from scipy.stats import binom
 
 from vec2uage.base.errors import UserError
+from vec2uage.config.settings import settings
 from vec2uage.predictions.base import Prediction
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -40,7 +40,7 @@ def rank(minors: int, recall: float, confidence: float) -> int:
     return int((binom.sf(ranks - 1, minors, 1 - recall) >= confidence - 1e-12).sum())
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Threshold:
     """Faces of this score or more are flagged as minors, and what is known of that from the faces it was fitted to."""
 

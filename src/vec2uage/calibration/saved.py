@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
 
 from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
+from vec2uage.calibration.base import Columns
 from vec2uage.calibration.fitted import AnyFitted
 from vec2uage.calibration.recall import Threshold
+from vec2uage.config.settings import settings
+from vec2uage.predictions.base import Prediction
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SavedCalibration:
     """A fitted calibration, a threshold, or both, and what they belong to."""
 
@@ -34,6 +36,15 @@ class SavedCalibration:
         """Return what people should know of it."""
         parts = [part.text() for part in (self.fitted, self.threshold) if part is not None]
         return "\n".join([f"calibrated on {self.faces:,} faces of {self.rows}", *parts])
+
+    def about(self) -> dict[str, Any]:
+        """Return what evaluation.json tells of it."""
+        plain = TypeAdapter(SavedCalibration).dump_python(self, mode="json")
+        return plain | {"fitted": None if self.fitted is None else self.fitted.about()}
+
+    def __call__(self, prediction: Prediction, columns: Columns) -> Prediction:
+        """Return the calibrated predictions for N faces."""
+        return prediction if self.fitted is None else self.fitted(prediction, columns)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `read` reads, with its digest."""

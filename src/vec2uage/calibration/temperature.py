@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Real
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.base import Calibration, Columns, FittedCalibration
@@ -35,7 +34,7 @@ class Temperature(Calibration):
         return FittedTemperature(temperature=float(np.exp(found.x)), before=loss(0.0), after=float(found.fun))
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class FittedTemperature(FittedCalibration):
     """A temperature, and the mean negative log density (nats) of the faces it was fitted to, before and after."""
 
