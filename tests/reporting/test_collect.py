@@ -6,9 +6,10 @@ import pytest
 
 from vec2uage.base.digest import without_digest
 from vec2uage.base.errors import UserError
-from vec2uage.reporting import conclusions
+from vec2uage.reporting import beware
 from vec2uage.reporting.analysis import analyse
-from vec2uage.reporting.collect import read_sweep
+from vec2uage.reporting.collect import Sweep, read_sweep
+from vec2uage.reporting.pairing import paired
 from vec2uage.reporting.tables.provenance_tables import failures
 
 GOOD = {"sgd": [(2.5, 2.6), (2.4, 2.7)], "swa": [(2.3, 2.5), (2.2, 2.4)]}
@@ -42,7 +43,7 @@ def test_a_run_that_repeats_another_is_left_out_with_the_reason(write_sweep):
     assert [run.name for run in sweep.runs] == ["000_sgd,seed=1"]
     assert sweep.repeated == {folder / "001_sgd,seed=2": folder / "000_sgd,seed=1"}
     assert not sweep.rejects
-    told = conclusions.warnings(analyse(sweep, 0, 100))
+    told = beware.warnings(analyse(sweep, 0, 100))
     assert any("1 run left out" in text and "001_sgd,seed=2 is 000_sgd,seed=1 once more" in text for text in told)
     assert not any("did not complete" in text for text in told)
     assert failures(sweep).rows == (("001_sgd,seed=2", "repeated", f"the same run as {folder}/000_sgd,seed=1"),)
@@ -71,11 +72,17 @@ def test_a_sweep_whose_data_are_not_described_is_read_all_the_same(write_sweep):
 
 def test_runs_are_paired_by_their_seeds(write_sweep):
     sweep = read_sweep(write_sweep("paired", GOOD))
-    assert [(a.result.seed, b.result.seed) for a, b in sweep.pairs("sgd", "swa")] == [(1, 1), (2, 2)]
+    assert _paired(sweep, "sgd", "swa") == [(2.6, 2.5), (2.7, 2.4)]
     some = read_sweep(write_sweep("some", {"sgd": GOOD["sgd"] * 2, "swa": GOOD["swa"] + GOOD["swa"][:1]}))
-    assert [(a.result.seed, b.result.seed) for a, b in some.pairs("sgd", "swa")] == [(1, 1), (2, 2), (3, 3)]
+    assert _paired(some, "sgd", "swa") == [(2.6, 2.5), (2.7, 2.4), (2.6, 2.5)]
     few = read_sweep(write_sweep("few", {"sgd": GOOD["sgd"], "swa": GOOD["swa"][:1]}))
-    assert few.pairs("sgd", "swa") == []
+    assert _paired(few, "sgd", "swa") == []
+
+
+def _paired(sweep: Sweep, one: str, other: str) -> list[tuple[float, float]]:
+    """Return the test MAEs of two variants that are of one seed."""
+    found = paired(sweep.variants[one], sweep.variants[other], lambda run: run.test_mae)
+    return [] if found is None else list(zip(*(side.tolist() for side in found), strict=True))
 
 
 def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_sweep):
@@ -86,7 +93,7 @@ def test_options_besides_the_optimiser_make_variants_but_seeds_do_not(write_swee
         "sgd method=paper": 2,
         "sgd method=published": 2,
     }
-    assert len(sweep.pairs("sgd method=paper", "sgd method=published")) == 2
+    assert len(_paired(sweep, "sgd method=paper", "sgd method=published")) == 2
 
 
 @pytest.mark.parametrize(
@@ -137,7 +144,7 @@ def test_a_run_without_epochs_lacks_what_these_have(write_sweep):
     assert list(sweep.variants) == ["sgd", "swa", "ridge"]
     run = sweep.variants["ridge"][0]
     assert (run.curve, run.range_test, run.result.lr) == (None, None, None)
-    assert len(sweep.pairs("ridge", "sgd")) == 2
+    assert len(_paired(sweep, "ridge", "sgd")) == 2
     assert sweep.compares == "optimizer or model"
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vec2uage.reporting import conclusions
+from vec2uage.reporting import beware, conclusions
 from vec2uage.reporting.analysis import across, analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
@@ -43,9 +43,7 @@ def test_validation_names_the_winner_and_the_test_set_does_not(analysed):
     assert conclusions.headline(found).startswith("swa is best by validation: its mean test MAE is 2.6")
     assert "0.3" in conclusions.headline(found)
     assert "better on the test set all the same" in conclusions.headline(found)
-    assert any(
-        "to name sgd the winner would be to choose on the test set" in text for text in conclusions.warnings(found)
-    )
+    assert any("to name sgd the winner would be to choose on the test set" in text for text in beware.warnings(found))
 
 
 def test_a_clear_winner_is_told_with_its_margin_and_an_unclear_one_as_such(analysed):
@@ -53,7 +51,7 @@ def test_a_clear_winner_is_told_with_its_margin_and_an_unclear_one_as_such(analy
     text = conclusions.headline(clear)
     assert "0.20 years below sgd, the next (p < 0.001 after Holm)" in text
     assert "with a probability of 100%" in text
-    assert not conclusions.warnings(clear)
+    assert not beware.warnings(clear)
     unclear = analysed("unclear", {"sgd": runs(2.5, 2.5), "swa": runs(2.49, 2.5, seed=1)})
     assert "It cannot be told apart from" in conclusions.headline(unclear)
 
@@ -127,7 +125,7 @@ def test_a_model_that_no_seed_changes_is_one_run_and_has_no_interval(analysed):
     assert against_sgd.runs == "20 against one model"
     assert against_sgd.is_shown, "the runs of sgd are 20"
     assert (alike.runs, alike.is_shown, alike.could_be_shown) == ("1 same seed", False, False)
-    assert any("No seed changes ridge model.alpha=1" in text for text in conclusions.warnings(found))
+    assert any("No seed changes ridge model.alpha=1" in text for text in beware.warnings(found))
     (effect,) = found.effects
     assert (effect.option, effect.is_shown, effect.could_be_shown) == ("model.alpha", False, False)
     stated = {"ridge": [(2.6, 2.7)] * 9, "ridge model.alpha=1": [(2.6, 2.7)] * 9}
@@ -141,7 +139,7 @@ def test_a_variant_that_lost_runs_or_all_of_them_is_named(write_sweep):
         (path,) = folder.glob(f"{number:03d}_*/result.json")
         result = RunResult.from_json(path.read_text())
         path.write_text(replace(result, status="diverged", reason="the loss was nan").to_json())
-    found = " ".join(conclusions.warnings(analyse(read_sweep(folder), 0, 100)))
+    found = " ".join(beware.warnings(analyse(read_sweep(folder), 0, 100)))
     assert "5 of 14 runs did not complete and are left out (3 of 6 of sgd)" in found
     assert "Half or more of the runs of sgd are missing" in found
     assert "No run of adam completed" in found
@@ -152,7 +150,7 @@ def test_an_error_that_cannot_be_averaged_is_left_out(analysed, mae):
     with np.errstate(over="ignore", invalid="ignore"):
         found = analysed("beyond", {"sgd": [*runs(2.4, 2.4, 5), (mae, mae)]})
     assert found.best.mean.estimate == pytest.approx(2.4, abs=0.05)
-    assert any("1 of 6 runs did not complete" in text for text in conclusions.warnings(found))
+    assert any("1 of 6 runs did not complete" in text for text in beware.warnings(found))
 
 
 def test_an_error_that_only_just_can_be_averaged_is_told_and_drawn(analysed):
@@ -167,27 +165,27 @@ def test_runs_that_differ_in_what_no_option_says_are_told(write_sweep):
     for noise in (0, 1):
         changes = {"config": f"augmentation: {{noise: {noise}}}\n", "data_fingerprint": str(noise)}
         folder = write_sweep("mixed", {"sgd": runs(2.4, 2.4, 3, noise)}, first_seed=3 * noise, **changes)
-    found = " ".join(conclusions.warnings(analyse(read_sweep(folder), 0, 100)))
+    found = " ".join(beware.warnings(analyse(read_sweep(folder), 0, 100)))
     assert "differ in augmentation.noise, which no option" in found
     assert "Runs of sgd were trained on different rows" in found
 
 
 def test_sweeps_of_other_encoders_or_code_are_told(analysed):
     one, other = (analysed(name, {"sgd": runs(2.4, 2.4)}, encoder=name, code=name) for name in ("a", "b"))
-    told = " ".join(conclusions.not_comparable(one, other))
+    told = " ".join(beware.not_comparable(one, other))
     assert "other encoders" in told
     assert "other versions of the code" in told
 
 
 def test_two_folders_with_the_same_runs_are_not_called_independent(analysed):
     one, other = (analysed(name, {"sgd": [(2.4, 2.5)]}, config_hash="h") for name in ("sweep", "copy"))
-    assert "share 1 run" in " ".join(conclusions.not_comparable(one, other))
+    assert "share 1 run" in " ".join(beware.not_comparable(one, other))
     (section,) = (s for s in compose([one], 0, 100).sections if s.title == "Data and network")
     assert not section.paragraphs, "all runs have the same data"
 
 
 def test_what_makes_figures_less_than_they_seem_is_told(analysed):
-    told = conclusions.warnings(analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, dataset="synthetic"))
+    told = beware.warnings(analysed("few", {"sgd": [(2.4, 2.4), (2.5, 2.5)]}, dataset="synthetic"))
     for warning in ("say nothing about faces", "Fewer than 5 runs of sgd"):
         assert any(warning in text for text in told)
 
@@ -195,7 +193,7 @@ def test_what_makes_figures_less_than_they_seem_is_told(analysed):
 def test_missing_runs_and_unequal_numbers_are_told(write_sweep):
     folder = write_sweep("d1", {"sgd": runs(2.4, 2.4, 6), "swa": runs(2.4, 2.4, 6, seed=1)})
     (folder / "000_sgd,seed=1" / "metrics.csv").unlink()
-    found = conclusions.warnings(analyse(read_sweep(folder), 0, 500))
+    found = beware.warnings(analyse(read_sweep(folder), 0, 500))
     assert any("1 of 12 runs did not complete" in text for text in found)
     assert any("sgd 5, swa 6" in text for text in found)
 
@@ -226,9 +224,9 @@ def test_sweeps_on_different_data_are_told_apart(analysed):
     one, same = (analysed(name, {"sgd": runs(2.4, 2.4)}) for name in ("one", "same"))
     other = analysed("other", {"sgd": runs(2.2, 2.2)}, faces="another")
     augmented = analysed("augmented", {"sgd": runs(2.2, 2.2)}, data_fingerprint="another")
-    assert not conclusions.not_comparable(one, same)
-    assert not conclusions.not_comparable(one, augmented), "only the training rows differ"
-    assert conclusions.not_comparable(one, other) == [
+    assert not beware.not_comparable(one, same)
+    assert not beware.not_comparable(one, augmented), "only the training rows differ"
+    assert beware.not_comparable(one, other) == [
         "one and other were not tested on the same faces: do not compare their errors."
     ]
 
@@ -250,7 +248,7 @@ def test_runs_on_several_splits_are_not_called_independent(analysed):
     both = {f"sgd split.seed={split}": runs(2.4, 2.4, 5, split) for split in (1, 2)}
     found = analysed("splits", both)
     assert [variant.name for variant in found.variants] == ["sgd"]
-    assert any("runs of one split are not independent" in text for text in conclusions.warnings(found))
+    assert any("runs of one split are not independent" in text for text in beware.warnings(found))
     assert any(text.startswith("Seed and split move") for text in conclusions.summary(found))
 
 
@@ -302,7 +300,7 @@ def test_models_without_epochs_are_reported_beside_others_and_alone(analysed):
 
 def test_models_without_epochs_alone_have_a_whole_report(write_sweep, tmp_path):
     folder = write_sweep("alone", {"ridge": [(2.6, 2.7)] * 6, "ridge model.alpha=9": [(2.8, 2.9)] * 6})
-    settings = ReportSettings(sweep=(str(folder),), formats=("svg",), resamples=100, seed=0, tensorboard=False)
+    settings = ReportSettings(sweep=(str(folder),), by=None, formats=("svg",), resamples=100, seed=0, tensorboard=False)
     report = write(settings, tmp_path / "report")
     assert "ridge model.alpha=9" in (tmp_path / "report" / "index.html").read_text()
     tables = _tables(report)

@@ -15,11 +15,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from vec2uage.reporting.collect import Run
 from vec2uage.reporting.figures import ages, curves, data, distributions, network
 from vec2uage.reporting.figures.save import save, svg_text
 from vec2uage.reporting.figures.scale import ceiling
 from vec2uage.reporting.figures.style import COLUMN, PAGE, colours, styled
+from vec2uage.reporting.read_run import Run
 from vec2uage.reporting.selection import select
 from vec2uage.runs.result import RunResult
 
@@ -78,10 +78,12 @@ def run(
         label=f"{seed:03d}",
         options={},
         variant=variant,
+        others=(),
         seeds=(str(seed),),
         curve={"epoch": epoch, "validation/mae": curve, "train/mae": curve - 0.02 * epoch} if epochs else None,
         range_test={"lr": rates, "loss": loss, "smoothed": loss} if epochs and tested else None,
         per_age={age: test + 0.05 * abs(age - 9) for age in range(1, 19)},
+        uncertainty=None,
         tested="",
     )
 

@@ -36,7 +36,7 @@ def describe_data(sweep: Path, counts: Sequence[tuple[str, str, str, str, int, i
 
 
 def report_on(folder: Path, out: Path) -> None:
-    settings = ReportSettings(sweep=(str(folder),), formats=("svg",), resamples=100, seed=0, tensorboard=True)
+    settings = ReportSettings(sweep=(str(folder),), by=None, formats=("svg",), resamples=100, seed=0, tensorboard=True)
     write(settings, out)
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vec2uage.reporting import conclusions
-from vec2uage.reporting.analysis import Analysis, across
+from vec2uage.reporting import beware, conclusions
+from vec2uage.reporting.analysis import Analysis, across, analyse, known_runs
 from vec2uage.reporting.collect import Sweep
-from vec2uage.reporting.content import Figure, Report, Section
+from vec2uage.reporting.content import Figure, Report, Section, Table
 from vec2uage.reporting.figures import ages, curves, data, distributions, network
 from vec2uage.reporting.figures.style import colours
 from vec2uage.reporting.paper import Experiment, contradictions, paper
@@ -43,22 +43,25 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     warnings: list[dict[str, str]] = []
     sections: list[Section] = []
     not_comparable: list[str] = []
+    by_crps = _by_crps(analyses, seed, resamples)
     for number, (first, second) in enumerate(pairwise(analyses), 1):
-        found = across(first, second, seed, resamples)
-        if found:
-            summary.append(conclusions.between(first, second, found))
-            not_comparable += conclusions.not_comparable(first, second)
-            title = f"{second.sweep.name} against {first.sweep.name}"
-            table = comparison.between(first, second, found)
-            if len(analyses) > 2:
-                table = replace(table, name=f"{table.name}_{number}")
-            sections.append(Section(title, tables=(table,)))
-    for analysis, stem in zip(analyses, _stems(analyses), strict=True):
+        tables = []
+        for one, other in ((first, second), *([by_crps[number - 1 : number + 1]] if by_crps else [])):
+            if found := across(one, other, seed, resamples):
+                summary.append(conclusions.between(one, other, found))
+                table = comparison.between(one, other, found)
+                tables.append(replace(table, name=f"{table.name}_{number}") if len(analyses) > 2 else table)
+        if tables:
+            not_comparable += beware.not_comparable(first, second)
+            sections.append(Section(f"{second.sweep.name} against {first.sweep.name}", tables=tuple(tables)))
+    for place, (analysis, stem) in enumerate(zip(analyses, _stems(analyses), strict=True)):
         name = analysis.sweep.name if len(analyses) > 1 else ""
         of = f"{name}: " if name else ""
-        summary += [of + text for text in (conclusions.headline(analysis), *conclusions.summary(analysis))]
-        warnings.append(dict.fromkeys(conclusions.warnings(analysis), of))
-        sections += [_named(section, name, stem) for section in _sections(analysis)]
+        crps = by_crps[place] if by_crps else None
+        answers = [conclusions.headline(analysis), *([f"By CRPS, {conclusions.headline(crps)}"] if crps else [])]
+        summary += [of + text for text in (*answers, *conclusions.summary(analysis))]
+        warnings.append(dict.fromkeys(beware.warnings(analysis), of))
+        sections += [_named(section, name, stem) for section in _sections(analysis, crps)]
     if any(experiment_of(analysis.sweep) for analysis in analyses):
         sections.append(_paper())
     names = " and ".join(analysis.sweep.name for analysis in analyses)
@@ -78,7 +81,17 @@ def experiment_of(sweep: Sweep) -> Experiment | None:
     return "d1" if target.endswith(".NoRangeTest") else "e1"
 
 
-def _sections(analysis: Analysis) -> Iterator[Section]:
+def _by_crps(analyses: Sequence[Analysis], seed: int, resamples: int) -> list[Analysis]:
+    """Return what the CRPS says of sweeps; nothing where all runs give points, whose CRPS is their absolute error."""
+    sweeps = [analysis.sweep for analysis in analyses]
+    if not any(run.uncertainty for sweep in sweeps for run in sweep.runs):
+        return []
+    if not all(known_runs(sweep, "crps") for sweep in sweeps):
+        return []
+    return [analyse(analysis.sweep, seed, resamples, "crps") for analysis in analyses]
+
+
+def _sections(analysis: Analysis, crps: Analysis | None) -> Iterator[Section]:
     sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
     best, variants = analysis.best, analysis.sweep.variants
     styles = colours(list(variants))
@@ -87,7 +100,7 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     legend = [results.variants(sweep)] if any(name != of for name, of in sweep.whole_names.items()) else []
     yield Section(
         "Results",
-        (luck,) if luck else (),
+        tuple(filter(None, (conclusions.averaged(sweep), luck))),
         (*legend, results.summary(sweep, experiment), comparison.estimates(analysis)),
         _figures(
             maes=distributions.maes(variants, styles),
@@ -95,10 +108,10 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
             best_of=curves.best_of(chances, styles) if chances else None,
         ),
     )
-    tables = [comparison.differences(analysis)] if analysis.differences else []
-    tables += [comparison.effects(analysis)] if analysis.effects else []
-    if tables:
-        yield Section("Differences", tables=tuple(tables))
+    if tables := _compared(analysis):
+        yield Section("Differences", tables=tables)
+    if crps:
+        yield Section("By CRPS", conclusions.by_crps(crps, sweep), (comparison.estimates(crps), *_compared(crps)))
     top = sorted(sweep.runs, key=lambda run: run.val_mae)[: results.TOP]
     yield Section(
         "Ages",
@@ -123,9 +136,14 @@ def _sections(analysis: Analysis) -> Iterator[Section]:
     )
     if figures:
         yield Section("Data and network", _of_first_run(sweep), figures=figures)
-    tables = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
-    yield Section("Every run", tables=(results.runs(sweep, experiment), *tables))
+    left_out = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
+    yield Section("Every run", tables=(results.runs(sweep, experiment), *left_out))
     yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
+
+
+def _compared(analysis: Analysis) -> tuple[Table, ...]:
+    differences = [comparison.differences(analysis)] if analysis.differences else []
+    return *differences, *([comparison.effects(analysis)] if analysis.effects else [])
 
 
 def _of_first_run(sweep: Sweep) -> tuple[str, ...]:

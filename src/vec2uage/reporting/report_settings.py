@@ -17,6 +17,7 @@ class ReportSettings:
     """Which sweeps are reported on, and how."""
 
     sweep: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_list)]
+    by: Annotated[tuple[str, ...] | None, BeforeValidator(_as_list)]
     formats: tuple[Format, ...]
     resamples: Annotated[int, Field(ge=100)]
     seed: Annotated[int, Field(ge=0)]

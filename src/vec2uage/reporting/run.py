@@ -39,7 +39,7 @@ def write(settings: ReportSettings, folder: Path) -> Report:
     folders = {Path(path).absolute(): Path(path) for path in settings.sweep}
     called = [absolute.name for absolute in folders]
     for absolute, path in folders.items():
-        sweep = read_sweep(path, str(path) if called.count(absolute.name) > 1 else None)
+        sweep = read_sweep(path, str(path) if called.count(absolute.name) > 1 else None, settings.by or ())
         missing = len(sweep.others) + len(sweep.rejects)
         count = "1 completed run" if len(sweep.runs) == 1 else f"{len(sweep.runs)} completed runs"
         for reject, reason in sweep.rejects.items():

@@ -26,14 +26,18 @@ def read_configs(folders: Iterable[Path]) -> dict[Path, Options]:
     return {folder: _config(folder) for folder in folders}
 
 
-def used_options(results: Mapping[Path, RunResult], configs: Mapping[Path, Options]) -> dict[Path, dict[str, str]]:
+def used_options(
+    results: Mapping[Path, RunResult], configs: Mapping[Path, Options], also: Sequence[str] = ()
+) -> dict[Path, dict[str, str]]:
     """Return what every run was made with of the options that were set for any of them, by the folders of the runs.
+
+    `also` are options of interest that nobody may have set, as `optimizer=swa` brings an averaging with it.
 
     An option that was not set has the value that it had nevertheless, from the run's choices of files and its
     configuration. Numbers are the same however they were typed. A run whose files do not tell has what was set for it.
     """
     stated = {path: stated_options(result) for path, result in results.items()}
-    keys = list(dict.fromkeys(key for options in stated.values() for key in options))
+    keys = list(dict.fromkeys([*(key for options in stated.values() for key in options), *also]))
     used = {}
     for path, result in results.items():
         values = {key: _value(key, stated[path], result, configs[path]) for key in keys}
@@ -62,44 +66,37 @@ def is_seed(options: Sequence[Options], option: str) -> bool:
     )
 
 
-def variant_names(results: Sequence[RunResult], options: Sequence[Options]) -> list[str]:
+def variant_names(results: Sequence[RunResult], options: Sequence[Options], by: Sequence[str] = ()) -> list[str]:
     """Name runs by their optimizer, or their model where they have none, and by what else sets them apart.
 
     Such as `sgd loss=l1`, and `ridge` or `ridge normalization=none` beside it: an option that is the same for all runs
-    with an optimizer, or for all others, is left out.
+    with an optimizer, or for all others, is left out. With `by`, they are named by the values of these options alone:
+    `gaussian averaging=swag`, `no head` for a model that has none.
     """
-    apart = _apart(results, options)
-    return [
-        " ".join(
-            [
-                _head(result),
-                *(f"{option}={of_run[option]}" for option in apart[_is_network(result)] if option in of_run),
-            ]
-        )
-        for result, of_run in zip(results, options, strict=True)
-    ]
+    words = _words(results, options, by)
+    return [" ".join([first, *(f"{option}={value}" for option, value in others.items())]) for first, others in words]
 
 
-def short_names(results: Sequence[RunResult], options: Sequence[Options]) -> dict[str, str]:
+def short_names(results: Sequence[RunResult], options: Sequence[Options], by: Sequence[str] = ()) -> dict[str, str]:
     """Return a name for each variant by its whole one (`variant_names`), no two the same, as short as figures need.
 
     Long ones lose what tells nothing apart: groups before options, beginnings that all values of an option share. Where
     that is not enough, variants are numbered: `sgd 1`, `sgd 2`.
     """
-    whole = variant_names(results, options)
+    whole = variant_names(results, options, by)
     if max(map(len, whole), default=0) <= _LINE:
         return dict(zip(whole, whole, strict=True))
-    apart = _apart(results, options)
-    called = _short_options(list(dict.fromkeys(option for of_kind in apart.values() for option in of_kind)))
-    values = {option: _short_values([v[option] for v in options if option in v]) for option in called}
-    short = {}
-    for name, result, of_run in zip(whole, results, options, strict=True):
-        own = [option for option in apart[_is_network(result)] if option in of_run]
-        short[name] = " ".join([_head(result), *(f"{called[o]}={values[o][of_run[o]]}" for o in own)])
+    words = _words(results, options, by)
+    called = _short_options(list(dict.fromkeys(option for _, others in words for option in others)))
+    values = {option: _short_values([others[option] for _, others in words if option in others]) for option in called}
+    short = {
+        name: " ".join([first, *(f"{called[option]}={values[option][value]}" for option, value in others.items())])
+        for name, (first, others) in zip(whole, words, strict=True)
+    }
     if max(map(len, short.values())) <= _LONGEST and len(set(short.values())) == len(short):
         return short
-    heads = {name: _head(result) for name, result in zip(whole, results, strict=True)}
-    return {name: f"{head} {number}" for number, (name, head) in enumerate(heads.items(), 1)}
+    firsts = {name: first for name, (first, _) in zip(whole, words, strict=True)}
+    return {name: f"{first} {number}" for number, (name, first) in enumerate(firsts.items(), 1)}
 
 
 def explained(short: Mapping[str, str]) -> list[str]:
@@ -124,6 +121,31 @@ def differing(configs: Sequence[Options], seeds: Sequence[str]) -> list[str]:
     return [key for key in keys if len({config[key] for config in configs if key in config}) > 1]
 
 
+def _words(
+    results: Sequence[RunResult], options: Sequence[Options], by: Sequence[str]
+) -> list[tuple[str, dict[str, str]]]:
+    """Return what the name of each run begins with, and the options that follow."""
+    if by:
+        is_group = by[0] in ("optimizer", "model", "dataset") or any(by[0] in result.choices for result in results)
+        return [(_first(by[0], of_run, is_group), _having(of_run, by[1:])) for of_run in options]
+    apart = _apart(results, options)
+    return [
+        (result.optimizer or result.model, _having(of_run, apart[_is_network(result)]))
+        for result, of_run in zip(results, options, strict=True)
+    ]
+
+
+def _first(option: str, of_run: Options, is_group: bool) -> str:
+    """Return the value of an option: alone where it is the name of a file of a config group, as that is a word."""
+    if option not in of_run:
+        return f"no {option}"
+    return of_run[option] if is_group else f"{option}={of_run[option]}"
+
+
+def _having(of_run: Options, options: Sequence[str]) -> dict[str, str]:
+    return {option: of_run[option] for option in options if option in of_run}
+
+
 def _apart(results: Sequence[RunResult], options: Sequence[Options]) -> dict[bool, list[str]]:
     """Return the factors of the runs with an optimizer (True) and of the others, without what a name begins with."""
     found = {}
@@ -132,10 +154,6 @@ def _apart(results: Sequence[RunResult], options: Sequence[Options]) -> dict[boo
         head = "optimizer" if kind else "model"
         found[kind] = [o for o in factors(own) if o != head and (kind or not o.startswith("optimizer."))]
     return found
-
-
-def _head(result: RunResult) -> str:
-    return result.optimizer or result.model
 
 
 def _is_network(result: RunResult) -> bool:

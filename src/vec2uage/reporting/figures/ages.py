@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from vec2uage.reporting.collect import Run
 from vec2uage.reporting.figures.bands import BANDS, draw_bands
 from vec2uage.reporting.figures.scale import limits
 from vec2uage.reporting.figures.style import COLUMN, Style, canvas, legend_below, lines, styled, width_for
+from vec2uage.reporting.read_run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

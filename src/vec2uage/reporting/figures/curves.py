@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from vec2uage.reporting.collect import Columns, Run
 from vec2uage.reporting.figures.bands import BANDS, draw_bands
 from vec2uage.reporting.figures.scale import ceiling, set_height
 from vec2uage.reporting.figures.style import (
@@ -23,6 +22,7 @@ from vec2uage.reporting.figures.style import (
     width_for,
     wrapped,
 )
+from vec2uage.reporting.read_run import Columns, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

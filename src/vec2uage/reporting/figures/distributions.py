@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from vec2uage.base import foreign_text
-from vec2uage.reporting.collect import Run
 from vec2uage.reporting.figures.row_panels import number_rows, row_panels
 from vec2uage.reporting.figures.scale import ceiling, limits
 from vec2uage.reporting.figures.style import (
@@ -21,6 +20,7 @@ from vec2uage.reporting.figures.style import (
     styled,
     width_for,
 )
+from vec2uage.reporting.read_run import Run
 from vec2uage.reporting.selection import Selection
 
 if TYPE_CHECKING:

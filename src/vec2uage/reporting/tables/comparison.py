@@ -5,13 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from vec2uage.reporting.analysis import Analysis, Difference, Effect, Tested
+from vec2uage.reporting.analysis import Analysis
+from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, Table
+from vec2uage.reporting.tested import Difference, Effect, Tested
 from vec2uage.statistics.dominance import CLEAR
 
 
 def estimates(analysis: Analysis) -> Table:
-    """Lay out the mean, median and best test MAE of each variant with intervals, and the expected best of n runs."""
+    """Lay out the mean, median and best test score of each variant with intervals, and the expected best of n runs."""
     rows = [
         (
             variant.name,
@@ -27,8 +29,8 @@ def estimates(analysis: Analysis) -> Table:
         for variant in analysis.variants
     ]
     return Table(
-        "estimates",
-        "Test MAE with 95% intervals, from the best by validation to the worst",
+        _name("estimates", analysis),
+        f"Test {analysis.label} with 95% intervals, from the best by validation to the worst",
         (
             Column(analysis.sweep.compares),
             Column("runs"),
@@ -42,8 +44,9 @@ def estimates(analysis: Analysis) -> Table:
         ),
         tuple(rows),
         "Years. Bootstrap intervals over runs: what other seeds would give on these same faces, not what other faces "
-        "would. chosen of n: expected test MAE of the run with the lowest validation MAE among n; luckiest of n: "
-        "expected lowest test MAE among n (Tang et al. 2020), which nobody can choose without the test set.",
+        f"would. chosen of n: expected test {analysis.label} of the run with the lowest validation {analysis.label} "
+        f"among n; luckiest of n: expected lowest test {analysis.label} among n (Tang et al. 2020), which nobody can "
+        f"choose without the test set.{_averaged(analysis.sweep)}",
         frozenset({0}),
     )
 
@@ -64,8 +67,8 @@ def differences(analysis: Analysis) -> Table:
         for d in analysis.differences
     ]
     return Table(
-        "differences",
-        "Differences in test MAE between optimisers",
+        _name("differences", analysis),
+        f"Differences in test {analysis.label} between {'variants' if analysis.sweep.by else 'optimisers'}",
         (
             Column("pair"),
             Column("runs"),
@@ -81,8 +84,19 @@ def differences(analysis: Analysis) -> Table:
         "runs, p cannot fall below 0.05 whatever they differ by. P: the "
         "probability that a run of the first has the lower error than one of the second, of the same seed where runs "
         f"are paired. ASO: bound of almost stochastic order (Dror et al. 2019), below {CLEAR} where the first is "
-        "better at almost all quantiles.",
+        f"better at almost all quantiles.{_averaged(analysis.sweep)}",
     )
+
+
+def _name(table: str, analysis: Analysis) -> str:
+    """Return the name of a table's files, which those of the MAE have without its name."""
+    return table if analysis.metric == "mae" else f"{table}_{analysis.metric}"
+
+
+def _averaged(sweep: Sweep) -> str:
+    """Say what a seed stands for where a variant has several runs of it."""
+    others = " and ".join(sweep.averaged_over)
+    return f" A seed counts once, with the mean over its runs with other {others}." if others else ""
 
 
 def verdict(difference: Difference) -> str:
@@ -105,7 +119,7 @@ def not_shown(tested: Tested) -> str:
 
 
 def effects(analysis: Analysis) -> Table:
-    """Lay out what options other than the optimiser change."""
+    """Lay out what options change that the variants do not name."""
     rows = [
         (
             f"{e.option}={e.value}" if e.value else f"no {e.option}",
@@ -119,12 +133,12 @@ def effects(analysis: Analysis) -> Table:
         for e in analysis.effects
     ]
     return Table(
-        "effects",
-        "Effects of options on the test MAE",
+        _name("effects", analysis),
+        f"Effects of options on the test {analysis.label}",
         (
             Column("option"),
             Column("against"),
-            Column("optimizers"),
+            Column("variants" if analysis.sweep.by else "optimizers"),
             Column("effect", 3),
             Column("p", 4),
             Column("p (Holm)", 4),
@@ -149,8 +163,8 @@ def between(first: Analysis, second: Analysis, found: Mapping[str, Difference]) 
         for name, d in found.items()
     ]
     return Table(
-        "between",
-        f"{second.sweep.name} against {first.sweep.name}",
+        _name("between", first),
+        f"{second.sweep.name} against {first.sweep.name}, by {first.label}",
         (
             Column(second.sweep.compares),
             Column("difference", 3),
@@ -161,7 +175,8 @@ def between(first: Analysis, second: Analysis, found: Mapping[str, Difference]) 
             Column("verdict"),
         ),
         tuple(rows),
-        f"Test MAE in years, {second.sweep.name} minus {first.sweep.name}: below 0 where the second is better.",
+        f"Test {first.label} in years, {second.sweep.name} minus {first.sweep.name}: below 0 where the second is "
+        "better.",
     )
 
 
