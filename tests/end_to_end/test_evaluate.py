@@ -180,7 +180,7 @@ def test_a_new_metric_is_one_function_and_shows_everywhere(
         return float(np.abs(prediction.median - ages).max())
 
     monkeypatch.setitem(metrics.METRICS, "worst", metrics.METRICS["mae"])  # so that it is forgotten after the test
-    metrics.metric(unit="years", label="worst face")(worst)
+    metrics.metric(unit="years", label="worst face", every_epoch=True)(worst)
     assert here(home, "train", *TRAIN, "hydra.run.dir=measured").returncode == 0
     known = RunResult.from_json((home / "measured/result.json").read_text())
     assert {"train/worst", "validation/worst", "test/worst"} <= known.scores.keys()

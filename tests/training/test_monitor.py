@@ -81,3 +81,11 @@ def test_a_metric_that_is_better_the_higher_is_monitored_like_any_other(make_run
 def test_a_score_that_no_epoch_has_is_refused_with_those_that_it_has(key, make_run):
     with pytest.raises(UserError, match=rf"^{key} = 'test/mae': .*validation/loss, validation/mae"):
         make_run(f"{key}=test/mae")
+
+
+def test_points_cannot_be_steered_by_a_score_of_spreads(make_run):
+    for name in ("trainer.monitor", "early_stopping.monitor", "lr_schedule.monitor"):
+        with pytest.raises(UserError, match=rf"{name} = validation/log_score.*points"):
+            make_run(*HOW[:1], f"{name}=validation/log_score")
+    with pytest.raises(UserError, match="score of every epoch"):
+        make_run(*HOW, "trainer.monitor=validation/coverage_90")

@@ -71,7 +71,6 @@ class Piecewise(Prediction):
         inside = _at(knots, left) + share * width
         return np.select([passed == 0, passed == knots.shape[1]], [knots[:, 0], knots[:, -1]], inside)
 
-
     def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return the score by the formula for the integral of a square that rises along a line, segment by segment."""
         knots, cumulative, ages = self.knots(), self.cumulative(), age[:, None].astype(np.float64)

@@ -1,6 +1,7 @@
 """A run's `metrics.csv`: a row for every epoch, appended as it ends."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -48,11 +49,11 @@ class MetricsLog:
         self._is_new = not kept
 
     def append(self, epoch: int, lr: float, scores: Mapping[str, float]) -> None:
-        """Append one epoch, always with the same scores."""
+        """Append one epoch, always with the same scores; the cell of one that is no finite number is empty."""
         if self._is_new:
             self._write("epoch", "lr", *scores)
             self._is_new = False
-        self._write(str(epoch), repr(float(lr)), *(repr(float(score)) for score in scores.values()))
+        self._write(str(epoch), repr(float(lr)), *map(_text, scores.values()))
 
     @property
     def file(self) -> IO[bytes]:
@@ -75,3 +76,7 @@ class MetricsLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _text(score: float) -> str:
+    return repr(float(score)) if math.isfinite(score) else ""

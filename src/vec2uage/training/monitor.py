@@ -19,6 +19,12 @@ Monitor = Annotated[str, AfterValidator(_known)]
 """Names a score of every epoch, such as `validation/loss`."""
 
 
+def needs_spread(monitor: str) -> bool:
+    """Tell whether predictions without a spread lack the monitored score."""
+    name = monitor.rpartition("/")[2]
+    return name in METRICS and METRICS[name].needs_spread
+
+
 def badness(monitor: str, scores: Mapping[str, float]) -> float:
     """Return a number that is lower the better the monitored score is."""
     score, name = scores[monitor], monitor.rpartition("/")[2]

@@ -1,6 +1,7 @@
 """What a run leaves behind in its folder: metrics, events, the model, predictions and result.json."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -68,7 +69,7 @@ class Recorder:
         assert self._metrics is not None, "an epoch of a model that has none"
         self._check_in_place()
         self._metrics.append(epoch.number, epoch.lr, epoch.scores)
-        self._events.scalars(epoch.number, {**epoch.scores, "lr": epoch.lr})
+        self._events.scalars(epoch.number, _finite({**epoch.scores, "lr": epoch.lr}))
 
     def checkpoint(self, checkpoint: Checkpoint, data: TrainingData) -> None:
         """Write what the run can go on from; its metrics and events of the same epoch must be written before."""
@@ -107,7 +108,7 @@ class Recorder:
             lr=outcome.lr,
             epochs=outcome.epochs,
             best_epoch=outcome.best_epoch,
-            scores={name: score for name, score in outcome.scores.items() if math.isfinite(score)},
+            scores=_finite(outcome.scores),
             seconds=outcome.seconds,
             parameters=sum(t.numel() for t in outcome.weights.values()) or None,
             data_fingerprint=data.fingerprint,
@@ -165,6 +166,10 @@ def describe(name: str, settings: RunSettings, command: str, **known: Any) -> Ru
         provenance=provenance(),
         **known,
     )
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: score for name, score in scores.items() if math.isfinite(score)}
 
 
 def _hparams(settings: RunSettings) -> dict[str, str | float]:

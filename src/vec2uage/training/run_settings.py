@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from pydantic import Field
@@ -27,7 +28,7 @@ from vec2uage.training.averaging.base import Averaging
 from vec2uage.training.config_groups import check_head, check_model, check_optimizer, is_network, unused_groups
 from vec2uage.training.early_stopping import NoEarlyStopping
 from vec2uage.training.heads.base import Head
-from vec2uage.training.monitor import Monitor
+from vec2uage.training.monitor import Monitor, needs_spread
 from vec2uage.training.normalization import NormalizationKind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision
@@ -172,6 +173,8 @@ def from_config(
         options["head"] = options["head"].for_ages(_label_range(values["split"], values["dataset"]))
     if values["seeds"] == "unpaired":
         options["seed"] = derive(options["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
+    if is_network(locate(options["model"].target)):
+        refuse(_unmeasured(options))
     return RunSettings(
         **options,
         choices=tuple(sorted(choices.items())),
@@ -188,6 +191,19 @@ def _label_range(split: Split, dataset: Dataset) -> AgeRange:
         raise UserError("head.ages = null: the split does not say which ages there are: set it, as head.ages=[1,18]")
     first, last = age_range
     return first, last if dataset.label == "whole" else last + 1  # someone of 18.7 years has the whole age 18
+
+
+def _unmeasured(options: Mapping[str, Any]) -> list[str]:
+    """Say which monitored scores the head's predictions do not have."""
+    monitors = {group: options[group].monitor for group in ("trainer", "early_stopping", "lr_schedule")}
+    of_spread = {group: monitor for group, monitor in monitors.items() if needs_spread(monitor)}
+    head = options["head"]
+    if not of_spread or head.prediction(np.zeros((1, head.outputs), dtype=np.float32)).has_spread:
+        return []
+    return [
+        f"{group}.monitor = {monitor}: this head predicts points, which have no such score: take validation/crps"
+        for group, monitor in of_spread.items()
+    ]
 
 
 def _other_averaging(choices: Mapping[str, str]) -> list[str]:

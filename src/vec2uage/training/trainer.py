@@ -220,7 +220,8 @@ def validate(
         own = {name: tensor.detach()[position] for name, tensor in weights.items()}
         posterior = {name: tensor[position] for name, tensor in posteriors.items()}
         raw = evaluate(network, {name: tensor[None] for name, tensor in own.items()}, validation)
-        scores = part_scores("validation", network.head, raw, validation.age, settings.trainer.scored_batch, True)
+        batch_size = settings.trainer.scored_batch
+        scores = part_scores("validation", network.head, raw, validation.age, batch_size, every_epoch=True)
         train_loss, train_mae, lr = means[:, position].tolist()
         outcome, monitor = outcomes[run], settings.trainer.monitor
         outcome.epochs = epoch + 1
