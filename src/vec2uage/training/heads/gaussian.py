@@ -11,7 +11,7 @@ from pydantic import Field
 from vec2uage.config.settings import settings
 from vec2uage.predictions.normal import Normal
 from vec2uage.training.heads.base import Head, Raw
-from vec2uage.training.heads.scale import predicted_scale, scale_and_slope
+from vec2uage.training.heads.scale import UNIT, predicted_scale, scale_and_slope
 from vec2uage.training.losses import PerSample
 
 _LOG_SQRT_2_PI = math.log(2 * math.pi) / 2
@@ -40,18 +40,18 @@ class Gaussian(Head):
 
     def loss_of(self, raw: Raw, age: PerSample) -> PerSample:
         scale, _ = scale_and_slope(raw[..., 1])
-        return torch.log(scale) + ((raw[..., 0] - age) / scale) ** 2 / 2 + _LOG_SQRT_2_PI
+        return torch.log(scale) + ((self.point(raw) - age) / scale) ** 2 / 2 + _LOG_SQRT_2_PI
 
     def loss_with_gradient(self, raw: Raw, age: PerSample) -> tuple[PerSample, Raw]:
         """Return the negative log-likelihoods, and their derivatives multiplied by `s^(2 beta)`."""
         scale, slope = scale_and_slope(raw[..., 1])
-        log_scale, error = torch.log(scale), (raw[..., 0] - age) / scale
+        log_scale, error = torch.log(scale), (self.point(raw) - age) / scale
         weight = torch.exp((2 * self.beta - 1) * log_scale)  # with the division by s that both derivatives hold
-        gradient = torch.stack([error * weight, (1 - error**2) * slope * weight], dim=-1)
+        gradient = torch.stack([error * weight * UNIT, (1 - error**2) * slope * weight], dim=-1)
         return log_scale + error**2 / 2 + _LOG_SQRT_2_PI, gradient
 
     def point(self, raw: Raw) -> PerSample:
-        return raw[..., 0]
+        return raw[..., 0] * UNIT
 
     def prediction(self, raw: Float[np.ndarray, "N 2"]) -> Normal:
-        return Normal(raw[:, 0].astype(np.float64), predicted_scale(raw[:, 1]))
+        return Normal(raw[:, 0].astype(np.float64) * UNIT, predicted_scale(raw[:, 1]))

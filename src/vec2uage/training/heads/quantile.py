@@ -14,7 +14,7 @@ from torch import Tensor
 from vec2uage.config.settings import settings
 from vec2uage.predictions.piecewise import Quantiles
 from vec2uage.training.heads.base import Head, Raw
-from vec2uage.training.heads.scale import predicted_scale, scale_and_slope
+from vec2uage.training.heads.scale import UNIT, predicted_scale, scale_and_slope
 from vec2uage.training.losses import PerSample
 
 
@@ -60,10 +60,10 @@ class Quantile(Head):
         return losses, torch.cat(summed, dim=-1) * slopes
 
     def point(self, raw: Raw) -> PerSample:
-        return raw[..., self._median]
+        return raw[..., self._median] * UNIT
 
     def prediction(self, raw: Float[np.ndarray, "N O"]) -> Quantiles:
-        median = raw[:, self._median, None].astype(np.float64)
+        median = raw[:, self._median, None].astype(np.float64) * UNIT
         steps = predicted_scale(raw) * _steps(self.levels)
         below = steps[:, : self._median][:, ::-1].cumsum(axis=1)[:, ::-1]
         above = steps[:, self._median + 1 :].cumsum(axis=1)
@@ -80,10 +80,10 @@ class Quantile(Head):
         """Return the quantiles, and the derivative by each output of what it adds to them."""
         _, steps = _on_device(self.levels, raw.device)
         scale, slope = scale_and_slope(raw)
-        own, median = scale * steps, raw[..., self._median, None]
+        own, median = scale * steps, self.point(raw)[..., None]
         below = own[..., : self._median].flip(-1).cumsum(-1).flip(-1)
         above = own[..., self._median + 1 :].cumsum(-1)
-        slopes = torch.where(steps == 0, 1, slope * steps)
+        slopes = torch.where(steps == 0, UNIT, slope * steps)
         return torch.cat([median + below, median, median + above], dim=-1), slopes
 
     def _pinball(self, error: Raw) -> tuple[PerSample, Raw]:

@@ -1,8 +1,9 @@
-"""How an output of a network becomes a scale, in years: above a floor, and sensible where training begins.
+"""How an output of a network becomes an age or a scale in years, so that all heads learn at like rates.
 
-Softplus above a floor, `LEAST_SCALE + log(1 + exp(raw + offset))`, not the exponential of a log-variance: it grows as
-its output does, so that a face far from all others gets no astronomic scale, and its slope never exceeds 1. The floor
-bounds the density, so that a few faces that are fitted exactly cannot outweigh all others.
+An output counts in `UNIT` years. Of an age it is the multiple; of a scale, softplus above a floor:
+`LEAST_SCALE + UNIT * log(1 + exp(raw + offset))`, which is `UNIT` at 0. Softplus, not the exponential of a
+log-variance: it grows as its output does, so that a face far from all others gets no astronomic scale. The floor bounds
+the density, so that a few faces that are fitted exactly cannot outweigh all others.
 """
 
 import math
@@ -12,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-INITIAL_SCALE = 5.0
-"""Years, where the output is 0, as untrained ones nearly are: the deviation of ages spread evenly over 1 to 18."""
+UNIT = 5.0
+"""Years: the deviation of ages spread evenly over 1 to 18. Were outputs years, a likelihood would fall so slowly with
+them that the range test suggests rates at which a network comes to give one age for all faces."""
 LEAST_SCALE = 0.1
 """Years: five weeks, less than what an age in whole years leaves open."""
 
-_OFFSET = math.log(math.expm1(INITIAL_SCALE - LEAST_SCALE))
+_OFFSET = math.log(math.expm1((UNIT - LEAST_SCALE) / UNIT))
 
 
 def scale_and_slope(raw: Float[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
@@ -28,10 +30,11 @@ def scale_and_slope(raw: Float[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape
     """
     shifted = raw + _OFFSET
     decay = torch.exp(-shifted.abs())
-    scale = shifted.clamp(min=0) + torch.log1p(decay) + LEAST_SCALE
-    return scale, torch.where(shifted < 0, decay, 1) / (1 + decay)
+    scale = (shifted.clamp(min=0) + torch.log1p(decay)) * UNIT + LEAST_SCALE
+    return scale, torch.where(shifted < 0, decay, 1) * UNIT / (1 + decay)
 
 
 def predicted_scale(raw: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Return the scales in years, in double precision."""
-    return np.logaddexp(0.0, raw.astype(np.float64) + _OFFSET) + LEAST_SCALE
+    shifted = raw.astype(np.float64) + _OFFSET
+    return (np.maximum(shifted, 0) + np.log1p(np.exp(-np.abs(shifted)))) * UNIT + LEAST_SCALE
