@@ -146,6 +146,10 @@ def main() -> None:
         "momentum": ("  SGD, momentum 0.9", stacked("sgd", "optimizer.momentum=0.9")),
         "adam": ("  Adam", stacked("adam")),
         "adagrad": ("  Adagrad", stacked("adagrad")),
+        "head": (
+            "  head=label_distribution, 18 outputs",
+            stacked("sgd", "head=label_distribution", "head.ages=[1,18]"),
+        ),
     }
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         ways["bf16"] = (f"vec2uage, {STACKED_RUNS} runs stacked, bf16", stacked("sgd", "trainer.precision=bf16"))
@@ -171,6 +175,7 @@ def main() -> None:
         ("momentum", "e", ""),
         ("adam", "e", ""),
         ("adagrad", "e", ""),
+        ("head", "d", "goal <= 1.15"),
         ("b", "bf16", "goal >= 5"),
     ):
         if under in ms:
