@@ -83,7 +83,7 @@ def run(
         curve={"epoch": epoch, "validation/mae": curve, "train/mae": curve - 0.02 * epoch} if epochs else None,
         range_test={"lr": rates, "loss": loss, "smoothed": loss} if epochs and tested else None,
         per_age={age: test + 0.05 * abs(age - 9) for age in range(1, 19)},
-        uncertainty=None,
+        distributions=None,
         tested="",
     )
 

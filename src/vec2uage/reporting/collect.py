@@ -139,8 +139,8 @@ def read_sweep(folder: Path, name: str | None = None, by: Sequence[str] = ()) ->
     all_options = list(options.values())
     varied, seeds = factors(all_options), [option for option in swept(all_options) if is_seed(all_options, option)]
     if missing := [option for option in by if option not in varied]:
-        swept_there = ", ".join(varied) or "nothing"
-        raise UserError(f"by={','.join(missing)}: not swept in {folder}: besides seeds, {swept_there} was")
+        varies = f"it varies {', '.join(varied)}" if varied else "nothing varies in it"
+        raise UserError(f"by={','.join(missing)}: this was not swept in {folder}: besides seeds, {varies}")
     others = [option for option in varied if option not in by] if by else []
     short = short_names(list(results.values()), all_options, by)
     whole = variant_names(list(results.values()), all_options, by)

@@ -11,11 +11,12 @@ from vec2uage.reporting import beware, conclusions
 from vec2uage.reporting.analysis import Analysis, across, analyse, known_runs
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Figure, Report, Section, Table
-from vec2uage.reporting.figures import ages, curves, data, distributions, network
+from vec2uage.reporting.figures import ages, curves, data, distributions, intervals, network
 from vec2uage.reporting.figures.style import colours
 from vec2uage.reporting.paper import Experiment, contradictions, paper
 from vec2uage.reporting.selection import select
-from vec2uage.reporting.tables import comparison, provenance_tables, results
+from vec2uage.reporting.tables import comparison, provenance_tables, results, uncertainty_tables
+from vec2uage.reporting.uncertainty import families, pool
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -61,7 +62,7 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
         answers = [conclusions.headline(analysis), *([f"By CRPS, {conclusions.headline(crps)}"] if crps else [])]
         summary += [of + text for text in (*answers, *conclusions.summary(analysis))]
         warnings.append(dict.fromkeys(beware.warnings(analysis), of))
-        sections += [_named(section, name, stem) for section in _sections(analysis, crps)]
+        sections += [_named(section, name, stem) for section in _sections(analysis, crps, seed, resamples)]
     if any(experiment_of(analysis.sweep) for analysis in analyses):
         sections.append(_paper())
     names = " and ".join(analysis.sweep.name for analysis in analyses)
@@ -84,14 +85,14 @@ def experiment_of(sweep: Sweep) -> Experiment | None:
 def _by_crps(analyses: Sequence[Analysis], seed: int, resamples: int) -> list[Analysis]:
     """Return what the CRPS says of sweeps; nothing where all runs give points, whose CRPS is their absolute error."""
     sweeps = [analysis.sweep for analysis in analyses]
-    if not any(run.uncertainty for sweep in sweeps for run in sweep.runs):
+    if not any(run.distributions for sweep in sweeps for run in sweep.runs):
         return []
     if not all(known_runs(sweep, "crps") for sweep in sweeps):
         return []
     return [analyse(analysis.sweep, seed, resamples, "crps") for analysis in analyses]
 
 
-def _sections(analysis: Analysis, crps: Analysis | None) -> Iterator[Section]:
+def _sections(analysis: Analysis, crps: Analysis | None, seed: int, resamples: int) -> Iterator[Section]:
     sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
     best, variants = analysis.best, analysis.sweep.variants
     styles = colours(list(variants))
@@ -112,6 +113,7 @@ def _sections(analysis: Analysis, crps: Analysis | None) -> Iterator[Section]:
         yield Section("Differences", tables=tables)
     if crps:
         yield Section("By CRPS", conclusions.by_crps(crps, sweep), (comparison.estimates(crps), *_compared(crps)))
+    yield from _uncertainty(sweep, seed, resamples)
     top = sorted(sweep.runs, key=lambda run: run.val_mae)[: results.TOP]
     yield Section(
         "Ages",
@@ -139,6 +141,24 @@ def _sections(analysis: Analysis, crps: Analysis | None) -> Iterator[Section]:
     left_out = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
     yield Section("Every run", tables=(results.runs(sweep, experiment), *left_out))
     yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
+
+
+def _uncertainty(sweep: Sweep, seed: int, resamples: int) -> Iterator[Section]:
+    """Yield what can be believed of the distributions that runs predict: of all variants, and of each kind of model."""
+    kinds = families(sweep)
+    if kinds:
+        yield Section("Uncertainty", tables=(uncertainty_tables.overview(sweep),))
+    for number, (name, runs) in enumerate(kinds.items(), 1):
+        found = pool(name, runs, seed, resamples)
+        tables = [uncertainty_tables.by_age(found), uncertainty_tables.operating(found)]
+        tables += [uncertainty_tables.reliability(found)] if found.reliability else []
+        end = f"_{number}" if len(kinds) > 1 else ""
+        yield Section(
+            f"Uncertainty: {name}",
+            conclusions.pooled(found, sweep),
+            tuple(replace(table, name=f"{table.name}{end}") for table in tables),
+            (Figure(f"uncertainty{end}", intervals.CAPTION, intervals.uncertainty(found)),),
+        )
 
 
 def _compared(analysis: Analysis) -> tuple[Table, ...]:

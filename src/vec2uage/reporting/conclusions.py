@@ -3,16 +3,19 @@
 import math
 from collections.abc import Mapping
 
-from vec2uage.base.formatting import duration
+from vec2uage.base.formatting import counted, duration
 from vec2uage.reporting.analysis import Analysis
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, cell_text
 from vec2uage.reporting.selection import Selection
 from vec2uage.reporting.tested import Difference
+from vec2uage.reporting.uncertainty import LEVELS, Uncertainty
 from vec2uage.runs.variants import explained
 from vec2uage.statistics.bootstrap import Interval
+from vec2uage.statistics.comparison import ALPHA
 
 _YEARS = Column("years", 2)
+_TOLD = (50, 80, 90, 95)  # percent of the intervals that a sentence tells of
 
 
 def years(interval: Interval) -> str:
@@ -62,12 +65,36 @@ def by_crps(analysis: Analysis, sweep: Sweep) -> tuple[str, ...]:
     return (meaning, headline(analysis), *filter(None, [left_out]))
 
 
+def pooled(found: Uncertainty, sweep: Sweep) -> tuple[str, ...]:
+    """Say of how much the uncertainty of one kind of model is told, and how far its intervals can be believed."""
+    options = [option for option in sweep.factors if len({run.options.get(option) for run in found.runs}) > 1]
+    runs = counted(len(found.runs), "run") + (f", which differ in {' and '.join(options)}," if options else "")
+    persons = f" of {counted(found.persons, 'person')}" if found.persons < found.faces else ""
+    inside = [
+        f"{100 * level:.0f}% intervals hold {cell_text(found.coverage[place].times(100), Column('', 1))}%"
+        for place, level in enumerate(LEVELS)
+        if round(100 * level) in _TOLD
+    ]
+    if math.isnan(found.pit_p):
+        even = "Whether the PIT is even cannot be told."
+    elif found.pit_p < ALPHA:
+        even = f"The PIT is not even ({_p(found.pit_p)})."
+    else:
+        even = f"The PIT is not shown to be uneven ({_p(found.pit_p)})."
+    return (f"{runs} on {counted(found.faces, 'face')}{persons}: {', '.join(inside)} of ages. {even}",)
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
+
+
 def summary(analysis: Analysis) -> list[str]:
     """Say what else a busy reader must know: the run to use, what luck is worth, the spread, the cost."""
     found = [chosen(analysis.selection, "all runs")]
     low, high = (_number(extreme(run.test_mae for run in analysis.best.runs)) for extreme in (min, max))
     if low != high:
-        what = "Seed and split move" if analysis.sweep.splits_differ else "The seed alone moves"
+        movers = ["Seed", *(["split"] if analysis.sweep.splits_differ else []), *analysis.sweep.averaged_over]
+        what = f"{' and '.join(movers)} move" if len(movers) > 1 else "The seed alone moves"
         found.append(f"{what} the test MAE of {analysis.best.name} between {low} and {high} years.")
     worst = analysis.variants[-1]
     if worst is not analysis.best:
@@ -159,7 +186,7 @@ def _against(found: Difference, best: str) -> str:
     other = found.other if found.one == best else found.one
     if not found.is_shown and not found.could_be_shown:
         return f"No test can tell whether that differs from {other}, the next ({signed} years): {_why(found)}."
-    sure = f"p = {found.adjusted_p:.3f}" if found.adjusted_p >= 0.001 else "p < 0.001"
+    sure = _p(found.adjusted_p)
     if not found.is_shown:
         return f"It cannot be told apart from {other}, the next ({signed} years, {sure} after Holm)."
     if gap > 0:

@@ -36,6 +36,8 @@ class Table:
     """What a reader must know to read it: units, what is marked, where other numbers come from."""
     marked: frozenset[int] = frozenset()
     """The rows that stand out."""
+    faint: frozenset[int] = frozenset()
+    """The rows of too few faces to say much; the note says which, as only the page shows it."""
 
     def has_text(self, column: int) -> bool:
         """Tell whether a column holds text: it is aligned to the left and sorted as text, numbers to the right."""

@@ -18,8 +18,24 @@ from vec2uage.runs.variants import Options
 
 Columns = dict[str, Float[np.ndarray, " _"]]
 PARTS = ("train", "validation", "test")
-UNCERTAINTY = ("low_90", "high_90", "pit", "crps", "p_minor")
-"""The columns of predictions.csv that tell how sure a model is, and whether rightly; those of points have none."""
+_OF_DISTRIBUTIONS = ("low_90", "high_90", "pit", "crps", "p_minor")
+"""The columns of predictions.csv that tell how sure a model is, and whether rightly; that of points has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distributions:
+    """What a run's predictions.csv tells of the distribution of each face's age; ages, bounds and CRPS in years."""
+
+    name: np.ndarray
+    person: np.ndarray
+    """Who it is: a subject, or nobody else than the face where that is not known."""
+    age: Float[np.ndarray, " N"]
+    prediction: Float[np.ndarray, " N"]
+    low_90: Float[np.ndarray, " N"]
+    high_90: Float[np.ndarray, " N"]
+    pit: Float[np.ndarray, " N"]
+    crps: Float[np.ndarray, " N"]
+    p_minor: Float[np.ndarray, " N"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +60,8 @@ class Run:
     """`lr_range_test.csv` (lr, loss, smoothed); None if there was no range test."""
     per_age: dict[int, float]
     """The test MAE (years) of each whole age."""
-    uncertainty: Columns | None
-    """`UNCERTAINTY` of each face of its predictions.csv, with `age` and `prediction`; None for points."""
+    distributions: Distributions | None
+    """None for points."""
     tested: str
     """Hex digits that change with the name or age of any face it was tested on."""
 
@@ -56,7 +72,7 @@ class Run:
     @cached_property
     def scores(self) -> Mapping[str, float]:
         """Those of its result; of points, whose CRPS is their absolute error, that of all parts in any case."""
-        points = {} if self.uncertainty else {f"{part}/crps": self.result.scores[f"{part}/mae"] for part in PARTS}
+        points = {} if self.distributions else {f"{part}/crps": self.result.scores[f"{part}/mae"] for part in PARTS}
         return points | self.result.scores
 
     @property
@@ -114,21 +130,23 @@ def read_run(
         curve=curve,
         range_test=_range_test(files.lr_range_test_csv),
         per_age=metrics.per_age(predictions["age"], Point(predictions["prediction"])),
-        uncertainty=_uncertainty(files.predictions, predictions),
+        distributions=_distributions(files.predictions, predictions),
         tested=_faces(files.predictions),
     )
 
 
-def _uncertainty(path: Path, predictions: Columns) -> Columns | None:
-    """Read what a predictions.csv tells of uncertainty, with these columns of it; None where it is of points."""
-    with path.open(encoding="utf-8") as file:
-        if not set(UNCERTAINTY) <= set(file.readline().rstrip("\r\n").split(",")):
+def _distributions(path: Path, predictions: Columns) -> Distributions | None:
+    """Read what a predictions.csv tells of distributions, beside these columns of it; None where it is of points."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        if not set(_OF_DISTRIBUTIONS) <= set(file.readline().rstrip("\r\n").split(",")):
             return None
-    columns = _columns(path, UNCERTAINTY)
+    columns = _columns(path, _OF_DISTRIBUTIONS)
     shares = np.array([columns["pit"], columns["p_minor"]])
     if not np.isfinite([*columns.values()]).all() or (shares < 0).any() or (shares > 1).any():
         raise UserError(f"{path}: holds an interval or a CRPS that is no number, or a probability beyond 0 to 1")
-    return predictions | columns
+    names, subjects = _texts(path, ("name", "subject"))
+    people = [f"subject {who}" if who else f"face {name}" for name, who in zip(names, subjects, strict=True)]
+    return Distributions(np.array(names, dtype=object), np.array(people, dtype=object), **predictions, **columns)
 
 
 def _range_test(path: Path) -> Columns | None:
@@ -142,18 +160,21 @@ def _range_test(path: Path) -> Columns | None:
 
 def _faces(path: Path) -> str:
     """Name the faces of a predictions.csv that `_columns` has read, in whatever order they are."""
+    rows = sorted(zip(*_texts(path, ("name", "age")), strict=True))
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def _texts(path: Path, names: Sequence[str]) -> list[list[str]]:
+    """Read columns of a CSV file as they are written there."""
     import pyarrow
     from pyarrow.csv import ConvertOptions, ParseOptions, read_csv
 
-    texts = ConvertOptions(
-        include_columns=["name", "age"], column_types=dict.fromkeys(("name", "age"), pyarrow.string())
-    )
+    texts = ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, pyarrow.string()))
     try:
         table = read_csv(path, parse_options=ParseOptions(newlines_in_values=True), convert_options=texts)
     except pyarrow.ArrowException as error:
         raise UserError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
-    rows = sorted(zip(*(table.column(name).to_pylist() for name in ("name", "age")), strict=True))
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    return [table.column(name).to_pylist() for name in names]
 
 
 def _columns(path: Path, names: Sequence[str]) -> Columns:

@@ -22,6 +22,10 @@ class Interval:
     low: float
     high: float
 
+    def times(self, factor: float) -> "Interval":
+        """Return it in another unit, such as in percent."""
+        return Interval(factor * self.estimate, factor * self.low, factor * self.high)
+
 
 def interval(
     values: Float[np.ndarray, " N"],

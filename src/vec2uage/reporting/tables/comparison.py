@@ -96,7 +96,7 @@ def _name(table: str, analysis: Analysis) -> str:
 def _averaged(sweep: Sweep) -> str:
     """Say what a seed stands for where a variant has several runs of it."""
     others = " and ".join(sweep.averaged_over)
-    return f" A seed counts once, with the mean over its runs with other {others}." if others else ""
+    return f" A seed counts once, with the mean over its runs, which differ in {others}." if others else ""
 
 
 def verdict(difference: Difference) -> str:
