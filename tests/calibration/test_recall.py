@@ -75,7 +75,7 @@ def test_59_minors_are_needed_and_told() -> None:
     threshold = fit(scored(p), ages, BOUNDARY, 0.95, 0.95)
     assert threshold.value == pytest.approx(p[:59].min())
     assert (threshold.minors, threshold.flagged_minors, threshold.adults) == (59, 59, 10)
-    with pytest.raises(UserError, match="58 faces under 18 .* 59 are needed"):
+    with pytest.raises(UserError, match=r"58 faces under 18 .* 59 are needed"):
         fit(scored(p[1:]), ages[1:], BOUNDARY, 0.95, 0.95)
     with pytest.raises(UserError, match=r"adults too.*split\.age_range"):
         fit(scored(p[:59]), ages[:59], BOUNDARY, 0.95, 0.95)

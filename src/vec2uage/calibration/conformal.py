@@ -164,7 +164,8 @@ class FittedConformal(FittedCalibration):
             bins = np.searchsorted(group.edges, predicted[own], side="right")
             offsets[own] = np.array(group.offsets)[bins]
         ages = predicted[:, None] + _sigmas(prediction, self.scale)[:, None] * offsets
-        return Quantiles(np.array(self.levels), np.maximum(ages, 0))
+        levels = np.broadcast_to(np.array(self.levels), ages.shape)  # not shared: no 200 columns in predictions.csv
+        return Quantiles(levels, np.maximum(ages, 0))
 
     def about(self) -> dict[str, Any]:
         """Return all but the levels and the errors at them."""

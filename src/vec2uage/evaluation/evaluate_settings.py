@@ -74,3 +74,23 @@ class Evaluation:
         if self.part not in (parts := ("all", *self.split.gives)):
             *some, last = map(as_typed, parts)
             raise UserError(f"part = {as_typed(self.part)}: should be {', '.join(some)} or {last}")
+        if self.calibrate.fits or self.minors.recall is not None:
+            self._check_calibration_rows()
+
+    def _check_calibration_rows(self) -> None:
+        """Raise UserError where there are no faces to calibrate on, as far as the settings tell."""
+        calibrate = self.calibrate
+        if calibrate.path is not None:
+            if self.tta:
+                raise UserError("tta needs photographs, which the vectors of calibrate.path have not: set tta=0")
+            return
+        if calibrate.part not in self.split.gives:
+            raise UserError(
+                f"calibrate.part = {as_typed(calibrate.part)}: the split has no such part: set "
+                "split.calibration_per_age as the model's run has it, or calibrate.path to a file of vectors"
+            )
+        if calibrate.part == self.part:
+            raise UserError(
+                f"calibrate.part = {as_typed(calibrate.part)}: those are the faces to judge, of which nothing would be "
+                "known then: set part=test"
+            )

@@ -116,14 +116,21 @@ class NetworkModel:
         networks = [self, *(other for other in others if isinstance(other, NetworkModel))]
         return replace(self, weights={n: torch.cat([network.weights[n] for network in networks]) for n in self.weights})
 
-    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
-        """Write the model to `path`, whole or not at all, with what a calibration makes of its predictions."""
-        one = self.members == 1
-        tensors = {f"network.{name}": tensor[0] if one else tensor for name, tensor in self.weights.items()}
+    @property
+    def digest(self) -> str:
+        return tensor_file.digest(self._tensors()).hex()
+
+    def _tensors(self) -> Tensors:
+        """Return weights and normalisation by the names that they have in a file."""
+        tensors = {f"network.{n}": tensor[0] if self.members == 1 else tensor for n, tensor in self.weights.items()}
         for name in ("mean", "std"):
             tensor: Tensor | None = getattr(self.normalization, name)
             if tensor is not None:
                 tensors[f"normalization.{name}"] = tensor
+        return tensors
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+        """Write the model to `path`, whole or not at all, with what a calibration makes of its predictions."""
         description = {
             "format": _FORMAT,
             "target": self.model.target,
@@ -134,11 +141,11 @@ class NetworkModel:
             "precision": self.precision,
             "head": {"_target_": _class_name(self.head)} | self.head.to_predict(),
         }
-        if not one:
+        if self.members > 1:
             description["members"] = self.members
         if calibration is not None:
             description["calibration"] = dict(calibration)
-        tensor_file.write(path, tensors, description)
+        tensor_file.write(path, self._tensors(), description)
 
 
 def untrusted_classes(path: Path) -> dict[str, str]:

@@ -36,6 +36,10 @@ class Model(Protocol):
     def calibration(self) -> Mapping[str, Any] | None:
         """What its file says of a calibration; `predict` makes no use of it."""
 
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of what was learnt: a calibration names the model that it was fitted for by it."""
+
     def traits(self) -> Mapping[str, str]:
         """Return what models must have in common to be joined, by the option that it comes from."""
 

@@ -24,7 +24,7 @@ _DEEPEST = 16  # levels of a description: options within options
 def write(path: Path, tensors: Tensors, description: Mapping[str, Any]) -> None:
     """Write a file to `path`, whole or not at all; equal content makes equal bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(with_digest(description, _content(tensors)))
+    text = json.dumps(with_digest(description, digest(tensors)))
     with replacing(path) as temporary:
         # save_file would write to a file of its own, which a kill leaves behind and nobody else may read
         temporary.write_bytes(to_bytes(tensors, metadata={_KEY: text}))
@@ -50,19 +50,19 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
         if not isinstance(description, dict) or _is_nested(description, _DEEPEST):
             raise ValueError("its description is no mapping, or one too deep")
         tensors = from_bytes(path.read_bytes())
-        return tensors, without_digest(description, _content(tensors))
+        return tensors, without_digest(description, digest(tensors))
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} is no readable safetensors file: {reason[:200]}") from None
 
 
-def _content(tensors: Tensors) -> bytes:
-    """Return a digest of tensors: names, types, shapes and numbers."""
-    digest = hashlib.sha256()
+def digest(tensors: Tensors) -> bytes:
+    """Return the SHA-256 of tensors: names, types, shapes and numbers."""
+    found = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        digest.update(repr((name, str(tensor.dtype), list(tensor.shape))).encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.digest()
+        found.update(repr((name, str(tensor.dtype), list(tensor.shape))).encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.digest()
 
 
 def _once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

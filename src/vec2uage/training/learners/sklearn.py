@@ -1,5 +1,6 @@
 """Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
 
+import hashlib
 import math
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -69,9 +70,13 @@ class SklearnModel:
     def joined(self, others: Sequence[Model]) -> "SklearnEnsemble":
         return SklearnEnsemble((self, *others))
 
-    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(skops_file.to_bytes(self._content())).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
         mean, std = (None if t is None else t.numpy() for t in (self.normalization.mean, self.normalization.std))
-        content = {
+        return {
             "format": _FORMAT,
             "estimator": self.estimator,
             "dimension": self.dimension,
@@ -80,6 +85,9 @@ class SklearnModel:
             "std": std,
             "encoder": self.encoder,
         }
+
+    def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
+        content = self._content()
         if calibration is not None:
             content["calibration"] = dict(calibration)
         with replacing(path) as temporary:
@@ -104,6 +112,10 @@ class SklearnEnsemble:
 
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
         return mix([member.predict(vectors) for member in self.members])
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256("".join(member.digest for member in self.members).encode()).hexdigest()
 
     def traits(self) -> Mapping[str, str]:
         return self.members[0].traits()

@@ -13,7 +13,7 @@ from vec2uage.data.loading import divided
 from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.parts import Label
 from vec2uage.data.splits import NoSplit
-from vec2uage.evaluation.run import is_of_same_data, rows
+from vec2uage.evaluation.rows import is_of_same_data, is_of_same_split, rows
 from vec2uage.runs.folder import RunFolder
 
 SPLIT = PaperSplit(age_range=(1, 3), heldout_per_age=4)
@@ -67,6 +67,11 @@ def test_data_that_a_run_was_trained_on_are_told_by_where_they_lie(tmp_path: Pat
     paths = {"set": True, "set/train.arrow": True, "other/../set": True, "set2": False, "other/train.arrow": False}
     found = {path: is_of_same_data({"dataset": {"path": str(tmp_path / path), "seed": 0}}, run) for path in paths}
     assert found == paths
+    config = {"dataset": {"path": str(tmp_path / "set")}, "split": {"seed": 0}}
+    assert not is_of_same_split(config, run)
+    run.config.write_text(yaml.dump(config))
+    assert is_of_same_split(config, run)
+    assert not is_of_same_split({**config, "split": {"seed": 1}}, run)
     run.config.write_text(yaml.dump({"dataset": {"size": "small", "label": "exact"}}))
     assert is_of_same_data({"dataset": {"size": "small", "label": "whole"}}, run)
     assert not is_of_same_data({"dataset": {"size": "paper", "label": "exact"}}, run)

@@ -1,0 +1,166 @@
+"""Calibrates the model of an evaluation, on faces that it has not learnt from and that are not judged."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer, Real
+
+from vec2uage.base.encoder import check
+from vec2uage.base.errors import UserError
+from vec2uage.base.seeds import numpy_generator
+from vec2uage.calibration import recall
+from vec2uage.calibration.base import Columns
+from vec2uage.calibration.saved import SavedCalibration
+from vec2uage.data.vectorset import VectorSet, needed_ages
+from vec2uage.evaluation import model as models
+from vec2uage.evaluation.evaluate_settings import Evaluation
+from vec2uage.evaluation.rows import calibration_rows, is_of_same_data, is_of_same_split
+from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.minors import boundary
+from vec2uage.runs.folder import RunFolder
+from vec2uage.training.calibrated import Calibrated, saved_with
+from vec2uage.training.outcome import Model
+
+log = logging.getLogger(__name__)
+
+
+def calibrate(
+    settings: Evaluation,
+    model: Model,
+    paths: Sequence[Path],
+    judged: VectorSet,
+    predict: Callable[[VectorSet], Prediction],
+    config: Any,
+) -> Calibrated:
+    """Return a model with the calibration and the threshold that the settings ask for, fitted or saved with it.
+
+    `paths` are the files that it was read from, `predict` gives its own predictions, `config` is the configuration of
+    the evaluation. Raises UserError where there are too few faces to fit to, or some of them are judged, too.
+    """
+    saved = saved_with(model, paths[0]) if len(paths) == 1 else Calibrated(model)
+    fits_threshold = settings.minors.recall is not None
+    if saved.calibration is not None and not settings.calibrate.takes_saved:
+        log.info("the calibration that is saved with the model is left out")
+        saved = Calibrated(model)
+    if saved.calibration is not None:
+        _check_applicable(saved.calibration, settings, judged)
+        if fits_threshold:
+            raise UserError(
+                "minors.recall: the model comes with a calibration that was fitted to other faces: fit both anew "
+                "(calibrate=conformal), or the threshold alone (calibrate=none)"
+            )
+    if not (settings.calibrate.fits or fits_threshold):
+        return saved
+    rows, what = calibration_rows(settings, paths)
+    check_disjoint(rows, judged)
+    _warn_of_rows_learnt_from(settings, rows, paths, config)
+    return Calibrated(model, _fitted(settings, model, rows, what, predict(rows)))
+
+
+def columns_of(vs: VectorSet) -> Columns:
+    """Return what is known of each row that a calibration can be fitted by."""
+    return {"gender": vs.gender, "source": vs.source}
+
+
+def check_disjoint(rows: VectorSet, judged: VectorSet) -> None:
+    """Raise UserError where faces to calibrate on are judged, too, by their vectors; warn where persons are."""
+    both = _digests(rows) & _digests(judged)
+    if both:
+        raise UserError(
+            f"{len(both):,} of {len(rows):,} faces to calibrate on are among those to judge, of which nothing would be "
+            "known then: judge others (part=test), or calibrate on others (calibrate.part, calibrate.path)"
+        )
+    if persons := set(rows.subjects) & set(judged.subjects) - {""}:
+        log.warning("%s persons have faces both to calibrate on and to judge, which flatters", f"{len(persons):,}")
+
+
+def halves(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> tuple[Integer[np.ndarray, " a"], Integer[np.ndarray, " b"]]:
+    """Divide faces into two halves, alike in ages as far as that goes; all faces of a person are in one of them."""
+    owners = [subject or f"\0{row}" for row, subject in enumerate(vs.subjects)]
+    youngest: dict[str, int] = {}
+    for owner, age in zip(owners, np.floor(ages).astype(int).tolist(), strict=True):
+        youngest[owner] = min(age, youngest.get(owner, age))
+    persons = list(youngest)
+    drawn = numpy_generator(0, "calibrate", "halves").permutation(len(persons))
+    in_order = sorted(drawn.tolist(), key=lambda k: youngest[persons[k]])
+    first = {persons[k] for k in in_order[::2]}
+    in_first = np.array([owner in first for owner in owners])
+    return np.flatnonzero(in_first), np.flatnonzero(~in_first)
+
+
+def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, prediction: Prediction) -> SavedCalibration:
+    """Fit the calibration, the threshold, or each to a half of the rows."""
+    ages = needed_ages(rows, "a calibration")
+    everyone = np.arange(len(rows))
+    of_calibration, of_threshold = everyone, everyone
+    minors = settings.minors
+    if settings.calibrate.fits and minors.recall is not None:
+        of_calibration, of_threshold = halves(rows, ages)
+        what += (
+            f" (half of them, {len(of_calibration):,}, for the distributions, the other {len(of_threshold):,} for the "
+            "threshold)"
+        )
+    fitted = threshold = None
+    if settings.calibrate.fits:
+        own = rows.take(of_calibration)
+        fitted = settings.calibrate.fit(prediction.take(of_calibration), ages[of_calibration], columns_of(own))
+    if minors.recall is not None:
+        own = rows.take(of_threshold)
+        kept = prediction.take(of_threshold)
+        calibrated = kept if fitted is None else fitted(kept, columns_of(own))
+        threshold = recall.fit(calibrated, ages[of_threshold], boundary(ages), minors.recall, minors.confidence)
+    return SavedCalibration(
+        model=model.digest,
+        encoder=rows.encoder,
+        tta=settings.tta,
+        rows=what,
+        faces=len(rows),
+        data_fingerprint=rows.fingerprint(),
+        fitted=fitted,
+        threshold=threshold,
+    )
+
+
+def _check_applicable(saved: SavedCalibration, settings: Evaluation, judged: VectorSet) -> None:
+    """Refuse predictions that are made in another way than those that a calibration was fitted to."""
+    if saved.tta != settings.tta:
+        raise UserError(
+            f"tta = {settings.tta}: the model's calibration was fitted to predictions with tta={saved.tta}: set that, "
+            "or calibrate=none"
+        )
+    check(
+        saved.encoder,
+        judged.encoder,
+        ("the model's calibration", "the dataset"),
+        "take vectors as those it was fitted to, or set calibrate=none or encoder_mismatch=allow",
+        allow=settings.encoder_mismatch == "allow",
+    )
+    if saved.data_fingerprint == judged.fingerprint():
+        raise UserError(
+            "the faces to judge are those that the model's calibration was fitted to, of which nothing would be known "
+            "then: judge others (part=test), or set calibrate=none"
+        )
+    log.info("the model comes with a calibration, which is applied (calibrate=none leaves it out)")
+
+
+def _warn_of_rows_learnt_from(settings: Evaluation, rows: VectorSet, paths: Sequence[Path], config: Any) -> None:
+    """Warn where a run of the model may have learnt from faces to calibrate on, or was stopped early by them."""
+    calibrate = settings.calibrate
+    if calibrate.path is None and calibrate.part == "validation":
+        log.warning(
+            "calibrated on the part validation, by which early stopping chose the model: its errors there are a little "
+            "too small, and so are intervals (split.calibration_per_age makes a part of its own)"
+        )
+    data: Mapping[str, Any] = config if calibrate.path is None else {"dataset": {"path": calibrate.path}}
+    for path in paths:
+        run = RunFolder(path.parent)
+        if calibrate.path is not None or not is_of_same_split(config, run):
+            models.warn_of_rows_seen(rows, path, is_of_same_data(data, run))
+
+
+def _digests(vs: VectorSet) -> set[bytes]:
+    return {hashlib.blake2b(vector.data, digest_size=16).digest() for vector in vs.vectors}
