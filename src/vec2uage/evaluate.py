@@ -13,9 +13,9 @@ def main(invocation: Invocation) -> None:
 
     settings = invocation.settings(Evaluation)
     asked = {"config": invocation.options, "command": invocation.line}
-    scores = evaluate(settings, invocation.folder, asked, augmented_vectors)
+    said = evaluate(settings, invocation.folder, asked, augmented_vectors)
     folder = shown(invocation.folder)
-    print(f"{scores.text()}\n\nscores:      {folder}/evaluation.json")
+    print(f"{said}\n\nscores:      {folder}/evaluation.json")
     print(f"predictions: {folder}/predictions.csv\nfigure:      {folder}/predictions.png")
 
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from scipy.stats import beta, norm
 
 from vec2uage.base.errors import UserError
-from vec2uage.calibration.recall import Threshold, fit, minors_needed, rank
+from vec2uage.calibration.recall import Threshold, count, fit, minors_needed, rank
 from vec2uage.predictions.normal import Normal
 from vec2uage.predictions.point import Point
 
@@ -74,7 +74,8 @@ def test_59_minors_are_needed_and_told() -> None:
     assert minors_needed(0.95, 0.95) == 59
     threshold = fit(scored(p), ages, BOUNDARY, 0.95, 0.95)
     assert threshold.value == pytest.approx(p[:59].min())
-    assert (threshold.minors, threshold.flagged_minors, threshold.adults) == (59, 59, 10)
+    assert threshold.fitted_to.minors == threshold.fitted_to.flagged_minors == 59
+    assert threshold.fitted_to.adults == 10
     with pytest.raises(UserError, match=r"58 faces under 18 .* 59 are needed"):
         fit(scored(p[1:]), ages[1:], BOUNDARY, 0.95, 0.95)
     with pytest.raises(UserError, match=r"adults too.*split\.age_range"):
@@ -97,13 +98,14 @@ def test_points_are_flagged_by_their_age() -> None:
     assert -threshold.value == np.sort(predicted[:200])[-rank(200, 0.95, 0.95)]
     assert threshold.flagged(Point(predicted)).tolist() == (predicted <= -threshold.value).tolist()
     assert "the predicted age is" in threshold.text()
-    assert f"{threshold.flagged_adults} of 200 adults" in threshold.text()
+    assert f"{threshold.fitted_to.flagged_adults} of 200 adults" in threshold.text()
 
 
 def test_ties_are_flagged() -> None:
     p, ages = np.array([0.5] * 100 + [0.5] * 20 + [0.1] * 20), np.array([10.0] * 100 + [20.0] * 40)
     threshold = fit(scored(p), ages, BOUNDARY, 0.95, 0.95)
-    assert (threshold.flagged_minors, threshold.flagged_adults) == (100, 20)
+    assert threshold.fitted_to == count(ages, threshold.flagged(scored(p)))
+    assert threshold.fitted_to.text() == "100 of 100 minors (100.0%) and 20 of 40 adults (50.0%)"
 
 
 def test_a_threshold_is_read_as_it_was_written() -> None:

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Real
-from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt
 from scipy.stats import binom
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.minors import is_minor, p_minor
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Score = Literal["p_minor", "youth"]
@@ -41,8 +42,26 @@ def rank(minors: int, recall: float, confidence: float) -> int:
 
 
 @settings
+class Flagged:
+    """How many faces of known ages are flagged as minors."""
+
+    minors: NonNegativeInt
+    adults: NonNegativeInt
+    flagged_minors: NonNegativeInt
+    flagged_adults: NonNegativeInt
+
+    def text(self) -> str:
+        """Return both counts with their shares: `57 of 59 minors (96.6%) and 3 of 100 adults (3.0%)`."""
+        sides = ("minors", self.flagged_minors, self.minors), ("adults", self.flagged_adults, self.adults)
+        return " and ".join(
+            f"{flagged:,} of {count:,} {side}" + (f" ({flagged / count:.1%})" if count else "")
+            for side, flagged, count in sides
+        )
+
+
+@settings
 class Threshold:
-    """Faces of this score or more are flagged as minors, and what is known of that from the faces it was fitted to."""
+    """Faces of this score or more are flagged as minors, and what became of the faces it was fitted to."""
 
     recall: Share
     confidence: Share
@@ -51,10 +70,7 @@ class Threshold:
     score: Score
     """P(minor), or the predicted age with its sign turned where a model gives nothing but that."""
     value: FiniteFloat
-    minors: PositiveInt
-    adults: PositiveInt
-    flagged_minors: NonNegativeInt
-    flagged_adults: NonNegativeInt
+    fitted_to: Flagged
 
     def flagged(self, prediction: Prediction) -> Bool[np.ndarray, " N"]:
         """Tell which faces are flagged as minors."""
@@ -68,52 +84,55 @@ class Threshold:
             else f"the predicted age is {-self.value:.2f} years or less"
         )
         return (
-            f"flagged as a minor: who's {rule}, by which at least {100 * self.recall:g}% of minors are flagged, with a "
-            f"confidence of {100 * self.confidence:g}%\n"
-            f"  of those it was fitted to, {self.flagged_minors:,} of {self.minors:,} minors "
-            f"({self.flagged_minors / self.minors:.1%}) and {self.flagged_adults:,} of {self.adults:,} adults "
-            f"({self.flagged_adults / self.adults:.1%}) are flagged"
+            f"flagged as a minor where {rule}: at least {100 * self.recall:g}% of minors, with a confidence of "
+            f"{100 * self.confidence:g}%\n  of those it was fitted to: {self.fitted_to.text()}"
         )
+
+
+def count(ages: Real[np.ndarray, " N"], flagged: Bool[np.ndarray, " N"]) -> Flagged:
+    """Return how many faces of known ages (years) are flagged."""
+    minor = is_minor(ages)
+    return Flagged(
+        minors=int(minor.sum()),
+        adults=int((~minor).sum()),
+        flagged_minors=int((minor & flagged).sum()),
+        flagged_adults=int((~minor & flagged).sum()),
+    )
 
 
 def fit(
     prediction: Prediction, ages: Real[np.ndarray, " N"], boundary: float, recall: float, confidence: float
 ) -> Threshold:
-    """Return the threshold that flags most surely few adults, yet `recall` of all minors, with `confidence`.
+    """Return the threshold that flags as few adults as it can, yet `recall` of all minors with `confidence`.
 
-    `ages` are years of faces that neither the model nor its calibration has learnt from, up to `boundary` of minors.
-    Raises UserError for too few minors, and where there is no adult.
+    `ages` are years of faces that neither the model nor its calibration has learnt from, and `boundary` the line
+    between minors and adults on their scale. Raises UserError for too few minors, and where there is no adult.
     """
-    is_minor = ages <= boundary
-    minors, adults = int(is_minor.sum()), int((~is_minor).sum())
-    needed = minors_needed(recall, confidence)
+    minor = is_minor(ages)
+    minors, needed = int(minor.sum()), minors_needed(recall, confidence)
     if minors < needed:
         raise UserError(
             f"too few minors to guarantee minors.recall={recall:g} with minors.confidence={confidence:g}: "
             f"{minors:,} faces under 18 to fit the threshold to, but {needed:,} are needed"
         )
-    if not adults:
+    if minor.all():
         raise UserError(
-            "minors.recall needs faces of adults too, to tell how many of them are flagged, but none to calibrate on "
-            "is 18 or older: widen split.age_range, such as [1,40]"
+            "minors.recall needs faces of adults too, to tell how many of them are flagged, but of those to calibrate "
+            "on nobody is 18 or older: widen split.age_range, such as [1,40]"
         )
     score: Score = "p_minor" if prediction.has_spread else "youth"
     scores = _scores(prediction, score, boundary)
-    value = float(np.sort(scores[is_minor])[rank(minors, recall, confidence) - 1])
-    flagged = scores >= value
+    value = float(np.sort(scores[minor])[rank(minors, recall, confidence) - 1])
     return Threshold(
         recall=recall,
         confidence=confidence,
         boundary=boundary,
         score=score,
         value=value,
-        minors=minors,
-        adults=adults,
-        flagged_minors=int(flagged[is_minor].sum()),
-        flagged_adults=int(flagged[~is_minor].sum()),
+        fitted_to=count(ages, scores >= value),
     )
 
 
 def _scores(prediction: Prediction, score: Score, boundary: float) -> Float[np.ndarray, " N"]:
     """Return what grows with the chance of being a minor."""
-    return prediction.cdf(boundary) if score == "p_minor" else -prediction.median.astype(np.float64)
+    return p_minor(prediction, boundary) if score == "p_minor" else -prediction.median.astype(np.float64)

@@ -16,13 +16,13 @@ from vec2uage.calibration import recall
 from vec2uage.calibration.base import Columns
 from vec2uage.calibration.saved import SavedCalibration
 from vec2uage.data.vectorset import VectorSet, needed_ages
-from vec2uage.evaluation import model as models
+from vec2uage.evaluation.ensemble import described, warn_of_rows_seen
 from vec2uage.evaluation.evaluate_settings import Evaluation
 from vec2uage.evaluation.rows import calibration_rows, is_of_same_data, is_of_same_split
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.minors import boundary
 from vec2uage.runs.folder import RunFolder
-from vec2uage.training.calibrated import Calibrated, saved_with
+from vec2uage.training.calibrated import Calibrated, as_saved
 from vec2uage.training.outcome import Model
 
 log = logging.getLogger(__name__)
@@ -41,11 +41,13 @@ def calibrate(
     `paths` are the files that it was read from, `predict` gives its own predictions, `config` is the configuration of
     the evaluation. Raises UserError where there are too few faces to fit to, or some of them are judged, too.
     """
-    saved = saved_with(model, paths[0]) if len(paths) == 1 else Calibrated(model)
     fits_threshold = settings.minors.recall is not None
-    if saved.calibration is not None and not settings.calibrate.takes_saved:
-        log.info("the calibration that is saved with the model is left out")
+    if not settings.calibrate.takes_saved:
+        if model.calibration is not None:
+            log.info("the calibration that the model comes with is left out")
         saved = Calibrated(model)
+    else:
+        saved = as_saved(model, described(paths))
     if saved.calibration is not None:
         _check_applicable(saved.calibration, settings, judged)
         if fits_threshold:
@@ -120,7 +122,7 @@ def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, pred
         rows=what,
         faces=len(rows),
         data_fingerprint=rows.fingerprint(),
-        fitted=fitted,
+        fitted=fitted,  # type: ignore[arg-type]  # pydantic checks it
         threshold=threshold,
     )
 
@@ -156,10 +158,12 @@ def _warn_of_rows_learnt_from(settings: Evaluation, rows: VectorSet, paths: Sequ
             "too small, and so are intervals (split.calibration_per_age makes a part of its own)"
         )
     data: Mapping[str, Any] = config if calibrate.path is None else {"dataset": {"path": calibrate.path}}
-    for path in paths:
-        run = RunFolder(path.parent)
-        if calibrate.path is not None or not is_of_same_split(config, run):
-            models.warn_of_rows_seen(rows, path, is_of_same_data(data, run))
+
+    def may_have_learnt(run: RunFolder) -> bool:
+        return is_of_same_data(data, run)
+
+    strangers = paths if calibrate.path else [p for p in paths if not is_of_same_split(config, RunFolder(p.parent))]
+    warn_of_rows_seen(rows, strangers, may_have_learnt)
 
 
 def _digests(vs: VectorSet) -> set[bytes]:

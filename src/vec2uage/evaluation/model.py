@@ -1,7 +1,7 @@
 """The model of an evaluation: found by a path, built from its file, and checked to fit the vectors."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,6 +82,22 @@ def check_fit(model: Model, vs: VectorSet, path: Path, mismatch: Literal["refuse
         )
     advice = "take vectors that were prepared as the model's were, or set encoder_mismatch=allow"
     check(model.encoder, vs.encoder, ("the model", "the dataset"), advice, allow=mismatch == "allow")
+
+
+def check_saveable(model: Model, paths: Sequence[Path], save_as: str | None) -> None:
+    """Raise UserError where a model, read from `paths`, cannot be saved under a name that is given, and opened then."""
+    if save_as is None:
+        return
+    if not save_as.endswith(model.suffix):
+        raise UserError(f"save_as = {save_as}: a model of this type is saved in a file that ends in {model.suffix}")
+    if Path(save_as).resolve() in [path.resolve() for path in paths]:
+        raise UserError(f"save_as = {save_as}: that is the model to judge: name another file")
+    for path in paths:
+        reader = READERS.get(path.suffix)
+        if reader is not None and (classes := reader.untrusted_classes(path)):
+            raise UserError(
+                f"save_as: {path} holds a {' and a '.join(classes.values())}, which can be built in its run folder only"
+            )
 
 
 def predict(

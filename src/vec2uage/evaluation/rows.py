@@ -10,7 +10,7 @@ from vec2uage.data.loading import divided
 from vec2uage.data.parts import UNDIVIDED, part_of, relabelled
 from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet
-from vec2uage.evaluation import model as models
+from vec2uage.evaluation.ensemble import run_seed
 from vec2uage.evaluation.evaluate_settings import Evaluation
 from vec2uage.runs.folder import RunFolder
 
@@ -32,15 +32,7 @@ def calibration_rows(settings: Evaluation, paths: Sequence[Path]) -> tuple[Vecto
 
 def _seed_of(settings: Evaluation, part: str, paths: Sequence[Path]) -> int | None:
     """Return the seed by which the runs of a model divided the rows, None where it is not needed or not known."""
-    if part == "all" or not settings.split.is_per_run:
-        return None
-    seeds = {models.run_seed(path) for path in paths}
-    if len(seeds) > 1:
-        raise UserError(
-            "split.seed=run, but the runs of the ensemble divided the rows by seeds of their own, so that no part is "
-            "one that none of them learnt from: take runs of one split, or other faces (part=all)"
-        )
-    return seeds.pop()
+    return run_seed(paths) if part != "all" and settings.split.is_per_run else None
 
 
 def is_of_same_data(config: Any, run: RunFolder) -> bool:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 import yaml
-from jaxtyping import Real
+from jaxtyping import Bool, Real
 
 from vec2uage.base.access import open_to_write
 from vec2uage.base.atomic import remove_unfinished, write_last
@@ -146,16 +146,20 @@ class RunFolder:
         subjects: Sequence[str] | np.ndarray,
         ages: Real[np.ndarray, " N"],
         prediction: Prediction,
+        flagged: Bool[np.ndarray, " N"] | None = None,
     ) -> None:
         """Write `predictions.csv` (name, subject, age, and the prediction's own columns; years), atomically.
 
-        Of predictions that say how sure they are, it also has what judges them: `pit`, `crps` and `p_minor`.
+        Of predictions that say how sure they are, it also has what judges them: `pit`, `crps` and `p_minor`. Last comes
+        `flagged`, 1 for a face that is flagged as a minor's, where that is told.
         Numbers are the shortest that read back as the same value of their own precision.
         """
         columns = {"age": ages, **prediction.columns()}
         if prediction.has_spread:
             columns["pit"], columns["crps"] = prediction.pit(ages), prediction.crps(ages)
             columns["p_minor"] = p_minor(prediction, boundary(ages))
+        if flagged is not None:
+            columns["flagged"] = flagged.astype(int)
         rows = zip(names, subjects, *(map(str, column) for column in columns.values()), strict=True)
         write_csv(self.predictions, ("name", "subject", *columns), rows)
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from vec2uage.calibration.base import Columns
 from vec2uage.calibration.saved import SavedCalibration, read
 from vec2uage.predictions.base import Prediction
-from vec2uage.training.learners.registry import READERS
 from vec2uage.training.outcome import Model
 
 
@@ -23,17 +25,21 @@ class Calibrated:
         """Return what becomes of the model's prediction for N faces; `columns` tells of them what the data knows."""
         return prediction if self.calibration is None else self.calibration(prediction, columns)
 
+    def flagged(self, prediction: Prediction) -> Bool[np.ndarray, " N"] | None:
+        """Tell which of N faces are flagged as minors by their calibrated prediction; None where nobody is to be."""
+        threshold = None if self.calibration is None else self.calibration.threshold
+        return None if threshold is None else threshold.flagged(prediction)
+
     def save(self, path: Path) -> None:
         """Write both to one file, whole or not at all."""
         plain: Mapping[str, Any] | None = None if self.calibration is None else self.calibration.to_json()
         self.model.save(path, plain)
 
 
-def saved_with(model: Model, path: Path) -> Calibrated:
-    """Return a model that was read from `path` with the calibration that the file holds for it, if it holds one.
+def as_saved(model: Model, where: str) -> Calibrated:
+    """Return a model with the calibration that its file holds, if it holds one; `where` is what messages call it.
 
     Raises UserError where that is damaged, or was fitted for another model.
     """
-    reader = READERS.get(path.suffix)
-    plain = None if reader is None else reader.calibration(path)
-    return Calibrated(model, None if plain is None else read(plain, model.digest, str(path)))
+    plain = model.calibration
+    return Calibrated(model, None if plain is None else read(plain, model.digest, where))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vec2uage.training import model_file
 from vec2uage.training.learners import sklearn
@@ -24,13 +23,11 @@ class Reader:
     """Returns the classes that a file names and that are not built on its word alone, by config group."""
     load: Callable[..., Model]
     """Reads a file, given what the configuration of its run says of each of these groups, by keyword."""
-    calibration: Callable[[Path], Mapping[str, Any] | None]
-    """Returns what a file holds to calibrate its model's predictions, unchecked (see `calibrated`)."""
 
 
 READERS: Mapping[str, Reader] = {
-    model_file.NetworkModel.suffix: Reader(model_file.untrusted_classes, model_file.load, model_file.calibration),
-    sklearn.SklearnModel.suffix: Reader(sklearn.untrusted_classes, sklearn.load, sklearn.calibration),
+    model_file.NetworkModel.suffix: Reader(model_file.untrusted_classes, model_file.load),
+    sklearn.SklearnModel.suffix: Reader(sklearn.untrusted_classes, sklearn.load),
 }
 """By the suffix of a file."""
 

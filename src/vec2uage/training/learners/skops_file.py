@@ -12,7 +12,6 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 _SCHEMA = "schema.json"
-_NOTE = "note.json"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip archive knows
 
 
@@ -40,20 +39,6 @@ def to_bytes(content: Any) -> bytes:
             archive.writestr(ZipInfo(name, _LONG_AGO), members[file])
         archive.writestr(ZipInfo(_SCHEMA, _LONG_AGO), json.dumps(schema))
     return written.getvalue()
-
-
-def with_note(data: bytes, text: str) -> bytes:
-    """Return a file with a text beside the object, of which `skops.loads` knows nothing."""
-    written = io.BytesIO(data)
-    with ZipFile(written, "a", ZIP_STORED) as archive:
-        archive.writestr(ZipInfo(_NOTE, _LONG_AGO), text)
-    return written.getvalue()
-
-
-def note_of(data: bytes) -> str | None:
-    """Return the text that `with_note` put into a file, None for none; what ZipFile raises for a damaged one."""
-    with ZipFile(io.BytesIO(data)) as archive:
-        return archive.read(_NOTE).decode() if _NOTE in archive.namelist() else None
 
 
 def check_size(data: bytes) -> None:
