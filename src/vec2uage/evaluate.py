@@ -16,7 +16,8 @@ def main(invocation: Invocation) -> None:
     said = evaluate(settings, invocation.folder, asked, augmented_vectors)
     folder = shown(invocation.folder)
     print(f"{said}\n\nscores:      {folder}/evaluation.json")
-    print(f"predictions: {folder}/predictions.csv\nfigure:      {folder}/predictions.png")
+    print(f"predictions: {folder}/predictions.csv")
+    print(f"tables:      {folder}/by_column.csv, operating.csv\nfigures:     {folder}/*.png")
 
 
 if __name__ == "__main__":

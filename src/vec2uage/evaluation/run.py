@@ -1,4 +1,4 @@
-"""One evaluation from settings to files: predictions.csv, predictions.png and evaluation.json."""
+"""One evaluation from settings to files: predictions, tables, figures and evaluation.json."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.base.atomic import replacing, write_json
+from vec2uage.base.atomic import write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
 from vec2uage.calibration import recall
 from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.evaluation.evaluate_settings import Evaluation
-from vec2uage.evaluation.scores import score
+from vec2uage.evaluation.judgement import judge
 from vec2uage.predictions.base import Prediction
 from vec2uage.runs.folder import RunFolder
 
@@ -36,7 +36,6 @@ def evaluate(
     from vec2uage.evaluation import ensemble  # torch comes with these: a wrong option is told before
     from vec2uage.evaluation import model as models
     from vec2uage.evaluation.calibrate import calibrate, columns_of
-    from vec2uage.evaluation.plots import plot
     from vec2uage.evaluation.rows import is_of_same_data, judged_rows
 
     files = RunFolder(folder)
@@ -62,16 +61,15 @@ def evaluate(
     prediction = calibrated(predict(vs), columns_of(vs))
     fitted, flagged = calibrated.calibration, calibrated.flagged(prediction)
     with np.errstate(over="ignore"):
-        scores = score(ages, prediction, settings.cs)
-    if not np.isfinite([scores.overall[name] for name in ("mae", "rmse")]).all():
+        judgement = judge(vs, prediction, settings.cs)
+    if not np.isfinite([judgement.scores.overall[name] for name in ("mae", "rmse")]).all():
         raise UserError(f"{named} is so far off that its errors cannot be averaged: its training diverged")
     if settings.save_as is not None:
         calibrated.save(Path(settings.save_as))
 
     (folder / "evaluation.json").unlink(missing_ok=True)  # it would speak of other predictions
     files.write_predictions(vs.names, vs.subjects, ages, prediction, flagged)
-    with replacing(folder / "predictions.png") as temporary:
-        plot(ages, prediction, scores).savefig(temporary, format="png")
+    judgement.write(folder)
     sha256 = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     write_json(
         folder / "evaluation.json",
@@ -82,10 +80,7 @@ def evaluate(
             "flagged": None if flagged is None else asdict(recall.count(ages, flagged)),
             "part": settings.part,
             "tta": settings.tta,
-            "n": scores.n,
-            "scores": scores.overall,
-            "cs": {f"{k:g}": share for k, share in scores.cs},
-            "per_age": [asdict(of_age) for of_age in scores.per_age],
+            **judgement.to_json(),
             "model_encoder": model.encoder,
             "vectors_encoder": vs.encoder,
             "data_fingerprint": vs.fingerprint(),
@@ -94,7 +89,7 @@ def evaluate(
             "provenance": provenance(),
         },
     )
-    said = [scores.text()]
+    said = [judgement.text()]
     if fitted is not None:
         said.append(fitted.text())
     if flagged is not None:
