@@ -4,15 +4,16 @@ A face that several runs were tested on, or a person with several faces, is not 
 and tests resample persons with all their rows, or faces where persons are not known.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Real
 
 from vec2uage.base.seeds import numpy_generator
-from vec2uage.predictions.minors import ADULT, boundary, is_minor
-from vec2uage.predictions.reliability import PIT_BINS, share_interval
+from vec2uage.predictions.minors import is_minor
+from vec2uage.predictions.operating import OperatingTable, bounded, operating_table
+from vec2uage.predictions.reliability import PIT_BINS
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.read_run import Distributions, Run
 from vec2uage.statistics.bootstrap import Interval
@@ -20,9 +21,6 @@ from vec2uage.statistics.clusters import ClusterMeans, cluster_means
 
 LEVELS = np.arange(0.05, 1, 0.05)
 """Of the central intervals whose coverage is drawn."""
-_THRESHOLDS = range(ADULT, 26)  # of Challenge-T
-_OLDEST = 30  # years: the last age of the operating table
-_BANDS = ((8, 12), (13, 16))
 _BINS = 10  # of P(minor)
 _OPTIONS = ("model", "head", "averaging")
 Rows = Bool[np.ndarray, " N"] | slice
@@ -54,17 +52,6 @@ class AgeUncertainty:
     """The share of ages in their 90% intervals."""
 
 
-@dataclass(frozen=True)
-class Operating:
-    """How often the faces of some ages are taken for the other side of each threshold."""
-
-    ages: str
-    is_minor: bool
-    """Whether it counts that they are taken for the threshold's age or older; otherwise that they are for younger."""
-    faces: int
-    rates: tuple[Interval, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
     """What the distributions of one kind of model are worth."""
@@ -83,9 +70,7 @@ class Uncertainty:
     reliability: tuple[Reliability, ...]
     """None where all faces are minors, or none is."""
     by_age: tuple[AgeUncertainty, ...]
-    thresholds: tuple[int, ...]
-    """Ages of Challenge-T: 18 to 25, as far as the test set has anyone so old."""
-    operating: tuple[Operating, ...]
+    operating: OperatingTable
 
 
 def families(sweep: Sweep) -> dict[str, tuple[Run, ...]]:
@@ -111,14 +96,13 @@ def pool(name: str, runs: Sequence[Run], seed: int, resamples: int) -> Uncertain
     rows = _pooled(of_runs)
     faces, persons = (np.unique(column, return_inverse=True)[1] for column in (rows.name, rows.person))
     whole, minor = np.floor(rows.age).astype(int), is_minor(rows.age)
-    thresholds = tuple(t for t in _THRESHOLDS if t <= max(whole.max(), ADULT))
 
     def means(columns: Columns, of: Rows = slice(None)) -> ClusterMeans:
         clusters = np.unique(persons[of], return_inverse=True)[1]
         return cluster_means(columns[of].astype(float), clusters, generator, resamples)
 
     def shares(columns: Columns, of: Rows = slice(None)) -> tuple[Interval, ...]:
-        return tuple(_bounded(share, len(np.unique(persons[of]))) for share in means(columns, of).intervals)
+        return tuple(bounded(share, len(np.unique(persons[of]))) for share in means(columns, of).intervals)
 
     def count(of: Rows) -> int:
         return len(np.unique(faces[of]))
@@ -126,8 +110,6 @@ def pool(name: str, runs: Sequence[Run], seed: int, resamples: int) -> Uncertain
     pit = means(_in_bins(rows.pit, PIT_BINS))
     inside = (rows.low_90 <= rows.age) & (rows.age <= rows.high_90)
     judged = np.stack([np.abs(rows.prediction - rows.age), rows.crps, rows.high_90 - rows.low_90], axis=1)
-    lines = np.concatenate([np.tile([boundary(of.age, t) for t in thresholds], (len(of.age), 1)) for of in of_runs])
-    above = rows.prediction[:, None] > lines
     return Uncertainty(
         name=name,
         runs=tuple(runs),
@@ -150,11 +132,7 @@ def pool(name: str, runs: Sequence[Run], seed: int, resamples: int) -> Uncertain
             )
             for age in np.unique(whole)
         ),
-        thresholds=thresholds,
-        operating=tuple(
-            Operating(ages, minors, count(of), shares(above if minors else ~above, of))
-            for ages, minors, of in _groups(whole)
-        ),
+        operating=operating_table(rows.age, rows.prediction, faces, persons, generator, resamples),
     )
 
 
@@ -167,20 +145,3 @@ def _pooled(of_runs: Sequence[Distributions]) -> Distributions:
 def _in_bins(shares: Float[np.ndarray, " N"], bins: int) -> Bool[np.ndarray, "N bins"]:
     """Tell in which of some equal bins between 0 and 1 each share lies."""
     return np.minimum((shares * bins).astype(int), bins - 1)[:, None] == np.arange(bins)
-
-
-def _bounded(share: Interval, persons: int) -> Interval:
-    """Return a share with the exact bounds of none or all of so many persons, where no resample differs from it."""
-    if share.estimate not in (0, 1):
-        return share
-    low, high = share_interval(np.array([share.estimate * persons]), np.array([persons]))
-    return Interval(share.estimate, float(low[0]), float(high[0]))
-
-
-def _groups(whole: Int[np.ndarray, " N"]) -> Iterator[tuple[str, bool, Bool[np.ndarray, " N"]]]:
-    """Yield the rows of the operating table: each whole age and band, whether it is of minors, and whose rows it is."""
-    single = [(age, age) for age in range(1, _OLDEST + 1)]
-    for first, last in (*single[: ADULT - 1], *_BANDS, *single[ADULT - 1 :]):
-        of = (first <= whole) & (whole <= last)
-        if of.any():
-            yield f"{first}-{last}" if first < last else f"{first}", last < ADULT, of

@@ -3,12 +3,11 @@
 import numpy as np
 
 from vec2uage.predictions.metrics import METRICS
+from vec2uage.predictions.operating import FEWEST
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Column, Table
 from vec2uage.reporting.uncertainty import Uncertainty
 
-FEWEST = 20
-"""Rows of fewer faces are faint."""
 _METRICS = ("mae", "crps", "log_score", "coverage_50", "coverage_80", "coverage_90", "coverage_95", "width_90")
 _OF_MINORS = ("interval_score_90", "minor_brier", "minor_ece", "minor_auc")
 _CLUSTERS = (
@@ -83,7 +82,7 @@ def operating(found: Uncertainty) -> Table:
             Column("age"),
             Column("faces"),
             Column("taken for"),
-            *(Column(f"T = {threshold}", 1) for threshold in found.thresholds),
+            *(Column(f"T = {threshold}", 1) for threshold in found.operating.thresholds),
         ),
         tuple(
             (
@@ -92,9 +91,9 @@ def operating(found: Uncertainty) -> Table:
                 side[of.is_minor],
                 *(rate.times(100) for rate in of.rates),
             )
-            for of in found.operating
+            for of in found.operating.rows
         ),
         "By the median. Of minors it counts how many pass a challenge at T years (Challenge-T), of adults how many do "
         f"not; T above the oldest age tested is left out. {_CLUSTERS}",
-        faint=frozenset(row for row, of in enumerate(found.operating) if of.faces < FEWEST),
+        faint=frozenset(row for row, of in enumerate(found.operating.rows) if of.faces < FEWEST),
     )
