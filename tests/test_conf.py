@@ -44,9 +44,9 @@ NEEDED = {  # what a command cannot do without, so that every choice of a group 
     "report": {},
     "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
 }
+_OF_VECTORS = ("averaging", "heads", "minors", "utkface", "visage")
 PATHS = {
-    "experiment/utkface": ["dataset.path=faces.npz"],
-    "experiment/visage": ["dataset.path=faces.npz"],
+    **{f"experiment/{recipe}": ["dataset.path=faces.npz"] for recipe in _OF_VECTORS},
     "split/prepared": ["dataset=prepared", "dataset.path=faces"],
 }
 
@@ -184,6 +184,20 @@ def test_the_generated_set_has_adults_where_ages_beyond_18_are_asked_for() -> No
     assert settings("train", ["split.age_range=[1,40]"]).dataset.adults
     assert settings("evaluate", [*evaluated, "dataset.adults=true"]).dataset.adults
     assert not settings("train", ["split.age_range=[1,40]", "dataset.adults=false"]).dataset.adults
+
+
+def test_grids_sweep_over_choices_that_are_there_and_over_every_head() -> None:
+    swept: dict[str, dict[str, set[str]]] = {}
+    for path in sorted(Path(CONF, "experiment").glob("*.yaml")):
+        params = yaml.safe_load(path.read_text()).get("hydra", {}).get("sweeper", {}).get("params", {})
+        groups = {group: values for group, values in params.items() if Path(CONF, group).is_dir()}
+        swept[path.stem] = {group: set(values.split(",")) for group, values in groups.items()}
+    for choices in swept.values():
+        for group, values in choices.items():
+            assert values <= {found.stem for found in Path(CONF, group).glob("*.yaml")}
+    heads = {found.stem for found in Path(CONF, "head").glob("*.yaml")}
+    assert swept["heads"]["head"] == heads
+    assert swept["averaging"]["averaging"] >= {"none", "swa"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
