@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.normal import Normal
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.metrics_log import MetricsLog
@@ -45,19 +47,22 @@ def write_run(
     faces: str = "face",
     config: str = "",
     draws: bool = True,
+    spread: float | None = None,
+    subjects: int = 0,
     **changes: object,
 ) -> RunResult:
     """Write the folder of one completed run, of three epochs unless it is `ridge`, tested on the ages 1 to 18.
 
-    Predictions of one that `draws` are those of its seed alone.
+    Predictions of one that `draws` are those of its seed alone. With `spread` they are normal distributions of that
+    deviation (years), with `subjects` of so many persons.
     """
     folder.mkdir(parents=True)
     files = RunFolder(folder)
     ages = np.repeat(np.arange(1, 19), 2).astype(np.float32)
     sign = np.random.default_rng(seed if draws else 0).choice([1, -1], len(ages))
-    files.write_predictions(
-        [f"{faces} {k}" for k in range(len(ages))], [""] * len(ages), ages, Point(ages + sign * test)
-    )
+    prediction = Point(ages + sign * test) if spread is None else Normal(ages + sign * test, np.full(len(ages), spread))
+    persons = [f"person {k % subjects}" if subjects else "" for k in range(len(ages))]
+    files.write_predictions([f"{faces} {k}" for k in range(len(ages))], persons, ages, prediction)
     files.write_data(
         [("train", "photographed", "album", gender, age, 5) for gender in ("female", "male") for age in range(1, 19)]
     )
@@ -70,6 +75,11 @@ def write_run(
         with MetricsLog(files.metrics) as log:
             for k in range(3):
                 log.append(k, 0.1, {"train/loss": 9.0, "train/mae": 3.0 - k, "validation/mae": val + 2 - k})
+    of_distributions = {}
+    if spread is not None:
+        measured = {name: value for name, value in scores(ages, prediction).items() if np.isfinite(value)}
+        of_distributions = {f"test/{name}": value for name, value in measured.items() if name != "mae"}
+        of_distributions["validation/crps"] = val * measured["crps"] / test
     known = {
         "status": "completed",
         "name": folder.name,
@@ -80,7 +90,7 @@ def write_run(
         "lr": 0.1 if has_epochs else None,
         "epochs": 3 * has_epochs,
         "best_epoch": 2 if has_epochs else None,
-        "scores": {"train/mae": val - 0.5, "validation/mae": val, "test/mae": test},
+        "scores": {"train/mae": val - 0.5, "validation/mae": val, "test/mae": test} | of_distributions,
         "seconds": 10.0,
         "data_fingerprint": "d",
         "encoder": "e",

@@ -18,6 +18,7 @@ from vec2uage.reporting.pairing import paired as paired_by_seed
 from vec2uage.reporting.read_run import Run
 from vec2uage.reporting.selection import Selection, select
 from vec2uage.reporting.tested import Difference, Effect, adjusted
+from vec2uage.runs.result import LARGEST
 from vec2uage.statistics.best_of import expected_best, expected_of_best
 from vec2uage.statistics.bootstrap import Interval, interval
 from vec2uage.statistics.comparison import paired, unpaired
@@ -94,8 +95,9 @@ def analyse(sweep: Sweep, seed: int, resamples: int, metric: str = "mae") -> Ana
 
 
 def known_runs(sweep: Sweep, metric: str) -> tuple[Run, ...]:
-    """Return the runs that have recorded a metric."""
-    return tuple(run for run in sweep.runs if {f"test/{metric}", f"validation/{metric}"} <= run.scores.keys())
+    """Return the runs that have recorded a metric, as a number that can be averaged."""
+    names = f"test/{metric}", f"validation/{metric}"
+    return tuple(run for run in sweep.runs if all(0 <= run.scores.get(name, math.nan) <= LARGEST for name in names))
 
 
 def _score(part: str, metric: str) -> Score:

@@ -94,7 +94,7 @@ def summary(analysis: Analysis) -> list[str]:
     low, high = (_number(extreme(run.test_mae for run in analysis.best.runs)) for extreme in (min, max))
     if low != high:
         movers = ["Seed", *(["split"] if analysis.sweep.splits_differ else []), *analysis.sweep.averaged_over]
-        what = f"{' and '.join(movers)} move" if len(movers) > 1 else "The seed alone moves"
+        what = f"{', '.join(movers[:-1])} and {movers[-1]} move" if len(movers) > 1 else "The seed alone moves"
         found.append(f"{what} the test MAE of {analysis.best.name} between {low} and {high} years.")
     worst = analysis.variants[-1]
     if worst is not analysis.best:

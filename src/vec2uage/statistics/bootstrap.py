@@ -22,7 +22,7 @@ class Interval:
     low: float
     high: float
 
-    def times(self, factor: float) -> "Interval":
+    def times(self, factor: int | float) -> "Interval":
         """Return it in another unit, such as in percent."""
         return Interval(factor * self.estimate, factor * self.low, factor * self.high)
 

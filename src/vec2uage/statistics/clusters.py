@@ -56,7 +56,7 @@ def cluster_means(
     return ClusterMeans(_ratios(sums.sum(axis=0)[None])[0], np.concatenate(draws))
 
 
-def _ratios(totals: Float[np.ndarray, "R _"]) -> Float[np.ndarray, "R M"]:
+def _ratios(totals: Float[np.ndarray, "R _"]) -> Float[np.ndarray, "R _"]:
     sums, counts = np.split(totals, 2, axis=1)
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from vec2uage.reporting.figures.style import PAGE, SMALL, canvas, styled
 from vec2uage.reporting.uncertainty import LEVELS, Uncertainty
@@ -66,7 +66,7 @@ def uncertainty(found: Uncertainty) -> "Figure":
     return figure
 
 
-def _band(axes: "Axes", at: Float[np.ndarray, " _"], values: Sequence[Interval], unit: float) -> None:
+def _band(axes: "Axes", at: Real[np.ndarray, " _"], values: Sequence[Interval], unit: int | float) -> None:
     estimates, (below, above) = _errors(values)
     axes.fill_between(at, unit * (estimates - below), unit * (estimates + above), color=_COLOUR, alpha=0.2, linewidth=0)
     axes.plot(at, unit * estimates, color=_COLOUR, marker="o", markersize=2)
