@@ -89,6 +89,29 @@ def test_what_a_model_has_no_use_for_is_no_part_of_its_name(tmp_path: Path) -> N
     assert variant_names([ridge, network], options) == ["ridge", "sgd"]
 
 
+def test_a_loss_is_no_option_of_a_head_that_takes_none(tmp_path: Path) -> None:
+    runs, configs = [], []
+    for head, loss in (("scalar", "mse"), ("scalar", "l1"), ("gaussian", "mse")):
+        runs.append(_result(f"{head} {loss}", f"loss={loss}", choices=SGD | {"head": head, "loss": loss}))
+        own = {"_target_": head} | ({"loss": {"_target_": loss}} if head == "scalar" else {})
+        configs.append({"loss": {"_target_": loss}, "head": own})
+    assert [used.get("loss") for used in _used(tmp_path, list(zip(runs, configs, strict=True)))] == ["mse", "l1", None]
+
+
+def test_variants_are_named_by_the_options_that_are_asked_for(tmp_path: Path) -> None:
+    runs = [_result(head, choices=SGD | {"head": head, "averaging": "ema"}) for head in ("scalar", "gaussian")]
+    runs.append(_result("2", optimizer=None, model="ridge", choices={"model": "ridge"}))
+    for number in range(3):
+        (tmp_path / f"{number}").mkdir()
+    results = {tmp_path / f"{number}": run for number, run in enumerate(runs)}
+    options = list(used_options(results, read_configs(results), ("head", "averaging")).values())
+    assert variant_names(runs, options, ("head",)) == ["scalar", "gaussian", "no head"]
+    assert variant_names(runs, options, ("head", "averaging"))[0] == "scalar averaging=ema"
+    assert list(short_names(runs, options, ("head",)).values()) == ["scalar", "gaussian", "no head"]
+    rates = [{"optimizer.lr": "0.1"}, {"optimizer.lr": "1"}, {}]
+    assert variant_names(runs, rates, ("optimizer.lr",)) == ["optimizer.lr=0.1", "optimizer.lr=1", "no optimizer.lr"]
+
+
 def test_a_variant_is_named_by_its_optimizer_or_its_model_and_the_other_factors() -> None:
     sgd = _result("0", "optimizer=sgd", "model=m", "optimizer.lr=0.1")
     ridge = _result("1", "model=ridge", "optimizer.lr=0.1", optimizer=None, model="ridge")

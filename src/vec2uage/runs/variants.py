@@ -14,6 +14,9 @@ from vec2uage.runs.result import RunResult
 Options = Mapping[str, str]
 """What a run was made with: values as text by option, without options that it does not have."""
 
+_TAKEN_BY = {"loss": ("head", "head.loss")}
+"""A config group that only some choices of another one take, as no head but `scalar` has a loss to choose."""
+
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?")
 _LINE = 32
 """Names of variants with more characters lose what all variants share of their options and values."""
@@ -162,10 +165,13 @@ def _is_network(result: RunResult) -> bool:
 
 def _value(option: str, stated: Options, result: RunResult, config: Options) -> str:
     """Return the value of an option in a run, "" if it has none."""
+    group = option.partition(".")[0]
+    other, taken = _TAKEN_BY.get(group, ("", ""))
+    if other and _has(config, other) and not _has(config, taken):
+        return ""
     choices = {"optimizer": result.optimizer, "model": result.model, "dataset": result.dataset} | result.choices
     if option in choices:
         return choices[option] or ""
-    group = option.partition(".")[0]
     is_idle = bool(result.choices) and group not in result.choices and _has(config, f"{group}._target_")
     if option in config and not is_idle:
         return config[option]
