@@ -48,6 +48,7 @@ _OF_VECTORS = ("averaging", "heads", "minors", "utkface", "visage")
 PATHS = {
     **{f"experiment/{recipe}": ["dataset.path=faces.npz"] for recipe in _OF_VECTORS},
     "split/prepared": ["dataset=prepared", "dataset.path=faces"],
+    **{f"calibrate/{name}": ["part=test", "split.calibration_per_age=2"] for name in ("conformal", "temperature")},
 }
 
 

@@ -85,8 +85,8 @@ def test_intervals_that_are_half_as_wide_as_they_should_be_are_found_out():
 def test_the_rates_are_those_of_challenge_t_with_its_bands():
     rows = run()
     found = pool("gaussian", [rows], seed=0, resamples=200)
-    assert found.thresholds == tuple(range(18, 26))
-    at = {of.ages: of for of in found.operating}
+    assert found.operating.thresholds == tuple(range(18, 26))
+    at = {of.ages: of for of in found.operating.rows}
     assert list(at) == [*map(str, range(1, 18)), "8-12", "13-16", *map(str, range(18, 31))]
     of = rows.distributions
     assert at["17"].rates[0].estimate == pytest.approx((of.prediction[of.age == 17] > 17.5).mean())
@@ -98,7 +98,7 @@ def test_the_rates_are_those_of_challenge_t_with_its_bands():
     assert (none.estimate, none.low) == (0, 0)
     assert none.high == pytest.approx(1 - 0.025 ** (1 / at["3"].faces)), "none of few is not none at all"
     young = pool("gaussian", [run(oldest=18)], seed=0, resamples=100)
-    assert young.thresholds == (18,)
+    assert young.operating.thresholds == (18,)
 
 
 def test_many_runs_on_the_same_faces_and_many_faces_of_a_person_are_not_more_people():
