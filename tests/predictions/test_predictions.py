@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.empirical import Empirical
+from vec2uage.predictions.laplace import Laplace
 from vec2uage.predictions.mixture import Mixture
 from vec2uage.predictions.normal import Normal
 from vec2uage.predictions.piecewise import Discrete, Quantiles
@@ -23,6 +25,9 @@ PREDICTIONS: dict[str, Prediction] = {
     "normal": NORMAL,
     "discrete": DISCRETE,
     "quantiles": QUANTILES,
+    "laplace": Laplace(NORMAL.location, NORMAL.scale),
+    "empirical": Empirical(np.array([[3.0, 9, 1, 4], [8, 8, 8.5, 2], [17, 30, 12, 13]])),
+    "quantiles of own levels": Quantiles(np.array([[0.0, 0.2, 1], [0.1, 0.5, 0.9], [0.3, 0.3, 0.8]]), QUANTILES.ages),
     "mixture of normals": Mixture([NORMAL, Normal(NORMAL.location + 4, NORMAL.scale / 2)]),
     "mixture of points": Mixture([POINT, Point(POINT.age + 2), Point(POINT.age - 1)]),
 }
@@ -38,6 +43,9 @@ def test_a_quantile_is_the_least_age_that_reaches_its_level(prediction: Predicti
     assert (prediction.cdf(np.where(finite, reached + 1e-6, 0))[finite] >= q - 1e-6).all()
     assert (prediction.cdf(np.where(finite, reached - 1e-6, 0))[finite] <= q + 1e-6).all()
     assert ((prediction.cdf(age) >= 0) & (prediction.cdf(age) <= prediction.cdf(age + 1))).all()
+    many = np.linspace(age, age + 9, 7)[:, None] * np.ones(len(prediction))
+    np.testing.assert_array_equal(prediction.cdf(many), [prediction.cdf(row) for row in many])
+    assert (prediction.crps(many[0]) >= -1e-9).all()
 
 
 @every_type
