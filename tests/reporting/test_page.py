@@ -151,6 +151,13 @@ def test_marked_rows_stand_out() -> None:
     assert text.count('class="marked"') == 1
 
 
+def test_rows_of_few_faces_are_faint() -> None:
+    few = Table("t", "T", COLUMNS, (("a", 1, 2.0), ("b", 2, 3.0)), faint=frozenset({0}))
+    text = page(report(Section("s", tables=(few,))))
+    assert re.search(r'<tr class="faint">\s*<th scope="row">a<', text)
+    assert text.count('class="faint"') == 1
+
+
 def test_tables_can_be_searched_and_scroll_as_they_grow() -> None:
     for rows, searched, long in ((12, 0, 0), (13, 1, 0), (30, 1, 0), (31, 1, 1)):
         text = page(report(Section("s", tables=(table("t", rows),))))

@@ -7,6 +7,9 @@ from jaxtyping import Float, Int
 
 from vec2uage.statistics.bootstrap import LEVEL, Interval, batches
 
+_ROUNDING = 1e-12
+"""Sums in another order differ by about so much, relatively."""
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterMeans:
@@ -63,7 +66,7 @@ def _ratios(totals: Float[np.ndarray, "R _"]) -> Float[np.ndarray, "R _"]:
 
 def _interval(estimate: float, draws: Float[np.ndarray, " R"], ends: list[float]) -> Interval:
     draws = draws[~np.isnan(draws)]
-    if not len(draws) or np.ptp(draws) == 0:
+    if not len(draws) or np.ptp(draws) <= _ROUNDING * abs(estimate):
         return Interval(float(estimate), float("nan"), float("nan"))
     low, high = np.quantile(draws, ends)
     return Interval(float(estimate), float(low), float(high))
