@@ -18,6 +18,10 @@ from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.heads.base import Head, Raw
 from vec2uage.training.losses import PerSample
 
+UNIT = 5.0
+"""How many nats of a logit an output of 1 is. Were outputs the logits, these losses would fall so slowly with them that
+a network hardly learned at the rates of the scalar head, as those of a range test and `averaging.swa_lr` are."""
+
 
 def _two_or_more(ages: AgeRange) -> AgeRange:
     if ages[0] == ages[1]:
@@ -77,7 +81,7 @@ class Grid(Head):
 
     def probabilities(self, raw: Float[Tensor, "*_ O"]) -> Float[Tensor, "*_ G"]:
         """Return the probability of each age of the grid."""
-        return raw.softmax(-1)
+        return (raw * UNIT).softmax(-1)
 
     def point(self, raw: Raw) -> PerSample:
         """Return the expected age in years."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vec2uage.config.settings import settings
 from vec2uage.training.heads.base import Raw
-from vec2uage.training.heads.grid import Grid
+from vec2uage.training.heads.grid import UNIT, Grid
 from vec2uage.training.losses import PerSample
 
 
@@ -19,7 +19,7 @@ class LabelDistribution(Grid):
 
         sum_g q_g (log q_g - log p_g)  +  expectation_weight |m - y|
 
-    and its derivative by the outputs `p - q + expectation_weight sign(m - y) p (g - m)`. With `expectation_weight=0`
+    and its derivative by the logits `p - q + expectation_weight sign(m - y) p (g - m)`. With `expectation_weight=0`
     it is the loss of Geng, Yin and Zhou 2013; with it, that of Gao, Zhou, Wu and Geng 2018 ("Age Estimation Using
     Expectation of Label Distribution Learning"), whose lambda it is. At the ends of the grid `q` is cut off, and so its
     mean lies further inside than the label: the second term works against that.
@@ -34,10 +34,10 @@ class LabelDistribution(Grid):
         return self.loss_with_gradient(raw, age)[0]
 
     def loss_with_gradient(self, raw: Raw, age: PerSample) -> tuple[PerSample, Raw]:
-        log_p, grid = raw.log_softmax(-1), self.grid(raw)
+        log_p, grid = (raw * UNIT).log_softmax(-1), self.grid(raw)
         log_q = ((age[..., None] - grid) / self.sigma).square().div(-2).log_softmax(-1)
         p, q = log_p.exp(), log_q.exp()
         mean = (p * grid).sum(-1)
         off = mean - age
         slope = (self.expectation_weight * off.sign())[..., None] * (grid - mean[..., None])
-        return (q * (log_q - log_p)).sum(-1) + self.expectation_weight * off.abs(), p - q + p * slope
+        return (q * (log_q - log_p)).sum(-1) + self.expectation_weight * off.abs(), (p - q + p * slope) * UNIT

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vec2uage.config.settings import settings
 from vec2uage.training.heads.base import Raw
-from vec2uage.training.heads.grid import Grid
+from vec2uage.training.heads.grid import UNIT, Grid
 from vec2uage.training.losses import PerSample
 
 
@@ -19,7 +19,7 @@ class MeanVariance(Grid):
 
         -sum_g w_g log p_g  +  mean_weight (m - y)^2 / 2  +  variance_weight v
 
-    and its derivative by the outputs `p - w + p (mean_weight (m - y) (g - m) + variance_weight ((g - m)^2 - v))`.
+    and its derivative by the logits `p - w + p (mean_weight (m - y) (g - m) + variance_weight ((g - m)^2 - v))`.
     The weights are the paper's lambda 1 and 2.
     """
 
@@ -32,7 +32,7 @@ class MeanVariance(Grid):
         return self.loss_with_gradient(raw, age)[0]
 
     def loss_with_gradient(self, raw: Raw, age: PerSample) -> tuple[PerSample, Raw]:
-        log_p, shares, grid = raw.log_softmax(-1), self.shares(age), self.grid(raw)
+        log_p, shares, grid = (raw * UNIT).log_softmax(-1), self.shares(age), self.grid(raw)
         p = log_p.exp()
         mean = (p * grid).sum(-1)
         off, deviation = mean - age, grid - mean[..., None]
@@ -41,4 +41,4 @@ class MeanVariance(Grid):
         cost = (self.mean_weight / 2) * off.square() + self.variance_weight * variance
         slope = (self.mean_weight * off)[..., None] * deviation
         slope = slope + self.variance_weight * (squares - variance[..., None])
-        return cost - (shares * log_p).sum(-1), p - shares + p * slope
+        return cost - (shares * log_p).sum(-1), (p - shares + p * slope) * UNIT
