@@ -85,8 +85,8 @@ class Mixture(Prediction):
         return np.sort(np.concatenate([component.knots() for component in self.components], axis=1), axis=1)
 
     def take(self, index: RowIndex) -> "Mixture":
-        return Mixture([component.take(index) for component in self.components])
+        return type(self)([component.take(index) for component in self.components])
 
     def tempered(self, temperature: float) -> "Mixture":
         """Return the mixture of the components, each with this temperature: they differ as much as before."""
-        return Mixture([component.tempered(temperature) for component in self.components])
+        return type(self)([component.tempered(temperature) for component in self.components])
