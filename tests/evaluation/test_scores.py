@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from vec2uage.evaluation.scores import score
 from vec2uage.predictions.metrics import METRICS, Metric
+from vec2uage.predictions.mixture import mix
 from vec2uage.predictions.normal import Normal
 from vec2uage.predictions.point import Point
 
@@ -73,3 +74,11 @@ def test_the_table_shows_every_score_and_a_new_metric_without_more(monkeypatch: 
     scores = score(ages, prediction, [1.0])
     assert scores.overall["worst"] == 2.0
     assert scores.text().splitlines()[5] == "worst    2.000 years"
+
+
+def test_a_score_that_is_no_finite_number_is_a_dash() -> None:
+    samples = mix([Point(np.array([5.0, 15.0])), Point(np.array([3.5, 16.0]))])  # has no density, and only minors
+    lines = score(np.array([3.0, 15.5]), samples, [1.0]).text().splitlines()
+    dashes = {line.removesuffix("-").strip() for line in lines if line.endswith(" -")}
+    assert {"log score", "p of PIT", "minor, AUC"} <= dashes
+    assert any(line.split() == ["coverage", "at", "90%", "0.500"] for line in lines)
