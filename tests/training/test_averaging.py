@@ -2,6 +2,7 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from torch.optim.swa_utils import SWALR, AveragedModel
 from vec2uage.base import seeds
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.resolvers import conf_dir
-from vec2uage.training import models
+from vec2uage.training import model_file, models
 from vec2uage.training.averaging.base import Averaging
+from vec2uage.training.averaging.ema import EMA
 from vec2uage.training.averaging.swa import SWA
+from vec2uage.training.averaging.swag import SWAG
 from vec2uage.training.optimizers.adam import Adam
 from vec2uage.training.optimizers.base import TrainProgress
 from vec2uage.training.optimizers.sgd import SGD
@@ -220,3 +223,113 @@ def test_the_published_swa_is_a_plain_loop(make_run, make_data, train):
     best = states[int(np.argmin([validation_loss(network, data) for network in states]))]
     for name, weight in seen.outcomes[0].weights.items():
         torch.testing.assert_close(weight, best.get_parameter(name), rtol=1e-4, atol=1e-6)
+
+
+def walk(averaging, steps, runs=slice(None)):
+    """Show an averaging the weights of some steps `[steps, K, ...]`, each the end of an epoch; return its state."""
+    options = {name: tensor[runs] for name, tensor in per_run_options([averaging] * steps.shape[1]).items()}
+    state = averaging.init(options, {"w": steps[0][runs]})
+    for progress, weights in zip(moments(len(steps), 1), steps, strict=True):
+        averaging.update(options, {"w": weights[runs]}, state, progress)
+    return state
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_the_moving_average_weighs_steps_as_it_says_and_holds_nothing_of_the_first_weights(decay):
+    steps = torch.randn(40, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    averaging = EMA(decay=decay)
+    found = averaging.evaluated({"w": steps[-1]}, walk(averaging, steps))["w"]
+    shares = decay ** np.arange(39, -1, -1.0) * (1 - decay) / (1 - decay**40)
+    assert shares.sum() == pytest.approx(1)
+    expected = np.tensordot(shares, steps.double().numpy(), 1)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 5, 13])
+def test_the_moments_of_swag_are_those_of_the_paper(count):
+    """Mean, second moment, and the last `rank` deviations from the mean as it was, by their definitions."""
+    averaging = SWAG(**DEFAULTS | {"start": 0}, rank=4, samples=3)
+    steps = 100 + torch.randn(count, 2, 3, 5, generator=torch.Generator().manual_seed(1)) / 100
+    state, seen = walk(averaging, steps), steps.double().numpy()
+    means = np.cumsum(seen, axis=0) / np.arange(1, count + 1)[:, None, None, None]
+    np.testing.assert_allclose(state["average/w"].numpy(), means[-1], rtol=1e-6)
+    variance = np.square(seen).mean(axis=0) - np.square(means[-1])
+    np.testing.assert_allclose(state["variance/w"].numpy(), variance, rtol=0.01, atol=1e-7)
+    kept = min(count, 4)
+    deviations = np.sort((seen - means)[-kept:].swapaxes(0, 1), axis=1)
+    found = np.sort(state["deviations/w"].numpy()[:, :kept], axis=1)
+    np.testing.assert_allclose(found, deviations, atol=3e-5)
+
+
+def test_what_swag_draws_has_the_mean_and_covariance_of_its_gaussian():
+    averaging = SWAG(**DEFAULTS | {"start": 0}, rank=3, samples=40_000)
+    scale = torch.tensor([1.0, 0.1, 2.0])
+    steps = torch.randn(9, 1, 3, generator=torch.Generator().manual_seed(2)) * scale
+    state = walk(averaging, steps)
+    posterior = {name: tensor[0] for name, tensor in averaging.posterior(state).items()}
+    mean = state["average/w"][0]
+    drawn = averaging.members({"w": mean}, posterior, torch.Generator().manual_seed(3))["w"].double().numpy()
+    means = np.cumsum(steps[:, 0].double().numpy(), axis=0) / np.arange(1, 10)[:, None]
+    last = (steps[:, 0].double().numpy() - means)[-3:]
+    theory = np.diag(steps[:, 0].double().numpy().var(axis=0)) / 2 + last.T @ last / (2 * (3 - 1))
+    spread = np.sqrt(np.diag(theory))
+    assert np.all(np.abs(drawn.mean(axis=0) - mean.numpy()) < 5 * spread / np.sqrt(len(drawn)))
+    assert np.all(np.abs(np.cov(drawn.T) - theory) < 0.03 * np.outer(spread, spread))
+    again = averaging.members({"w": mean}, posterior, torch.Generator().manual_seed(3))["w"].numpy()
+    assert np.array_equal(again, drawn.astype(np.float32))
+
+
+@pytest.mark.parametrize("averaging", [EMA(decay=0.9), SWAG(**DEFAULTS | {"start": 0}, rank=2, samples=3)])
+def test_the_state_of_a_run_is_what_it_would_have_alone(averaging):
+    steps = torch.randn(5, 3, 7, 4, generator=torch.Generator().manual_seed(0))
+    steps[2:, 1] = math.nan
+    together = walk(averaging, steps)
+    for run in (0, 2):
+        alone = walk(averaging, steps, slice(run, run + 1))
+        for name, tensor in together.items():
+            assert torch.equal(tensor[run], alone[name][0])
+
+
+OPTIMIZERS = sorted(path.stem for path in Path(conf_dir(), "optimizer").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if not name.startswith("swa")])
+@pytest.mark.parametrize(
+    "averaging", [("ema",), ("swag", "averaging.start=1", "averaging.samples=3")], ids=lambda a: a[0]
+)
+def test_averaging_goes_over_any_optimizer(optimizer, averaging, make_run, make_data, train):
+    common = f"optimizer={optimizer}", "optimizer.lr=0.01", "lr_schedule=constant"
+    chosen = make_run(*common, f"averaging={averaging[0]}", *averaging[1:])
+    data = make_data()
+    seen = train([chosen], data)
+    assert seen.outcomes[0].status == "completed"
+    assert losses(seen, "validation") != losses(train([make_run(*common)], data), "validation")
+    outcome = seen.outcomes[0]
+    assert (
+        outcome.model.members == len(outcome.model.weights["layers.0.weight"]) == (3 if averaging[0] == "swag" else 1)
+    )
+
+
+def test_a_run_of_swag_is_scored_and_saved_as_what_its_samples_say_together(make_run, make_data, train, tmp_path):
+    data = make_data()
+    swag = ("optimizer=sgd", "averaging=swag", "averaging.start=2", "averaging.samples=5", "averaging.rank=2")
+    outcome = train([make_run(*swag, optimizer={"lr": 0.01}, trainer={"max_epochs": 6})], data).outcomes[0]
+    assert outcome.best_epoch >= 3  # two weights have been averaged
+    outcome.model.save(tmp_path / "m.safetensors")
+    test = data.parts["test"]
+    ages = []
+    for member in range(5):
+        x = test.x.double().numpy().T
+        for layer in range(3):
+            weight, bias = (outcome.model.weights[f"layers.{layer}.{part}"][member] for part in ("weight", "bias"))
+            x = weight.double().numpy() @ x + bias.double().numpy()[:, None]
+            x = np.maximum(x, 0) if layer < 2 else x
+        ages.append(x[0])
+    np.testing.assert_allclose(outcome.prediction.mean, np.mean(ages, axis=0), rtol=1e-4)
+    assert outcome.scores["test/mae"] == pytest.approx(
+        np.abs(np.median(ages, axis=0) - test.age.numpy()).mean(), rel=1e-4
+    )
+    assert outcome.scores["test/crps"] < outcome.scores["test/mae"]
+    again = model_file.load(tmp_path / "m.safetensors").predict(test.x.numpy())
+    assert np.array_equal(again.quantile(0.2), outcome.prediction.quantile(0.2))
+    assert set(outcome.scores) >= {"validation/coverage_90", "train/mae"}

@@ -20,6 +20,8 @@ RECIPES = [
     ("optimizer=swa", "averaging.start=2", "lr_schedule=cyclic"),
     ("optimizer=adam", "averaging=swa", "averaging.start=2", "averaging.freq=2", "trainer.monitor=validation/mae"),
     ("optimizer=swa_published", "averaging.start=9"),
+    ("optimizer=adam", "averaging=ema", "averaging.decay=0.9"),
+    ("optimizer=sgd", "optimizer.lr=0.02", "averaging=swag", "averaging.start=1", "averaging.rank=2"),
     (*FOREIGN, "optimizer._target_=torch.optim.AdamW", "+optimizer.amsgrad=true"),
     (*FOREIGN, "optimizer._target_=torch.optim.ASGD"),
 ]

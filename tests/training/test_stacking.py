@@ -16,6 +16,8 @@ KINDS = {
     "swa": ("optimizer=swa", "averaging.unit=step", "averaging.start=3", "averaging.anneal=2"),
     "swa of adam": ("optimizer=adam", "averaging=swa", "averaging.start=1", "averaging.anneal=0"),
     "swa_published": ("optimizer=swa_published", "averaging.start=2"),
+    "ema": ("optimizer=adam", "averaging=ema"),
+    "swag": ("optimizer=sgd", "averaging=swag", "averaging.start=1", "averaging.rank=2", "averaging.samples=3"),
     "rmsprop": RMSPROP,
 }
 # Options that differ between the runs of one stack, beside seed and learning rate.
@@ -24,10 +26,12 @@ DIFFERING = {
     "adam": {"beta1": st.sampled_from([0.9, 0.5]), "weight_decay": st.sampled_from([0.0, 0.01])},
     "adagrad": {"lr_decay": st.sampled_from([0.0, 0.1])},
 }
-SWA_LR = {
-    "swa": st.sampled_from([0.02, 0.001]),
-    "swa of adam": st.sampled_from([0.01, 1e30]),
-    "swa_published": st.sampled_from([0.05, 0.01]),
+OF_AVERAGING = {
+    "swa": {"swa_lr": st.sampled_from([0.02, 0.001])},
+    "swa of adam": {"swa_lr": st.sampled_from([0.01, 1e30])},
+    "swa_published": {"swa_lr": st.sampled_from([0.05, 0.01])},
+    "ema": {"decay": st.sampled_from([0.5, 0.99])},
+    "swag": {"swa_lr": st.sampled_from([0.02, 1e30])},
 }
 
 
@@ -46,7 +50,7 @@ def groups(draw):
                 "optimizer": {"lr": 10 ** draw(st.floats(-5, -1.5))} | options,
                 "early_stopping": {"patience": draw(st.integers(1, 3))},
                 "lr_schedule": {"patience": draw(st.integers(0, 2)), "factor": draw(st.sampled_from([0.1, 0.5]))},
-                "averaging": {"swa_lr": draw(SWA_LR[kind])} if kind in SWA_LR else {},
+                "averaging": {name: draw(values) for name, values in OF_AVERAGING.get(kind, {}).items()},
             }
         )
     if draw(st.booleans()):

@@ -11,7 +11,7 @@ from torch import Tensor
 from vec2uage.base.cores import threads
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
-from vec2uage.predictions.mixture import pool as mix
+from vec2uage.predictions.mixture import mix
 from vec2uage.training.heads.base import Head
 from vec2uage.training.inputs import Inputs
 from vec2uage.training.models import Stacked
@@ -82,8 +82,7 @@ def evaluate(network: Network, members: Tensors, inputs: Inputs) -> Float[Tensor
 
 def prediction(head: Head, raw: Float[Tensor, "M N O"]) -> Prediction:
     """Return what M networks say of N faces: of several, the mixture of their predictions."""
-    first, *others = (head.prediction(own) for own in raw.cpu().numpy())
-    return mix([first, *others]) if others else first
+    return mix([head.prediction(own) for own in raw.cpu().numpy()])
 
 
 def part_scores(

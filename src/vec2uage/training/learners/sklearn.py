@@ -21,7 +21,7 @@ from vec2uage.config.component import Component, locate
 from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
-from vec2uage.predictions.mixture import pool as mix
+from vec2uage.predictions.mixture import mix
 from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.config_groups import is_regressor
