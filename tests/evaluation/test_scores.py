@@ -66,8 +66,8 @@ def test_the_table_shows_every_score_and_a_new_metric_without_more(monkeypatch: 
     assert lines[6:8] == ["k (years)     1   2.5", "CS(k) (%)  50.0 100.0"]
     assert [line.split() for line in lines[9:]] == [
         ["age", "n", "MAE", "bias"],
-        ["3", "1", "2.000", "+2.000"],
-        ["15", "1", "0.500", "-0.500"],
+        ["3", "1", "2.000", "+2.000", "*"],
+        ["15", "1", "0.500", "-0.500", "*"],
     ]
     worst = Metric("worst", "worst", lambda a, p: float(np.abs(p.median - a).max()), "years", "lowest")
     monkeypatch.setitem(METRICS, "worst", worst)
@@ -82,3 +82,15 @@ def test_a_score_that_is_no_finite_number_is_a_dash() -> None:
     dashes = {line.removesuffix("-").strip() for line in lines if line.endswith(" -")}
     assert {"log score", "p of PIT", "minor, AUC"} <= dashes
     assert any(line.split() == ["coverage", "at", "90%", "0.500"] for line in lines)
+
+
+def test_every_age_is_shown_once_however_many_there_are() -> None:
+    ages = np.repeat(np.arange(1.0, 64.0), 20)
+    text = score(ages, Normal(ages + 1, np.full(len(ages), 2.0)), [1.0]).text()
+    table = text[text.index("age  ") :].splitlines()
+    cells = [row.split() for row in table[1:]]
+    shown = sorted(int(row[k]) for row in cells for k in range(0, len(row), 4))
+    assert shown == list(range(1, 64))
+    assert table[0].split() == ["age", "n", "MAE", "bias"] * 3
+    assert "*" not in text, "20 faces are enough"
+    assert all(metric.label in text for metric in METRICS.values())

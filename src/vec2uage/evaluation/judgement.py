@@ -14,11 +14,11 @@ from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.evaluation.breakdown import Group, breakdown
-from vec2uage.evaluation.scores import Scores, score
+from vec2uage.evaluation.scores import SMALL, Scores, score
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.minors import boundary, is_minor, p_minor
 from vec2uage.predictions.operating import FEWEST, OperatingTable, numbered, operating_table
-from vec2uage.predictions.reliability import Reliability, reliability
+from vec2uage.predictions.reliability import Reliability, reliability, share_interval
 from vec2uage.predictions.roc import ROC, roc
 from vec2uage.statistics.bootstrap import Interval
 
@@ -48,6 +48,8 @@ class Judgement:
             parts.append("\n".join(_fixed_errors_text(self.roc)))
         if not self.prediction.has_spread:
             parts.append("points: how sure they are is not said, so there are no intervals and no P(age < 18)")
+        if any(group.is_small for group in self.groups):
+            parts.append(_small_text())
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -117,10 +119,9 @@ def _groups_text(groups: Sequence[Group]) -> Iterator[str]:
         lines = [f"{column:{width}}       n     MAE    bias   covered by 90% intervals"]
         for group in own:
             covered = "" if group.coverage_90 is None else f"   {_percent(group.coverage_90)}"
-            mark = " *" if group.is_small else ""
             lines.append(
                 f"{group.value:{width}} {group.faces:7,d} {group.mae.estimate:7.3f} {group.bias.estimate:+7.3f}"
-                f"{covered}{mark}"
+                f"{covered}{SMALL if group.is_small else ''}"
             )
         yield "\n".join(lines)
 
@@ -130,16 +131,22 @@ def _operating_text(table: OperatingTable) -> str:
     shown = [place for place, t in enumerate(table.thresholds) if t in _SHOWN_THRESHOLDS]
     heads = "".join(f"{f'T = {table.thresholds[place]}':>20}" for place in shown)
     lines = [f"%, taken for        ages  faces{heads}"]
-    small = False
     for row in table.rows:
         if "-" in row.ages or int(row.ages) in _SHOWN_AGES:
             side = "T or older" if row.is_minor else "younger than T"
             rates = "".join(f"{_percent(row.rates[place]):>20}" for place in shown)
-            small |= row.faces < FEWEST
-            lines.append(f"{side:16} {row.ages:>7} {row.faces:6,d}{rates}{' *' if row.faces < FEWEST else ''}")
-    if small:
-        lines.append(f"* fewer than {counted(FEWEST, 'face')}: too few to rank")
+            lines.append(f"{side:16} {row.ages:>7} {row.faces:6,d}{rates}{SMALL if row.faces < FEWEST else ''}")
     return "\n".join(lines)
+
+
+def _small_text() -> str:
+    """Return what the mark of small groups means, and what they cannot tell."""
+    most = FEWEST - 1
+    possible = float(share_interval(np.array([0]), np.array([most]))[1][0])
+    return (
+        f"{SMALL.strip()} fewer than {counted(FEWEST, 'face')}: not ranked, as even where none of {most} is taken for "
+        f"the other side, the true rate may be {possible:.0%}"
+    )
 
 
 def _fixed_errors(curve: ROC) -> Iterator[dict[str, float]]:

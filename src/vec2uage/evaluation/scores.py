@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Real
 
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import METRICS, bias, cumulative_score, mae, scores
+from vec2uage.predictions.operating import FEWEST
+
+SMALL = " *"
+"""What marks the rows of fewer than `FEWEST` faces."""
+_LINES = 20  # a longer table stands in columns side by side
+_COLUMNS = 3  # at most, as a terminal is not wider
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,10 @@ class AgeScores:
     n: int
     mae: float
     bias: float
+
+    def text(self) -> str:
+        """Return a row of the table by age."""
+        return f"{self.age:3d} {self.n:7,d} {self.mae:7.3f} {self.bias:+7.3f}{SMALL if self.n < FEWEST else ''}"
 
 
 @dataclass(frozen=True)
@@ -38,13 +49,12 @@ class Scores:
         return "\n".join(
             [
                 f"{self.n:,} faces of the ages {first}-{last}",
-                *(_line(name, value, width) for name, value in self.overall.items()),
+                *_in_columns([_line(name, value, width) for name, value in self.overall.items()]),
                 "",
                 "k (years)" + "".join(f"{k:6g}" for k, _ in self.cs),
                 "CS(k) (%)" + "".join(f"{100 * share:6.1f}" for _, share in self.cs),
                 "",
-                "age       n     MAE    bias",
-                *(f"{a.age:3d} {a.n:7,d} {a.mae:7.3f} {a.bias:+7.3f}" for a in self.per_age),
+                *_in_columns([of_age.text() for of_age in self.per_age], "age       n     MAE    bias"),
             ]
         )
 
@@ -75,3 +85,12 @@ def _line(name: str, value: float, width: int) -> str:
     sign = "+" if metric.best == 0 else ""
     shown = f"{value:{sign}7.3f} {metric.unit}" if np.isfinite(value) else "      -"
     return f"{metric.label:{width}}  {shown}".rstrip()
+
+
+def _in_columns(lines: Sequence[str], *heads: str) -> list[str]:
+    """Return lines below their heads, side by side where there are many, so that all can be seen at once."""
+    count = min(-(-len(lines) // _LINES), _COLUMNS)
+    tall = -(-len(lines) // count)
+    columns = [[*heads, *lines[first : first + tall]] for first in range(0, len(lines), tall)]
+    width = max(map(len, lines))
+    return ["   ".join(f"{cell:{width}}" for cell in row).rstrip() for row in zip_longest(*columns, fillvalue="")]
