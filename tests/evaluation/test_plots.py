@@ -32,6 +32,16 @@ def test_the_figure_shows_the_scores_of_every_age(whole: bool) -> None:
     assert last >= ages.max()
 
 
+def test_ages_of_few_faces_are_grey() -> None:
+    ages = np.array([4.0] * 19 + [5.0] * 20)
+    prediction = Point(ages + 1)
+    _, below = plot(ages, prediction, score(ages, prediction, [1.0])).axes
+    of_few, of_enough = (bar.get_facecolor()[:3] for bar in below.patches)
+    assert len(set(of_few)) == 1, "grey: as much of red, green and blue"
+    assert len(set(of_enough)) > 1
+    assert any("20" in text.get_text() for text in below.get_legend().get_texts())
+
+
 def test_the_same_faces_give_the_same_picture_and_one_face_is_enough() -> None:
     def drawn() -> bytes:
         ages, prediction = np.array([4.0]), Point(np.array([6.0]))

@@ -7,14 +7,16 @@ from jaxtyping import Real
 
 from vec2uage.evaluation.scores import Scores
 from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.operating import FEWEST
 
 # Of Okabe and Ito's palette, whose colours stay distinct for the colour-blind.
-_BLUE, _SKY, _VERMILION = "#0072B2", "#56B4E9", "#D55E00"
+_BLUE, _SKY, _VERMILION, _GREY = "#0072B2", "#56B4E9", "#D55E00", "0.75"
 
 
 def plot(ages: Real[np.ndarray, " N"], prediction: Prediction, scores: Scores) -> Any:
     """Return a figure: predicted (median) against true age above, MAE and bias of each whole age below; years."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from matplotlib.ticker import MaxNLocator
 
     predicted, overall = prediction.median, scores.overall
@@ -63,12 +65,16 @@ def plot(ages: Real[np.ndarray, " N"], prediction: Prediction, scores: Scores) -
     for handle in legend.legend_handles:
         handle.set_alpha(1)
 
-    below.bar(at, [a.mae for a in scores.per_age], width=0.75, color=_SKY, label="MAE")
+    colours = [_GREY if a.n < FEWEST else _SKY for a in scores.per_age]
+    below.bar(at, [a.mae for a in scores.per_age], width=0.75, color=colours)
     below.plot(at, [a.bias for a in scores.per_age], "D", color=_VERMILION, markersize=5, label="bias")
     below.axhline(0, color="black", linewidth=0.8)
     below.axhline(overall["mae"], color="black", linestyle=":", linewidth=1.4, label="MAE of all faces")
     below.set(xlabel="true age (years)", ylabel="error (years)", xlim=ends)
     below.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     below.grid(axis="y", alpha=0.25)
-    below.legend(frameon=False, ncols=3, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.18))
+    meanings = {_SKY: "MAE", _GREY: f"MAE of under {FEWEST} faces"}
+    bars = [Patch(color=colour, label=meaning) for colour, meaning in meanings.items() if colour in colours]
+    handles = [*below.get_legend_handles_labels()[0], *bars]
+    below.legend(handles=handles, frameon=False, ncols=4, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.18))
     return figure

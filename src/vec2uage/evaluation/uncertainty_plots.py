@@ -44,6 +44,7 @@ def uncertainty(
 def operating(table: OperatingTable) -> Any:
     """Return a figure: how often each age is taken for the other side of the thresholds T = 18, and of the last."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     shown = sorted({0, len(table.thresholds) - 1})
     figure = Figure(figsize=(9, 3.4 * len(shown)), dpi=120, layout="constrained")
@@ -62,6 +63,7 @@ def operating(table: OperatingTable) -> Any:
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=9)
     axes.set_xlabel("true age (years)")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     return figure
 
 
