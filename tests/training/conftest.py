@@ -51,9 +51,10 @@ class Recording:
     def everything(self, run: int) -> tuple[str, dict[str, bytes]]:
         """All that is known of a run, bit for bit, except how long it took."""
         outcome = self.outcomes[run]
-        hidden = ("weights", "prediction", "model", "curve", "seconds")
+        hidden = ("weights", "posterior", "prediction", "model", "curve", "seconds")
         figures = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in hidden}
         arrays = {name: tensor.numpy().tobytes() for name, tensor in outcome.weights.items()}
+        arrays |= {f"posterior/{name}": tensor.numpy().tobytes() for name, tensor in outcome.posterior.items()}
         if outcome.prediction is not None:
             arrays |= {name: column.tobytes() for name, column in outcome.prediction.columns().items()}
         if outcome.curve is not None:
