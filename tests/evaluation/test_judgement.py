@@ -73,6 +73,8 @@ def test_the_same_rows_give_the_same_bounds() -> None:
 def test_points_have_no_intervals_and_say_so(tmp_path: Path) -> None:
     vs = faces()
     judgement = judge(vs, Point(normal(vs).location), [1.0])
+    for name in ("uncertainty.png", "reliability.csv"):
+        (tmp_path / name).write_text("of an evaluation of distributions before")
     judgement.write(tmp_path)
     assert not (tmp_path / "uncertainty.png").exists()
     assert not (tmp_path / "reliability.csv").exists()

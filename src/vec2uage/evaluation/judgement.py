@@ -66,6 +66,8 @@ class Judgement:
         """Write the tables as CSV files and the figures; those of spread for distributions alone."""
         from vec2uage.evaluation import plots, uncertainty_plots
 
+        for name in ("uncertainty.png", "reliability.csv"):  # not of all predictions: they would speak of earlier ones
+            (folder / name).unlink(missing_ok=True)
         heads = ("ages", "faces", "taken_for", "threshold", "rate", "low", "high")
         write_csv(folder / "operating.csv", heads, _operating_rows(self.operating))
         measures = ("mae", "bias", "crps", "coverage_90", "width_90")
