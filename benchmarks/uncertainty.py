@@ -8,6 +8,7 @@ each with all splits in which it is tested.
 """
 
 import argparse
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,10 +72,10 @@ class Predictions:
         split = check_group(config["split"], "split", Split, problems)
         refuse(problems)
         self.parts = parts_of(dataset, split, seed)
-        model = open_ensemble(
+        self.model = open_ensemble(
             [RunFolder(folder).model for folder in folders], Foreign(normalization="l2", encoder=None)
         )
-        self.calibration, self.test = (model.predict(self.parts[name].vectors) for name in ("calibration", "test"))
+        self.calibration, self.test = (self.model.predict(self.parts[name].vectors) for name in ("calibration", "test"))
 
     def conformal(self, calibration: Conformal, prediction_of: type | None = None) -> Prediction:
         """Return the test predictions, calibrated on the calibration part; with `Point`, of the medians alone."""
@@ -93,9 +94,9 @@ def ways(predictions: Predictions) -> Iterator[tuple[str, Prediction]]:
     """Yield the test predictions as they come, and calibrated in several ways."""
     yield "raw", predictions.test
     yield "residuals", predictions.conformal(RESIDUALS, Point)
-    yield "conformal", predictions.conformal(Conformal(level=0.9, bins=5))
+    yield "conformal", predictions.conformal(Conformal())
     if predictions.test.has_spread:
-        yield "conformal, scaled", predictions.conformal(Conformal(level=0.9, bins=5, scale="spread"))
+        yield "conformal, scaled", predictions.conformal(Conformal(scale="spread"))
 
 
 def judged_runs(sweeps: Sequence[Path], ensemble: int) -> dict[tuple[str, str], dict[str, list[Judged]]]:
@@ -155,7 +156,7 @@ def print_table(found: Mapping[tuple[str, str], Mapping[str, Sequence[Judged]]],
     """Print a line for each configuration and way of calibration."""
     reference = by_face(found[baseline, "residuals"])
     heads = " ".join(f"{name:>11}" for name in SHOWN)
-    print(f"\n{'configuration':44}{'':18}{'runs':>5} {heads}   CRPS against {baseline}, residuals")
+    print(f"\n{'configuration':44}{'':18}{'splits':>7}{'runs':>5} {heads}   CRPS against {baseline}, residuals")
     for (name, way), judged in found.items():
         of_splits = {
             metric: [np.mean([run.measured.get(metric, np.nan) for run in runs]) for runs in judged.values()]
@@ -164,7 +165,7 @@ def print_table(found: Mapping[tuple[str, str], Mapping[str, Sequence[Judged]]],
         means = " ".join(f"{np.mean(values):11.3f}" for values in of_splits.values())
         change, low, high = difference(by_face(judged), reference)
         count = sum(map(len, judged.values()))
-        print(f"{name:44}{way:18}{count:5d} {means}   {change:+7.1%} [{low:+.1%}, {high:+.1%}]")
+        print(f"{name:44}{way:18}{len(judged):7d}{count:5d} {means}   {change:+7.1%} [{low:+.1%}, {high:+.1%}]")
 
 
 def print_ages(name: str, judged: Mapping[str, Sequence[Judged]]) -> None:
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--ensemble", type=int, default=10, help="runs of one")
     parser.add_argument("--ages", help="a configuration whose coverage is shown for each age")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # what a split leaves out is told by the runs themselves
     found = judged_runs(arguments.sweep, arguments.ensemble)
     print_table(found, arguments.baseline)
     for name, way in found:
