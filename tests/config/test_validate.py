@@ -162,7 +162,8 @@ def test_an_option_of_other_choices_is_answered_with_these() -> None:
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_an_option_that_was_renamed_is_refused_with_its_new_name(old: str, new: str) -> None:
-    assert re.fullmatch(rf"{old} = 1: is now {new}|dataset\.split = .*: is now split", refusal(f"+{old}=1"))
+    if not old.startswith("foreign."):  # a group that training does not have
+        assert re.fullmatch(rf"{old} = 1: is now {new}|dataset\.split = .*: is now split", refusal(f"+{old}=1"))
     with pytest.raises(ConfigCompositionException) as caught:
         read([f"{old}=1"])
     assert error_sentence(caught.value) == f"{old} = 1: is now {new}"

@@ -24,7 +24,8 @@ from vec2uage.runs.result import RunResult
 
 SMALL = ["dataset=synthetic", "dataset.size=small", "split.heldout_per_age=20"]
 TRAIN = [*SMALL, "augmentation.train_per_age=50", "trainer.max_epochs=2"]
-FILES = {"evaluation.json", "predictions.csv", "predictions.png", "evaluate.log"}
+FIGURES = {"predictions.png", "operating.png"}  # of points
+FILES = {"evaluation.json", "predictions.csv", "by_column.csv", "operating.csv", "evaluate.log"} | FIGURES
 
 
 def run(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
