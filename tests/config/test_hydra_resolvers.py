@@ -75,3 +75,10 @@ def test_reports_on_sweeps_of_one_name_in_different_folders_have_folders_of_thei
     names = [report_name(sweep) for sweep in ("d1", "a/d1", "b/d1", "/a/d1", "../d1", "..", ".")]
     assert len(set(names)) == len(names)
     assert not {"", ".", ".."} & set(names)
+
+
+def test_reports_that_compare_by_other_options_have_folders_of_their_own() -> None:
+    assert report_name(["heads"], "head") == report_name(["heads"], ["head"]) == "heads,by=head"
+    assert report_name("d1", ["optimizer", "head"]) == "d1,by=optimizer+head"
+    assert report_name(["d1"], []) == report_name(["d1"], None) == "d1"
+    assert len({report_name("d1", "loss.a/b"), report_name("d1", "loss.ab"), report_name("d1", 3)}) == 3

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -49,14 +49,16 @@ def sweep_name() -> str:
     return folder_name([argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")])
 
 
-def report_name(sweeps: str | Sequence[str] | None) -> str:
-    """Name a report's folder after the folders of its sweeps: `experiment=d1+experiment=e1`.
+def report_name(sweeps: str | Sequence[str] | None, by: Any = None) -> str:
+    """Name a report's folder after the folders of its sweeps, `d1+e1`, and what it compares: `heads,by=head+loss`.
 
-    A short hash at the end tells apart what was shortened, and sweeps of one name in other folders than this one and
-    where sweeps are by default.
+    `by` is what was typed, right or wrong. A short hash at the end tells apart what was shortened, and sweeps of one
+    name in other folders than this one and where sweeps are by default.
     """
     paths = [Path(str(path)) for path in ([sweeps] if isinstance(sweeps, str) else list(sweeps or ()))]
     full = "+".join(Path(os.path.abspath(path)).name for path in paths)  # noqa: PTH100 - that of Path keeps ..
+    if by:
+        full += f",by={'+'.join(map(str, by)) if isinstance(by, list | ListConfig) else by}"
     elsewhere = [str(path) for path in paths if path.parent not in (Path(), _SWEEPS) or ".." in path.parts]
     short = re.sub(r"[^\w.,=+~-]", "", full, flags=re.ASCII)[:_LONGEST]
     if short != full or elsewhere:
