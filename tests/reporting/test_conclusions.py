@@ -286,7 +286,7 @@ def test_models_without_epochs_are_reported_beside_others_and_alone(analysed):
     assert mixed.differences[0].comparison.paired
     report = compose([mixed], seed=0, resamples=100)
     tables = _tables(report)
-    assert tables["summary"].columns[0].head == "optimizer or model"
+    assert tables["summary"].columns[0].head == "variant"
     heads = [column.head for column in tables["runs"].columns]
     of_ridge = dict(zip(heads, tables["runs"].rows[6], strict=True))
     assert [of_ridge[head] for head in ("optimizer", "model", "lr", "epochs", "test MAE")] == [
@@ -304,7 +304,7 @@ def test_models_without_epochs_alone_have_a_whole_report(write_sweep, tmp_path):
     report = write(settings, tmp_path / "report")
     assert "ridge model.alpha=9" in (tmp_path / "report" / "index.html").read_text()
     tables = _tables(report)
-    assert tables["summary"].columns[0].head == "model"
+    assert tables["summary"].columns[0].head == "variant"
     heads = {column.head for name in ("runs", "runtimes") for column in tables[name].columns}
     assert heads.isdisjoint({"optimizer", "lr", "epochs", "best epoch", "epochs to the best", "seconds an epoch"})
     assert [row[:3] for row in tables["effects"].rows] == [("model.alpha=9", "no model.alpha", "all")]

@@ -135,6 +135,24 @@ def test_ages_of_few_faces_are_faint_and_all_panels_are_drawn():
     ]
 
 
+def test_bins_and_ages_of_few_faces_are_grey():
+    found = pool("gaussian", [run(faces=500)], seed=0, resamples=100)
+    reliability, width = draw(found).axes[2:]
+    points = [line for line in reliability.lines if line.get_marker() == "o"]
+    drawn = [line.get_color() == "0.6" for line in points]
+    assert drawn == [of.faces < 20 for of in found.reliability]
+    grey = [x for line in width.lines if line.get_color() == "0.6" for x in line.get_xdata()]
+    assert grey == [of.age for of in found.by_age if of.faces < 20] != []
+
+
+def test_a_kind_is_named_by_what_sets_it_apart_from_points_too(write_sweep):
+    maes = [(2.5, 2.5)]
+    write_sweep("sweep/none", {"sgd": maes}, choices={"head": "scalar", "averaging": "none"})
+    folder = write_sweep("sweep/swag", {"sgd": maes}, choices={"head": "scalar", "averaging": "swag"}, spread=2.0)
+    assert list(families(read_sweep(folder.parent))) == ["averaging=swag"]
+    assert list(families(read_sweep(folder))) == ["scalar"]
+
+
 def test_each_kind_of_model_has_a_section_and_points_have_none(write_sweep):
     maes = [(2.5, 2.5), (2.6, 2.6)]
     write_sweep("sweep/points", {"sgd": maes}, choices={"head": "scalar"})
@@ -143,7 +161,9 @@ def test_each_kind_of_model_has_a_section_and_points_have_none(write_sweep):
     sweep = read_sweep(folder, by=("head",))
     assert {name: len(runs) for name, runs in families(sweep).items()} == {"laplace": 2, "gaussian": 2}
     report = compose([analyse(sweep, 0, 100)], seed=0, resamples=100)
+    assert any(text.startswith("By CRPS, ") for text in report.summary)
     sections = {section.title: section for section in report.sections}
+    assert {table.name for table in sections["By CRPS"].tables} >= {"estimates_crps", "differences_crps"}
     assert {"Uncertainty", "Uncertainty: laplace", "Uncertainty: gaussian"} <= sections.keys()
     assert "36 faces of 6 persons" in sections["Uncertainty: gaussian"].paragraphs[0]
     overview = sections["Uncertainty"].tables[0]

@@ -88,11 +88,18 @@ class Sweep:
 
     @property
     def compares(self) -> str:
-        """What the variants are by name: optimizers, models where runs have no optimizer, both, or the options `by`."""
+        """What the names of variants tell: optimizers, models where there are none, both, or more; the options `by`."""
         if self.by:
             return ", ".join(self.by)
+        if set(self.factors) - {"optimizer", "model"}:
+            return "variant"
         found = {"model" if run.result.optimizer is None else "optimizer" for run in self.runs}
         return " or ".join(sorted(found, reverse=True))
+
+    @property
+    def variant_noun(self) -> str:
+        """What a sentence calls a variant: an optimiser where runs differ in nothing else that would have a name."""
+        return "variant" if self.by or self.compares == "variant" else "optimiser"
 
     @cached_property
     def config(self) -> dict[str, Any]:

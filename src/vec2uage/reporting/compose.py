@@ -83,11 +83,10 @@ def experiment_of(sweep: Sweep) -> Experiment | None:
 
 
 def _by_crps(analyses: Sequence[Analysis], seed: int, resamples: int) -> list[Analysis]:
-    """Return what the CRPS says of sweeps; nothing where all runs give points, whose CRPS is their absolute error."""
+    """Return what the CRPS says of sweeps; nothing where it is known of points alone, whose absolute error it is."""
     sweeps = [analysis.sweep for analysis in analyses]
-    if not any(run.distributions for sweep in sweeps for run in sweep.runs):
-        return []
-    if not all(known_runs(sweep, "crps") for sweep in sweeps):
+    known = [known_runs(sweep, "crps") for sweep in sweeps]
+    if not all(known) or not any(run.distributions for runs in known for run in runs):
         return []
     return [analyse(analysis.sweep, seed, resamples, "crps") for analysis in analyses]
 

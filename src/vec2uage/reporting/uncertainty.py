@@ -23,6 +23,7 @@ LEVELS = np.arange(0.05, 1, 0.05)
 """Of the central intervals whose coverage is drawn."""
 _BINS = 10  # of P(minor)
 _OPTIONS = ("model", "head", "averaging")
+_WORDS = {"averaging": "averaging={}"}  # `none` alone would not say of what
 Rows = Bool[np.ndarray, " N"] | slice
 Columns = Real[np.ndarray, "N M"] | Bool[np.ndarray, "N M"]
 
@@ -76,16 +77,17 @@ class Uncertainty:
 def families(sweep: Sweep) -> dict[str, tuple[Run, ...]]:
     """Return the runs that predict distributions by their kind of model, named by what tells the kinds apart.
 
-    It is what the runs have of model, head and averaging, or of those of these that the variants differ in.
+    It is what the runs have of model, head and averaging, or of those of these that the variants differ in. Runs that
+    predict points count, too: of `averaging=none,swag` over points, `swag` alone predicts distributions.
     """
-    runs = [run for run in sweep.runs if run.distributions]
     options = [option for option in _OPTIONS if option in sweep.by] or _OPTIONS
-    kinds = [{"model": run.result.model} | run.result.choices for run in runs]
-    told = [option for option in options if len({kind.get(option) for kind in kinds}) > 1] or ["head"]
+    kinds = {run.folder: {"model": run.result.model} | run.result.choices for run in sweep.runs}
+    told = [option for option in options if len({kind.get(option) for kind in kinds.values()}) > 1] or ["head"]
     found: dict[str, list[Run]] = {}
-    for run, kind in zip(runs, kinds, strict=True):
-        name = " ".join(kind[option] for option in told if option in kind) or run.result.model
-        found.setdefault(name, []).append(run)
+    for run in (run for run in sweep.runs if run.distributions):
+        kind = kinds[run.folder]
+        words = [_WORDS.get(option, "{}").format(kind[option]) for option in told if option in kind]
+        found.setdefault(" ".join(words) or run.result.model, []).append(run)
     return {name: tuple(members) for name, members in found.items()}
 
 

@@ -14,7 +14,7 @@ from vec2uage.base.foreign_text import visible
 from vec2uage.config.hydra.errors import error_sentence
 from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
-from vec2uage.runs.variants import Options, explained, read_configs, short_names, used_options, variant_names
+from vec2uage.runs.variants import Options, explained, factors, read_configs, short_names, used_options, variant_names
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
     for result, name in zip(results, variant_names(results, options), strict=True):
         rows[name].append(result)
     named = "optimizer" if all(result.optimizer for result in results) else "optimizer or model"
+    if set(factors(options)) - {"optimizer", "model"}:
+        named = "variant"
     width = max([len(named), *(len(short[name]) for name in rows)])
     lines = [
         f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Real
 
+from vec2uage.predictions.operating import FEWEST
 from vec2uage.reporting.figures.style import PAGE, SMALL, canvas, styled
 from vec2uage.reporting.uncertainty import LEVELS, Uncertainty
 from vec2uage.statistics.bootstrap import Interval
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 CAPTION = (
     "Coverage: how many ages lie in their central intervals, on the dashed line where these hold what they say; below "
     "it they are too narrow. PIT: even bins show calibration, a U too narrow distributions, a hill too wide ones, a "
-    "slope a bias. Reliability: how many faces with a P(minor) are minors. Width: of the 90% intervals, by age. Bands "
-    "and bars are 95% intervals over persons, or faces where persons are not known."
+    "slope a bias. Reliability: how many faces with a P(minor) are minors. Width: of the 90% intervals, by age. Points "
+    f"of fewer than {FEWEST} faces are grey. Bands and bars are 95% intervals over persons, or faces where persons "
+    "are not known."
 )
-_COLOUR = "#0072B2"
+_COLOUR, _GREY = "#0072B2", "0.6"
 _BARS: dict[str, Any] = {"linewidth": 0.9, "capsize": 2}
 _EXPECTED: dict[str, Any] = {"color": "0.5", "linewidth": 0.8, "linestyle": (0, (4, 2))}
 
@@ -47,11 +49,10 @@ def uncertainty(found: Uncertainty) -> "Figure":
 
     reliability.plot((0, 100), (0, 100), **_EXPECTED)
     if found.reliability:
-        shares, reach = _errors([bin_.observed for bin_ in found.reliability])
-        predicted = np.array([bin_.predicted for bin_ in found.reliability])
-        reliability.errorbar(
-            100 * predicted, 100 * shares, 100 * reach, color=_COLOUR, marker="o", linestyle="none", **_BARS
-        )
+        for bin_ in found.reliability:
+            shares, reach = _errors([bin_.observed])
+            colour = _GREY if bin_.faces < FEWEST else _COLOUR
+            reliability.errorbar(100 * bin_.predicted, 100 * shares, 100 * reach, color=colour, marker="o", **_BARS)
     else:
         text = "all faces are of one side of 18"
         reliability.text(0.5, 0.5, text, transform=reliability.transAxes, ha="center", fontsize=SMALL)
@@ -59,6 +60,10 @@ def uncertainty(found: Uncertainty) -> "Figure":
     reliability.set_title("Reliability of P(minor)")
 
     _band(width, np.array([of.age for of in found.by_age]), [of.width for of in found.by_age], 1)
+    few = [of for of in found.by_age if of.faces < FEWEST]
+    width.plot(
+        [of.age for of in few], [of.width.estimate for of in few], color=_GREY, linestyle="none", marker="o", zorder=3
+    )
     width.set(xlabel="age (years)", ylabel="width (years)")
     width.set_ylim(bottom=0)
     width.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))

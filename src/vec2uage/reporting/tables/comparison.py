@@ -68,7 +68,7 @@ def differences(analysis: Analysis) -> Table:
     ]
     return Table(
         _name("differences", analysis),
-        f"Differences in test {analysis.label} between {'variants' if analysis.sweep.by else 'optimisers'}",
+        f"Differences in test {analysis.label} between {analysis.sweep.variant_noun}s",
         (
             Column("pair"),
             Column("runs"),

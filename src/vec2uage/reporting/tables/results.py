@@ -32,12 +32,12 @@ def summary(sweep: Sweep, experiment: Experiment | None) -> Table:
     like = {"d1": "Table 2", "e1": "Table 3"}.get(experiment or "", "Tables 2 and 3")
     return Table(
         "summary",
-        f"MAE per {'variant' if sweep.by else 'optimiser'}, in the layout of the paper's {like}",
+        f"MAE per {sweep.variant_noun}, in the layout of the paper's {like}",
         (Column(sweep.compares), Column("runs"), *heads, Column("minima")),
         tuple(rows),
         "MAE in years at each run's best epoch; std is that of a sample. minima: in how many of the nine cells the "
-        "optimiser is lowest among ours (or among the paper's), the rule by which the paper names its best one; most "
-        "minima are marked. It mixes train, validation and test: the choice below does not use it."
+        f"{sweep.variant_noun} is lowest among ours (or among the paper's), the rule by which the paper names its "
+        "best one; most minima are marked. It mixes train, validation and test: the choice below does not use it."
         + (" The paper's train figures are of single batches." if printed else ""),
         frozenset(marked),
     )
@@ -115,8 +115,8 @@ def per_age(sweep: Sweep) -> Table:
         "Test MAE per age (paper's Figure 9)",
         (Column("age"), *(Column(head, 2) for head in heads)),
         tuple(rows),
-        f"Years; the mean over the runs of {'a variant' if sweep.by else 'an optimiser'}, then the three runs with the "
-        "lowest validation MAE. In the paper the ages of its best runs lie between "
+        f"Years; the mean over the runs of each {sweep.variant_noun}, then the three runs with the lowest validation "
+        "MAE. In the paper the ages of its best runs lie between "
         f"{claim['lowest']} and {claim['highest']} years.",
     )
 
