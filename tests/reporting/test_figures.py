@@ -426,3 +426,13 @@ def test_the_network_is_drawn_from_its_layers_and_the_sum_of_its_parameters():
     assert "128" in texts(linear)
     assert network.network({"_target_": "mine.Network"}, 100) is None
     assert network.network({}, None) is None
+
+
+def test_two_names_of_middling_length_stand_apart():
+    names = ("adam head=scalar", "adam head=gaussian")
+    figure = distributions.maes(sweep(names), colours(names))
+    FigureCanvasAgg(figure).draw()
+    drawn = [text for text in figure.findobj(Text) if text.get_text() in names and text.get_visible()]
+    assert {text.get_text() for text in drawn} == set(names)
+    for one, other in combinations([text.get_window_extent() for text in drawn], 2):
+        assert not one.overlaps(other)

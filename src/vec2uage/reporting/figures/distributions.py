@@ -48,7 +48,7 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
     values = np.concatenate([group for groups in parts.values() for group in groups])
     highest = ceiling([group for groups in parts.values() for group in groups])
     low, high = limits(float(values.min()), highest, above=0.06 if values.max() <= highest else 0.26)
-    sideways = max(map(len, variants)) * CHARACTER > 2.9 / len(variants)
+    sideways = max(map(len, variants)) * CHARACTER > 2.9 / _slots(len(variants))
     figure, panels = row_panels(list(variants), PAGE, 2, 0.24) if sideways else _upright(list(variants))
     for axes, (label, groups) in zip(panels, parts.items(), strict=True):
         for place, (name, group) in enumerate(zip(variants, groups, strict=True)):
@@ -67,12 +67,17 @@ def maes(variants: Mapping[str, Sequence[Run]], styles: Mapping[str, Style]) -> 
 def _upright(names: Sequence[str]) -> "tuple[Figure, list[Axes]]":
     figure, panels = canvas(PAGE, 2.5, columns=2, bottom=0.24, top=0.24, across=0.9, left=0.55, sharex=True)
     panels[0].set_xticks(range(len(names)), list(map(foreign_text.figure, names)))
-    middle, half = (len(names) - 1) / 2, max(len(names), 3) / 2 + 0.1
+    middle, half = (len(names) - 1) / 2, _slots(len(names)) / 2
     panels[0].set_xlim(middle - half, middle + half)
     for axes in panels:
         axes.grid(axis="x", visible=False)
         axes.tick_params(axis="x", length=0)
     return figure, panels
+
+
+def _slots(variants: int) -> float:
+    """Return how many variants would fit on an axis: few do not fill it, as boxes would be too wide."""
+    return max(variants, 3) + 0.2
 
 
 def _number_columns(axes: "Axes", head: str, numbers: Sequence[str]) -> None:
