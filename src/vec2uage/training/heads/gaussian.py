@@ -1,16 +1,15 @@
 """Mean and standard deviation of a normal distribution of age, by its likelihood (Nix and Weigend 1994)."""
 
 import math
-from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field
 
 from vec2uage.config.settings import settings
 from vec2uage.predictions.normal import Normal
-from vec2uage.training.heads.base import Head, Raw
+from vec2uage.training.heads.base import Raw
+from vec2uage.training.heads.location_scale import LocationScale
 from vec2uage.training.heads.scale import UNIT, predicted_scale, scale_and_slope
 from vec2uage.training.losses import PerSample
 
@@ -18,7 +17,7 @@ _LOG_SQRT_2_PI = math.log(2 * math.pi) / 2
 
 
 @settings
-class Gaussian(Head):
+class Gaussian(LocationScale):
     """Two outputs, the mean in years and what `scale_and_slope` makes the standard deviation of.
 
     The loss is the negative log-likelihood in nats, `log(s) + (age - mean)^2 / (2 s^2) + log(2 pi) / 2`. Its gradient
@@ -27,16 +26,6 @@ class Gaussian(Head):
     itself, 1 gives the mean the gradient of half the squared error. The loss that is reported and monitored is the
     likelihood, whatever `beta` is: weighted, it can fall while the distributions get worse.
     """
-
-    beta: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-    @property
-    def cuda_graph_safe(self) -> bool:
-        return True
-
-    @property
-    def outputs(self) -> int:
-        return 2
 
     def loss_of(self, raw: Raw, age: PerSample) -> PerSample:
         scale, _ = scale_and_slope(raw[..., 1])
@@ -49,9 +38,6 @@ class Gaussian(Head):
         weight = torch.exp((2 * self.beta - 1) * log_scale)  # with the division by s that both derivatives hold
         gradient = torch.stack([error * weight * UNIT, (1 - error**2) * slope * weight], dim=-1)
         return log_scale + error**2 / 2 + _LOG_SQRT_2_PI, gradient
-
-    def point(self, raw: Raw) -> PerSample:
-        return raw[..., 0] * UNIT
 
     def prediction(self, raw: Float[np.ndarray, "N 2"]) -> Normal:
         return Normal(raw[:, 0].astype(np.float64) * UNIT, predicted_scale(raw[:, 1]))

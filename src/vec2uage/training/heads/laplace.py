@@ -1,16 +1,15 @@
 """Median and scale of a Laplace distribution of age, by its likelihood: absolute errors, each with its own scale."""
 
 import math
-from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field
 
 from vec2uage.config.settings import settings
 from vec2uage.predictions.laplace import Laplace as LaplacePrediction
-from vec2uage.training.heads.base import Head, Raw
+from vec2uage.training.heads.base import Raw
+from vec2uage.training.heads.location_scale import LocationScale
 from vec2uage.training.heads.scale import UNIT, predicted_scale, scale_and_slope
 from vec2uage.training.losses import PerSample
 
@@ -18,7 +17,7 @@ _LOG_2 = math.log(2)
 
 
 @settings
-class Laplace(Head):
+class Laplace(LocationScale):
     """Two outputs, the median in years and what `scale_and_slope` makes the scale b of (the mean absolute error).
 
     The loss is the negative log-likelihood in nats, `log(2 b) + |age - median| / b`: it stands to the absolute error as
@@ -26,16 +25,6 @@ class Laplace(Head):
     the gradient of each face by `b^(2 beta)`, taken as a constant, as `Gaussian` does: 0 is the likelihood itself, 0.5
     gives the median the gradient of the absolute error. The loss that is reported and monitored is the likelihood.
     """
-
-    beta: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-    @property
-    def cuda_graph_safe(self) -> bool:
-        return True
-
-    @property
-    def outputs(self) -> int:
-        return 2
 
     def loss_of(self, raw: Raw, age: PerSample) -> PerSample:
         scale, _ = scale_and_slope(raw[..., 1])
@@ -48,9 +37,6 @@ class Laplace(Head):
         weight = torch.exp((2 * self.beta - 1) * log_scale)  # with the division by b that both derivatives hold
         gradient = torch.stack([error.sign() * weight * UNIT, (1 - error.abs()) * slope * weight], dim=-1)
         return log_scale + error.abs() + _LOG_2, gradient
-
-    def point(self, raw: Raw) -> PerSample:
-        return raw[..., 0] * UNIT
 
     def prediction(self, raw: Float[np.ndarray, "N 2"]) -> LaplacePrediction:
         return LaplacePrediction(raw[:, 0].astype(np.float64) * UNIT, predicted_scale(raw[:, 1]))
