@@ -116,7 +116,7 @@ class NetworkModel:
         networks = [self, *(other for other in others if isinstance(other, NetworkModel))]
         return replace(self, weights={n: torch.cat([network.weights[n] for network in networks]) for n in self.weights})
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return tensor_file.digest(self._tensors()).hex()
 

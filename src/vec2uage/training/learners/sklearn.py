@@ -6,6 +6,7 @@ import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,7 +71,7 @@ class SklearnModel:
     def joined(self, others: Sequence[Model]) -> "SklearnEnsemble":
         return SklearnEnsemble((self, *others))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(skops_file.to_bytes(self._content())).hexdigest()
 
@@ -113,7 +114,7 @@ class SklearnEnsemble:
     def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
         return mix([member.predict(vectors) for member in self.members])
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256("".join(member.digest for member in self.members).encode()).hexdigest()
 
