@@ -61,6 +61,12 @@ class Conformal(Calibration):
             raise UserError(
                 f"too few faces to calibrate on: {len(ages):,}, but calibrate.level={self.level:g} needs {needed:,}"
             )
+        for name in self.columns:
+            if not any(columns[name]):
+                raise UserError(
+                    f"calibrate.columns: of no face to calibrate on the {name} is known: leave {name} out, or give a "
+                    "file that has such a column"
+                )
         predicted = prediction.median.astype(np.float64)
         residuals = ages.astype(np.float64) - predicted
         sigmas = _sigmas(prediction, self.scale)

@@ -27,6 +27,11 @@ class Temperature(Calibration):
             densities = prediction.tempered(float(np.exp(log_temperature))).log_density(ages)
             return -float(np.maximum(densities, _LEAST_DENSITY).mean())
 
+        if not prediction.has_spread:
+            raise UserError(
+                "calibrate=temperature: the model gives one number a face, and has no probabilities to make more or "
+                "less sure: take calibrate=conformal, or a model of another head"
+            )
         bounds = np.log([_COLDEST, _HOTTEST])
         found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
         if not np.isfinite(found.fun):
