@@ -1,9 +1,9 @@
 """A model that is calibrated, judged, saved and judged again; and the faces that it must not be calibrated on."""
 
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, to_container
+from vec2uage.data.storage import save
 from vec2uage.data.vectorset import make_vector_set
-from vec2uage.evaluation.calibrate import check_disjoint, halves
+from vec2uage.evaluation.calibrate import halves, one_face_each
 from vec2uage.evaluation.ensemble import open_ensemble
 from vec2uage.evaluation.evaluate_settings import Evaluation, Foreign
 from vec2uage.evaluation.run import evaluate
@@ -97,8 +98,9 @@ def test_what_is_saved_is_judged_alike_and_can_be_left_out(home: Path, tmp_path:
     assert told(tmp_path / "c")["calibration"] is None
     assert "flagged" not in read_csv(tmp_path / "c/predictions.csv")[0]
 
-    with pytest.raises(UserError, match="fitted to, of which nothing would be known"):
-        judged(home, tmp_path / "e", model=str(saved), part="calibration")
+    for part in ("calibration", "all"):
+        with pytest.raises(UserError, match="400 of 400 faces to calibrate on are among those to judge"):
+            judged(home, tmp_path / "e", model=str(saved), part=part)
     with pytest.raises(UserError, match=r"minors\.recall: .*calibrate=none"):
         judged(home, tmp_path / "e", "minors.recall=0.9", model=str(saved))
 
@@ -175,10 +177,62 @@ def test_halves_keep_persons_whole_and_ages_alike() -> None:
     assert counts.max() <= 13
 
 
-def test_persons_on_both_sides_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    vs = make_vector_set(np.eye(4) + 1, [1, 2, 3, 4], subjects=["a", "b", "a", "c"])
-    with caplog.at_level(logging.WARNING):
-        check_disjoint(vs.take(np.array([0, 1])), vs.take(np.array([2, 3])))
-    assert "1 persons have faces both" in caplog.text
-    with pytest.raises(UserError, match="1 of 2 faces"):
-        check_disjoint(vs.take(np.array([0, 1])), vs.take(np.array([1, 3])))
+def test_a_threshold_is_fitted_to_one_face_of_each_person_as_minor_and_as_adult() -> None:
+    ages = [10, 12, 17, 20, 30, 9, 9]
+    vs = make_vector_set(np.arange(21.0).reshape(7, 3), ages, subjects=["a", "a", "b", "b", "b", "", ""])
+    drawn = one_face_each(vs, vs.ages)  # type: ignore[arg-type]
+    assert sorted(zip(vs.subjects[drawn], vs.ages[drawn] < 18, strict=True)) == [  # type: ignore[index]
+        ("", True),
+        ("", True),
+        ("a", True),
+        ("b", False),
+        ("b", True),
+    ]
+
+
+def written(folder: Path, name: str, faces: slice, older: float = 0, **columns: Any) -> str:
+    """A file of some of the faces of `faces.npz`, known by more columns or by other ages or encoders."""
+    with np.load(folder / "faces.npz") as data:
+        vs = make_vector_set(data["vectors"][faces], data["ages"][faces] + older, **{"encoder": "facenet", **columns})
+    save(vs, folder / name)
+    return str(folder / name)
+
+
+def test_persons_are_counted_once_and_told_where_they_are_on_both_sides(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    persons = [f"p{k // 2}" for k in range(600)]  # of each age 15 pictures of 7 or 8 persons
+    known = written(home, "even.arrow", even, subjects=persons)
+    rows = ["split.heldout_per_age=2", "split.calibration_per_age=0", f"calibrate.path={known}", "minors.recall=0.95"]
+    judged_alike = f"dataset.path={written(home, 'odd.arrow', odd, subjects=persons)}"
+    said = judged(home, tmp_path, *rows, judged_alike, part="all")
+    assert "one face for the threshold" in said
+    assert "persons with faces both to calibrate on and to judge" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("older", "columns", "overrides", "says"),
+    [
+        (0.5, {}, ["calibrate=conformal"], "not on one scale"),
+        (0.0, {"encoder": "dlib"}, ["calibrate=conformal", "encoder_mismatch=allow"], "different encoders"),
+        (0.0, {}, ["calibrate=conformal", "calibrate.columns=[gender]"], "gender is known: leave gender out"),
+    ],
+)
+def test_faces_unlike_those_to_judge_are_told(
+    older: float,
+    columns: dict[str, Any],
+    overrides: list[str],
+    says: str,
+    home: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = written(home, "unlike.arrow", slice(0, None, 2), older, **columns)
+    others = [f"dataset.path={home / 'others.npz'}", f"calibrate.path={path}", "dataset.encoder=facenet"]
+    try:
+        judged(home, tmp_path, *others, *overrides)
+    except UserError as error:
+        assert says in str(error)  # noqa: PT017 - some are refused, of others there is a warning
+    else:
+        assert says in caplog.text

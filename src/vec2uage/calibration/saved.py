@@ -1,9 +1,9 @@
 """What of a calibration is saved with a model: for which model it is, what it was fitted to, and what came of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from vec2uage.base.digest import with_digest, without_digest
 from vec2uage.base.errors import UserError
@@ -12,6 +12,9 @@ from vec2uage.calibration.fitted import AnyFitted
 from vec2uage.calibration.recall import Threshold
 from vec2uage.config.settings import settings
 from vec2uage.predictions.base import Prediction
+
+DIGEST = 16
+"""Hex digits of the digest of a vector."""
 
 
 @settings
@@ -29,8 +32,17 @@ class SavedCalibration:
     faces: PositiveInt
     data_fingerprint: str
     """Of these faces."""
+    vectors: Annotated[str, Field(pattern=rf"^([0-9a-f]{{{DIGEST}}})+$")]
+    """Digests of the vectors of these faces, one after the other: by them it is known whether such are judged."""
+    boundary: FiniteFloat
+    """The line between minors and adults on the scale of their ages (`predictions.minors.boundary`)."""
     fitted: AnyFitted | None
     threshold: Threshold | None
+
+    @property
+    def digests(self) -> set[str]:
+        """The digests of the vectors of the faces it was fitted to."""
+        return {self.vectors[first : first + DIGEST] for first in range(0, len(self.vectors), DIGEST)}
 
     def text(self) -> str:
         """Return what people should know of it."""
@@ -40,6 +52,7 @@ class SavedCalibration:
     def about(self) -> dict[str, Any]:
         """Return what evaluation.json tells of it."""
         plain = TypeAdapter(SavedCalibration).dump_python(self, mode="json")
+        del plain["vectors"]
         return plain | {"fitted": None if self.fitted is None else self.fitted.about()}
 
     def __call__(self, prediction: Prediction, columns: Columns) -> Prediction:

@@ -11,16 +11,17 @@ from jaxtyping import Integer, Real
 
 from vec2uage.base.encoder import check
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.calibration import recall
 from vec2uage.calibration.base import Columns
-from vec2uage.calibration.saved import SavedCalibration
+from vec2uage.calibration.saved import DIGEST, SavedCalibration
 from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.evaluation.ensemble import described, warn_of_rows_seen
 from vec2uage.evaluation.evaluate_settings import Evaluation
 from vec2uage.evaluation.rows import calibration_rows, is_of_same_data, is_of_same_split
 from vec2uage.predictions.base import Prediction
-from vec2uage.predictions.minors import boundary
+from vec2uage.predictions.minors import ADULT, boundary
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training.calibrated import Calibrated, as_saved
 from vec2uage.training.outcome import Model
@@ -50,6 +51,7 @@ def calibrate(
         saved = as_saved(model, described(paths))
     if saved.calibration is not None:
         _check_applicable(saved.calibration, settings, judged)
+        log.info("the model comes with a calibration, which is applied (calibrate=none leaves it out)")
         if fits_threshold:
             raise UserError(
                 "minors.recall: the model comes with a calibration that was fitted to other faces: fit both anew "
@@ -58,26 +60,16 @@ def calibrate(
     if not (settings.calibrate.fits or fits_threshold):
         return saved
     rows, what = calibration_rows(settings, paths)
-    check_disjoint(rows, judged)
     _warn_of_rows_learnt_from(settings, rows, paths, config)
-    return Calibrated(model, _fitted(settings, model, rows, what, predict(rows)))
+    _warn_of_persons_on_both_sides(rows, judged)
+    calibration = _fitted(settings, model, rows, what, predict(rows))
+    _check_applicable(calibration, settings, judged)
+    return Calibrated(model, calibration)
 
 
 def columns_of(vs: VectorSet) -> Columns:
     """Return what is known of each row that a calibration can be fitted by."""
     return {"gender": vs.gender, "source": vs.source}
-
-
-def check_disjoint(rows: VectorSet, judged: VectorSet) -> None:
-    """Raise UserError where faces to calibrate on are judged, too, by their vectors; warn where persons are."""
-    both = _digests(rows) & _digests(judged)
-    if both:
-        raise UserError(
-            f"{len(both):,} of {len(rows):,} faces to calibrate on are among those to judge, of which nothing would be "
-            "known then: judge others (part=test), or calibrate on others (calibrate.part, calibrate.path)"
-        )
-    if persons := set(rows.subjects) & set(judged.subjects) - {""}:
-        log.warning("%s persons have faces both to calibrate on and to judge, which flatters", f"{len(persons):,}")
 
 
 def halves(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> tuple[Integer[np.ndarray, " a"], Integer[np.ndarray, " b"]]:
@@ -92,6 +84,16 @@ def halves(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> tuple[Integer[np.ndar
     first = {persons[k] for k in in_order[::2]}
     in_first = np.array([owner in first for owner in owners])
     return np.flatnonzero(in_first), np.flatnonzero(~in_first)
+
+
+def one_face_each(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> Integer[np.ndarray, " n"]:
+    """Draw one face of each person, and where there are faces as a minor and as an adult, one of each.
+
+    What is counted with a confidence must be independent, which faces of one person are not.
+    """
+    drawn = numpy_generator(0, "calibrate", "one face each").permutation(len(vs))
+    of_person = {(vs.subjects[row] or row, bool(ages[row] < ADULT)): row for row in drawn.tolist()}
+    return np.sort(np.array(list(of_person.values()), dtype=np.int64))
 
 
 def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, prediction: Prediction) -> SavedCalibration:
@@ -111,6 +113,10 @@ def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, pred
         own = rows.take(of_calibration)
         fitted = settings.calibrate.fit(prediction.take(of_calibration), ages[of_calibration], columns_of(own))
     if minors.recall is not None:
+        faces = len(of_threshold)
+        of_threshold = of_threshold[one_face_each(rows.take(of_threshold), ages[of_threshold])]
+        if len(of_threshold) < faces:
+            what += f"; of each person one face for the threshold, {len(of_threshold):,} of {faces:,}"
         own = rows.take(of_threshold)
         kept = prediction.take(of_threshold)
         calibrated = kept if fitted is None else fitted(kept, columns_of(own))
@@ -122,31 +128,38 @@ def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, pred
         rows=what,
         faces=len(rows),
         data_fingerprint=rows.fingerprint(),
+        vectors="".join(sorted(_digests(rows))),
+        boundary=boundary(ages),
         fitted=fitted,  # type: ignore[arg-type]  # pydantic checks it
         threshold=threshold,
     )
 
 
-def _check_applicable(saved: SavedCalibration, settings: Evaluation, judged: VectorSet) -> None:
-    """Refuse predictions that are made in another way than those that a calibration was fitted to."""
-    if saved.tta != settings.tta:
+def _check_applicable(calibration: SavedCalibration, settings: Evaluation, judged: VectorSet) -> None:
+    """Refuse faces that a calibration was fitted to, and predictions of another kind than those; warn of other ages."""
+    if calibration.tta != settings.tta:
         raise UserError(
-            f"tta = {settings.tta}: the model's calibration was fitted to predictions with tta={saved.tta}: set that, "
-            "or calibrate=none"
+            f"tta = {settings.tta}: the model's calibration was fitted to predictions with tta={calibration.tta}: set "
+            "that, or calibrate=none"
         )
     check(
-        saved.encoder,
+        calibration.encoder,
         judged.encoder,
         ("the model's calibration", "the dataset"),
         "take vectors as those it was fitted to, or set calibrate=none or encoder_mismatch=allow",
         allow=settings.encoder_mismatch == "allow",
     )
-    if saved.data_fingerprint == judged.fingerprint():
+    if both := calibration.digests & _digests(judged):
         raise UserError(
-            "the faces to judge are those that the model's calibration was fitted to, of which nothing would be known "
-            "then: judge others (part=test), or set calibrate=none"
+            f"{len(both):,} of {calibration.faces:,} faces to calibrate on are among those to judge, of which nothing "
+            "would be known then: judge others (part=test), calibrate on others (calibrate.part, calibrate.path), or "
+            "set calibrate=none"
         )
-    log.info("the model comes with a calibration, which is applied (calibrate=none leaves it out)")
+    if calibration.boundary != boundary(needed_ages(judged, "an evaluation")):
+        log.warning(
+            "the ages to calibrate on and those to judge are not on one scale: only one of them has fractions of "
+            "years, so that what is calibrated is about half a year off (dataset.label=whole leaves fractions out)"
+        )
 
 
 def _warn_of_rows_learnt_from(settings: Evaluation, rows: VectorSet, paths: Sequence[Path], config: Any) -> None:
@@ -166,5 +179,10 @@ def _warn_of_rows_learnt_from(settings: Evaluation, rows: VectorSet, paths: Sequ
     warn_of_rows_seen(rows, strangers, may_have_learnt)
 
 
-def _digests(vs: VectorSet) -> set[bytes]:
-    return {hashlib.blake2b(vector.data, digest_size=16).digest() for vector in vs.vectors}
+def _warn_of_persons_on_both_sides(rows: VectorSet, judged: VectorSet) -> None:
+    if persons := set(rows.subjects) & set(judged.subjects) - {""}:
+        log.warning("%s with faces both to calibrate on and to judge, which flatters", counted(len(persons), "person"))
+
+
+def _digests(vs: VectorSet) -> set[str]:
+    return {hashlib.blake2b(vector.data, digest_size=DIGEST // 2).hexdigest() for vector in vs.vectors}
