@@ -219,17 +219,18 @@ def test_labels_outside_the_grid_are_refused_before_training(make_run, tmp_path)
 
 @every_option
 def test_each_trains_alike_alone_and_stacked_learns_and_is_read_back(options, make_run, make_data, train, tmp_path):
-    known = make_data(64, rows=400)
-    shared = ("optimizer=adam", *options, "model.hidden=[64,32]", "trainer.max_epochs=12", "early_stopping=none")
-    runs = [make_run(*shared, optimizer={"lr": lr}, seed=seed) for seed, lr in enumerate((1e-2, 1e30, 3e-3))]
+    known = make_data(24, rows=400)
+    shared = ("optimizer=adam", *options, "early_stopping=none")
+    runs = [
+        make_run(*shared, optimizer={"lr": lr}, trainer={"max_epochs": 6}, seed=seed)
+        for seed, lr in enumerate((3e-2, 1e30, 3e-3))
+    ]
     together = train(runs, known)
     assert together.outcomes[1].status == "diverged"
-    for position in (0, 2):
-        assert together.everything(position) == train([runs[position]], known).everything(0)
+    assert together.everything(2) == train(runs[2:], known).everything(0)
     outcome = together.outcomes[0]
     age = known.parts["test"].age.numpy()
     assert outcome.scores["test/mae"] < 0.7 * np.abs(age - np.median(age)).mean()
-    assert outcome.epochs == 12
     first, last = (together.epochs[0][epoch].scores["train/mae"] for epoch in (0, -1))
     assert last < first
     outcome.model.save(tmp_path / "model.safetensors")
@@ -238,10 +239,20 @@ def test_each_trains_alike_alone_and_stacked_learns_and_is_read_back(options, ma
         np.testing.assert_allclose(again.columns()[name], column, rtol=1e-4, atol=1e-6)
 
 
-def test_coral_puts_the_biases_of_its_one_product_in_order(make_run, make_data, train):
-    run = make_run("optimizer=adam", "head=ordinal", optimizer={"lr": 0.01}, trainer={"max_epochs": 12})
-    weights = train([run], make_data(64, rows=400)).outcomes[0].weights
+def test_coral_keeps_the_biases_of_its_one_product_in_order(make_run, make_data, train):
+    run = make_run("optimizer=adam", "head=ordinal", optimizer={"lr": 0.01})
+    weights = train([run], make_data(rows=400)).outcomes[0].weights
     assert weights["layers.2.weight"].shape == (1, 16)
     bias = weights["layers.2.bias"]
     assert bias.shape == (18,)
-    assert bias[6] > bias[8] > bias[10] > bias[12]
+    assert (bias.diff() < 0).all()
+    assert not torch.allclose(bias, torch.linspace(0.5, -0.5, 18), atol=0.05)
+
+
+@pytest.mark.parametrize("method", ["coral", "corn"])
+def test_ages_that_are_all_but_ruled_out_keep_their_probability(method):
+    """Where the answers are so sure that they round to 1."""
+    logits = np.linspace(50, 45, 5)
+    prediction = Ordinal(ages=AGES, method=method).prediction(logits[None] / UNIT)
+    below = np.exp(-logits) if method == "corn" else np.diff(np.exp(-logits), prepend=0)
+    np.testing.assert_allclose(prediction.probabilities[0], [*below, 1], rtol=1e-9)

@@ -28,7 +28,8 @@ class MLP(nn.Module):
 
     `hidden=(512, 256, 128)` with one output is the paper's network, 427,009 parameters at 512 inputs; `hidden=()` is
     linear regression. ReLU between the layers, linear outputs. With `tied_outputs` these share one row of weights and
-    have a bias each, 0 at first (CORAL, Cao et al. 2020).
+    have a bias each (CORAL, Cao et al. 2020), at first falling evenly from 1/2 to -1/2: were they equal, all outputs
+    would say the same until training had drawn them apart.
     """
 
     cuda_graph_safe = True  # a CUDA graph can hold a pass (see `cuda_graph.graphed_step`)
@@ -40,7 +41,7 @@ class MLP(nn.Module):
         sizes = [in_features, *hidden, 1 if tied_outputs else out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         if tied_outputs:
-            self.layers[-1].bias = nn.Parameter(torch.zeros(out_features))
+            self.layers[-1].bias = nn.Parameter(torch.linspace(0.5, -0.5, out_features))
 
     @staticmethod
     def shapes(

@@ -1,10 +1,12 @@
 """Ordinal regression: is this face older than 1, than 2, ...? (CORAL: Cao et al. 2020; CORN: Shi et al. 2021)."""
 
+import math
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vec2uage.config.settings import settings
 from vec2uage.training.heads.base import Raw
@@ -54,9 +56,13 @@ class Ordinal(Grid):
         return self._older(raw).sum(-1) + self._ends()[0]
 
     def probabilities(self, raw: Float[Tensor, "*_ O"]) -> Float[Tensor, "*_ G"]:
-        older = self._older(raw)
-        ends = torch.ones_like(older[..., :1]), torch.zeros_like(older[..., :1])
-        return -torch.cat([ends[0], older, ends[1]], dim=-1).diff(dim=-1)
+        # As products: of an age that is all but ruled out, a difference of two probabilities near 1 leaves nothing.
+        if self.method == "corn":
+            logits = raw * UNIT
+            return pad(_logistic(logits).cumprod(-1), (1, 0), value=1) * pad(_logistic(-logits), (0, 1), value=1)
+        logits = (raw * UNIT).cummin(-1).values
+        above, below = pad(logits, (1, 0), value=math.inf), pad(logits, (0, 1), value=-math.inf)
+        return _logistic(above) * _logistic(-below) * torch.expm1(below - above).abs()
 
     def to_predict(self) -> dict[str, Any]:
         return {**super().to_predict(), "method": self.method}
