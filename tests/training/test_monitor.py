@@ -89,3 +89,18 @@ def test_points_cannot_be_steered_by_a_score_of_spreads(make_run):
             make_run(*HOW[:1], f"{name}=validation/log_score")
     with pytest.raises(UserError, match="score of every epoch"):
         make_run(*HOW, "trainer.monitor=validation/coverage_90")
+
+
+@pytest.mark.parametrize("group", ["trainer", "early_stopping", "lr_schedule"])
+def test_a_run_that_no_finite_score_has_steered_has_failed(group, make_run, make_data, train):
+    """Quantiles say nothing of the density in their tails."""
+    run = make_run("head=quantile", "head.levels=[0.4,0.5,0.6]", f"{group}.monitor=validation/log_score")
+    outcome = train([run], make_data()).outcomes[0]
+    assert outcome.status == "failed"
+    assert "validation/log_score was not finite" in outcome.reason
+    assert outcome.model is not None
+
+
+def test_what_is_no_number_is_the_worst():
+    assert badness("validation/mae", {"validation/mae": math.nan}) == math.inf
+    assert badness("validation/loss", {"validation/loss": math.nan}) == math.inf

@@ -1,5 +1,6 @@
 """The score that a run is steered by: what the best epoch, early stopping and schedules look at."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -26,6 +27,7 @@ def needs_spread(monitor: str) -> bool:
 
 
 def badness(monitor: str, scores: Mapping[str, float]) -> float:
-    """Return a number that is lower the better the monitored score is."""
+    """Return a number that is lower the better the monitored score is; infinity for what is no number."""
     score, name = scores[monitor], monitor.rpartition("/")[2]
-    return METRICS[name].badness(score) if name in METRICS else score
+    found = METRICS[name].badness(score) if name in METRICS else score
+    return math.inf if math.isnan(found) else found
