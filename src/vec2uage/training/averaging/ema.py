@@ -28,10 +28,10 @@ class EMA(Averaging):
 
     @torch.no_grad()
     def update(self, options: Tensors, params: Tensors, state: Tensors, progress: TrainProgress) -> None:
-        decay = options["decay"]
-        share = (1 - decay) / (1 - decay ** (progress.step + 1))  # of the newest weights
+        # Of the newest weights; by plain numbers, since a power has other bits at another place of a tensor.
+        shares = [(1 - decay) / (1 - decay ** (progress.step + 1)) for decay in options["decay"].tolist()]
         for name, p in params.items():
-            state[f"average/{name}"].lerp_(p, expand_per_run(share.to(p.device), p))
+            state[f"average/{name}"].lerp_(p, expand_per_run(p.new_tensor(shares), p))
 
     def evaluated(self, params: Tensors, state: Tensors) -> Tensors:
         return {name: state[f"average/{name}"] for name in params}
