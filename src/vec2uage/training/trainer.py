@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.base import seeds
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.training import models, precision
 from vec2uage.training.checkpoint import Checkpoint, restore, snapshot
@@ -63,7 +64,7 @@ def train_stack(
         for position, run in enumerate(stack.runs):
             observer.epoch(run, epochs[position])
             if outcomes[run].status == "running" and (stops[position] or epoch + 1 == settings.max_epochs):
-                outcomes[run].status = "completed"
+                complete(outcomes[run], runs[run])
         retire_finished(stack, runs, data, outcomes, observer)
         if stack.runs and settings.checkpoint_every and (epoch + 1) % settings.checkpoint_every == 0:
             began = time.perf_counter()
@@ -254,6 +255,18 @@ def update_schedules(stack: Stack, settings: RunSettings, epochs: list[Epoch]) -
     return stops
 
 
+def complete(outcome: Outcome, settings: RunSettings) -> None:
+    """End a run that has trained as long as it should: as failed, where a score that should have steered it did not."""
+    outcome.status = "completed"
+    for part in (settings.trainer, settings.early_stopping, settings.lr_schedule):
+        if not math.isfinite(badness(part.monitor, outcome.scores)):
+            outcome.status = "failed"
+            outcome.reason = (
+                f"{part.monitor} was not finite even in the best epoch, so nothing can be steered by it: monitor "
+                "validation/loss or validation/crps"
+            )
+
+
 def retire_finished(
     stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome], observer: Observer
 ) -> None:
@@ -274,7 +287,8 @@ def retire_finished(
                 {name: tensor.cpu() for name, tensor in best.items()} for best in (outcome.weights, outcome.posterior)
             )
             generator = seeds.torch_generator(runs[run].seed, "members")
-            members = runs[run].averaging.members(outcome.weights, outcome.posterior, generator)
+            with threads(1):  # the bits of a matrix product can depend on how many there are
+                members = runs[run].averaging.members(outcome.weights, outcome.posterior, generator)
             for part, inputs in data.parts.items():
                 raw = evaluate(network, members, inputs)
                 outcome.scores |= part_scores(part, network.head, raw, inputs.age, runs[run].trainer.scored_batch)
