@@ -47,7 +47,7 @@ def test_its_names_are_shown_and_do_nothing(sweep: Path, tmp_path: Path) -> None
         assert not re.search(r"<img|[^\\]\]\(", text)
         assert text.replace("\n", "").isprintable()
     rows = read_csv(tmp_path / "out/tables/estimates.csv")
-    assert {row["optimizer"] for row in rows} == {f"sgd note={NASTY_VALUE}", "sgd note=1"}
+    assert {row["variant"] for row in rows} == {f"sgd note={NASTY_VALUE}", "sgd note=1"}
 
     tags: list[str] = []
     page = HTMLParser()
