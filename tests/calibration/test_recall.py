@@ -11,6 +11,7 @@ from scipy.stats import beta, norm
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.recall import Threshold, count, fit, minors_needed, rank
 from vec2uage.predictions.normal import Normal
+from vec2uage.predictions.piecewise import Quantiles
 from vec2uage.predictions.point import Point
 
 BOUNDARY = 17.5
@@ -34,7 +35,7 @@ def test_the_recall_is_reached_in_as_many_sets_as_the_confidence_says(minors: in
     thresholds = []
     for _ in range(1000):
         p, ages = drawn(minors, 5, generator)
-        thresholds.append(fit(scored(p), ages, BOUNDARY, 0.95, 0.95).value)
+        thresholds.append(fit(scored(p), ages, BOUNDARY, 0.95, 0.95).p_minor)
     held = beta.sf(thresholds, 4, 1.5) >= 0.95
     # the share of minors below the k-th of n scores has this distribution, whatever that of the scores
     exact = beta.cdf(0.05, rank(minors, 0.95, 0.95), minors - rank(minors, 0.95, 0.95) + 1)
@@ -65,7 +66,7 @@ def test_the_threshold_is_at_least_as_tight_as_that_of_learn_then_test() -> None
                 warnings.simplefilter("ignore")
                 controller.calibrate(scored(p).cdf(BOUNDARY)[:, None], (ages <= BOUNDARY).astype(int))
             found = controller.valid_predict_params
-            differences.append(own.value - max(found) if len(found) else np.inf)
+            differences.append(own.p_minor - max(found) if len(found) else np.inf)
     assert min(differences) >= 0
 
 
@@ -73,7 +74,7 @@ def test_59_minors_are_needed_and_told() -> None:
     p, ages = drawn(59, 10, np.random.default_rng(0))
     assert minors_needed(0.95, 0.95) == 59
     threshold = fit(scored(p), ages, BOUNDARY, 0.95, 0.95)
-    assert threshold.value == pytest.approx(p[:59].min())
+    assert threshold.p_minor == pytest.approx(p[:59].min())
     assert threshold.fitted_to.minors == threshold.fitted_to.flagged_minors == 59
     assert threshold.fitted_to.adults == 10
     with pytest.raises(UserError, match=r"58 faces under 18 .* 59 are needed"):
@@ -95,10 +96,21 @@ def test_points_are_flagged_by_their_age() -> None:
     ages = np.concatenate([generator.uniform(1, 17, 200), generator.uniform(18, 40, 200)])
     predicted = ages + generator.normal(0, 3, 400)
     threshold = fit(Point(predicted), ages, BOUNDARY, 0.95, 0.95)
-    assert -threshold.value == np.sort(predicted[:200])[-rank(200, 0.95, 0.95)]
-    assert threshold.flagged(Point(predicted)).tolist() == (predicted <= -threshold.value).tolist()
-    assert "the predicted age is" in threshold.text()
+    assert threshold.age == np.sort(predicted[:200])[-rank(200, 0.95, 0.95)]
+    assert threshold.flagged(Point(predicted)).tolist() == (predicted <= threshold.age).tolist()
+    assert f"{threshold.age:.2f} years" in threshold.text()
     assert f"{threshold.fitted_to.flagged_adults} of 200 adults" in threshold.text()
+
+
+def test_of_faces_that_are_no_minors_for_sure_the_younger_are_flagged() -> None:
+    """An error that no calibration face had leaves P(minor) at 0, of some minors too: that flags no adult of 40."""
+    predicted = np.concatenate([np.linspace(5, 15, 90), np.linspace(20, 24, 10), np.linspace(22, 40, 100)])
+    ages = np.array([12.0] * 100 + [30.0] * 100)
+    bounded = Quantiles(np.array([0.0, 1.0]), np.stack([predicted - 1, predicted + 1], axis=1))
+    threshold = fit(bounded, ages, BOUNDARY, 0.95, 0.95)
+    assert threshold.p_minor == 0
+    assert threshold.age == np.sort(predicted[:100])[-rank(100, 0.95, 0.95)]
+    assert threshold.fitted_to.flagged_adults == (predicted[100:] <= threshold.age).sum() < 15
 
 
 def test_ties_are_flagged() -> None:

@@ -1,15 +1,16 @@
 """Who is flagged as a minor: a threshold of which at most so many of all minors can fall short, as faces have shown.
 
-Of n minors that the model has not learnt from, in the order of their scores, the k-th lowest is the threshold. A share
-of all minors scores below it that is at most `1 - recall` with a probability of P(Binomial(n, 1 - recall) >= k)
-(order statistics: Wilks 1941); k is the highest for which that reaches `confidence`.
+Faces are in the order of P(minor), and where that is equal, as at 0, at 1 and of points, of the predicted age. Of n
+minors that the model has not learnt from, the k-th last is the threshold. A share of all minors comes after it that is
+at most `1 - recall` with a probability of P(Binomial(n, 1 - recall) >= k) (order statistics: Wilks 1941); k is the
+highest for which that reaches `confidence`.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Real
 from pydantic import Field, FiniteFloat, NonNegativeInt
 from scipy.stats import binom
 
@@ -19,7 +20,7 @@ from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.minors import is_minor, p_minor
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Score = Literal["p_minor", "youth"]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def minors_needed(recall: float, confidence: float) -> int:
@@ -61,28 +62,24 @@ class Flagged:
 
 @settings
 class Threshold:
-    """Faces of this score or more are flagged as minors, and what became of the faces it was fitted to."""
+    """Faces at or above it are flagged as minors; and what became of the faces it was fitted to."""
 
     recall: Share
     confidence: Share
     boundary: FiniteFloat
     """The age in years up to which a face is a minor's (`predictions.minors.boundary`)."""
-    score: Score
-    """P(minor), or the predicted age with its sign turned where a model gives nothing but that."""
-    value: FiniteFloat
+    p_minor: Probability
+    age: FiniteFloat
+    """Of faces with just this P(minor), those are flagged whose predicted age is at most so many years."""
     fitted_to: Flagged
 
     def flagged(self, prediction: Prediction) -> Bool[np.ndarray, " N"]:
         """Tell which faces are flagged as minors."""
-        return _scores(prediction, self.score, self.boundary) >= self.value
+        return _reaches(prediction, self.boundary, self.p_minor, self.age)
 
     def text(self) -> str:
         """Return the rule, the guarantee, and what became of the faces it was fitted to."""
-        rule = (
-            f"P(minor) is {self.value:.3g} or more"
-            if self.score == "p_minor"
-            else f"the predicted age is {-self.value:.2f} years or less"
-        )
+        rule = f"P(minor) is above {self.p_minor:.3g}, or just that and the predicted age {self.age:.2f} years or less"
         return (
             f"flagged as a minor where {rule}: at least {100 * self.recall:g}% of minors, with a confidence of "
             f"{100 * self.confidence:g}%\n  of those it was fitted to: {self.fitted_to.text()}"
@@ -120,19 +117,20 @@ def fit(
             "minors.recall needs faces of adults too, to tell how many of them are flagged, but of those to calibrate "
             "on nobody is 18 or older: widen split.age_range, such as [1,40]"
         )
-    score: Score = "p_minor" if prediction.has_spread else "youth"
-    scores = _scores(prediction, score, boundary)
-    value = float(np.sort(scores[minor])[rank(minors, recall, confidence) - 1])
+    p, age = p_minor(prediction, boundary)[minor], prediction.median[minor].astype(np.float64)
+    last = np.lexsort((-age, p))[rank(minors, recall, confidence) - 1]
+    at = float(p[last]), float(age[last])
     return Threshold(
         recall=recall,
         confidence=confidence,
         boundary=boundary,
-        score=score,
-        value=value,
-        fitted_to=count(ages, scores >= value),
+        p_minor=at[0],
+        age=at[1],
+        fitted_to=count(ages, _reaches(prediction, boundary, *at)),
     )
 
 
-def _scores(prediction: Prediction, score: Score, boundary: float) -> Float[np.ndarray, " N"]:
-    """Return what grows with the chance of being a minor."""
-    return p_minor(prediction, boundary) if score == "p_minor" else -prediction.median.astype(np.float64)
+def _reaches(prediction: Prediction, boundary: float, p_minor_at: float, age_at: float) -> Bool[np.ndarray, " N"]:
+    """Tell which faces come before a threshold in the order, or are at it."""
+    p = p_minor(prediction, boundary)
+    return (p > p_minor_at) | (p == p_minor_at) & (prediction.median <= age_at)
