@@ -153,6 +153,7 @@ def jobs_below(folder: Path) -> dict[Job, DictConfig]:
 def train_composed(jobs: dict[Job, DictConfig], cache: Path) -> None:
     """Train what is still to be trained of a sweep, as a launcher does once its jobs are composed."""
     os.environ["VEC2UAGE_CACHE"] = str(cache)
+    register_resolvers()  # in this process, too: some options of a composed job are still to be resolved
     ended = prepare_folders(jobs, True)
     train_jobs([job for job in jobs if job not in ended], "")
 
