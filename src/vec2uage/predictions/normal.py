@@ -8,56 +8,34 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.special import ndtr, ndtri
 
-from vec2uage.predictions.base import Ages, Prediction, RowIndex, check_level, check_temperature
+from vec2uage.predictions.base import Ages, Prediction, check_temperature
+from vec2uage.predictions.location_scale import LocationScale
 from vec2uage.predictions.mixture import Mixture
-
-LEVELS = np.array([1e-12, 1e-8, 1e-5, 1e-3, *np.linspace(0.01, 0.99, 25), 1 - 1e-3, 1 - 1e-5, 1 - 1e-8, 1 - 1e-12])
-"""The levels of the quantiles between which a smooth distribution function is integrated."""
 
 
 @dataclass(frozen=True)
-class Normal(Prediction):
+class Normal(LocationScale):
     """Means and standard deviations, in years; a deviation is above 0."""
 
-    location: Float[np.ndarray, " N"]
-    scale: Float[np.ndarray, " N"]
-
-    def __len__(self) -> int:
-        return len(self.location)
-
-    @property
-    def mean(self) -> Float[np.ndarray, " N"]:
-        return self.location
+    @staticmethod
+    def standard_quantile(q: Real[np.ndarray, "*k"]) -> Float[np.ndarray, "*k"]:
+        return np.asarray(ndtri(q))
 
     @property
     def std(self) -> Float[np.ndarray, " N"]:
         return self.scale
 
-    @property
-    def median(self) -> Float[np.ndarray, " N"]:
-        return self.location
-
     def cdf(self, age: Ages) -> Float[np.ndarray, "*G N"]:
-        return ndtr(self._standardized(age))
+        return ndtr(self.standardized(age))
 
     def log_density(self, age: Ages) -> Float[np.ndarray, "*G N"]:
-        return -(self._standardized(age) ** 2) / 2 - np.log(self.scale) - math.log(2 * math.pi) / 2
-
-    def quantile(self, q: float) -> Float[np.ndarray, " N"]:
-        check_level(q)
-        return self.location + self.scale * ndtri(q)
-
-    def knots(self) -> Float[np.ndarray, "N k"]:
-        return self.location[:, None] + self.scale[:, None] * ndtri(LEVELS)
+        return -(self.standardized(age) ** 2) / 2 - np.log(self.scale) - math.log(2 * math.pi) / 2
 
     def crps(self, age: Real[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return the score by its formula (Gneiting and Raftery 2007, equation 21)."""
-        z = self._standardized(age)
+        z = self.standardized(age)
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         return self.scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
-
-    def take(self, index: RowIndex) -> "Normal":
-        return Normal(self.location[index], self.scale[index])
 
     def own_columns(self) -> dict[str, Real[np.ndarray, " N"]]:
         return {"std": self.scale}
@@ -68,9 +46,6 @@ class Normal(Prediction):
 
     def mixed_with(self, others: Sequence[Prediction]) -> Prediction | None:
         return NormalMixture((self, *others)) if all(isinstance(other, Normal) for other in others) else None
-
-    def _standardized(self, age: Ages) -> Float[np.ndarray, "*G N"]:
-        return (np.asarray(age, dtype=np.float64) - self.location) / self.scale
 
 
 class NormalMixture(Mixture):
