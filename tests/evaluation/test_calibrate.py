@@ -18,7 +18,7 @@ from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, to_container
 from vec2uage.data.storage import save
 from vec2uage.data.vectorset import make_vector_set
-from vec2uage.evaluation.calibrate import halves, one_face_each
+from vec2uage.evaluation.calibrate import one_face_each
 from vec2uage.evaluation.ensemble import open_ensemble
 from vec2uage.evaluation.evaluate_settings import Evaluation, Foreign
 from vec2uage.evaluation.run import evaluate
@@ -82,8 +82,10 @@ def test_what_is_saved_is_judged_alike_and_can_be_left_out(home: Path, tmp_path:
     )
     again = judged(home, tmp_path / "b", model=str(saved))
     assert again == first
-    assert "half of them" in first
+    assert told(tmp_path / "a")["calibration"]["threshold"]["fitted_to"]["minors"] == 170  # type: ignore[index]
     assert "minors" in first
+    alone = judged(home, tmp_path / "t", "calibrate=none", "minors.recall=0.95")
+    assert first.splitlines()[-1] == alone.splitlines()[-1]  # the same faces are flagged, whatever becomes of intervals
     one, other = ((tmp_path / name / "predictions.csv").read_bytes() for name in "ab")
     assert one == other
     rows = read_csv(tmp_path / "a/predictions.csv")
@@ -163,18 +165,6 @@ def test_regressors_keep_their_calibration_too(home: Path, tmp_path: Path) -> No
     saved = tmp_path / "saved.skops"
     first = judged(home, tmp_path / "a", "calibrate=conformal", f"save_as={saved}", model=str(tmp_path / "ridge.skops"))
     assert judged(home, tmp_path / "b", model=str(saved)) == first
-
-
-def test_halves_keep_persons_whole_and_ages_alike() -> None:
-    ages = np.repeat(np.arange(10), 20)
-    subjects = [f"s{k // 2}" if k % 3 else "" for k in range(200)]
-    vs = make_vector_set(np.arange(600.0).reshape(200, 3) + 1, ages, subjects=subjects)
-    one, other = halves(vs, vs.ages)  # type: ignore[arg-type]
-    assert sorted([*one, *other]) == list(range(200))
-    assert not (set(vs.subjects[one]) & set(vs.subjects[other])) - {""}
-    counts = np.bincount(ages[one], minlength=10)
-    assert counts.min() >= 7
-    assert counts.max() <= 13
 
 
 def test_a_threshold_is_fitted_to_one_face_of_each_person_as_minor_and_as_adult() -> None:

@@ -4,6 +4,8 @@ Faces are in the order of P(minor), and where that is equal, as at 0, at 1 and o
 minors that the model has not learnt from, the k-th last is the threshold. A share of all minors comes after it that is
 at most `1 - recall` with a probability of P(Binomial(n, 1 - recall) >= k) (order statistics: Wilks 1941); k is the
 highest for which that reaches `confidence`.
+
+The order is that of the model's own predictions, before any calibration: so both can be fitted to the same faces.
 """
 
 import math
@@ -79,9 +81,10 @@ class Threshold:
 
     def text(self) -> str:
         """Return the rule, the guarantee, and what became of the faces it was fitted to."""
-        rule = f"P(minor) is above {self.p_minor:.3g}, or just that and the predicted age {self.age:.2f} years or less"
+        rule = f"is above {self.p_minor:.3g}, or just that and the predicted age {self.age:.2f} years or less"
         return (
-            f"flagged as a minor where {rule}: at least {100 * self.recall:g}% of minors, with a confidence of "
+            f"flagged as minors are those whose P(minor), as the model itself has it, {rule}: at least "
+            f"{100 * self.recall:g}% of minors, with a confidence of "
             f"{100 * self.confidence:g}%\n  of those it was fitted to: {self.fitted_to.text()}"
         )
 

@@ -72,20 +72,6 @@ def columns_of(vs: VectorSet) -> Columns:
     return {"gender": vs.gender, "source": vs.source}
 
 
-def halves(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> tuple[Integer[np.ndarray, " a"], Integer[np.ndarray, " b"]]:
-    """Divide faces into two halves, alike in ages as far as that goes; all faces of a person are in one of them."""
-    owners = [subject or f"\0{row}" for row, subject in enumerate(vs.subjects)]
-    youngest: dict[str, int] = {}
-    for owner, age in zip(owners, np.floor(ages).astype(int).tolist(), strict=True):
-        youngest[owner] = min(age, youngest.get(owner, age))
-    persons = list(youngest)
-    drawn = numpy_generator(0, "calibrate", "halves").permutation(len(persons))
-    in_order = sorted(drawn.tolist(), key=lambda k: youngest[persons[k]])
-    first = {persons[k] for k in in_order[::2]}
-    in_first = np.array([owner in first for owner in owners])
-    return np.flatnonzero(in_first), np.flatnonzero(~in_first)
-
-
 def one_face_each(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> Integer[np.ndarray, " n"]:
     """Draw one face of each person, and where there are faces as a minor and as an adult, one of each.
 
@@ -97,30 +83,16 @@ def one_face_each(vs: VectorSet, ages: Real[np.ndarray, " N"]) -> Integer[np.nda
 
 
 def _fitted(settings: Evaluation, model: Model, rows: VectorSet, what: str, prediction: Prediction) -> SavedCalibration:
-    """Fit the calibration, the threshold, or each to a half of the rows."""
-    ages = needed_ages(rows, "a calibration")
-    everyone = np.arange(len(rows))
-    of_calibration, of_threshold = everyone, everyone
-    minors = settings.minors
-    if settings.calibrate.fits and minors.recall is not None:
-        of_calibration, of_threshold = halves(rows, ages)
-        what += (
-            f" (half of them, {len(of_calibration):,}, for the distributions, the other {len(of_threshold):,} for the "
-            "threshold)"
-        )
+    """Fit the calibration, the threshold, or both, each to all rows: the threshold is of `prediction` itself."""
+    ages, minors = needed_ages(rows, "a calibration"), settings.minors
     fitted = threshold = None
     if settings.calibrate.fits:
-        own = rows.take(of_calibration)
-        fitted = settings.calibrate.fit(prediction.take(of_calibration), ages[of_calibration], columns_of(own))
+        fitted = settings.calibrate.fit(prediction, ages, columns_of(rows))
     if minors.recall is not None:
-        faces = len(of_threshold)
-        of_threshold = of_threshold[one_face_each(rows.take(of_threshold), ages[of_threshold])]
-        if len(of_threshold) < faces:
-            what += f"; of each person one face for the threshold, {len(of_threshold):,} of {faces:,}"
-        own = rows.take(of_threshold)
-        kept = prediction.take(of_threshold)
-        calibrated = kept if fitted is None else fitted(kept, columns_of(own))
-        threshold = recall.fit(calibrated, ages[of_threshold], boundary(ages), minors.recall, minors.confidence)
+        drawn = one_face_each(rows, ages)
+        if len(drawn) < len(rows):
+            what += f"; of each person one face for the threshold, {len(drawn):,} of {len(rows):,}"
+        threshold = recall.fit(prediction.take(drawn), ages[drawn], boundary(ages), minors.recall, minors.confidence)
     return SavedCalibration(
         model=model.digest,
         encoder=rows.encoder,

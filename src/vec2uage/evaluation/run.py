@@ -58,8 +58,9 @@ def evaluate(
     ages = needed_ages(vs, "an evaluation")
     ensemble.warn_of_rows_seen(vs, paths, partial(is_of_same_data, config))
     calibrated = calibrate(settings, model, paths, vs, predict, config)
-    prediction = calibrated(predict(vs), columns_of(vs))
-    fitted, flagged = calibrated.calibration, calibrated.flagged(prediction)
+    own = predict(vs)
+    prediction = calibrated(own, columns_of(vs))
+    fitted, flagged = calibrated.calibration, calibrated.flagged(own)
     with np.errstate(over="ignore"):
         judgement = judge(vs, prediction, settings.cs)
     if not np.isfinite([judgement.scores.overall[name] for name in ("mae", "rmse")]).all():

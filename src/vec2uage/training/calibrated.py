@@ -25,10 +25,10 @@ class Calibrated:
         """Return what becomes of the model's prediction for N faces; `columns` tells of them what the data knows."""
         return prediction if self.calibration is None else self.calibration(prediction, columns)
 
-    def flagged(self, prediction: Prediction) -> Bool[np.ndarray, " N"] | None:
-        """Tell which of N faces are flagged as minors by their calibrated prediction; None where nobody is to be."""
+    def flagged(self, own: Prediction) -> Bool[np.ndarray, " N"] | None:
+        """Tell which of N faces are flagged as minors by the model's own prediction; None where nobody is to be."""
         threshold = None if self.calibration is None else self.calibration.threshold
-        return None if threshold is None else threshold.flagged(prediction)
+        return None if threshold is None else threshold.flagged(own)
 
     def save(self, path: Path) -> None:
         """Write both to one file, whole or not at all."""
