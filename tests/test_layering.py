@@ -20,6 +20,7 @@ LAYERS = (
     {"data", "runs", "calibration"},
     {"faces", "training"},
     {"augmentation", "sweep", "evaluation", "reporting"},
+    {"case"},
 )
 # Nor these, though they lie below: faces know nothing of training, training nothing of photographs, reports read runs.
 KNOWS_NOTHING_OF = {

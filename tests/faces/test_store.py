@@ -12,12 +12,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vec2uage.base.errors import UserError
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face, Points, Refused
 from vec2uage.faces.store import Hashes, Store, open_store
 
 HASHES = Hashes("1" * 64, "2" * 40, "3" * 32)
 pixels = st.integers(-5000, 5000)
-faces = st.builds(Face, pixels, pixels, pixels, pixels, st.floats(allow_nan=False), st.sampled_from(["hog", "none"]))
+place = st.tuples(st.floats(-9, 9), st.floats(-9, 9))
+points = st.none() | st.builds(Points, place, place, place, place, place)
+faces = st.builds(
+    Face,
+    *(pixels, pixels, pixels, pixels),
+    st.floats(allow_nan=False),
+    st.sampled_from(["hog", "none"]),
+    points,
+    st.sampled_from([0, 90]),
+    st.none() | st.floats(0, 9),
+)
 
 
 @given(st.lists(faces, max_size=4))

@@ -73,6 +73,22 @@ class Hashes:
     md5: str
 
 
+Point = tuple[float, float]
+"""x and y in pixels."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Five points of a face; left and right are those of the picture."""
+
+    left_eye: Point
+    right_eye: Point
+    nose: Point
+    left_mouth: Point
+    """The corner of the mouth."""
+    right_mouth: Point
+
+
 @dataclass(frozen=True)
 class Face:
     """A face, as a box in pixels of the upright image; it may reach beyond the image."""
@@ -86,7 +102,14 @@ class Face:
     score: float
     """How sure the detector is, on its own scale; NaN where nothing was detected (detector=none)."""
     detector: str
-    """Which detector found it: `hog`, `cnn`, `mtcnn` or `none`."""
+    """Which detector found it: `hog`, `cnn`, `mtcnn`, `yunet` or `none`."""
+    points: Points | None = field(default=None, repr=False)
+    """None where the detector gives none."""
+    turn: int = field(default=0, repr=False)
+    """Degrees clockwise, a multiple of 90, by which the image was turned when the face was found: box and points are
+    those in the turned image."""
+    seconds: float | None = field(default=None, repr=False)
+    """From the beginning of a video to the frame in which the face is; None in a photograph."""
 
 
 @dataclass(frozen=True)

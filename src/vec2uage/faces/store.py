@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from vec2uage.base.access import make_folder, open_to_write
 from vec2uage.base.errors import UserError
-from vec2uage.faces.records import Face, Hashes, Measures, Refused
+from vec2uage.faces.records import Face, Hashes, Measures, Points, Refused
 
 _TABLES = {
     "files": "path BLOB PRIMARY KEY, state TEXT, sha256 TEXT, sha1 TEXT, md5 TEXT, digest BLOB",
@@ -108,7 +108,15 @@ def _digest(*values: object) -> bytes:
 
 def _detection(text: str) -> list[Face] | Refused:
     found = json.loads(text)
-    return Refused(*found["refused"]) if "refused" in found else [Face(*values) for values in found["faces"]]
+    return Refused(*found["refused"]) if "refused" in found else [_face(*values) for values in found["faces"]]
+
+
+def _face(*values: Any) -> Face:
+    """Return the face of these parts (`astuple`); JSON makes lists of tuples, and earlier versions had fewer."""
+    left, top, right, bottom, score, detector, *rest = values
+    points, turn, seconds = rest or (None, 0, None)
+    at = None if points is None else Points(*((x, y) for x, y in points))
+    return Face(left, top, right, bottom, score, detector, at, turn, seconds)
 
 
 def _measures(text: str) -> Measures | Refused:
