@@ -1,0 +1,15 @@
+"""Estimate the ages of the faces of a case: `python -m vec2uage.predict checkpoint=... source.path=photos`."""
+
+from vec2uage.config.command import Invocation, command
+
+
+@command("predict")
+def main(invocation: Invocation) -> int:
+    """Find the faces in the files of a case, estimate their ages, and write what an examiner works with."""
+    from vec2uage.case.run import run
+
+    return run(invocation)
+
+
+if __name__ == "__main__":
+    main()
