@@ -1,36 +1,26 @@
-"""A model as a case uses it: found and checked before any work, then from vectors to what stands in a row."""
+"""A model as a case uses it: from the vectors of faces to what stands in their rows."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Integer
 
-from vec2uage.base.encoder import check
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.base import Columns
 from vec2uage.calibration.recall import Threshold
-from vec2uage.evaluation import ensemble
-from vec2uage.evaluation.evaluate_settings import Ensemble, Foreign
-from vec2uage.predictions.minors import ADULT, boundary, p_minor
-from vec2uage.training.calibrated import Calibrated, as_saved
-from vec2uage.training.learners.registry import READERS
+from vec2uage.predictions.minors import p_minor
+from vec2uage.training.calibrated import Calibrated
 
 if TYPE_CHECKING:
     from vec2uage.evaluation.reference import Reference
     from vec2uage.evaluation.statement import Statement
 
-log = logging.getLogger(__name__)
-
 ROWS = 32
 """Faces that a model is asked for at once, always: libraries choose the order of sums by the size of a matrix."""
 LEVEL = 0.9
 """Of the interval: the share of faces whose age should lie in it."""
-DEFAULT = "outputs/model.safetensors"
-"""Where `vec2uage.predict` looks for a model; conf/predict.yaml names it, too."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +75,29 @@ class Predictor:
         return None if calibration is None else calibration.text()
 
     def __call__(self, vectors: Float32[np.ndarray, "B D"], columns: Columns) -> Estimates:
-        """Return what the model says of B faces, of which `columns` tells what is known, "" where it is not.
+        """Return what the model says of B faces, at least one, of which `columns` tells what is known, "" where it is not.
 
         A face's numbers are the same bits whatever the others, and however many they are.
         Raises UserError where the model gives no number.
         """
-        starts = range(0, len(vectors), ROWS)
-        return _joined([self._of_block(vectors[k : k + ROWS], _part(columns, k)) for k in starts])
+        blocks = np.split(np.arange(len(vectors)), range(ROWS, len(vectors), ROWS))
+        return _joined([self._of_block(vectors, columns, rows) for rows in blocks])
 
-    def _of_block(self, vectors: Float32[np.ndarray, "b D"], columns: Columns) -> Estimates:
-        count = len(vectors)
-        rows = np.arange(ROWS) % count  # the last ones stand in for faces that are not there
-        padded = np.ascontiguousarray(vectors[rows])
-        known = {name: values[rows] for name, values in columns.items()}
-        prediction = self.calibrated(self.calibrated.model.predict(padded), known)
+    def _of_block(
+        self, vectors: Float32[np.ndarray, "N D"], columns: Columns, rows: Integer[np.ndarray, " b"]
+    ) -> Estimates:
+        count = len(rows)
+        padded = np.resize(rows, ROWS)  # the same rows again stand for faces that are not there
+        own = vectors[padded]
+        prediction = self.calibrated.model.predict(own)
+        prediction = self.calibrated(prediction, {name: values[padded] for name, values in columns.items()})
         age = prediction.median.astype(np.float64)
         if not np.isfinite(age).all():
             raise UserError("the model gives no number for some faces: its training diverged; take another one")
         low, high = prediction.interval(LEVEL) if prediction.has_spread else (np.full(ROWS, np.nan),) * 2
         minor = p_minor(prediction, self.boundary) if prediction.has_spread else None
         flagged = self.calibrated.flagged(prediction)
-        distance = None if self.reference is None else self.reference.distance(padded)
+        distance = None if self.reference is None else self.reference.distance(own)
         return Estimates(
             age=age[:count],
             low=low[:count].astype(np.float64),
@@ -116,17 +108,9 @@ class Predictor:
         )
 
 
-def _part(columns: Columns, start: int) -> Columns:
-    return {name: values[start : start + ROWS] for name, values in columns.items()}
-
-
 def _joined(blocks: Sequence[Estimates]) -> Estimates:
-    def column(name: str) -> np.ndarray | None:
+    def column(name: str) -> Any:
         parts = [getattr(block, name) for block in blocks]
-        return None if any(part is None for part in parts) else np.concatenate([np.zeros(0), *parts])
+        return None if parts[0] is None else np.concatenate(parts)
 
-    flagged = column("flagged")
-    return Estimates(
-        **{name: column(name) for name in ("age", "low", "high", "p_minor", "distance")},
-        flagged=None if flagged is None else flagged.astype(bool),
-    )
+    return Estimates(**{field.name: column(field.name) for field in fields(Estimates)})
