@@ -63,8 +63,8 @@ def test_numbers_are_those_of_the_calibrated_model(make: Callable[[], Model]) ->
     wanted = both(both.model.predict(X), NOTHING)
     found = Predictor(both, "digest", 17.5)(X, NOTHING)
     low, high = wanted.interval(0.9)
-    for given, expected in ((found.age, wanted.median), (found.low, low), (found.high, high)):
-        np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5)
+    for numbers, expected in ((found.age, wanted.median), (found.low, low), (found.high, high)):
+        np.testing.assert_allclose(numbers, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found.p_minor, wanted.cdf(17.5), atol=1e-5)
     assert found.flagged is not None
     assert (found.flagged == both.flagged(wanted)).mean() > 0.98  # one at the threshold may fall on either side

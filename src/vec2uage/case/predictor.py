@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Float32, Integer
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.base import Columns
 from vec2uage.calibration.recall import Threshold
+from vec2uage.case.records import FaceResult
+from vec2uage.faces.records import Face, Measures
 from vec2uage.predictions.minors import p_minor
 from vec2uage.training.calibrated import Calibrated
 
@@ -38,6 +40,26 @@ class Estimates:
     """Which are at or above the guaranteed threshold; None where there is none."""
     distance: Float[np.ndarray, " B"] | None
     """From the faces of training; None where no reference is known."""
+
+    def of_face(
+        self, row: int, number: int, face: Face, measures: Measures, vector: Float32[np.ndarray, " D"] | None
+    ) -> FaceResult:
+        """Return the result of the face that had this row, the `number`-th of its file; its `vector` is kept if given.
+
+        Nothing is said of what makes it doubtful.
+        """
+        return FaceResult(
+            number=number,
+            face=face,
+            measures=measures,
+            age=float(self.age[row]),
+            low=float(self.low[row]),
+            high=float(self.high[row]),
+            p_minor=None if self.p_minor is None else float(self.p_minor[row]),
+            flagged=None if self.flagged is None else bool(self.flagged[row]),
+            distance=None if self.distance is None else float(self.distance[row]),
+            vector=None if vector is None else vector.astype("<f4").tobytes(),
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,7 @@ class Predictor:
         return None if calibration is None else calibration.text()
 
     def __call__(self, vectors: Float32[np.ndarray, "B D"], columns: Columns) -> Estimates:
-        """Return what the model says of B faces, at least one, of which `columns` tells what is known, "" where it is not.
+        """Return what the model says of B faces, one at least; `columns` tells what is known of them, "" for nothing.
 
         A face's numbers are the same bits whatever the others, and however many they are.
         Raises UserError where the model gives no number.
