@@ -6,7 +6,7 @@ BENCH := .venv/.bench
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: setup train d1 e1 report test lint bench clean help
+.PHONY: setup train d1 e1 report predict test lint bench clean help
 
 setup: $(SETUP)  ## make .venv and install everything pinned (PYTHON=... chooses the interpreter)
 
@@ -20,6 +20,9 @@ d1 e1: $(SETUP)  ## the paper's experiment, 80 runs (ARGS="budget=small" for one
 SWEEPS ?= $(wildcard outputs/sweeps/experiment=d1* outputs/sweeps/experiment=e1*)
 report: $(SETUP)  ## tables, figures and a page of these experiments (SWEEPS="outputs/sweeps/one outputs/sweeps/other")
 	$(BIN)/python -m vec2uage.report $(addprefix sweep=,$(SWEEPS)) $(ARGS)
+
+predict: $(SETUP)  ## ages of the faces in the files of a case (ARGS="checkpoint=outputs/runs/utkface source.path=photos")
+	$(BIN)/python -m vec2uage.predict $(ARGS)
 
 test: $(SETUP)  ## run the tests (ARGS="-m slow" for the minutes-long ones)
 	$(BIN)/pytest $(ARGS)

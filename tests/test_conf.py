@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from vec2uage.augmentation.augment_settings import AugmentSettings, PrepareAndAugmentSettings
 from vec2uage.base import seeds
+from vec2uage.case.predict_settings import PredictSettings
 from vec2uage.config.hydra.arguments import gather_repeated
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config
@@ -35,6 +36,7 @@ SETTINGS: dict[str, type] = {
     "prepare": PrepareAndAugmentSettings,
     "augment": AugmentSettings,
     "evaluate": Evaluation,
+    "predict": PredictSettings,
     "report": ReportSettings,
 }
 NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
@@ -43,6 +45,7 @@ NEEDED = {  # what a command cannot do without, so that every choice of a group 
     "augment": {"path": ["path=face.jpg"]},
     "report": {},
     "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
+    "predict": {"source": ["source.path=photos"]},
 }
 _OF_VECTORS = ("averaging", "heads", "minors", "utkface", "visage")
 PATHS = {

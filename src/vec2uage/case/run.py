@@ -1,0 +1,136 @@
+"""One case from settings to files: what became of every file, tables, exports, a page, and last of all `case.json`."""
+
+import logging
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from vec2uage.base.arguments import option, shown
+from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import visible
+from vec2uage.base.formatting import counted
+from vec2uage.base.interrupt import interruptible_keeping
+from vec2uage.base.lock import only_user_of
+from vec2uage.base.manifest import describe, find_manifest, write_manifest
+from vec2uage.base.provenance import code_fingerprint
+from vec2uage.case.drift import judge
+from vec2uage.case.info import CaseInfo
+from vec2uage.case.journal import Journal, open_journal
+from vec2uage.case.open_predictor import open_predictor
+from vec2uage.case.page import write_page
+from vec2uage.case.predict_settings import PredictSettings
+from vec2uage.case.predictor import Predictor
+from vec2uage.case.records import FAILED, Results
+from vec2uage.case.reliability import judged
+from vec2uage.case.summary import Summary, summarise
+from vec2uage.case.tables import write_tables
+from vec2uage.case.vectors import estimate_all
+from vec2uage.case.work import examine_all
+from vec2uage.config.command import Invocation
+from vec2uage.data.vectorset import VectorSet
+
+log = logging.getLogger(__name__)
+
+MANIFEST, PAGE = "case.json", "case.html"
+WITH_FAILED_FILES = 3  # exit code: all was written, but some files are of `FAILED`
+_DECISIVE = (
+    *("source", "known", "detector", "turns", "frames", "crop", "quality", "embedder", "max_pixels", "keep_vectors"),
+)
+"""Options that faces and estimates depend on; what else is asked for is told of the same results."""
+_HOW = ("workers", "device", "trust_code", "overwrite", "output", "serve", "access")
+"""Options that say how to compute and where to write: nothing that is written depends on them."""
+
+
+def predict(settings: PredictSettings, invocation: Invocation) -> int:
+    """Do a case in the folder of the invocation, print a summary, and return the exit code.
+
+    0: done; 3: done, but some files are of `FAILED`. What a killed command has done is not done again. Raises UserError
+    for a folder of another case or in use, a source without files, and a model that is none for these faces.
+    """
+    folder, source = invocation.folder, settings.source
+    if source.holds(folder):
+        raise UserError(
+            f"{option('output', shown(folder))} lies among the files of the case, and would be taken for some of them: "
+            "choose another folder with output=..."
+        )
+    settings.export.check(source)
+    vs = source.vectors()
+    encoder = settings.extraction.encoder if vs is None else vs.encoder
+    predictor = open_predictor(settings, encoder, settings.embedder.dimension if vs is None else vs.dimension)
+    inputs = {"model": predictor.digest, "encoder": encoder} | ({} if vs is None else {"vectors": vs.fingerprint()})
+    options = {name: value for name, value in invocation.options.items() if name not in _HOW}
+    made_of = inputs | {name: options[name] for name in _DECISIVE}
+    with only_user_of(folder), interruptible_keeping(str(folder)) as stop:
+        before = find_manifest(folder / MANIFEST)
+        with open_journal(folder, made_of, settings.overwrite) as journal:
+            _fill(journal, settings, vs, predictor, stop)
+            results = judged(journal.results, settings.reliability)
+            summary = summarise(results)
+            info = _info(settings, predictor, encoder, results, invocation.line)
+            written = _write(folder, settings, results, summary, info)
+        names = [path.name for path in written]
+        for stale in set(before.files if before else ()).difference(names):
+            (folder / stale).unlink(missing_ok=True)
+        about = {"summary": asdict(summary), "drift": None if info.drift is None else asdict(info.drift)}
+        write_manifest(folder / MANIFEST, describe(folder, names, about=about, inputs=inputs, options=options))
+    print(_text(summary, info, folder))
+    failed = sum(summary.statuses.get(status, 0) for status in FAILED)
+    if failed:
+        log.warning("%s could not be looked into: %s says why", counted(failed, "file"), shown(folder / "files.csv"))
+    return WITH_FAILED_FILES if failed else 0
+
+
+def _fill(journal: Journal, settings: PredictSettings, vs: VectorSet | None, predictor: Predictor, stop: Event) -> None:
+    """Put into the journal what becomes of every file."""
+    files = settings.source.files()
+    if vs is not None:
+        estimate_all(vs, files, journal, predictor, settings.keep_vectors)
+        return
+    examine_all(files, journal, settings, predictor, stop)
+
+
+def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results: Results, line: str) -> CaseInfo:
+    checkpoint, reference = settings.checkpoint, predictor.reference
+    return CaseInfo(
+        source=settings.source.described(),
+        model=checkpoint if isinstance(checkpoint, str) else ", ".join(checkpoint),
+        model_digest=predictor.digest,
+        model_encoder=predictor.model_encoder,
+        vectors_encoder=encoder,
+        threshold=predictor.threshold,
+        calibrated_by=predictor.calibrated_by,
+        statement=predictor.statement,
+        drift=None if reference is None else judge(results(), reference),
+        line=_decisive(line),
+        code=code_fingerprint(),
+    )
+
+
+def _decisive(line: str) -> str:
+    """Return a command line without what changes nothing in what is written."""
+    return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in (*_HOW, "hydra.run.dir"))
+
+
+def _write(
+    folder: Path, settings: PredictSettings, results: Results, summary: Summary, info: CaseInfo
+) -> Sequence[Path]:
+    written = write_tables(folder, results, info)
+    written += settings.export.write(folder, results, info)
+    write_page(folder / PAGE, results, summary, info)
+    return [*written, folder / PAGE]
+
+
+def _text(summary: Summary, info: CaseInfo, folder: Path) -> str:
+    """Return what is told in the terminal."""
+    place = shown(folder)
+    lines = [
+        summary.text(),
+        *(info.drift.words() if info.drift is not None else ()),
+        f"faces:  {place}/predictions.csv",
+        f"files:  {place}/files.csv",
+        f"page:   {place}/{PAGE}",
+    ]
+    return "\n".join(map(visible, "\n".join(lines).splitlines()))
