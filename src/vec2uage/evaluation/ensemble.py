@@ -63,7 +63,12 @@ def open_ensemble(paths: Sequence[Path], foreign: Foreign, trust_code: bool = Fa
 
 def described(paths: Sequence[Path]) -> str:
     """Name the model of some files in a message."""
-    return str(paths[0]) if len(paths) == 1 else f"the ensemble of {len(paths)} models from {_common(paths)}"
+    return str(paths[0]) if len(paths) == 1 else f"the ensemble of {len(paths)} models from {common_folder(paths)}"
+
+
+def common_folder(paths: Sequence[Path]) -> Path:
+    """Return the folder that the files of a model have in common."""
+    return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def run_seed(paths: Sequence[Path]) -> int | None:
@@ -159,7 +164,3 @@ def _score(path: Path, monitor: str) -> float:
             "ensemble.monitor to a score that all runs have"
         )
     return scores[monitor]
-
-
-def _common(paths: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([path.parent for path in paths]))

@@ -1,5 +1,6 @@
 """A model together with its calibration: what the two say of faces, and the one file that holds both."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from vec2uage.base.atomic import json_text
 from vec2uage.calibration.base import Columns
 from vec2uage.calibration.saved import SavedCalibration, read
 from vec2uage.predictions.base import Prediction
@@ -20,6 +22,12 @@ class Calibrated:
 
     model: Model
     calibration: SavedCalibration | None = None
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of what was learnt and fitted, and of how it is put to use: a statement names both by it."""
+        calibration = None if self.calibration is None else self.calibration.to_json()
+        return hashlib.sha256(json_text([self.model.digest, self.model.traits(), calibration]).encode()).hexdigest()
 
     def __call__(self, prediction: Prediction, columns: Columns) -> Prediction:
         """Return what becomes of the model's prediction for N faces; `columns` tells of them what the data knows."""
