@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 
 import jinja2
@@ -20,6 +20,7 @@ _PROSE = 40
 """Cells with more characters are broken into lines."""
 _ENLARGED = 8
 """Rem to an inch of a figure: a third larger than in print, as a screen is further away."""
+_PACKAGE = "vec2uage.reporting"
 
 
 def render(report: Report, svg: Mapping[str, str], made: str) -> str:
@@ -27,12 +28,26 @@ def render(report: Report, svg: Mapping[str, str], made: str) -> str:
 
     Nothing in it is loaded from anywhere, and its policy has the browser refuse whatever else would be.
     """
+    return "".join(stream(report, svg, made))
+
+
+def stream(report: Report, svg: Mapping[str, str], made: str, package: str = _PACKAGE, **more: object) -> Iterator[str]:
+    """Yield the page of `render` in pieces, so that it may be of any size.
+
+    The template of another `package` extends it by what it makes of `more`, and so do its style and its script.
+    """
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_visible
+        loader=jinja2.FunctionLoader(lambda name: _file(*name.split("/"))),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
     )
     environment.globals |= {"numeric_columns": _numeric_columns, "cell_parts": _cell_parts}
-    script = _file("page.js")
-    return environment.from_string(_file("page.html.jinja")).render(
+    packages = dict.fromkeys([_PACKAGE, package])
+    script = "".join(_file(each, "page.js") for each in packages)
+    pieces = environment.get_template(f"{package}/page.html.jinja").stream(
         report=report,
         images={name: f"data:image/svg+xml;base64,{_base64(text.encode())}" for name, text in svg.items()},
         made=made,
@@ -41,10 +56,13 @@ def render(report: Report, svg: Mapping[str, str], made: str) -> str:
         prose=_PROSE,
         enlarged=_ENLARGED,
         # Our own files need no escaping, and the script's hash lets no other script run.
-        style=Markup(_file("page.css")),
+        style=Markup("".join(_file(each, "page.css") for each in packages)),
         script=Markup(script),
         script_hash=_base64(hashlib.sha256(script.encode()).digest()),
+        **more,
     )
+    pieces.enable_buffering(1000)
+    return pieces
 
 
 def _numeric_columns(table: Table) -> list[bool]:
@@ -71,5 +89,5 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _file(name: str) -> str:
-    return resources.files("vec2uage.reporting").joinpath(name).read_text(encoding="utf-8")
+def _file(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
