@@ -9,6 +9,7 @@ from vec2uage.base.device import DeviceName
 from vec2uage.case.exports.base import Export
 from vec2uage.case.reliability import Reliability
 from vec2uage.case.sources.base import CaseSource
+from vec2uage.case.sources.vectors import Vectors
 from vec2uage.config.settings import CheckedBy, Choice, PositiveInt
 from vec2uage.config.validate import check_settings, target_of
 from vec2uage.evaluation.evaluate_settings import Checkpoint, Checkpoints, Ensemble
@@ -22,7 +23,7 @@ from vec2uage.faces.sources.vector_files import VectorFiles
 from vec2uage.faces.video import Frames
 
 
-def check_source(values: Any, key: str, problems: list[str]) -> Any:
+def check_source(values: Any, key: str, problems: list[str]) -> CaseSource | None:
     """Build the source of a case; those that look for ages are of no use outside `vec2uage.prepare`."""
     target = target_of(values, key, problems)
     if target is None:
@@ -32,7 +33,8 @@ def check_source(values: Any, key: str, problems: list[str]) -> Any:
             f"{key}._target_ = {values['_target_']}: no source of a case; take source=folder, csv, vics or vectors"
         )
         return None
-    return check_settings(target, values, key, problems)
+    made: CaseSource | VectorFiles | None = check_settings(target, values, key, problems)
+    return Vectors(given=made) if isinstance(made, VectorFiles) else made
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class AskedModel:
 class PredictSettings(AskedModel):
     """Everything that `vec2uage.predict` does with a case."""
 
-    source: Annotated[CaseSource | VectorFiles, CheckedBy(check_source)]
+    source: Annotated[CaseSource, CheckedBy(check_source)]
     known: Annotated[str, Field(min_length=1)] | None
     export: Choice[Export]
     keep_vectors: bool
