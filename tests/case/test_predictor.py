@@ -24,7 +24,6 @@ from vec2uage.training.normalization import Normalization
 from vec2uage.training.outcome import Model
 
 X = np.random.default_rng(0).normal(size=(77, 512)).astype(np.float32)
-NOTHING = {name: np.full(len(X), "", dtype=object) for name in ("gender", "source")}
 
 
 def network(outputs: int = 1, **options: object) -> NetworkModel:
@@ -60,8 +59,8 @@ def calibrated(model: Model, boundary: float = 17.5) -> Calibrated:
 @pytest.mark.parametrize("make", [network, regressor])
 def test_numbers_are_those_of_the_calibrated_model(make: Callable[[], Model]) -> None:
     both = calibrated(make())
-    wanted = both(both.model.predict(X), NOTHING)
-    found = Predictor(both, "digest", 17.5)(X, NOTHING)
+    wanted = both(both.model.predict(X), {})
+    found = Predictor(both, "digest", 17.5)(X)
     low, high = wanted.interval(0.9)
     for numbers, expected in ((found.age, wanted.median), (found.low, low), (found.high, high)):
         np.testing.assert_allclose(numbers, expected, rtol=1e-5, atol=1e-5)
@@ -76,13 +75,13 @@ def test_numbers_are_those_of_the_calibrated_model(make: Callable[[], Model]) ->
 @given(st.lists(st.integers(0, len(X) - 1), min_size=1, max_size=2 * ROWS + 3))
 def test_a_faces_numbers_do_not_depend_on_the_others(rows: list[int]) -> None:
     for predictor, alone in PREDICTORS:
-        found = predictor(X[rows], {name: values[rows] for name, values in NOTHING.items()})
+        found = predictor(X[rows])
         for name in ("age", "low", "high", "p_minor", "flagged"):
             assert getattr(found, name).tolist() == getattr(alone, name)[rows].tolist()
 
 
 PREDICTORS = [
-    (predictor, predictor(X, NOTHING))
+    (predictor, predictor(X))
     for predictor in (
         Predictor(calibrated(network()), "digest", 17.5),
         Predictor(calibrated(network(2, head=Gaussian())), "digest", 17.5),
@@ -92,7 +91,7 @@ PREDICTORS = [
 
 
 def test_points_have_neither_interval_nor_probability() -> None:
-    found = Predictor(Calibrated(network()), "digest", 17.5)(X, NOTHING)
+    found = Predictor(Calibrated(network()), "digest", 17.5)(X)
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
     assert found.p_minor is None
@@ -103,4 +102,4 @@ def test_a_model_that_gives_no_number_is_refused() -> None:
     diverged = network()
     next(iter(diverged.weights.values()))[:] = float("nan")
     with pytest.raises(UserError, match="diverged"):
-        Predictor(Calibrated(diverged), "digest", 17.5)(X, NOTHING)
+        Predictor(Calibrated(diverged), "digest", 17.5)(X)

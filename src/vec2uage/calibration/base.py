@@ -22,6 +22,8 @@ class FittedCalibration(ABC):
     """
 
     kind: str
+    columns: tuple[str, ...] = ()
+    """What it has to know of each face by name."""
 
     @abstractmethod
     def __call__(self, prediction: Prediction, columns: Columns) -> Prediction:

@@ -73,12 +73,19 @@ def _refuse_foreign(paths: Sequence[Path]) -> None:
 
 
 def _check_encoder(calibrated: Calibrated, encoder: str, allow: bool) -> None:
-    advice = "find, cut out and embed faces as the model's were (detector, crop, embedder), or set {} (docs/faces.md)"
-    allowing = "encoder_mismatch=allow"
-    check(calibrated.model.encoder, encoder, ("the model", "the case"), advice.format(allowing), allow=allow)
+    advice = (
+        "find, cut out and embed faces as the model's were (detector, crop, embedder), or set encoder_mismatch=allow "
+        "(docs/faces.md)"
+    )
+    check(calibrated.model.encoder, encoder, ("the model", "the case"), advice, allow=allow)
     calibration = calibrated.calibration
     if calibration is None:
         return
+    if calibration.fitted is not None and calibration.fitted.columns:
+        raise UserError(
+            f"the model's calibration goes by {' and '.join(calibration.fitted.columns)}, which nobody knows of a case's "
+            "faces: calibrate it anew without calibrate.columns"
+        )
     if calibration.tta:
         raise UserError(
             f"the model's calibration was fitted to predictions with tta={calibration.tta}, which a case has not: "
@@ -86,7 +93,7 @@ def _check_encoder(calibrated: Calibrated, encoder: str, allow: bool) -> None:
         )
     if calibration.encoder != calibrated.model.encoder:
         names = ("the model's calibration", "the case")
-        check(calibration.encoder, encoder, names, advice.format(allowing), allow=allow)
+        check(calibration.encoder, encoder, names, advice, allow=allow)
 
 
 def _boundary(calibrated: Calibrated, named: str) -> float:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Integer
+from jaxtyping import Bool, Float, Float32
 
 from vec2uage.base.errors import UserError
-from vec2uage.calibration.base import Columns
 from vec2uage.calibration.recall import Threshold
 from vec2uage.case.records import FaceResult
 from vec2uage.faces.records import Face, Measures
@@ -96,23 +95,19 @@ class Predictor:
         calibration = self.calibrated.calibration
         return None if calibration is None else calibration.text()
 
-    def __call__(self, vectors: Float32[np.ndarray, "B D"], columns: Columns) -> Estimates:
-        """Return what the model says of B faces, one at least; `columns` tells what is known of them, "" for nothing.
+    def __call__(self, vectors: Float32[np.ndarray, "B D"]) -> Estimates:
+        """Return what the model says of B faces, one at least.
 
         A face's numbers are the same bits whatever the others, and however many they are.
         Raises UserError where the model gives no number.
         """
-        blocks = np.split(np.arange(len(vectors)), range(ROWS, len(vectors), ROWS))
-        return _joined([self._of_block(vectors, columns, rows) for rows in blocks])
+        blocks = np.split(vectors, range(ROWS, len(vectors), ROWS))
+        return _joined([self._of_block(block) for block in blocks])
 
-    def _of_block(
-        self, vectors: Float32[np.ndarray, "N D"], columns: Columns, rows: Integer[np.ndarray, " b"]
-    ) -> Estimates:
-        count = len(rows)
-        padded = np.resize(rows, ROWS)  # the same rows again stand for faces that are not there
-        own = vectors[padded]
-        prediction = self.calibrated.model.predict(own)
-        prediction = self.calibrated(prediction, {name: values[padded] for name, values in columns.items()})
+    def _of_block(self, block: Float32[np.ndarray, "b D"]) -> Estimates:
+        count = len(block)
+        own = block[np.resize(np.arange(count), ROWS)]  # the same rows again stand for faces that are not there
+        prediction = self.calibrated(self.calibrated.model.predict(own), {})
         age = prediction.median.astype(np.float64)
         if not np.isfinite(age).all():
             raise UserError("the model gives no number for some faces: its training diverged; take another one")

@@ -89,7 +89,18 @@ def _fill(journal: Journal, settings: PredictSettings, vs: VectorSet | None, pre
     if vs is not None:
         estimate_all(vs, files, journal, predictor, settings.keep_vectors)
         return
-    examine_all(files, journal, settings, predictor, stop)
+    with known_files(settings.known) as is_known:
+        examine_all(
+            files,
+            journal,
+            settings.extraction,
+            predictor,
+            is_known=is_known,
+            workers=processes(settings.workers),
+            device=settings.device,
+            keep_vectors=settings.keep_vectors,
+            stop=stop,
+        )
 
 
 def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results: Results, line: str) -> CaseInfo:

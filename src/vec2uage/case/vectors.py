@@ -18,7 +18,7 @@ def estimate_all(
 ) -> None:
     """Put into the journal what the model says of all vectors; `files` names them, in their order."""
     journal.put_inputs(Input(file, None, content=f"row {row}") for row, file in enumerate(files))
-    estimates = predictor(vs.vectors, {"gender": vs.gender, "source": vs.source})
+    estimates = predictor(vs.vectors)
     for row, vector in enumerate(vs.vectors):
         face = estimates.of_face(row, 1, NO_PICTURE, {}, vector if keep_vectors else None)
         journal.put(f"row {row}", Outcome("ok"), [face])
