@@ -18,9 +18,12 @@ Status = Literal[
     "conflicting",
     "no_age",
     "filtered",
+    "needs_plugin",
+    "no_media",
 ]
 """What became of a photograph, the column `status` of faces.csv: `no_age` has no usable age in its name or table,
-`conflicting` is given several ages, genders or subjects, `filtered` is outside what was asked for."""
+`conflicting` is given several ages, genders or subjects, `filtered` is outside what was asked for, `needs_plugin` is of
+a format that an extra package reads. `no_media`, a video's container without pictures, is for videos alone."""
 
 Measures = dict[str, float]
 """What `quality` measured of a face, by name."""
