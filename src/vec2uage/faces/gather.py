@@ -12,7 +12,7 @@ from vec2uage.base.encoder import Encoder, check_mergeable
 from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.data.cells import as_label
-from vec2uage.data.vectorset import VectorSet, merge
+from vec2uage.data.vectorset import VectorSet, merge, needed_ages
 from vec2uage.faces.extract import extract
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.pool import processes
@@ -62,7 +62,9 @@ def gather(settings: PrepareSettings, extraction: Extraction, stop: Event) -> Ga
     sets: list[VectorSet] = []
     for source in sources:
         if isinstance(source, VectorFiles):
-            sets.append(_with_own_subjects(source.read()) if several else source.read())
+            vs = source.read()
+            needed_ages(vs, "vec2uage.prepare")
+            sets.append(_with_own_subjects(vs) if several else vs)
         if stop.is_set():
             raise Interrupted
     files = tuple(vs.fingerprint() for vs in sets)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -33,13 +34,16 @@ class VectorFiles(SingleSource):
     def read(self) -> VectorSet:
         """Return the rows that pass the filters; the log says how many do not.
 
-        Raises UserError when a file is missing, damaged or made by another encoder, or no row is left.
+        Raises UserError when a file is missing, damaged or made by another encoder, no row is left, or ages are asked
+        for of vectors that have none.
         """
         paths = (self.path,) if isinstance(self.path, str) else self.path
         sets = [read(Path(path), self.encoder, self.bad_rows, self.pattern) for path in paths]
         vs = sets[0] if len(sets) == 1 else merge(sets, self.bad_rows)
-        ages = needed_ages(vs, "vec2uage.prepare")
-        taken = np.array([self.takes(*face) for face in zip(ages.tolist(), vs.gender.tolist(), strict=True)])
+        if self.ages is not None:
+            needed_ages(vs, "source.ages")
+        ages = repeat(None, len(vs)) if vs.ages is None else vs.ages.tolist()
+        taken = np.array([self.takes(*face) for face in zip(ages, vs.gender.tolist(), strict=True)])
         where = ", ".join(paths)
         if not taken.any():
             raise UserError(f"{where}: none of {len(vs):,} rows is of the ages and genders asked for")
