@@ -4,7 +4,8 @@ import csv
 import io
 import mmap
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,31 @@ def read_csv(
         if "conversion error" not in str(error):
             raise
         return read(pa.string())
+
+
+def read_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Return the headers and, one after the other, the number and the cells of each row that is not empty.
+
+    Nothing is kept, so that a file may be of any size; bytes that are no UTF-8 are surrogates. Raises UserError where
+    the file cannot be read and, at the row, for what is no table.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    check_utf8(path, head)
+    headers, delimiter = _headers(head)
+    return headers, _rows(path, delimiter)
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            yield from islice(enumerate(filter(None, rows)), 1, None)
+        except csv.Error as error:
+            raise UserError(f"{path}: no table from line {rows.line_num:,} on ({error})") from None
 
 
 def _headers(head: bytes) -> tuple[list[str], str]:
