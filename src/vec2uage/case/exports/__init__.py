@@ -1,0 +1,1 @@
+"""What is written for other programs beside the tables: `export=` of `vec2uage.predict`."""
