@@ -6,9 +6,10 @@ from vec2uage.config.command import Invocation, command
 @command("predict")
 def main(invocation: Invocation) -> int:
     """Find the faces in the files of a case, estimate their ages, and write what an examiner works with."""
-    from vec2uage.case.run import run
+    from vec2uage.case.predict_settings import PredictSettings
+    from vec2uage.case.run import predict
 
-    return run(invocation)
+    return predict(invocation.settings(PredictSettings), invocation)
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def _check_encoder(calibrated: Calibrated, encoder: str, allow: bool) -> None:
         return
     if calibration.fitted is not None and calibration.fitted.columns:
         raise UserError(
-            f"the model's calibration goes by {' and '.join(calibration.fitted.columns)}, which nobody knows of a case's "
-            "faces: calibrate it anew without calibrate.columns"
+            f"the model's calibration goes by {' and '.join(calibration.fitted.columns)}, which nobody knows of the "
+            "faces of a case: calibrate it anew without calibrate.columns"
         )
     if calibration.tta:
         raise UserError(

@@ -2,11 +2,10 @@
 
 import logging
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from vec2uage.base.arguments import option, shown
 from vec2uage.base.errors import UserError
@@ -19,6 +18,7 @@ from vec2uage.base.provenance import code_fingerprint
 from vec2uage.case.drift import judge
 from vec2uage.case.info import CaseInfo
 from vec2uage.case.journal import Journal, open_journal
+from vec2uage.case.known import Known, read_known
 from vec2uage.case.open_predictor import open_predictor
 from vec2uage.case.page import write_page
 from vec2uage.case.predict_settings import PredictSettings
@@ -31,6 +31,7 @@ from vec2uage.case.vectors import estimate_all
 from vec2uage.case.work import examine_all
 from vec2uage.config.command import Invocation
 from vec2uage.data.vectorset import VectorSet
+from vec2uage.faces.pool import processes
 
 log = logging.getLogger(__name__)
 
@@ -89,18 +90,18 @@ def _fill(journal: Journal, settings: PredictSettings, vs: VectorSet | None, pre
     if vs is not None:
         estimate_all(vs, files, journal, predictor, settings.keep_vectors)
         return
-    with known_files(settings.known) as is_known:
-        examine_all(
-            files,
-            journal,
-            settings.extraction,
-            predictor,
-            is_known=is_known,
-            workers=processes(settings.workers),
-            device=settings.device,
-            keep_vectors=settings.keep_vectors,
-            stop=stop,
-        )
+    known = Known({}) if settings.known is None else read_known(Path(settings.known))
+    examine_all(
+        files,
+        journal,
+        settings.extraction,
+        predictor,
+        is_known=known.has,
+        workers=processes(settings.workers),
+        device=settings.device,
+        keep_vectors=settings.keep_vectors,
+        stop=stop,
+    )
 
 
 def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results: Results, line: str) -> CaseInfo:

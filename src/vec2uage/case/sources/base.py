@@ -11,6 +11,7 @@ from pydantic import Field
 from vec2uage.base.errors import UserError
 from vec2uage.case.records import CaseFile
 from vec2uage.config.settings import settings
+from vec2uage.data.vectorset import VectorSet
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 
@@ -30,6 +31,10 @@ class CaseSource(ABC):
     @abstractmethod
     def described(self) -> str:
         """Return in a few words what is read, for the page and the manifest."""
+
+    def vectors(self) -> VectorSet | None:
+        """Return what the files hold where they are rows of vectors, in the order of `files`; None of others."""
+        return None
 
     def holds(self, place: Path) -> bool:
         """Tell whether a file that is written to `place` would be taken for one of the case."""
