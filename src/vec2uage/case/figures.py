@@ -1,0 +1,71 @@
+"""The figures of a case: how old its faces are estimated to be, and how likely they are minors'."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vec2uage.calibration.recall import Threshold
+from vec2uage.case.summary import AgeBin
+from vec2uage.predictions.minors import ADULT
+from vec2uage.reporting.figures.style import COLUMN, OTHERS, canvas, legend_below, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Of Okabe and Ito's palette, which the colour-blind can tell apart.
+_SKY, _ORANGE, _VERMILION, _GREY = "#56B4E9", OTHERS[1], "#D55E00", "0.35"
+
+
+@styled()
+def draw_ages(ages: Sequence[AgeBin]) -> "Figure":
+    """Draw the faces of each whole year of estimated age; below, where their 90% intervals begin and end on average.
+
+    Intervals of a model that gives points are none (NaN).
+    """
+    middles = np.array([of.age + 0.5 for of in ages])
+    ends = np.array([(of.low, of.high) for of in ages])
+    panels = 2 if np.isfinite(ends).all() else 1
+    figure, (of_faces, *of_intervals) = canvas(
+        COLUMN, 0.58 + 1.4 * panels, rows=panels, left=0.55, down=0.2, sharex=True
+    )
+    of_faces.bar(middles, [of.faces for of in ages], 0.9, color=_SKY)
+    of_faces.set_title("Estimated ages")
+    of_faces.set_ylabel("faces")
+    of_faces.yaxis.set_major_formatter("{x:,.0f}")
+    for axes in of_intervals:
+        axes.vlines(middles, *ends.T, color=_SKY, linewidth=1.6)
+        axes.plot(middles, middles, ".", color="black", markersize=2.5)
+        axes.axhline(ADULT, color=_GREY, linestyle=":", linewidth=0.9)
+        axes.set_ylabel("90% interval (years)")
+    for axes in figure.axes:
+        axes.axvline(ADULT, color=_GREY, linestyle=":", linewidth=0.9)
+    figure.axes[-1].set_xlabel("estimated age (years)")
+    return figure
+
+
+@styled()
+def draw_p_minor(p_minor: Sequence[int], threshold: Threshold | None) -> "Figure":
+    """Draw how many faces have which P(age < 18), of so many steps of one size, and the threshold of flagged ones."""
+    figure, (axes,) = canvas(COLUMN, 2.1, left=0.55)
+    counts, bins = np.asarray(p_minor), len(p_minor)
+    # a central 90% interval has 5% on either side of it
+    held = (
+        ("90% interval of adults alone", _SKY, slice(0, bins // 20)),
+        ("of both", _ORANGE, slice(bins // 20, bins - bins // 20)),
+        ("of minors alone", _VERMILION, slice(bins - bins // 20, bins)),
+    )
+    handles: list[Any] = [
+        axes.bar((np.arange(bins)[of] + 0.5) / bins, counts[of], 0.9 / bins, color=colour,
+                 label=f"{name} ({counts[of].sum():,})")
+        for name, colour, of in held
+    ]  # fmt: skip
+    if threshold is not None:
+        handles.append(
+            axes.axvline(threshold.p_minor, color=_GREY, linestyle="--", linewidth=1, label="flagged from here")
+        )
+    axes.set(xlabel="P(age < 18)", ylabel="faces", xlim=(-0.02, 1.02))
+    axes.set_title("How likely a minor's")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    legend_below(figure, handles)
+    return figure
