@@ -58,6 +58,11 @@ def test_precision_is_no_part_of_an_encoder(network: str, caplog: pytest.LogCapt
         ("crop.margin", "0.0", "0.1", True),
         ("crop.margin", "0.0+0.4", "0.35", False),
         ("crop.margin", "0.0", "wide", True),
+        ("crop.margin", "[0.7,0.7,0.8,0.8]", "[0.7,0.75,0.8,0.8]", False),
+        ("crop.margin", "[0.7,0.7,0.8,0.8]", "[0.7,0.7,0.8,0.9]", True),
+        ("crop.margin", "0.2", "[0.2,0.2,0.2,0.2]", False),
+        ("crop.margin", "[0.2,0.2]", "0.2", True),
+        ("crop.align", "box", "points", True),
         ("crop.size", "224", "160", False),
         ("crop.size", "null", "160", False),
         ("crop.size", "224", "24", True),
@@ -77,6 +82,15 @@ def test_what_costs_a_model_much_is_refused_and_what_costs_little_is_told(
         check(wanted, given, NAMES, "")
 
 
+def test_boxes_are_what_a_text_means_that_says_nothing_of_alignment() -> None:
+    assert "align" not in made(crop_align="box")
+    assert "crop.align:points" in made(crop_align="points")
+    assert not differences(made(), made(crop_align="box"))
+    assert [d.option for d in differences(made(), made(crop_align="points"))] == ["crop.align"]
+    assert not any(d.is_known for d in differences(FACENET, made(crop_align="points")))
+    check(merged([made(), made(crop_align="points")]), made(), NAMES, "")
+
+
 def test_a_copy_of_weights_under_another_name_is_the_same_network() -> None:
     copy = made(FACENET.replace("20180408-102900", "graph_final"))
     assert not differences(made(), copy)
@@ -85,7 +99,7 @@ def test_a_copy_of_weights_under_another_name_is_the_same_network() -> None:
 
 
 def test_what_is_left_out_is_not_known_and_never_refused(caplog: pytest.LogCaptureFixture) -> None:
-    keys = ["crop.margin", "crop.size", "detector"]
+    keys = ["crop.align", "crop.margin", "crop.size", "detector"]
     found = differences(OLD, made(detector_upsample="1"))
     assert [(d.option, d.wanted, d.is_known) for d in found] == [(key, None, False) for key in keys]
     check(OLD, made(), NAMES, "")

@@ -3,7 +3,8 @@
     facenet-20180408-102900-704afe26/resize/fixed/normalized/crop.margin:0.0/crop.size:224/detector:none
 
 The network comes first, FaceNet's and dlib's with how they take a crop; then, by key, the options of `vec2uage.prepare`
-that decide what is cut out of a photograph. What a text leaves out is not known. The precision of the numbers, with
+that decide what is cut out of a photograph. What a text leaves out is not known, but for `crop.align`: with a margin,
+it is `box`. The precision of the numbers, with
 which the texts of earlier versions end, is none of it: it moves no error (`docs/faces.md`).
 """
 
@@ -28,6 +29,8 @@ _TAKEN_BY = {
 _PRECISION = re.compile(r"/(bf16|float32)$")
 _FILE_NAME = re.compile(r"(?<=^facenet-).+-(?=[0-9a-f]{8}$)")
 _BEFORE_KEY = re.compile(r"/(?=(?:detector|crop)(?:\.\w+)?:)")
+_BOXES = ("crop.align", "box")
+"""Goes without saying where the margin is known, as in texts of earlier versions, which could align nothing."""
 _AND = "+"
 """Joins the values of an option that is not the same for all vectors of a set."""
 
@@ -49,12 +52,15 @@ class Encoder:
         if len(values) > len(keys):
             network, values = first, []
         options = dict(zip(keys, values, strict=False)) | dict(option.split(":", 1) for option in keyed)
+        if "crop.margin" in options:
+            options = dict([_BOXES]) | options
         return Encoder(None if network.casefold() in _NOT_KNOWN else network, options)
 
     def __str__(self) -> str:
         keys = _taken_by(self.network or UNKNOWN)
         placed = [self.options[key] for key in takewhile(self.options.__contains__, keys)]
-        keyed = [f"{key}:{value}" for key, value in sorted(self.options.items()) if key not in keys]
+        said = sorted(option for option in self.options.items() if option != _BOXES)
+        keyed = [f"{key}:{value}" for key, value in said if key not in keys]
         return "/".join([self.network or UNKNOWN, *placed, *keyed])
 
     def with_options(self, options: Mapping[str, str]) -> "Encoder":
@@ -90,12 +96,19 @@ def _is_near(option: str, wanted: str, given: str) -> bool:
         return True
     try:
         if option == "crop.margin":
-            return abs(float(wanted) - float(given)) <= 0.051  # 0.05, however it is rounded
+            sides = zip(_margins(wanted), _margins(given), strict=True)
+            return all(abs(here - there) <= 0.051 for here, there in sides)  # 0.05, however it is rounded
         if option == "crop.size":
             return all(value == "null" or int(value) >= 112 for value in (wanted, given))
     except ValueError:
         return False
     return option.startswith("detector.")
+
+
+def _margins(typed: str) -> list[float]:
+    """Return the margins of the four sides; one number is that of all."""
+    numbers = [float(number) for number in typed.strip("[]").split(",")]
+    return numbers * 4 if len(numbers) == 1 else numbers
 
 
 def differences(wanted: str, given: str) -> list[Difference]:

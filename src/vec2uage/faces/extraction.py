@@ -10,6 +10,7 @@ import PIL
 from jaxtyping import Float32
 
 from vec2uage.base.encoder import Encoder
+from vec2uage.base.errors import UserError
 from vec2uage.faces.crop import Crop
 from vec2uage.faces.detectors.base import Detector, FaceChoice
 from vec2uage.faces.embedders.base import Embedder
@@ -32,6 +33,13 @@ class Extraction:
     embedder: Embedder
     max_pixels: int
     keep_crops: Path | None
+    turns: tuple[int, ...] = ()
+    """Degrees clockwise by which a photograph is also turned to find faces in it (see `faces.turning`)."""
+
+    def __post_init__(self) -> None:
+        """Raise UserError where crops are aligned by points and the detector gives none."""
+        if self.crop.align == "points" and not self.detector.gives_points:
+            raise UserError("crop.align = points needs a detector that gives points: set detector=yunet")
 
     @cached_property
     def encoder(self) -> str:
@@ -47,12 +55,12 @@ class Extraction:
     @cached_property
     def detection_key(self) -> str:
         """Names in the store what decides which faces are found."""
-        return f"{self.detector.fingerprint()}/{self.max_pixels}/{PIXELS}"
+        turns = f"/turns {self.turns}" * bool(self.turns)
+        return f"{self.detector.fingerprint()}/{self.max_pixels}/{PIXELS}{turns}"
 
     def face_key(self, face: Face) -> str:
         """Name in the store what decides how a face is cut out."""
-        box = face.left, face.top, face.right, face.bottom
-        return f"{box}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
+        return f"{self.crop.place(face)}/{self.crop.size}/{self.crop.margin}/{PIXELS}"
 
     def measures_key(self, face: Face, embedder: str) -> str:
         """Name in the store what decides what is measured of a face, or that it is refused; thresholds do not."""

@@ -1,5 +1,7 @@
 """Which faces are too small, too blurred or too badly exposed: stands for the paper's discarding by hand (3.3)."""
 
+import cmath
+import math
 from abc import ABC, abstractmethod
 from typing import Annotated
 
@@ -57,14 +59,7 @@ class BasicQuality(Quality):
     """Share of pixels that are nearly black (below 8) or nearly white (above 247)."""
 
     def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
-        left, top, right, bottom = clamped(image, face)
-        grey = _grey(resize(image[top:bottom, left:right], SIDE, SIDE))
-        return {
-            "size": float(min(right - left, bottom - top)),
-            "sharpness": round(float(_laplacian(grey).var(dtype=np.float64)), 2),
-            "brightness": round(float(grey.mean(dtype=np.float64)), 2),
-            "clipped": round(float(((grey < 8) | (grey > 247)).mean()), 4),
-        }
+        return _size_and_light(image, face)
 
     def check(self, measures: Measures) -> Refused | None:
         size, sharpness = measures["size"], measures["sharpness"]
@@ -80,6 +75,52 @@ class BasicQuality(Quality):
         if clipped > self.max_clipped:
             return Refused("low_quality", f"exposure: {clipped:.1%} black or white, above {self.max_clipped:.1%}")
         return None
+
+
+@settings
+class MeasuredQuality(Quality):
+    """Measures what BasicQuality does, the detector's score and, from points, the head's pose; refuses nothing."""
+
+    def measure(self, image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
+        """Measure a face; without points there are no `eyes`, `roll` and `yaw`, without a score no `score`."""
+        measures = _size_and_light(image, face) | _pose(face)
+        return measures if math.isnan(face.score) else measures | {"score": round(face.score, 4)}
+
+    def check(self, measures: Measures) -> Refused | None:
+        return None
+
+
+def _size_and_light(image: UInt8[np.ndarray, "H W 3"], face: Face) -> Measures:
+    left, top, right, bottom = clamped(image, face)
+    grey = _grey(resize(image[top:bottom, left:right], SIDE, SIDE))
+    return {
+        "size": float(min(right - left, bottom - top)),
+        "sharpness": round(float(_laplacian(grey).var(dtype=np.float64)), 2),
+        "brightness": round(float(grey.mean(dtype=np.float64)), 2),
+        "clipped": round(float(((grey < 8) | (grey > 247)).mean()), 4),
+    }
+
+
+NOSE = 0.43
+"""How far the tip of the nose lies before the eyes, as a share of the distance between them: of the mean head that
+examples of head pose by OpenCV's solvePnP use."""
+
+
+def _pose(face: Face) -> Measures:
+    """Return `eyes` (pixels between them), `roll` and `yaw` (degrees): clockwise, and to the right in the picture."""
+    if face.points is None:
+        return {}
+    left_eye, right_eye, nose, *_ = (complex(x, y) for x, y in face.points.all())
+    eyes, aside = right_eye - left_eye, nose - (left_eye + right_eye) / 2
+    if not eyes:
+        return {"eyes": 0.0}
+    # turned by an angle a, the eyes are cos(a) apart, and the nose NOSE * sin(a) off their middle
+    yaw = math.atan((aside / eyes).real / NOSE)
+    return {
+        "eyes": round(abs(eyes), 1),
+        "roll": round(math.degrees(cmath.phase(eyes)), 1),
+        "yaw": round(math.degrees(yaw), 1),
+    }
 
 
 def _grey(image: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:

@@ -91,6 +91,10 @@ class Points:
     """The corner of the mouth."""
     right_mouth: Point
 
+    def all(self) -> tuple[Point, ...]:
+        """Return the points in the order of the fields."""
+        return self.left_eye, self.right_eye, self.nose, self.left_mouth, self.right_mouth
+
 
 @dataclass(frozen=True)
 class Face:

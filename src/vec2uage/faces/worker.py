@@ -24,6 +24,7 @@ from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.image import decode
 from vec2uage.faces.records import Detection, Face, FaceCrop, Refused, unopened
 from vec2uage.faces.signature import signature
+from vec2uage.faces.turning import find_turned, turned
 
 _extraction: Extraction | None = None
 _find_faces: Detect | None = None
@@ -52,7 +53,7 @@ def detect(path: Path, sha256: str, known: list[Face] | None) -> Detection:
         return Detection(sha256, content, lasting=False)
     try:
         image = decode(content, _extraction.max_pixels)
-        faces = _detector()(image) if known is None else known
+        faces = find_faces(image) if known is None else known
         chosen = choose(faces, _extraction.faces)
         # a refusal to choose is found again from `faces`, which stay valid for another choice
         crops = [] if isinstance(chosen, Refused) else [cut_out(image, face, sha256, _extraction) for face in chosen]
@@ -77,12 +78,21 @@ def _read(path: Path, sha256: str) -> bytes | Refused:
     return content
 
 
+def find_faces(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
+    """Find the faces of an image, turned where the extraction asks for it."""
+    assert _extraction is not None, "start() comes first"
+    return find_turned(_detector(), image, _extraction.turns, _extraction.detector.is_upright)
+
+
 def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, extraction: Extraction) -> FaceCrop:
     """Cut a face out of its photograph `[H, W, 3]`, measure it, and make the embedder's input `[...]` of the crop.
+
+    `image` is the photograph as it is; it is turned as it was when the face was found.
 
     The crop is kept as a file where `extraction.keep_crops` asks for it and its quality passes.
     """
     try:
+        image = turned(image, face.turn)
         pixels = crop(image, face, extraction.crop)
         prepared = extraction.embedder.prepare(pixels)
         measures = extraction.quality.measure(image, face)

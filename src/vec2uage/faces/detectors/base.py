@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import settings
 from vec2uage.faces.crop import resize
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face, Points, Refused
 
 Detect = Callable[[UInt8[np.ndarray, "H W 3"]], list[Face]]
 """Finds the faces of an upright RGB image, in no particular order."""
@@ -26,6 +26,13 @@ FaceChoice = Literal["largest", "first", "all", "single"]
 @settings
 class Detector(ABC):
     """Settings of something that finds faces."""
+
+    gives_points: ClassVar[bool] = False
+    """Whether its faces have points."""
+
+    def is_upright(self, score: float) -> bool:
+        """Tell whether a face with this score is upright; where only upright faces are found, each is."""
+        return True
 
     @abstractmethod
     def open(self) -> Detect:
@@ -80,15 +87,14 @@ def with_max_side(detect: Detect, max_side: int | None) -> Detect:
         share = max_side / max(height, width)
         small = resize(image, max(1, round(height * share)), max(1, round(width * share)))
         down, across = height / small.shape[0], width / small.shape[1]
-        return [
-            replace(
-                face,
-                left=round(face.left * across),
-                top=round(face.top * down),
-                right=round(face.right * across),
-                bottom=round(face.bottom * down),
-            )
-            for face in detect(small)
-        ]
+        return [_scaled(face, across, down) for face in detect(small)]
 
     return detect_shrunk
+
+
+def _scaled(face: Face, across: float, down: float) -> Face:
+    """Return a face as it lies in an image that is `across` times as wide and `down` times as high."""
+    points = face.points and Points(*((x * across, y * down) for x, y in face.points.all()))
+    left, right = round(face.left * across), round(face.right * across)
+    top, bottom = round(face.top * down), round(face.bottom * down)
+    return replace(face, left=left, top=top, right=right, bottom=bottom, points=points)
