@@ -2,10 +2,12 @@
 
 import io
 import struct
+import sys
 import warnings
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from drawn_face import draw_face
 from hypothesis import given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
-from vec2uage.faces.image import FORMATS, decode
+from vec2uage.faces.image import FORMATS, decode, is_image
 from vec2uage.faces.records import Refused
 
 LIMIT = 1_000_000
@@ -50,11 +52,8 @@ def test_every_format_is_read_and_exactly_where_it_is_lossless(kind):
     assert close(decode(encoded(PICTURE, kind), LIMIT), PICTURE, levels)
 
 
-@pytest.mark.parametrize(
-    ("kind", "orientation"),
-    [*[("JPEG", k) for k in range(1, 9)], *[("TIFF", k) for k in range(1, 9)], ("PNG", 6), ("WEBP", 7)],
-)
-def test_orientation_is_undone(kind, orientation):
+def stored_under(orientation) -> np.ndarray:
+    """The picture as it is stored under an orientation."""
     # EXIF 2.32: where the first row and the first column of what is stored belong in the upright picture
     stored = {
         1: CORNERS,
@@ -66,8 +65,16 @@ def test_orientation_is_undone(kind, orientation):
         7: CORNERS[::-1, ::-1].swapaxes(0, 1),
         8: np.rot90(CORNERS, -1),
     }[orientation]
+    return np.ascontiguousarray(stored)
+
+
+@pytest.mark.parametrize(
+    ("kind", "orientation"),
+    [*[("JPEG", k) for k in range(1, 9)], *[("TIFF", k) for k in range(1, 9)], ("PNG", 6), ("WEBP", 7)],
+)
+def test_orientation_is_undone(kind, orientation):
     content = encoded(
-        np.ascontiguousarray(stored), kind, exif=exif_of(orientation), **{"lossless": True} if kind == "WEBP" else {}
+        stored_under(orientation), kind, exif=exif_of(orientation), **{"lossless": True} if kind == "WEBP" else {}
     )
     upright = decode(content, LIMIT)
     assert upright.shape == CORNERS.shape
@@ -238,9 +245,56 @@ def test_of_a_tiff_the_page_that_is_no_reduced_copy_is_read():
     )
 
 
+def heic(image, **options) -> bytes:
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(image)).save(file, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_heic_is_turned_as_its_container_says(orientation):
+    content = heic(stored_under(orientation), quality=-1, chroma=444, exif=exif_of(orientation).tobytes())
+    upright = decode(content, LIMIT)
+    assert upright.shape == CORNERS.shape
+    np.testing.assert_allclose(upright[[3, 3, 12, 12], [5, 18, 5, 18]], CORNERS[[3, 3, 12, 12], [5, 18, 5, 18]], atol=8)
+
+
+def test_a_heic_obeys_the_same_limits_and_may_have_transparent_parts():
+    layered = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)])
+    layered[:20, :, 3] = 0
+    image = decode(heic(layered, quality=-1, chroma=444), LIMIT)
+    assert close(image[20:], PICTURE[20:])
+    assert (image[:16] == 255).all()
+    assert "max_pixels" in reason(heic(np.zeros((100, 101, 3), np.uint8)), 10_000)
+
+
+def test_a_format_without_its_reader_says_what_is_to_be_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    monkeypatch.setattr(features, "check", lambda name: False)
+    for start, package in [
+        (b"ftypheic\0\0\0\0mif1heic", "pillow-heif"),
+        (b"ftypmif1\0\0\0\0mif1heic", "pillow-heif"),
+        (b"ftypavif\0\0\0\0mif1avif", "Pillow"),
+        (b"ftypmif1\0\0\0\0mif1avif", "Pillow"),
+    ]:
+        with pytest.raises(Refused) as refused:
+            decode(b"\0\0\0\x18" + start, LIMIT)
+        assert refused.value.status == "needs_plugin"
+        assert package in refused.value.reason
+
+
+def test_what_begins_like_an_image_is_told_from_other_files():
+    for kind in FORMATS:
+        assert is_image(encoded(PICTURE, kind)), kind
+    for start in (b"\0\0\0\x18ftypheic\0\0\0\0", b"8BPS\0\1", b"\xff\xd8\xff\xe0 damaged from here on"):
+        assert is_image(start)
+    for start in (b"", b"name,age\n", b"%PDF-1.7", b"PK\3\4", b"\0\0\0\x20ftypisom", bytes(64), b"#EXTM3U\n"):
+        assert not is_image(start)
+
+
 def test_formats_that_are_not_read_are_named():
     for content, name in [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"8BPS\0\1" + bytes(20), "Photoshop"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1", "CR3"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "CR2"),
         (b"FUJIFILMCCD-RAW 0201", "RAF"),
@@ -252,8 +306,8 @@ def test_formats_that_are_not_read_are_named():
 
 def test_truncated_files_are_refused():
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM"):
-        content = encoded(noise, kind)
+    kinds = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM")
+    for content in [heic(noise), *[encoded(noise, kind) for kind in kinds]]:
         for share in (0.3, 0.6, 0.9):
             reason(content[: int(share * len(content))])
 
@@ -319,6 +373,7 @@ def samples() -> list[bytes]:
         encoded(picture, "JPEG", progressive=True),
         encoded(picture.convert("RGBA"), "TIFF", compression="tiff_lzw"),
         encoded(np.zeros((20, 20), np.uint16), "PNG"),
+        heic(PICTURE),
     ]
 
 

@@ -18,7 +18,7 @@ from vec2uage.faces.quality import Quality
 from vec2uage.faces.records import Face, Measures, Refused
 from vec2uage.faces.store import Store
 
-PIXELS = f"pixels-2-pillow-{PIL.__version__}"
+PIXELS = f"pixels-3-pillow-{PIL.__version__}"
 """Part of every key in the store: to be raised with every change of what becomes of a file's pixels."""
 
 

@@ -3,20 +3,48 @@
 import io
 import re
 import warnings
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError, features
 
 from vec2uage.faces.damage import find_damage
 from vec2uage.faces.records import Refused
+from vec2uage.faces.video import is_video
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG2000", "AVIF", "PPM")
 """What is read, told apart by content, never by the file's name. Formats that start other programs (EPS) or that are
-drawings are left out."""
+drawings are left out. HEIC is read, too, where its plug-in is installed."""
+
+
+def _has_avif() -> bool:
+    return bool(features.check("avif"))
+
+
+def _open_heif() -> bool:
+    """Let Pillow read HEIC, where the package for it is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+    return True
+
+
+_PLUGIN_STARTS = {
+    "AVIF": rb".{4}ftyp(avi[fs]|m[is]f1.{4,32}avi[fs])",
+    "HEIC": rb".{4}ftyp(hei[cxms]|hev[cxms]|m[is]f1)",
+}
+"""Formats that not every Pillow reads, by how their files begin."""
+
+_PLUGINS: dict[str, tuple[Callable[[], bool], str]] = {
+    "AVIF": (_has_avif, "a Pillow with AVIF (11.3 or newer)"),
+    "HEIC": (_open_heif, "the package pillow-heif (pip install 'vec2uage[heif]')"),
+}
+"""What loads their readers and tells whether they are there, and what is to be installed."""
 
 _NOT_READ = {
-    "HEIC": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
     "a camera's raw file (CR3)": rb".{4}ftypcrx",
     "a camera's raw file (CR2)": rb"II\*\0.{4}CR",
     "a camera's raw file (RAF)": rb"FUJIFILMCCD-RAW",
@@ -25,8 +53,6 @@ _NOT_READ = {
     "a camera's raw file (X3F)": rb"FOVb",
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "Photoshop's own format": rb"8BPS",
-    "a video": rb".{4}ftyp(?!avi[fs])|\x1aE\xdf\xa3|RIFF.{4}AVI ",
-    "PDF": rb"%PDF",
 }
 """Pictures that others can convert, by how their files begin."""
 
@@ -44,6 +70,14 @@ _UPRIGHT: dict[float, Image.Transpose] = {
 """EXIF 2.32, tag 274: what undoes each orientation."""
 
 
+def is_image(start: bytes) -> bool:
+    """Tell whether a file that begins with these bytes (64 or more) is an image, also of a kind that is not read."""
+    Image.init()
+    accepts = (Image.OPEN[kind][1] for kind in FORMATS)
+    known = any(accept is not None and accept(start[:16]) for accept in accepts)
+    return known or _begins_like(start, _PLUGIN_STARTS | _NOT_READ) != ""
+
+
 def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     """Decode an image: turned upright by its EXIF orientation, transparent parts on white, the first frame of many.
 
@@ -51,13 +85,17 @@ def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     one page is read that is no reduced copy. The size is read from the header first: nothing of more than `max_pixels`
     pixels is decoded, nor beyond Pillow's own limit of 178,956,970. The array may be read-only.
 
-    Raises Refused("unreadable", reason) for everything that is no complete image of `FORMATS` (see `find_damage`), and
-    MemoryError.
+    Raises Refused("needs_plugin", reason) for a format whose reader is not installed, Refused("unreadable", reason) for
+    everything else that is no complete image of `FORMATS` or HEIC (see `find_damage`), and MemoryError.
     """
     if not content:
         raise Refused("unreadable", "the file is empty")
-    if other := next((name for name, start in _NOT_READ.items() if re.match(start, content, re.DOTALL)), ""):
-        raise Refused("unreadable", f"{other} is not read: convert it (read are {', '.join(FORMATS)})")
+    if other := "a video" if is_video(content) else _begins_like(content, _NOT_READ):
+        raise Refused("unreadable", f"{other} is not read: convert it (read are {', '.join(FORMATS)} and HEIC)")
+    if name := _begins_like(content, _PLUGIN_STARTS):
+        load, needed = _PLUGINS[name]
+        if not load():
+            raise Refused("needs_plugin", f"{name} is read where {needed} is installed")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large sizes and odd metadata; neither is a reason
@@ -74,8 +112,14 @@ def decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
         raise Refused("unreadable", f"damaged image: {reason or type(error).__name__}") from None
 
 
+def _begins_like(content: bytes, starts: Mapping[str, bytes]) -> str:
+    """Return which kind of file this is; "" for none of them."""
+    return next((name for name, start in starts.items() if re.match(start, content, re.DOTALL)), "")
+
+
 def _decode(content: bytes, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+    formats = (*FORMATS, "HEIF") if "HEIF" in Image.OPEN else FORMATS
+    with Image.open(io.BytesIO(content), formats=formats) as picture:
         if isinstance(picture, TiffImagePlugin.TiffImageFile):
             picture.seek(_only_page(content))
         if picture.width * picture.height > max_pixels:

@@ -33,7 +33,7 @@ from vec2uage.faces.sources.base import Photographs, SingleSource
 
 log = logging.getLogger(__name__)
 
-BROKEN = ("unreadable", "no_age", "conflicting")  # statuses of files that somebody may want to repair
+BROKEN = ("unreadable", "needs_plugin", "no_age", "conflicting")  # statuses of files that somebody may want to repair
 WITH_BROKEN_FILES = 3  # exit code: all was written, but some files are of these
 
 

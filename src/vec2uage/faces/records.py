@@ -142,7 +142,8 @@ class Detection:
     """Of the photograph (see `faces.signature`); "" where it could not be decoded."""
     crops: list[FaceCrop] = field(default_factory=list)
     lasting: bool = True
-    """False where the next run may find otherwise, as the file was away or the detector failed: it is not stored."""
+    """False where the next run may find otherwise, as the file was away, the detector failed or a plug-in is
+    missing: it is not stored."""
 
 
 @dataclass(frozen=True)

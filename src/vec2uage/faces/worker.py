@@ -59,7 +59,7 @@ def detect(path: Path, sha256: str, known: list[Face] | None) -> Detection:
         crops = [] if isinstance(chosen, Refused) else [cut_out(image, face, sha256, _extraction) for face in chosen]
         return Detection(sha256, faces, signature(image), crops)
     except Refused as refused:
-        return Detection(sha256, refused)
+        return Detection(sha256, refused, lasting=refused.status != "needs_plugin")
     except (UserError, OSError):
         raise
     except Exception as error:
