@@ -14,6 +14,7 @@ ORDER = (
         "pool",
         "sources",
         "damage",
+        "video",
         "image",
         "crop",
         "signature",
