@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 
 def nothing() -> None:
@@ -47,3 +49,13 @@ def mark(folder: str) -> bytes:
     with open(f"{folder}/{os.getpid()}", "w"):  # noqa: PTH123
         pass
     return bytes(50_000_000)
+
+
+def count_to(number: int, folder: str) -> Iterator[bytes]:
+    """Yield large results one by one; 13 kills its process in the middle, and 14 does so the first time."""
+    for result in range(number):
+        once = Path(folder) / f"{number}"
+        if result == 7 and (number == 13 or (number == 14 and not once.exists())):
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield bytes(1_000_000) + bytes([result])

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,43 @@ def test_a_process_that_is_killed_while_it_answers_holds_nobody_up():
         13: None,
         14: 100_000_000,
     }
+
+
+def counted(numbers: list[int], folder: Path, ahead: int, stop: threading.Event) -> Iterator[tuple[int, int | None]]:
+    given = [(number, str(folder)) for number in numbers]
+    for (number, _), result in pool.stream(tasks.count_to, given, 2, tasks.nothing, (), ahead, stop):
+        yield number, result and result[-1]
+
+
+def test_a_task_of_many_results_gives_them_in_order_and_from_its_beginning_where_its_process_was_killed(tmp_path: Path):
+    taken = defaultdict(list)
+    for number, result in counted([0, 3, 13, 5, 14], tmp_path, 3, threading.Event()):
+        taken[number].append(result)
+    until = [*range(7)]
+    assert taken == {3: [0, 1, 2], 5: [*range(5)], 13: [*until, *until, None], 14: [*until, *range(14)]}
+
+
+def test_a_task_of_many_results_is_left_when_told_to_stop(tmp_path: Path):
+    stop, taken = threading.Event(), 0
+    for _ in counted([1000, 1000, 1000], tmp_path, 3, stop):
+        taken += 1
+        stop.set()
+    assert 1 <= taken <= 6  # those that waited, and one of each process
+
+
+def test_no_more_tasks_are_taken_than_are_needed_and_all_in_one_thread():
+    asked: list[int] = []
+
+    def given() -> Iterator[tuple[int]]:
+        for number in range(20, 120):
+            asked.append(threading.get_ident())
+            yield (number,)
+
+    results = pool.run(tasks.double, given(), 2, tasks.nothing, (), 8, threading.Event())
+    assert next(results)[1] in range(40, 240)
+    assert len(asked) <= 10
+    assert len(list(results)) == 99
+    assert set(asked) == {threading.get_ident()}
 
 
 COMMAND = """

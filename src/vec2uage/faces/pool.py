@@ -8,8 +8,8 @@ that it waits for the other half for ever.
 import pickle
 import signal
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
@@ -34,7 +34,7 @@ def processes(workers: int | Literal["auto"]) -> int:
 
 def run(
     function: Callable[..., R],
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     workers: int,
     initializer: Callable[..., None],
     initargs: Task,
@@ -43,9 +43,28 @@ def run(
 ) -> Iterator[tuple[Task, R | None]]:
     """Yield each task (the arguments of `function`) with its result, as they are done; None if it kills its process.
 
-    A task whose process was killed is tried once more when all others are done, alone: the others may have taken the
-    memory that it needs. At most `ahead` results wait to be taken. Ends early, after the tasks that have begun, when
-    `stop` is set. Raises what a task raises, and UserError when no worker process can start.
+    As `stream`, for a function with one result.
+    """
+    return stream(partial(_only, function), tasks, workers, initializer, initargs, ahead, stop)
+
+
+def stream(
+    function: Callable[..., Iterator[R]],
+    tasks: Iterable[Task],
+    workers: int,
+    initializer: Callable[..., None],
+    initargs: Task,
+    ahead: int,
+    stop: Event,
+) -> Iterator[tuple[Task, R | None]]:
+    """Yield each task (the arguments of `function`) with each result that it yields; None if it kills its process.
+
+    Results of one task come in their order, those of several tasks mixed. A task whose process was killed is tried once
+    more when all others are done, alone and from its beginning: the others may have taken the memory that it needs.
+
+    At most `ahead` tasks are taken from `tasks` before they are done, and at most `ahead` results wait to be taken.
+    Ends early, after the results under way, when `stop` is set. Raises what a task raises, and UserError when no worker
+    process can start.
     """
     _start_server(initializer.__module__)
     start_worker = partial(_Worker, function, initializer, initargs)
@@ -66,9 +85,10 @@ class _Killed:
 class _Worker:
     """A worker process and our end of its pipe."""
 
-    def __init__(self, function: Callable[..., Any], initializer: Callable[..., None], initargs: Task) -> None:
+    def __init__(self, *how: Any) -> None:
+        """Start a process, which works as `how` says (see `_work`)."""
         self._pipe, theirs = _context.Pipe()
-        self.process = _context.Process(target=_work, args=(theirs, function, initializer, initargs), daemon=True)
+        self.process = _context.Process(target=_work, args=(theirs, *how), daemon=True)
         self.process.start()
         theirs.close()  # the pipe is to end with the process
 
@@ -79,83 +99,112 @@ class _Worker:
         except (EOFError, OSError):
             raise UserError("worker processes cannot start; the messages above say why") from None
 
-    def do(self, task: Task) -> Any:
-        """Return the result of a task, or `_Killed`; raises what the task raises."""
-        try:
+    def do(self, task: Task) -> Iterator[Any]:
+        """Yield the results of a task, and `_Killed` where its process is; raises what the task raises."""
+        with suppress(OSError):  # of a killed process; reading says so, too
             self._pipe.send(task)
-            result, error = pickle.loads(self._pipe.recv_bytes())
+        while (answer := self._answer()) is not None:
+            result, error = answer
+            if error is not None:
+                raise error
+            yield result
+
+    def _answer(self) -> tuple[Any, Exception | None] | None:
+        """Return what the process sends next: a result or an exception, None at the end of a task."""
+        try:
+            answer: tuple[Any, Exception | None] | None = pickle.loads(self._pipe.recv_bytes())
         except (EOFError, OSError):
-            return _Killed()
-        if error is not None:
-            raise error
-        return result
+            return _Killed(), None
+        return answer
 
     def end(self) -> None:
-        """Let the process end by itself, where it has not."""
+        """End the process, also in the middle of a task."""
         self._pipe.close()
+        self.process.kill()
         self.process.join()
 
 
 def _results(
-    start_worker: Callable[[], _Worker], tasks: Sequence[Task], workers: int, ahead: int, stop: Event
+    start_worker: Callable[[], _Worker], tasks: Iterable[Task], workers: int, ahead: int, stop: Event
 ) -> Iterator[tuple[Task, Any]]:
-    """Yield each task with its result, or `_Killed`, as they are done."""
-    waiting, room = deque(tasks), Semaphore(ahead)
-    done = SimpleQueue[tuple[Task, Any] | BaseException | None]()  # None: a thread has ended
+    """Yield each task with its results, the last one `_Killed` where its process was."""
+    waiting, room, ended = SimpleQueue[Task | None](), Semaphore(ahead), Event()  # None: there are no more
+    done = SimpleQueue[tuple[Task, Any] | BaseException | None]()  # None: a task is done
     started: list[_Worker] = []
 
+    def is_over() -> bool:
+        return stop.is_set() or ended.is_set()
+
+    def results_of(task: Task, worker: _Worker | None) -> _Worker | None:
+        """Have a task done by a process, a new one where there is none; return it, None where it was killed."""
+        if worker is None:
+            worker = start_worker()
+            started.append(worker)
+            worker.wait_until_ready()
+        for result in worker.do(task):
+            room.acquire()
+            done.put((task, result))
+            if isinstance(result, _Killed) or is_over():
+                worker.end()
+                return None
+        return worker
+
     def serve() -> None:
-        """Give tasks to a process, and to another one where it is killed, until none is left."""
+        """Give tasks to a process, and to another one where it is killed, until there are no more."""
         worker: _Worker | None = None
-        try:
-            while not stop.is_set():
-                room.acquire()
-                try:
-                    task = waiting.popleft()
-                except IndexError:
-                    break
-                if worker is None:
-                    worker = start_worker()
-                    started.append(worker)
-                    worker.wait_until_ready()
-                result = worker.do(task)
-                if isinstance(result, _Killed):
-                    worker.end()
-                    worker = None
-                done.put((task, result))
-        except BaseException as error:
-            if not stop.is_set():  # else a process may have been told to stop while it started
-                done.put(error)
+        while (task := waiting.get()) is not None:
+            try:
+                if not is_over():
+                    worker = results_of(task, worker)
+                done.put(None)
+            except BaseException as error:
+                done.put(None if is_over() else error)  # a process may have been told to stop while it started
         if worker is not None:
             worker.end()
-        done.put(None)
 
     # Neither threads nor processes are waited for where the caller ends with an error.
-    threads = [Thread(target=serve, daemon=True) for _ in range(min(workers, len(tasks)))]
+    threads = [Thread(target=serve, daemon=True) for _ in range(workers)]
     for thread in threads:
         thread.start()
-    serving = len(threads)
+    more, under_way = iter(tasks), 0
     try:
-        while serving:
+        while True:
+            # tasks are taken here, in the caller's thread, and so many beforehand that no process waits for the caller
+            while under_way < ahead and not stop.is_set() and (task := next(more, None)) is not None:
+                waiting.put(task)
+                under_way += 1
+            if not under_way:
+                break
             taken = done.get()
             if taken is None:
-                serving -= 1
+                under_way -= 1
             elif isinstance(taken, BaseException):
                 raise taken
             else:
                 room.release()
                 yield taken
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
     finally:
-        waiting.clear()
+        ended.set()
         for _ in threads:
             room.release()
+            waiting.put(None)
         for worker in started:
             if worker.process.is_alive():
                 worker.process.kill()
 
 
-def _work(pipe: Connection, function: Callable[..., Any], initializer: Callable[..., None], initargs: Task) -> None:
-    """Be a worker process: answer tasks with `(result, exception)` until the pipe ends."""
+def _only(function: Callable[..., R], *task: Any) -> Iterator[R]:
+    yield function(*task)
+
+
+def _work(
+    pipe: Connection, function: Callable[..., Iterator[Any]], initializer: Callable[..., None], initargs: Task
+) -> None:
+    """Be a worker process until the pipe ends: answer tasks with a `(result, exception)` for each result, then None."""
     initializer(*initargs)
     pipe.send_bytes(b"ready")
     while True:
@@ -163,12 +212,14 @@ def _work(pipe: Connection, function: Callable[..., Any], initializer: Callable[
             task = pipe.recv()
         except EOFError:
             return
+        answer = None
         try:
-            answer = pickle.dumps((function(*task), None))
+            for result in function(*task):
+                pipe.send_bytes(pickle.dumps((result, None)))
         except Exception as error:
             error.add_note(f"in a worker process: {traceback.format_exc()}")
-            answer = pickle.dumps((None, error))
-        pipe.send_bytes(answer)
+            answer = None, error
+        pipe.send_bytes(pickle.dumps(answer))
 
 
 def _start_server(module: str) -> None:
