@@ -17,6 +17,7 @@ const KINDS = {
   },
 };
 
+const counted = (number) => number.toLocaleString("en");
 const isMissing = (value) => value === null || value === "";
 
 function make(tag, properties = {}, ...content) {
@@ -63,6 +64,10 @@ function askForWords() {
   return { input, label: "Search", asks };
 }
 
+function textOf(row) {
+  return row.filter((value) => typeof value === "string").join("\n").toLowerCase();
+}
+
 function labelled({ input, label }) {
   return make("label", {}, label, input);
 }
@@ -102,7 +107,7 @@ for (const listing of document.querySelectorAll(".listing")) {
   };
   const buttons = Object.entries(turns).map(([name, turn]) => {
     const button = makeButton(name);
-    button.addEventListener("click", () => show(turn()));
+    button.addEventListener("click", () => turnTo(turn()));
     return button;
   });
 
@@ -117,32 +122,30 @@ for (const listing of document.querySelectorAll(".listing")) {
     const sign = order === "ascending" ? 1 : -1;
     const compared = (a, b) => {
       const [one, other] = [a[column.place], b[column.place]];
-      if (isMissing(one) || isMissing(other)) return isMissing(one) - isMissing(other); // last, whichever way
-      return sign * column.compare(one, other);
+      const missing = isMissing(one) - isMissing(other); // what does not exist is last, whichever way
+      return missing || (isMissing(one) ? 0 : sign * column.compare(one, other));
     };
-    inOrder = order === "none" ? rows : rows.toSorted(compared);
+    inOrder = order === "none" ? rows : [...rows].sort(compared);
     choose();
   }
 
   function choose() {
-    if (words.input.value) {
-      found ??= new Map(rows.map((row) => [row, row.filter((value) => typeof value === "string").join("\n").toLowerCase()]));
-    }
+    if (words.input.value) found ??= new Map(rows.map((row) => [row, textOf(row)]));
     shown = inOrder.filter(
-      (row) => asked.every(({ asks, place }) => asks(row[place])) && (!found || words.asks(found.get(row))),
+      (row) => asked.every(({ asks, place }) => asks(row[place])) && (!words.input.value || words.asks(found.get(row))),
     );
-    show(0);
+    turnTo(0);
   }
 
-  function show(from) {
+  function turnTo(from) {
     first = from;
     const page = shown.slice(first, first + ROWS);
     body.replaceChildren(...page.map((row) => make("tr", {}, ...columns.map((column, k) => makeCell(column, row, k)))));
-    const range = page.length ? `${(first + 1).toLocaleString("en")} to ${(first + page.length).toLocaleString("en")} of ` : "";
-    const all = shown.length === rows.length ? "" : `, out of ${rows.length.toLocaleString("en")}`;
-    count.textContent = `${range}${shown.length.toLocaleString("en")}${all}`;
-    const ends = [first === 0, first === 0, first + ROWS >= shown.length, first + ROWS >= shown.length];
-    buttons.forEach((button, k) => (button.disabled = ends[k]));
+    const range = page.length ? `${counted(first + 1)} to ${counted(first + page.length)} of ` : "";
+    const all = shown.length === rows.length ? "" : `, out of ${counted(rows.length)}`;
+    count.textContent = `${range}${counted(shown.length)}${all}`;
+    const [atStart, atEnd] = [first === 0, first + ROWS >= shown.length];
+    buttons.forEach((button, k) => (button.disabled = k < 2 ? atStart : atEnd));
   }
 
   function makeCell({ place, numeric, show }, row, k) {
@@ -154,5 +157,5 @@ for (const listing of document.querySelectorAll(".listing")) {
   const bar = make("p", { className: "asked" }, ...[words, ...asked].map(labelled));
   bar.addEventListener("input", choose);
   listing.append(bar, scroll, make("p", { className: "turned" }, count, ...buttons));
-  show(0);
+  turnTo(0);
 }

@@ -61,6 +61,8 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
     if wrong := [found for found in differences(info.model_encoder, info.vectors_encoder) if found.matters]:
         options = ", ".join(found.option for found in wrong)
         yield f"The faces came to the model in another way than those that it was trained on ({options})."
+    if info.drift is not None and info.drift.is_strong:
+        yield "The faces differ from those that the model was validated on by more than chance: its errors may be others."
     if summary.faces and summary.p_minor is None:
         yield "The model gives points: no interval and no P(age < 18), so that nobody knows how sure it is."
     elif summary.faces and info.threshold is None:
