@@ -70,27 +70,33 @@ def _measured(results: Results) -> tuple[list[str], bool]:
     return sorted(names), has_vectors
 
 
-def _identity(result: FileResult) -> Row:
-    name = result.file.name
+def file_cells(result: FileResult) -> Row:
+    """Return what files.csv has of a file, by column, but for its name."""
     hashes = {algorithm: getattr(result.hashes, algorithm, None) for algorithm in _HASHES}
-    return {"path": name, "path_bytes": _bytes(name), "entry": result.number, **hashes}
-
-
-def _file_row(result: FileResult) -> Row:
     roll_up = {name: getattr(result, name) for name in _ROLL_UP if name != "faces"}
-    return {**_identity(result), **roll_up, "faces": len(result.faces)}
+    return {**hashes, **roll_up, "faces": len(result.faces)}
 
 
-def _face_row(result: FileResult, found: FaceResult) -> Row:
-    return {
-        **_identity(result),
+def face_cells(found: FaceResult) -> Row:
+    """Return what predictions.csv has of a face alone, by column; None for NaN."""
+    cells = {
         "face": found.number,
         **dict(zip(_AGE, (found.age, found.low, found.high), strict=True)),
         **{name: getattr(found, name) for name in _VERDICT},
         **found.measures,
         **{name: getattr(found.face, name) for name in _FACE},
-        "vector": None if found.vector is None else np.frombuffer(found.vector, "<f4"),
     }
+    return {name: None if isinstance(cell, float) and math.isnan(cell) else cell for name, cell in cells.items()}
+
+
+def _file_row(result: FileResult) -> Row:
+    name = result.file.name
+    return {"path": name, "path_bytes": _bytes(name), "entry": result.number, **file_cells(result)}
+
+
+def _face_row(result: FileResult, found: FaceResult) -> Row:
+    vector = None if found.vector is None else np.frombuffer(found.vector, "<f4")
+    return {**_file_row(result), **face_cells(found), "vector": vector}
 
 
 def _write(stem: Path, schema: pa.Schema, rows: Iterable[Row]) -> tuple[Path, Path]:
@@ -105,27 +111,23 @@ def _write(stem: Path, schema: pa.Schema, rows: Iterable[Row]) -> tuple[Path, Pa
 
 def _passing(rows: Iterable[Row], schema: pa.Schema, writer: parquet.ParquetWriter) -> Iterator[Row]:
     rows = iter(rows)
-    while block := list(islice(rows, _ROWS)):
-        block = [{name: row.get(name) for name in schema.names} for row in block]
-        plain = [{name: _plain(value) for name, value in row.items()} for row in block]
+    while block := [{name: row.get(name) for name in schema.names} for row in islice(rows, _ROWS)]:
+        plain = [{name: _without_surrogates(cell) for name, cell in row.items()} for row in block]
         writer.write_table(pa.Table.from_pylist(plain, schema))
         yield from block
 
 
-def _plain(value: object) -> object:
-    """Return a value as Parquet can hold it: text without surrogates, and nothing for NaN."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return _escaped(value, "[\ud800-\udfff]") if isinstance(value, str) else value
+def _without_surrogates(cell: object) -> object:
+    return _escaped(cell, "[\ud800-\udfff]") if isinstance(cell, str) else cell
 
 
-def _shown(value: object) -> object:
-    """Return a value as CSV shows it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return visible(value) if isinstance(value, str) else value
+def _shown(cell: object) -> object:
+    """Return a cell as CSV shows it."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    return visible(cell) if isinstance(cell, str) else cell
 
 
 def _bytes(name: str) -> bytes:
