@@ -20,6 +20,7 @@ from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.prepare_settings import MaxPixels
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.sources.vector_files import VectorFiles
+from vec2uage.faces.turning import Turn
 from vec2uage.faces.video import Frames
 
 
@@ -46,13 +47,14 @@ class AskedModel:
     statement: Literal["required", "optional"]
     encoder_mismatch: Literal["refuse", "allow"]
     detector: Choice[Detector]
-    turns: tuple[Literal[90, 180, 270], ...]
+    turns: tuple[Turn, ...]
     frames: Frames
     crop: Crop
     quality: Choice[Quality]
     embedder: Choice[Embedder]
     reliability: Reliability
     max_pixels: MaxPixels
+    workers: PositiveInt | Literal["auto"]
     device: DeviceName
     trust_code: bool
 
@@ -80,7 +82,6 @@ class PredictSettings(AskedModel):
     known: Annotated[str, Field(min_length=1)] | None
     export: Choice[Export]
     keep_vectors: bool
-    workers: PositiveInt | Literal["auto"]
     serve: Literal["none", "stdio"]
     overwrite: bool
     output: str
