@@ -136,11 +136,12 @@ class _Reader:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._position)
                 if end < len(self._text) or not self._read_on():  # a number may go on
-                    self._position += end - self._position
+                    self._position = end
                     return value
             except (ValueError, RecursionError) as error:
                 too_long = len(self._text) - self._position > _LONGEST
                 if isinstance(error, RecursionError) or too_long or not self._read_on():
+                    self._position = getattr(error, "pos", self._position)
                     raise self.refused(f"no JSON that can be read ({getattr(error, 'msg', error)})") from None
 
     def members(self) -> Iterator[str]:
@@ -181,12 +182,13 @@ class _Reader:
         self._position += 1
 
     def _read_on(self) -> bool:
-        """Read more of the file; False at its end."""
+        """Read more of the file; False at its end, where all stays as it is."""
         more = self._file.read(max(_CHUNK, len(self._text) - self._position))  # a long value is not tried too often
-        self._text = self._text[self._taken :] + more
-        self._position -= self._taken
-        self._dropped += self._taken
-        self._taken = 0
+        if more:
+            self._text = self._text[self._taken :] + more
+            self._position -= self._taken
+            self._dropped += self._taken
+            self._taken = 0
         return bool(more)
 
 
