@@ -46,6 +46,14 @@ def test_vectors_are_filtered_and_counted(file, caplog):
         source("vectors", f"source.path={file}", "source.ages=[100,120]").read()
 
 
+def test_vectors_without_ages_are_read_unless_ages_are_asked_for(tmp_path):
+    np.savez(tmp_path / "faces.npz", vectors=np.eye(3, dtype=np.float32))
+    vs = source("vectors", f"source.path={tmp_path}/faces.npz").read()
+    assert (len(vs), vs.ages) == (3, None)
+    with pytest.raises(UserError, match=r"source\.ages needs ages"):
+        source("vectors", f"source.path={tmp_path}/faces.npz", "source.ages=[1,18]").read()
+
+
 def test_vectors_keep_their_source_unless_it_is_named(file):
     vectors = source("vectors", f"source.path={file}")
     assert isinstance(vectors, VectorFiles)
