@@ -82,17 +82,19 @@ def run_seed(paths: Sequence[Path]) -> int | None:
     return seeds[0]
 
 
-def warn_of_rows_seen(vs: VectorSet, paths: Sequence[Path], is_of_same_data: Callable[[RunFolder], bool]) -> None:
-    """Warn where rows are of the data that a run of these models was trained on, but are not just its test rows.
+def warn_of_rows_seen(vs: VectorSet, paths: Sequence[Path], is_of_same_data: Callable[[RunFolder], bool]) -> set[str]:
+    """Return the names of rows that these models may have been trained on, and warn of them.
 
-    They are where some of them are its test rows, and where `is_of_same_data` tells so of the run's folder.
+    They are those that are no test rows, if rows are of the data that a run was trained on: where some of them are its
+    test rows, and where `is_of_same_data` tells so of the run's folder.
     """
     seen = {path: models.rows_seen(vs, path, is_of_same_data(RunFolder(path.parent))) for path in paths}
     runs = [path.parent for path, rows in seen.items() if rows]
+    every = set().union(*seen.values())
     if runs:
         log.warning(
             "%s of %s rows are no test rows of the run in %s%s, which may have been trained on them: %s",
-            f"{len(set().union(*seen.values())):,}",
+            f"{len(every):,}",
             f"{len(vs):,}",
             runs[0],
             f", or of {counted(len(runs) - 1, 'other run')} of the {len(paths)}" if len(runs) > 1 else "",
@@ -100,6 +102,7 @@ def warn_of_rows_seen(vs: VectorSet, paths: Sequence[Path], is_of_same_data: Cal
             if len(paths) == 1
             else "only part=test of runs that share their split is what an ensemble has not seen",
         )
+    return every
 
 
 def _named(text: str) -> list[Path]:

@@ -63,6 +63,8 @@ class Evaluation:
     minors: Minors
     ensemble: Ensemble
     save_as: Annotated[str, Field(pattern=r"\.(safetensors|skops)$")] | None
+    statement: bool
+    """Whether what was found is stated beside the model (`evaluation.statement`)."""
     foreign: Foreign
     calibrate: Choice[Calibration]
     dataset: Choice[Dataset]
@@ -74,8 +76,11 @@ class Evaluation:
         if self.part not in (parts := ("all", *self.split.gives)):
             *some, last = map(as_typed, parts)
             raise UserError(f"part = {as_typed(self.part)}: should be {', '.join(some)} or {last}")
-        if self.calibrate.fits or self.minors.recall is not None:
+        fits = self.calibrate.fits or self.minors.recall is not None
+        if fits:
             self._check_calibration_rows()
+        if self.statement:
+            self._check_statement(fits)
 
     def _check_calibration_rows(self) -> None:
         """Raise UserError where there are no faces to calibrate on, as far as the settings tell."""
@@ -94,3 +99,15 @@ class Evaluation:
                 f"calibrate.part = {as_typed(calibrate.part)}: those are the faces to judge, of which nothing would be "
                 "known then: set part=test"
             )
+
+    def _check_statement(self, fits: bool) -> None:
+        """Raise UserError where what is found says nothing of what the model will predict."""
+        if fits and self.save_as is None:
+            raise UserError(
+                "statement: what is fitted here is not in the model's file, of which it would speak: set save_as to a "
+                "file for both"
+            )
+        if self.tta:
+            raise UserError("statement: vec2uage.predict asks a model for each face as it is: set tta=0")
+        if self.part == "train":
+            raise UserError("statement: errors on faces that the model was trained on say nothing: set part=test")

@@ -30,6 +30,16 @@ def calibration_rows(settings: Evaluation, paths: Sequence[Path]) -> tuple[Vecto
     return rows(settings.dataset, split, calibrate.part, seed), f"the part {calibrate.part}"
 
 
+def trained_rows(settings: Evaluation, paths: Sequence[Path], config: Any) -> VectorSet | None:
+    """Return the rows that the runs of a model were trained on, None where the settings do not tell.
+
+    They do where all runs had the dataset and the split of `config`, the configuration of the evaluation.
+    """
+    if not all(is_of_same_split(config, RunFolder(path.parent)) for path in paths):
+        return None
+    return rows(settings.dataset, settings.split, "train", _seed_of(settings, "train", paths))
+
+
 def _seed_of(settings: Evaluation, part: str, paths: Sequence[Path]) -> int | None:
     """Return the seed by which the runs of a model divided the rows, None where it is not needed or not known."""
     return run_seed(paths) if part != "all" and settings.split.is_per_run else None

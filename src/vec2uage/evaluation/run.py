@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from vec2uage.base.arguments import shown
 from vec2uage.base.atomic import write_json
 from vec2uage.base.errors import UserError
 from vec2uage.base.provenance import code_fingerprint, provenance
@@ -36,7 +38,8 @@ def evaluate(
     from vec2uage.evaluation import ensemble  # torch comes with these: a wrong option is told before
     from vec2uage.evaluation import model as models
     from vec2uage.evaluation.calibrate import calibrate, columns_of
-    from vec2uage.evaluation.rows import is_of_same_data, judged_rows
+    from vec2uage.evaluation.make_statement import Found, check_states, write_statement
+    from vec2uage.evaluation.rows import is_of_same_data, judged_rows, trained_rows
 
     files = RunFolder(folder)
     if files.result.exists():
@@ -44,7 +47,8 @@ def evaluate(
     paths = ensemble.find(settings.checkpoint, settings.ensemble.top, settings.ensemble.monitor)
     model = ensemble.open_ensemble(paths, settings.foreign, settings.trust_code)
     models.check_saveable(model, paths, settings.save_as)
-    named, config = ensemble.described(paths), asked.get("config")
+    named = ensemble.described(paths)
+    config: Any = asked.get("config")
 
     def predict(vs: VectorSet) -> Prediction:
         models.check_fit(model, vs, paths[0], settings.encoder_mismatch)
@@ -56,11 +60,14 @@ def evaluate(
 
     vs = judged_rows(settings, paths)
     ages = needed_ages(vs, "an evaluation")
-    ensemble.warn_of_rows_seen(vs, paths, partial(is_of_same_data, config))
+    seen = ensemble.warn_of_rows_seen(vs, paths, partial(is_of_same_data, config))
     calibrated = calibrate(settings, model, paths, vs, predict, config)
+    if settings.statement:
+        check_states(calibrated, settings.save_as is not None)
     own = predict(vs)
     prediction = calibrated(own, columns_of(vs))
     fitted, flagged = calibrated.calibration, calibrated.flagged(own)
+    flagged_count = None if flagged is None else recall.count(ages, flagged)
     with np.errstate(over="ignore"):
         judgement = judge(vs, prediction, settings.cs)
     if not np.isfinite([judgement.scores.overall[name] for name in ("mae", "rmse")]).all():
@@ -78,7 +85,7 @@ def evaluate(
             "checkpoint": str(paths[0]) if len(paths) == 1 else list(map(str, paths)),
             "checkpoint_sha256": sha256[0] if len(paths) == 1 else sha256,
             "calibration": None if fitted is None else fitted.about(),
-            "flagged": None if flagged is None else asdict(recall.count(ages, flagged)),
+            "flagged": None if flagged_count is None else asdict(flagged_count),
             "part": settings.part,
             "tta": settings.tta,
             **judgement.to_json(),
@@ -93,6 +100,11 @@ def evaluate(
     said = [judgement.text()]
     if fitted is not None:
         said.append(fitted.text())
-    if flagged is not None:
-        said.append(f"of the faces judged here are flagged: {recall.count(ages, flagged).text()}")
+    if flagged_count is not None:
+        said.append(f"of the faces judged here are flagged: {flagged_count.text()}")
+    if settings.statement:
+        found = Found(calibrated, vs, judgement, flagged_count, trained_rows(settings, paths, config), len(seen))
+        stated = paths if settings.save_as is None else [Path(settings.save_as)]
+        page = write_statement(found, stated, settings.part, config, str(asked.get("command", "")))
+        said.append(f"what the model is worth is stated beside it: {shown(page)}")
     return "\n\n".join(said)
