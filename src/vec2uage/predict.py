@@ -6,7 +6,12 @@ from vec2uage.config.command import Invocation, command
 @command("predict")
 def main(invocation: Invocation) -> int:
     """Find the faces in the files of a case, estimate their ages, and write what an examiner works with."""
-    from vec2uage.case.predict_settings import PredictSettings
+    from vec2uage.case.predict_settings import AskedModel, PredictSettings
+
+    if invocation.cfg.serve == "stdio":
+        from vec2uage.case.serve import serve_stdio
+
+        return serve_stdio(invocation.settings_alone(AskedModel))
     from vec2uage.case.run import predict
 
     return predict(invocation.settings(PredictSettings), invocation)

@@ -68,6 +68,7 @@ def statement(**others: Any) -> Statement:
             faces=800,
             persons=750,
             ages=(4.0, 40.0),
+            boundary=17.5,
             maybe_learnt=0,
         ),
         "scores": {"mae": 2.625},

@@ -53,7 +53,7 @@ def open_predictor(asked: AskedModel, encoder: str, dimension: int) -> Predictor
     return Predictor(
         calibrated=calibrated,
         digest=calibrated.digest,
-        boundary=_boundary(calibrated, named),
+        boundary=_boundary(calibrated, stated),
         statement=stated,
         reference=None if stated is None or stated.reference is None else _reference(paths, stated.reference),
     )
@@ -96,9 +96,14 @@ def _check_encoder(calibrated: Calibrated, encoder: str, allow: bool) -> None:
         check(calibration.encoder, encoder, names, advice, allow=allow)
 
 
-def _boundary(calibrated: Calibrated, named: str) -> float:
+def _boundary(calibrated: Calibrated, stated: statement.Statement | None) -> float:
     """Return the line between minors and adults on the scale of ages that the model has learnt."""
     if calibrated.calibration is not None:
         return calibrated.calibration.boundary
-    log.warning("%s has no calibration: its intervals and probabilities are as it says, checked by nobody", named)
+    if stated is not None:
+        return stated.data.boundary
+    log.warning(
+        "nobody has said whether the model has learnt whole years: P(age < 18) is as if it had not, and too high by up "
+        "to what half a year makes"
+    )
     return boundary(np.array([0.5]))

@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -31,6 +30,7 @@ from vec2uage.case.vectors import estimate_all
 from vec2uage.case.work import examine_all
 from vec2uage.config.command import Invocation
 from vec2uage.data.vectorset import VectorSet
+from vec2uage.evaluation import statement, statement_page
 from vec2uage.faces.pool import processes
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
     for a folder of another case or in use, a source without files, and a model that is none for these faces.
     """
     folder, source = invocation.folder, settings.source
+    if invocation.sweep and any(override.startswith("output=") for override in invocation.overrides):
+        raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
     if source.holds(folder):
         raise UserError(
             f"{option('output', shown(folder))} lies among the files of the case, and would be taken for some of them: "
@@ -126,13 +128,15 @@ def _decisive(line: str) -> str:
     return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in (*_HOW, "hydra.run.dir"))
 
 
-def _write(
-    folder: Path, settings: PredictSettings, results: Results, summary: Summary, info: CaseInfo
-) -> Sequence[Path]:
+def _write(folder: Path, settings: PredictSettings, results: Results, summary: Summary, info: CaseInfo) -> list[Path]:
     written = write_tables(folder, results, info)
     written += settings.export.write(folder, results, info)
     write_page(folder / PAGE, results, summary, info)
-    return [*written, folder / PAGE]
+    written.append(folder / PAGE)
+    if info.statement is not None:
+        statement.write(folder / "statement.json", info.statement)
+        written += [folder / "statement.json", *statement_page.write(folder / "statement", info.statement)]
+    return written
 
 
 def _text(summary: Summary, info: CaseInfo, folder: Path) -> str:
@@ -144,5 +148,6 @@ def _text(summary: Summary, info: CaseInfo, folder: Path) -> str:
         f"faces:  {place}/predictions.csv",
         f"files:  {place}/files.csv",
         f"page:   {place}/{PAGE}",
+        *([] if info.statement is None else [f"model:  {place}/statement.html"]),
     ]
     return "\n".join(map(visible, "\n".join(lines).splitlines()))

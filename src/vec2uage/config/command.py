@@ -30,7 +30,7 @@ from vec2uage.config.hydra.errors import error_sentence, is_user_error
 from vec2uage.config.hydra.flags import flags_last
 from vec2uage.config.hydra.read_again import ReadAgain, compose_and_call, with_texts
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
-from vec2uage.config.validate import check_value, from_config, refuse, to_container
+from vec2uage.config.validate import check_value, from_config, options_of, refuse, to_container
 
 # As the user set it; a command sets it for Hydra, which then hands exceptions on instead of printing its own traceback.
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -61,6 +61,10 @@ class Invocation:
     def settings(self, cls: type[T]) -> T:
         """Return the options as the command's settings class; UserError names all that is wrong with them."""
         return from_config(self.cfg, cls)
+
+    def settings_alone(self, cls: type[T]) -> T:
+        """Return those of the options that `cls` has, whatever the others are; raises what `settings` does."""
+        return from_config(OmegaConf.masked_copy(self.cfg, list(options_of(cls))), cls)
 
 
 Work = Callable[[Invocation], int | None]

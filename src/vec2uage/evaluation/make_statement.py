@@ -17,6 +17,7 @@ from vec2uage.evaluation.ensemble import common_folder
 from vec2uage.evaluation.judgement import Judgement
 from vec2uage.evaluation.known_limits import known_limits
 from vec2uage.evaluation.statement import Data, Statement
+from vec2uage.predictions.minors import boundary
 from vec2uage.predictions.operating import numbered
 from vec2uage.training.calibrated import Calibrated
 
@@ -81,6 +82,7 @@ def make_statement(
         faces=len(vs),
         persons=int(numbered(vs.subjects).max()) + 1,
         ages=(float(ages.min()), float(ages.max())),
+        boundary=boundary(ages),
         maybe_learnt=found.maybe_learnt,
     )
     measures = _measures(vs, config["dataset"].get("path"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import write_json
 from vec2uage.base.digest import with_digest, without_digest
@@ -44,6 +44,8 @@ class Data:
     """As many as faces where no subject is known."""
     ages: tuple[float, float]
     """The lowest and the highest, in years."""
+    boundary: FiniteFloat
+    """The line between minors and adults on the scale of these ages (`predictions.minors.boundary`)."""
     maybe_learnt: Annotated[int, Field(ge=0)]
     """How many of them the model may have been trained on."""
 
