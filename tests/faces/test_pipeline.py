@@ -14,6 +14,7 @@ ORDER = (
         "pool",
         "sources",
         "damage",
+        "timeline",
         "video",
         "image",
         "crop",

@@ -6,11 +6,8 @@ each from the key frame before it. No seeking, so that a file without an index, 
 
 import re
 import struct
-from array import array
-from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from math import floor, inf
@@ -23,6 +20,7 @@ from pydantic import Field
 
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.faces.records import Refused, unopened
+from vec2uage.faces.timeline import Timeline, note, open_video, packets, picture_track, read_timeline
 
 _START = re.compile(
     rb".{4}ftyp(?!avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|crx |M4[ABP] )"  # pictures, and sound alone
@@ -35,9 +33,8 @@ _START = re.compile(
     rb"|OggS.{24}(\x80theora|fishead\0|OVP80)",
     re.DOTALL,
 )
-_FORMATS = "mov,matroska,avi,flv,rm,asf,mpeg,mpegts,ogg"
-"""FFmpeg's names of what `_START` finds. Playlists, which name other files to open, are not among them."""
-
+_LATE = 16
+"""At most so many frames are shown before one that was decoded before them (H.264, A.3.1; HEVC, A.4)."""
 _FARTHEST = 10_000
 """Frames decoded in vain before a video is given up: a small file could otherwise keep a process busy for days."""
 
@@ -79,12 +76,12 @@ def frames(path: Path, options: Frames, max_pixels: int) -> Iterator[tuple[float
     count, damage = 0, list[str]()
     try:
         with path.open("rb") as file:
-            timeline = _timeline(file, damage)
+            timeline = read_timeline(file, damage)
             for frame in _decoded(file, timeline, choose(timeline.times, options), max_pixels, damage):
                 yield frame
                 count += 1
     except av.FFmpegError as error:
-        _note(damage, f"not to be read as a video ({error.strerror})")
+        note(damage, f"not to be read as a video ({error.strerror})")
     except OSError as error:
         raise unopened(error) from None
     if not count:
@@ -109,123 +106,75 @@ def choose(times: Sequence[float], options: Frames) -> list[int]:
     return [chosen[k * len(chosen) // most] for k in range(most)]
 
 
-@dataclass(frozen=True)
-class _Timeline:
-    """Where the frames of a video lie; they are numbered in the order of decoding."""
-
-    times: "array[float]"
-    """Seconds on the clock of decoding, which frames that are shown in another order do not turn back."""
-    keys: "array[int]"
-    """Numbers of the frames that are decoded without another one."""
-    start: float
-    """Seconds at which the first frame is shown."""
-
-    def elapsed(self, number: int) -> float:
-        """Return about how many seconds lie between the first frame and this one."""
-        return self.times[number] - self.times[0]
-
-    def key_before(self, number: int) -> int:
-        """Return the key frame from which a frame can be decoded."""
-        return self.keys[max(bisect_right(self.keys, number) - 1, 0)] if self.keys else 0
-
-    def key_after(self, number: int) -> int:
-        """Return the next key frame; where there is none, the number of all frames."""
-        after = bisect_right(self.keys, number)
-        return self.keys[after] if after < len(self.keys) else len(self.times)
-
-
-def _open(file: BinaryIO) -> Any:
-    """Open a video's container: by the open file, so that no name is taken for an address in a network."""
-    import av
-
-    file.seek(0)
-    return av.open(file, container_options={"format_whitelist": _FORMATS}, metadata_errors="replace")
-
-
-def _picture_track(container: Any) -> Any:
-    """Return the first track of moving pictures; the cover of a piece of music is none."""
-    from av.stream import Disposition
-
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise Refused("unreadable", "a video whose coding FFmpeg does not know")
-            return stream
-    raise Refused("no_media", "holds no moving pictures")
-
-
-def _timeline(file: BinaryIO, damage: list[str]) -> _Timeline:
-    """Read where the frames lie, without decoding them; what is missing is added to `damage`."""
-    times, keys = array("d"), array("q")
-    now, start, end = 0.0, inf, 0.0
-    with _open(file) as container:
-        track = _picture_track(container).index
-        for packet in container.demux():
-            if not packet.size:
-                continue
-            base = float(packet.time_base)
-            shown = base * ((packet.dts or 0) if packet.pts is None else packet.pts)
-            end = max(end, shown + base * (packet.duration or 0))
-            if packet.stream.index != track:
-                continue
-            now, start = now if packet.dts is None else base * packet.dts, min(start, shown)
-            if packet.is_keyframe:
-                keys.append(len(times))
-            if packet.is_corrupt:
-                _note(damage, f"damaged at {shown - start:.1f} s")
-            times.append(now)
-        if not times:
-            raise Refused("unreadable", "a video without a frame")
-        length, stated = (container.duration or 0) / 1e6, container.streams[track].frames
-        there = end - (container.start_time or 0) / 1e6
-        if stated > len(times):
-            _note(damage, f"holds {len(times)} of {stated} frames")
-        elif length > there + 1:  # containers round, and sound may be a little longer
-            _note(damage, f"ends after {there:.1f} of {length:.1f} s")
-    return _Timeline(times, keys, start)
-
-
 def _decoded(
-    file: BinaryIO, timeline: _Timeline, chosen: Sequence[int], max_pixels: int, damage: list[str]
+    file: BinaryIO, timeline: Timeline, chosen: Sequence[int], max_pixels: int, damage: list[str]
 ) -> Iterator[tuple[float, UInt8[np.ndarray, "H W 3"]]]:
-    """Decode the chosen frames, or what follows them where they are damaged, which is added to `damage`."""
-
-    waiting, distrusted, in_vain = deque(chosen), range(0), 0
-    with _open(file) as container:
-        track = _picture_track(container)
+    """Decode the chosen frames, or those in their place where they are damaged, which is added to `damage`."""
+    wanted, first_shown, in_vain = _Wanted(timeline, list(chosen)), None, 0
+    with open_video(file) as container:
+        track = picture_track(container)
         codec = track.codec_context
+        if codec.width * codec.height > max_pixels:
+            raise _too_large(max_pixels)
         codec.thread_count, codec.copy_opaque = 1, True  # a frame is to know which packet it is of
-        codec.options = {"max_pixels": str(max_pixels)}
-        begin, first_shown = timeline.key_before(chosen[0]), None
-        for index, packet in enumerate(chain((packet for packet in container.demux(track) if packet.size), [None])):
+        codec.options = {"max_pixels": str(max_pixels)}  # for frames of other sizes
+        for index, packet in enumerate(chain(packets(container, damage, track), [None])):
             if packet is not None:
-                if index < begin:
+                if index < wanted.begin:
                     continue
-                if index == begin:
+                if index == wanted.begin:
                     codec.flush_buffers()
                     first_shown = packet.pts
-                packet.opaque = index
+                packet.opaque = (index,)  # an object of its own: PyAV tells them apart by identity
             for number, frame in _decode(codec, packet, index):
                 in_vain += 1
                 if frame is None:
-                    _note(damage, f"damaged at {timeline.elapsed(number):.1f} s")
-                    distrusted = range(number, timeline.key_after(number))
+                    note(damage, f"damaged at {timeline.elapsed(number):.1f} s")
+                    wanted.leave_out(number)
                 # what is shown before the key frame that decoding began at needs frames that were left out
-                elif number >= waiting[0] and number not in distrusted and not _shown_before(frame, first_shown):
-                    shown = None if frame.pts is None else float(frame.pts * track.time_base) - timeline.start
-                    seconds = timeline.elapsed(number) if shown is None else shown
-                    yield round(seconds, 3), _upright(frame, track.sample_aspect_ratio, max_pixels)
+                elif not _shown_before(frame, first_shown) and wanted.take(number):
                     in_vain = 0
-                    while waiting and waiting[0] <= number:
-                        waiting.popleft()
-                    if not waiting:
-                        return
-            if in_vain > _FARTHEST:
-                _note(damage, f"no frame that is wanted in {_FARTHEST:,} frames")
+                    shown = None if frame.pts is None else float(frame.pts * track.time_base)
+                    yield timeline.seconds(number, shown), _upright(frame, track.sample_aspect_ratio, max_pixels)
+            if not wanted.numbers:
                 return
-            begin = timeline.key_before(waiting[0])
-            if index in distrusted:
-                begin = max(begin, distrusted.stop)
+            if in_vain > _FARTHEST:
+                note(damage, f"no frame to show in {_FARTHEST:,} frames")
+                return
+        note(damage, f"no frame from {timeline.elapsed(wanted.numbers[0]):.1f} s on")
+
+
+@dataclass
+class _Wanted:
+    """The frames that are still to be shown, by their numbers in the order of decoding."""
+
+    timeline: Timeline
+    numbers: list[int]
+    damaged: dict[int, int] = field(default_factory=dict)
+    """From which frame on there is damage, by the key frame that ends it."""
+
+    @property
+    def begin(self) -> int:
+        """The key frame from which the next one can be decoded."""
+        return self.timeline.key_before(self.numbers[0])
+
+    def take(self, number: int) -> bool:
+        """Tell whether to show a frame: one of these, or one that follows one that never came."""
+        if not self.numbers or number >= self.damaged.get(self.timeline.key_after(number), inf):
+            return False
+        if number not in self.numbers and number <= self.numbers[0] + _LATE:
+            return False
+        self.numbers = [other for other in self.numbers if other != number and other >= number - _LATE]
+        return True
+
+    def leave_out(self, number: int) -> None:
+        """Want the next key frame, where there is one, in the place of a damaged frame and of those after it."""
+        end = self.timeline.key_after(number)
+        self.damaged[end] = min(number, self.damaged.get(end, number))
+        whole = {other for other in self.numbers if not self.damaged[end] <= other < end}
+        if len(whole) < len(self.numbers) and end < len(self.timeline.times):
+            whole.add(end)
+        self.numbers = sorted(whole)
 
 
 def _decode(codec: Any, packet: Any, index: int) -> list[tuple[int, Any]]:
@@ -233,7 +182,7 @@ def _decode(codec: Any, packet: Any, index: int) -> list[tuple[int, Any]]:
     import av
 
     try:
-        return [(frame.opaque, None if frame.is_corrupt else frame) for frame in codec.decode(packet)]
+        return [(frame.opaque[0], None if frame.is_corrupt else frame) for frame in codec.decode(packet)]
     except av.FFmpegError:
         return [(index, None)]
 
@@ -249,7 +198,7 @@ def _upright(frame: Any, aspect: Fraction | None, max_pixels: int) -> UInt8[np.n
 
     width = max(round(frame.width * (aspect or 1)), 1)
     if width * frame.height > max_pixels:
-        raise Refused("unreadable", f"more than {max_pixels:,} pixels (max_pixels)")
+        raise _too_large(max_pixels)
     exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
     image = frame.to_ndarray(format="rgb24", width=width, interpolation=exact)
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
@@ -262,7 +211,5 @@ def _upright(frame: Any, aspect: Fraction | None, max_pixels: int) -> UInt8[np.n
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _note(damage: list[str], reason: str) -> None:
-    """Keep the first things that are wrong with a video; how many more there are says little."""
-    if len(damage) < 3:
-        damage.append(reason)
+def _too_large(max_pixels: int) -> Refused:
+    return Refused("unreadable", f"more than {max_pixels:,} pixels (max_pixels)")
