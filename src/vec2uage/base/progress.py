@@ -16,13 +16,13 @@ LINE_SECONDS = 15  # between two lines of progress where there is no terminal
 
 
 class Progress:
-    """A bar over `total` units of work, on stderr; use it as a context manager.
+    """A bar over `total` units of work (None: nobody knows), on stderr; use it as a context manager.
 
     Where stderr is no terminal (a log file, CI) there is no bar and only the texts of `line` appear; with `spoken`,
     every 15 seconds also how much is done, how fast it goes and how long the rest takes.
     """
 
-    def __init__(self, total: int, unit: str, label: str, spoken: bool = False) -> None:
+    def __init__(self, total: int | None, unit: str, label: str, spoken: bool = False) -> None:
         self._total, self._unit, self._done, self._spoken = total, unit, 0, spoken
         self._began = self._spoke = time.monotonic()
         self._bar: Bar | None = None
@@ -45,8 +45,10 @@ class Progress:
         elif self._spoken and now - self._spoke > LINE_SECONDS:
             self._spoke = now
             rate = self._done / (now - self._began)
-            left = (self._total - self._done) / rate
-            self.line(f"{self._done:,} of {self._total:,} {self._unit}s, {rate:.1f}/s, {left:.0f} s left")
+            whole, rest = "", ""
+            if self._total is not None:
+                whole, rest = f" of {self._total:,}", f", {(self._total - self._done) / rate:.0f} s left"
+            self.line(f"{self._done:,}{whole} {self._unit}s, {rate:.1f}/s{rest}")
 
     def note(self, **values: object) -> None:
         """Show `values` behind the bar, in place of the earlier ones."""
