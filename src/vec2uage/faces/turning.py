@@ -57,7 +57,7 @@ def in_image(face: Face, image_size: tuple[int, int]) -> Face:
         x, y = point
         return {0: (x, y), 90: (y, height - x), 180: (width - x, height - y), 270: (width - y, x)}[face.turn]
 
-    corners = [back((face.left, face.top)), back((face.right, face.bottom))]
+    corners = [back((float(x), float(y))) for x, y in ((face.left, face.top), (face.right, face.bottom))]
     (left, right), (top, bottom) = sorted(int(x) for x, _ in corners), sorted(int(y) for _, y in corners)
     points = face.points and Points(*map(back, face.points.all()))
     return replace(face, left=left, top=top, right=right, bottom=bottom, points=points, turn=0)
