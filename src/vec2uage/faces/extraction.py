@@ -17,6 +17,7 @@ from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.quality import Quality
 from vec2uage.faces.records import Face, Measures, Refused
 from vec2uage.faces.store import Store
+from vec2uage.faces.video import Frames
 
 PIXELS = f"pixels-3-pillow-{PIL.__version__}"
 """Part of every key in the store: to be raised with every change of what becomes of a file's pixels."""
@@ -35,6 +36,8 @@ class Extraction:
     keep_crops: Path | None
     turns: tuple[int, ...] = ()
     """Degrees clockwise by which a photograph is also turned to find faces in it (see `faces.turning`)."""
+    frames: Frames | None = None
+    """Which frames of a video are looked into; None where videos are not read."""
 
     def __post_init__(self) -> None:
         """Raise UserError where crops are aligned by points and the detector gives none."""

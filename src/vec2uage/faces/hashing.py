@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from threading import Event
 
@@ -24,10 +25,7 @@ def hash_files(photographs: Sequence[Photograph], store: Store, workers: int, st
     paths = [photographs[number].path for number in unknown]
     with ThreadPoolExecutor(workers) as threads, Progress(len(unknown), "file", "hashing") as progress:
         # threads suffice: reading and hashing hold no lock of Python's
-        for number, path, result in zip(unknown, paths, threads.map(digest, paths), strict=True):
-            if stop.is_set():
-                threads.shutdown(cancel_futures=True)
-                raise Interrupted
+        for number, path, result in zip(unknown, paths, threads.map(digest, paths, repeat(stop)), strict=True):
             progress.advance()
             if isinstance(result, Refused):
                 hashed[number] = result
@@ -37,13 +35,15 @@ def hash_files(photographs: Sequence[Photograph], store: Store, workers: int, st
     return [entry for entry in hashed if entry is not None]
 
 
-def digest(path: Path) -> tuple[str, Hashes] | Refused:
-    """Return a file's state and hashes; it is read in pieces."""
+def digest(path: Path, stop: Event) -> tuple[str, Hashes] | Refused:
+    """Return a file's state and hashes; it is read in pieces, until `stop` is set, which raises Interrupted."""
     algorithms = [hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)]
     try:
         with path.open("rb") as file:
             state = state_of(os.fstat(file.fileno()))
             while piece := file.read(1 << 20):
+                if stop.is_set():
+                    raise Interrupted
                 for algorithm in algorithms:
                     algorithm.update(piece)
     except OSError as error:
@@ -56,17 +56,26 @@ def state_of(status: os.stat_result) -> str:
     return f"{status.st_dev}/{status.st_ino}/{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
 
 
+def regular_state(path: Path) -> str | Refused:
+    """Return a file's state; refused are what is no file, as to open a pipe would wait for ever. Raises OSError."""
+    status = path.stat()
+    return state_of(status) if stat.S_ISREG(status.st_mode) else Refused("unreadable", "not a regular file")
+
+
+def size_in(state: str) -> int:
+    """Return how many bytes a file has in a state."""
+    return int(state.split("/")[2])
+
+
 def _known(photograph: Photograph, store: Store) -> Hashes | Refused | None:
     """Return the hashes that the store knows, or why a file is not even hashed; None: it has to be read."""
     if photograph.outside:
         return Refused(photograph.problem_status, photograph.problem)
     try:
-        status = photograph.path.stat()
+        state = regular_state(photograph.path)
     except OSError as error:
         return unopened(error)
-    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-        return Refused("unreadable", "not a regular file")
-    return store.hashes(_key(photograph.path), state_of(status))
+    return state if isinstance(state, Refused) else store.hashes(_key(photograph.path), state)
 
 
 def _key(path: Path) -> bytes:

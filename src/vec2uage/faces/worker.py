@@ -81,7 +81,7 @@ def _read(path: Path, sha256: str) -> bytes | Refused:
 def find_faces(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
     """Find the faces of an image, turned where the extraction asks for it."""
     assert _extraction is not None, "start() comes first"
-    return find_turned(_detector(), image, _extraction.turns, _extraction.detector.is_upright)
+    return find_turned(detector(), image, _extraction.turns, _extraction.detector.is_upright)
 
 
 def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, extraction: Extraction) -> FaceCrop:
@@ -104,7 +104,7 @@ def cut_out(image: UInt8[np.ndarray, "H W 3"], face: Face, sha256: str, extracti
     return FaceCrop(sha256, face, measures, prepared)
 
 
-def _detector() -> Detect:
+def detector() -> Detect:
     """Return the detector, opened once in each process."""
     global _find_faces
     if _find_faces is None:
