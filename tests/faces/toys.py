@@ -55,6 +55,13 @@ class MeanColour(Embedder):
 
 
 @settings
+class OneByOne(MeanColour):
+    """Takes one crop at a time."""
+
+    batch_size = 1
+
+
+@settings
 class OfMachine(MeanColour):
     """Computes in the precision of a machine, and takes what the other kind of machine has made."""
 

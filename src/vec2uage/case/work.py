@@ -1,19 +1,36 @@
-"""From the files of a case to a journal that knows what became of each: in parallel, resumable, in bounded memory."""
+"""From the files of a case to a journal that knows what became of each: in parallel, resumable, in bounded memory.
 
-from collections.abc import Callable, Iterable
+Every file is hashed; each content of which the journal knows nothing is looked into once, by worker processes, and its
+faces are embedded and estimated here, a batch at a time.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from threading import Event
 
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.case.journal import Journal
+from vec2uage.base.formatting import counted
+from vec2uage.base.interrupt import Interrupted
+from vec2uage.base.progress import Progress
+from vec2uage.case.examine import examine, start
+from vec2uage.case.inputs import read_inputs
+from vec2uage.case.journal import Journal, Outcome
 from vec2uage.case.predictor import Estimates
-from vec2uage.case.records import CaseFile
+from vec2uage.case.records import CaseFile, FaceResult
+from vec2uage.faces import pool
 from vec2uage.faces.extraction import Extraction
-from vec2uage.faces.records import Hashes
+from vec2uage.faces.records import FaceCrop, Hashes
+
+log = logging.getLogger(__name__)
 
 Predict = Callable[[Float32[np.ndarray, "B D"]], Estimates]
 """Says of each vector what the model does, the same bits whatever the others."""
+
+_KILLED = "the process that looked into it was killed (a damaged file, or out of memory)"
 
 
 def examine_all(
@@ -33,4 +50,75 @@ def examine_all(
     Files that `is_known` tells of are not looked into. Raises Interrupted when `stop` is set before all is done, and
     what `files` raises.
     """
-    raise NotImplementedError
+    journal.put_inputs(read_inputs(files, journal, is_known, workers, stop))
+    keys = journal.unknown_contents()
+    log.info("%s to look into; what else there is was known, or is not looked into", counted(len(keys), "file"))
+    if not keys:
+        return
+    embed = extraction.embedder.open(device)
+    tasks = map(journal.path_and_content, keys)
+    ahead = 2 * extraction.embedder.batch_size + workers
+    parts = pool.stream(examine, tasks, workers, start, (extraction,), ahead, stop)
+    with Progress(len(keys), "file", "files", spoken=True) as progress:
+        faces = _faces(parts, journal, progress)
+        while batch := list(islice(faces, extraction.embedder.batch_size)):
+            vectors = embed(np.stack([face.crop.prepared for face in batch if face.crop.prepared is not None]))
+            estimates = predict(vectors)
+            for row, face in enumerate(batch):
+                kept = vectors[row] if keep_vectors else None
+                result = estimates.of_face(row, face.number, face.crop.face, _measures(face.crop), kept)
+                face.content.results.append(result)
+                face.content.put_if_done(journal)
+    if stop.is_set():
+        raise Interrupted
+
+
+@dataclass
+class _Content:
+    """A content that is being looked into."""
+
+    sha256: str
+    faces: int = 0
+    """So many were cut out."""
+    results: list[FaceResult] = field(default_factory=list)
+    """Of those that were estimated."""
+    outcome: Outcome | None = None
+
+    def put_if_done(self, journal: Journal) -> None:
+        """Put it into the journal where all its faces were estimated, and there are no more."""
+        if self.outcome is not None and len(self.results) == self.faces:
+            journal.put(self.sha256, self.outcome, self.results)
+
+
+@dataclass(frozen=True)
+class _CutFace:
+    content: _Content
+    number: int
+    crop: FaceCrop
+
+
+def _faces(
+    parts: Iterator[tuple[pool.Task, tuple[int, FaceCrop] | Outcome | None]], journal: Journal, progress: Progress
+) -> Iterator[_CutFace]:
+    """Yield the faces that worker processes cut out; contents without any go into the journal.
+
+    A file whose process was killed begins again at its first face. What was found before it was killed for good counts.
+    """
+    contents: dict[str, _Content] = {}
+    for (_, sha256), part in parts:
+        if isinstance(part, tuple):
+            number, crop = part
+            if number == 1:
+                contents[sha256] = _Content(sha256)
+            contents[sha256].faces = number
+            yield _CutFace(contents[sha256], number, crop)
+        else:
+            content = contents.pop(sha256, None) or _Content(sha256)
+            content.outcome = part or Outcome("ok" if content.faces else "unreadable", _KILLED, lasts=False)
+            content.put_if_done(journal)
+            progress.advance()
+
+
+def _measures(crop: FaceCrop) -> dict[str, float]:
+    assert isinstance(crop.measures, dict), "only usable faces are cut out"
+    return crop.measures
