@@ -1,8 +1,6 @@
 """The page in a real browser: sorting, filtering, figures, themes, phones and paper."""
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Drawing
 
+from browser import DESKTOP, PHONE, Tab, chromium, needs_chromium, opened_in
 from vec2uage.reporting.content import Cell, Column, Figure, Report, Section, Table
 from vec2uage.reporting.page import render
 from vec2uage.statistics.bootstrap import Interval
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 RUNS = 80
 OPTIMISERS = ("adagrad", "adam", "sgd", "swa")
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page in")
+pytestmark = needs_chromium
 
 
 def runs() -> Table:
@@ -96,13 +93,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@dataclass
-class Opened:
-    """The page as a browser shows it, with all that it asked for and complained about."""
-
-    page: Any
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+class Opened(Tab):
+    """A tab with the page of a report."""
 
     def column(self, head: str, table: str = "runs") -> list[str]:
         """Return the texts of a column from top to bottom."""
@@ -123,45 +115,22 @@ class Opened:
         state: str = self.head(name).locator("..").get_attribute("aria-sort")
         return state
 
-    def style(self, selector: str, name: str) -> str:
-        """Return the computed style of the first element that a selector finds."""
-        value: str = self.page.locator(selector).first.evaluate(
-            "(element, name) => getComputedStyle(element)[name]", name
-        )
-        return value
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def tab(browser: Any) -> Opened:
-    """A tab that notes what goes on in it."""
-    opened = Opened(browser.new_page())
-    opened.page.set_default_timeout(5000)
-    opened.page.on("request", lambda request: opened.requests.append(request.url))
-    opened.page.on("console", lambda message: opened.complaints.append(message.text))
-    opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    return opened
+    return Opened(browser.new_page())
 
 
 @pytest.fixture
 def opened(tab: Opened, file: Path) -> Iterator[Opened]:
-    """The page, freshly opened on a light desktop; it must neither complain nor ask for anything but itself."""
-    tab.page.set_viewport_size(DESKTOP)
-    tab.page.emulate_media(media="screen", color_scheme="light")
-    tab.page.goto("about:blank")  # a change of the address's fragment alone would open nothing
-    tab.requests.clear()
-    tab.page.goto(file.as_uri())
-    yield tab
-    assert not tab.complaints
-    assert [url for url in tab.requests if not url.startswith("data:")] == [file.as_uri()]
+    with opened_in(tab, file):
+        yield tab
 
 
 def present(texts: list[str]) -> list[str]:
