@@ -15,6 +15,8 @@ MOST = 100_000
 DIGITS = 6
 """Decimals that numbers keep on the page."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 Kind = Literal["text", "years", "count", "probability"]
 """How the page shows and sorts a column (`KINDS` of page.js)."""
 Ask = Literal["of", "at least", "at most"]
@@ -84,4 +86,4 @@ def _shown(value: Value) -> Value:
 
 def _json(value: object) -> Markup:
     """Return JSON that ends no script of a page."""
-    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", r"\u003c"))
+    return Markup(_ENCODER.encode(value).replace("<", r"\u003c"))
