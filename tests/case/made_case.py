@@ -19,9 +19,12 @@ MEASURES = {
 }
 
 
+FOUND = Face(10, 20, 110, 140, 0.9, "yunet")
+
+
 def face(number: int = 1, age: float = 9.5, **others: Any) -> FaceResult:
     """A face whose interval is 2 years to each side."""
-    found = Face(10, 20, 110, 140, 0.9, "yunet", turn=others.pop("turn", 0))
+    found = others.pop("at", FOUND)
     told = {"measures": MEASURES, "p_minor": 0.9, "flagged": True, "distance": None, "doubts": ()} | others
     return FaceResult(number=number, face=found, age=age, low=age - 2, high=age + 2, **told)
 

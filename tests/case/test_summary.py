@@ -1,7 +1,9 @@
 """What a case comes to in numbers and in words."""
 
+from dataclasses import replace
+
 import pytest
-from made_case import face, file, results
+from made_case import FOUND, face, file, results
 
 from vec2uage.case.summary import Spread, summarise
 
@@ -11,7 +13,7 @@ def test_counts_add_up_to_the_number_of_inputs() -> None:
         file("a.jpg", face(1, 9.5), face(2, 30.2, p_minor=0.01, flagged=False, doubts=("small", "blurred"))),
         file("b.jpg"),
         file("b.jpg", number=2, status="missing", hashes=None, size=None),
-        file("c.jpg", face(1, 9.9, doubts=("small",), turn=90)),
+        file("c.jpg", face(1, 9.9, doubts=("small",), at=replace(FOUND, turn=90))),
     )
     summary = summarise(case)
     assert summary.files == sum(summary.statuses.values()) == 4

@@ -14,7 +14,8 @@ from threading import Event
 from typing import Annotated
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from annotated_types import MinLen
+from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from scipy.optimize import linear_sum_assignment
 
@@ -34,13 +35,15 @@ SAME_FACE = 0.3
 Location = tuple[int, int, int, int]
 """Top, right, bottom and left, the order of the package face_recognition, in pixels of the upright image."""
 
+_Text = InstanceOf[str]  # str alone refuses names whose bytes are no UTF-8
+
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Question:
     """Which file to look into, and where another program has found faces in it, if it has."""
 
-    path: Annotated[str, Field(min_length=1)]
-    id: str | int | None = None
+    path: Annotated[_Text, MinLen(1)]
+    id: _Text | int | None = None
     """Whatever the answer is to be known by."""
     face_locations: tuple[Location, ...] = ()
 
@@ -128,9 +131,12 @@ def match(locations: Sequence[Location], faces: Sequence[FaceResult]) -> list[in
 def _overlap(location: Location, found: FaceResult) -> float:
     """Return the intersection over union of a location and a face's box."""
     (top, right, bottom, left), face = location, found.face
-    wide, high = min(right, face.right) - max(left, face.left), min(bottom, face.bottom) - max(top, face.top)
-    both = max(wide, 0) * max(high, 0)
-    return both / ((right - left) * (bottom - top) + (face.right - face.left) * (face.bottom - face.top) - both)
+    both = _area(max(left, face.left), max(top, face.top), min(right, face.right), min(bottom, face.bottom))
+    return both / (_area(left, top, right, bottom) + _area(face.left, face.top, face.right, face.bottom) - both)
+
+
+def _area(left: int, top: int, right: int, bottom: int) -> int:
+    return max(right - left, 0) * max(bottom - top, 0)
 
 
 @contextmanager
