@@ -185,6 +185,10 @@ def test_vectors_already_made_are_divided_too(terminal: Terminal) -> None:
     done = terminal.run("prepare", "source=vectors", "source.path=whole.arrow", *SPLIT)
     assert done.returncode == 0, done.stderr
     assert len(storage.load(terminal.prepared("vectors") / "test.arrow")) == 3
+    np.savez(terminal.folder / "ageless.npz", vectors=np.eye(3, dtype=np.float32))
+    refused = terminal.run("prepare", "source=vectors", "source.path=ageless.npz", "output=outputs/ageless")
+    assert refused.returncode == 1
+    assert "vec2uage.prepare needs ages" in refused.stderr
 
 
 @pytest.mark.slow
