@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,7 @@ class Known:
 
     def has(self, hashes: Hashes) -> bool:
         """Tell whether a file with these hashes is on the list, by any of them."""
-        texts = asdict(hashes)
-        return any(_is_among(digests, bytes.fromhex(texts[name])) for name, digests in self.digests.items())
+        return any(_is_among(digests, bytes.fromhex(getattr(hashes, name))) for name, digests in self.digests.items())
 
 
 def read_known(path: Path) -> Known:

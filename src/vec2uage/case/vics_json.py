@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.readers.hostile import check_utf8
@@ -76,8 +76,7 @@ def with_added(text: str, name: str, addition: str, joint: str) -> str:
     return text[: last.end] + before + json.dumps(name) + colon + new + text[last.end :]
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(NamedTuple):
     key: str
     key_start: int
     key_end: int

@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,7 @@ NOT_EXAMINED = "vec2uage_not_examined"
 class VicsExport(Export):
     """`vics.json`, the JSON with Comments and Tags added to its entries, and `flagged.txt`, a list of hashes.
 
-    Nothing else is changed, Category above all: each byte that the JSON has is there again, in the same order.
+    Nothing else is changed, Category above all: what the JSON has beside these is there again byte for byte.
     """
 
     path: NonEmpty
@@ -55,7 +54,7 @@ class VicsExport(Export):
         if info.threshold is None:
             log.warning("%s is not written: the model has no guaranteed threshold (minors.recall)", flagged.name)
             return [copy]
-        hashes = {asdict(result.hashes)[self.hash] for result in results() if result.flagged and result.hashes}
+        hashes = {getattr(result.hashes, self.hash) for result in results() if result.flagged and result.hashes}
         write_text(flagged, "".join(f"{text}\n" for text in sorted(hashes)))
         return [copy, flagged]
 
