@@ -8,7 +8,7 @@ const numbers = (a, b) => a - b;
 // By what a column holds: how two values compare, how one is shown, and whether it is a number.
 const KINDS = {
   text: { compare: texts.compare, show: String, numeric: false },
-  years: { compare: numbers, show: (years) => years.toFixed(1), numeric: true },
+  years: { compare: numbers, show: (age) => age.toFixed(1).replace(/^-0\.0$/, "0.0"), numeric: true },
   count: { compare: numbers, show: String, numeric: true },
   probability: {
     compare: numbers,

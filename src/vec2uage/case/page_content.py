@@ -62,17 +62,16 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
         options = ", ".join(found.option for found in wrong)
         yield f"The faces came to the model in another way than those that it was trained on ({options})."
     if info.drift is not None and info.drift.is_strong:
-        yield "The faces differ from those that the model was validated on by more than chance: its errors may be others."
+        yield "The faces differ from those that the model was validated on, not by chance: its errors may be others."
     if summary.faces and summary.p_minor is None:
         yield "The model gives points: no interval and no P(age < 18), so that nobody knows how sure it is."
     elif summary.faces and info.threshold is None:
         yield "The model has no guaranteed threshold: no face is flagged, and P(age < 18) is as sure as the model is."
     for name in scope.measured:
         if scope.share_outside(name) > MANY:
-            low, high = scope.validated[name]
             yield (
-                f"{scope.share_outside(name):.1%} of the faces lie outside of what the model was validated on in "
-                f"{name}: {low:.3g} to {high:.3g}."
+                f"{name}: {scope.share_outside(name):.1%} of the faces lie outside of what the model was validated on "
+                f"({_range(scope.validated[name])})."
             )
     if failed := sum(summary.statuses.get(status, 0) for status in FAILED):
         yield f"{counted(failed, 'file')} of {summary.files:,} could not be looked into."
@@ -139,6 +138,7 @@ def _stated(statement: Statement | None) -> Iterator[str]:
     if statement.flagged is not None:
         yield f"Of them are flagged: {statement.flagged.text()}."
     yield from statement.limits
+    yield "The whole statement lies beside this page: statement.html."
 
 
 def _errors(statement: Statement | None) -> Iterator[Table]:
@@ -171,7 +171,7 @@ def _outside(summary: Summary, scope: Scope) -> Iterator[Table]:
     rows = tuple(
         (
             name,
-            f"{scope.validated[name][0]:.4g} to {scope.validated[name][1]:.4g}",
+            _range(scope.validated[name]),
             _of_case(summary, name),
             scope.below[name],
             scope.above[name],
@@ -196,7 +196,15 @@ def _of_case(summary: Summary, name: str) -> str:
     if name == AGE:
         return f"{summary.ages[0].age} to {summary.ages[-1].age + 1}"
     of = summary.measures[name]
-    return f"{of.p1:.4g} to {of.p99:.4g}, median {of.p50:.4g}"
+    return f"{_range((of.p1, of.p99))}, median {_short(of.p50)}"
+
+
+def _range(ends: Range) -> str:
+    return f"{_short(ends[0])} to {_short(ends[1])}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _encoders(info: CaseInfo) -> Iterator[Table]:
@@ -219,10 +227,14 @@ def _made(summary: Summary, info: CaseInfo) -> Iterator[Section]:
         "digest of the model": info.model_digest,
         "encoder of the model": info.model_encoder,
         "encoder of the faces": info.vectors_encoder,
-        "calibration": info.calibrated_by or "none",
-        "threshold": "none" if info.threshold is None else info.threshold.text(),
+        "calibration": _line(info.calibrated_by or "none"),
+        "threshold": "none" if info.threshold is None else _line(info.threshold.text()),
         "found by": ", ".join(f"{detector}: {counted(n, 'face')}" for detector, n in summary.detectors.items()),
         "faces in turned pictures": f"{summary.turned:,}",
     }
     columns = Column("what"), Column("value")
     yield Section("Where the numbers come from", tables=(Table("made", "Of this page", columns, tuple(rows.items())),))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
