@@ -20,6 +20,7 @@ from vec2uage.case.page import write_page
 from vec2uage.case.records import FileResult
 from vec2uage.case.scope import AGE, Scope
 from vec2uage.case.summary import summarise
+from vec2uage.case.vectors import NO_PICTURE
 from vec2uage.evaluation.breakdown import Group
 from vec2uage.evaluation.statement import Data, Statement
 from vec2uage.faces.records import Face
@@ -173,6 +174,13 @@ def test_where_a_face_is_tells_its_box_turn_and_time(tmp_path: Path) -> None:
     object.__setattr__(turned, "face", Face(1, 2, 30, 40, 0.9, "yunet", turn=90, seconds=12.5))
     (row,) = written(tmp_path, file("film.mp4", turned)).rows["faces"]
     assert re.fullmatch(r"1,2 to 30,40, .*90.*, .*12\.50 s", row["where"])
+
+
+def test_nobody_knows_where_the_face_of_a_vector_is(tmp_path: Path) -> None:
+    vector = face(1)
+    object.__setattr__(vector, "face", NO_PICTURE)
+    (row,) = written(tmp_path, file("row 1", vector)).rows["faces"]
+    assert row["where"] == ""
 
 
 def test_the_model_and_what_it_was_validated_on_are_told(case: Page) -> None:

@@ -83,9 +83,12 @@ def _face_row(result: FileResult, face: FaceResult) -> tuple[Value, ...]:
 
 
 def _where(face: FaceResult) -> str:
-    """Return where a face is: `40,32 to 140,160`, its box in pixels; how the picture was turned; when in a video."""
+    """Return where a face is: `40,32 to 140,160`, its box in pixels; how the picture was turned; when in a video.
+
+    "" for a vector, of which nobody knows.
+    """
     found = face.face
-    places = [f"{found.left},{found.top} to {found.right},{found.bottom}"]
+    places = [f"{found.left},{found.top} to {found.right},{found.bottom}"] if found.right > found.left else []
     if found.turn:
         places.append(f"turned by {found.turn}\N{DEGREE SIGN}")
     if found.seconds is not None:
