@@ -7,6 +7,7 @@ newer: IPED's Python and that of vec2uage may be different ones.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import subprocess
@@ -32,9 +33,10 @@ class Service:
         self.folder = folder
         self.lock = threading.Lock()
         self.process: Any = None
+        self.log: Any = None
 
     def start(self) -> None:
-        """Start the process and wait until it has its model; RuntimeError where it ends."""
+        """Start the process and wait until it has its model; OSError or RuntimeError where it does not get so far."""
         self.process = subprocess.Popen(
             self.command,
             cwd=self.folder,
@@ -44,39 +46,48 @@ class Service:
             encoding="utf-8",
             errors="replace",
         )
-        threading.Thread(target=hand_on, args=(self.process.stderr,), daemon=True).start()
+        self.log = threading.Thread(target=hand_on, args=(self.process.stderr,), daemon=True)
+        self.log.start()
         logger.info("[Vec2uageTask] " + json.dumps(self.read()))
-
-    def read(self) -> Any:
-        """Return what the next line says; RuntimeError where there is none."""
-        line = self.process.stdout.readline()
-        if not line.endswith("\n"):
-            raise RuntimeError("vec2uage has ended, exit code " + str(self.process.wait()) + ": the log says why")
-        return json.loads(line)
 
     def ask(self, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the answers to questions, in order; OSError or RuntimeError where the process does not give them."""
         with self.lock:
-            if self.process is None or self.process.poll() is not None:
+            if self.process is None:
                 self.start()
-            self.process.stdin.write(json.dumps(questions) + "\n")
-            self.process.stdin.flush()
+            with contextlib.suppress(OSError):  # where the process has ended since it gave the last answers
+                self.process.stdin.write(json.dumps(questions) + "\n")
+                self.process.stdin.flush()
             answers = self.read()
         if not isinstance(answers, list):
             raise RuntimeError(answers["reason"])
         return answers
 
-    def close(self) -> None:
-        """Let the process end."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.stdin.close()
-            self.process.wait()
+    def read(self) -> Any:
+        """Return what the next line says; RuntimeError where there is none, as the process has ended."""
+        line = self.process.stdout.readline()
+        if not line.endswith("\n"):
+            raise RuntimeError("vec2uage has ended, exit code " + str(self.end()) + ": the log says why")
+        return json.loads(line)
+
+    def end(self) -> int | None:
+        """Let the process end, if there is one, and return its exit code."""
+        process, self.process = self.process, None
+        if process is None:
+            return None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.wait()
+        self.log.join()
+        process.stdout.close()
+        return process.returncode
 
 
 def hand_on(stream: TextIO) -> None:
     """Write to IPED's log what the process says beside its answers."""
-    for line in stream:
-        logger.info("[Vec2uageTask] " + line.rstrip())
+    with stream:
+        for line in stream:
+            logger.info("[Vec2uageTask] " + line.rstrip())
 
 
 class Vec2uageTask:
@@ -127,8 +138,8 @@ class Vec2uageTask:
     def finish(self) -> None:
         with Vec2uageTask.lock:
             Vec2uageTask.running -= 1
-            if Vec2uageTask.running == 0 and Vec2uageTask.service is not None:
-                Vec2uageTask.service.close()
+            if Vec2uageTask.running == 0:
+                Vec2uageTask.service.end()
 
     def process(self, item: Any) -> None:
         self.queued = False
