@@ -242,8 +242,8 @@ def results_of(*found: FileResult) -> Callable[[], Iterator[FileResult]]:
     return lambda: iter(sorted(found, key=lambda result: (result.file.name, result.number)))
 
 
-def result(name: str, **known: Any) -> FileResult:
-    return FileResult(**{"file": CaseFile(name, Path(name)), "number": 1, "status": "ok"} | known)
+def result(file: CaseFile, **known: Any) -> FileResult:
+    return FileResult(**{"file": file, "number": 1, "status": "ok"} | known)
 
 
 @pytest.fixture
@@ -256,33 +256,35 @@ def test_what_was_found_is_in_the_copy_and_all_else_as_it_was(folder: Path, info
     lines = [
         '\ufeff{"@odata.context":"#Media" ,"value":[',
         ' {"MediaID":1,"Category":0,"RelativeFilePath":"a\\\\1.jpg","Comments":"seen","Tags":"x"},\r',
-        '{"MediaID":2, "Category": null, "RelativeFilePath":"a\\\\2.jpg"}, {"RelativeFilePath":"a\\\\1.jpg"},',
+        '{"MediaID":2, "Category":null, "RelativeFilePath":"a\\\\2.jpg"}, {"RelativeFilePath":"a\\\\1.jpg","MD5":"x"},',
         '  {"Comments":null}],"total": 99.50 }\r\n\r\n',
     ]
     (folder / "case.json").write_bytes("\n".join(lines).encode())
+    (folder / "a").mkdir()
+    (folder / "a/1.jpg").touch()
+    first, second, again, lost = files(f"{folder}/case.json")
     one = (face(1, 16.44, 0.75, False, ["small"]), face(2, 12.0, 0.987_6, True, ["dark", "turned"]))
     results = results_of(
-        result("a\\1.jpg", faces=one, hashes=hashes("c"), reason="stopped at 3 s"),
-        result("a\\1.jpg", number=2, status="hash_mismatch", reason="MD5 is 'x\x1b'", hashes=hashes("d")),
-        result("a\\2.jpg", faces=(face(1, 30.0, 0.01, False),), hashes=hashes("b")),
-        result("entry 4", status="unreadable", reason="no RelativeFilePath"),
+        result(first, number=2, faces=one, hashes=hashes("c"), reason="stopped at 3 s"),
+        result(again, number=1, status="hash_mismatch", reason="listed with 'x\x1b'", hashes=hashes("d")),
+        result(second, faces=(face(1, 30.0, 0.01, False),), hashes=hashes("b")),
+        result(lost, status="unreadable", reason="no RelativeFilePath"),
     )
     export = VicsExport(path=f"{folder}/case.json", hash="sha1")
     copy, flagged = export.write(folder, results, info)
-    first = (
+    comment = (
         "2 faces, youngest 12.0 years (90%: 10.0 to 15.0), P(age < 18) 0.988, doubtful: dark; turned (stopped at 3 s)"
     )
     notes = [
-        (b'"seen"', f'"seen; vec2uage: {first}"'.encode()),
-        (b'"x"', b'"x, vec2uage_flagged"'),
+        (b'"seen"', f'"seen; vec2uage: {comment}"'.encode()),
+        (b'"Tags":"x"', b'"Tags":"x, vec2uage_flagged"'),
         (
             b'2.jpg"',
             b'2.jpg", "Comments":"vec2uage: 1 face, youngest 30.0 years (90%: 28.0 to 33.0), P(age < 18) 0.010"',
         ),
         (
-            b'{"RelativeFilePath":"a\\\\1.jpg"',
-            b'{"RelativeFilePath":"a\\\\1.jpg", "Comments":"vec2uage: hash_mismatch (MD5 is \'x\\\\x1b\')", '
-            b'"Tags":"vec2uage_not_examined"',
+            b'"MD5":"x"',
+            b'"MD5":"x","Comments":"vec2uage: hash_mismatch (listed with \'x\\\\x1b\')","Tags":"vec2uage_not_examined"',
         ),
         (
             b'"Comments":null',
@@ -301,13 +303,12 @@ def test_what_was_found_is_in_the_copy_and_all_else_as_it_was(folder: Path, info
 def test_the_list_of_hashes_is_sorted_and_needs_a_threshold(
     folder: Path, info: CaseInfo, caplog: pytest.LogCaptureFixture
 ) -> None:
-    numbers = range(1, 6)
-    saved(folder, media(*map(entry, numbers)))
+    listed = files(saved(folder, media(*map(entry, range(1, 6)))))
     young, old = (face(1, 9.0, 0.99, True),), (face(1, 40.0, 0.01, False),)
     results = results_of(
         *(
-            result(f"Media\\{number}.jpg", faces=faces, hashes=hashes(digit))
-            for number, faces, digit in zip(numbers, (young, young, old, young, young), "da0ab", strict=True)
+            result(file, faces=faces, hashes=hashes(digit))
+            for file, faces, digit in zip(listed, (young, young, old, young, young), "da0ab", strict=True)
         )
     )
     for algorithm, length in (("md5", 32), ("sha256", 64)):
@@ -323,7 +324,8 @@ def test_the_list_of_hashes_is_sorted_and_needs_a_threshold(
 
 
 def test_a_json_that_has_changed_since_is_refused(folder: Path, info: CaseInfo) -> None:
-    results = results_of(*(result(f"Media\\{number}.jpg", status="no_face") for number in (1, 2)))
+    listed = files(saved(folder, media(entry(1), entry(2))))
+    results = results_of(*(result(file, status="no_face") for file in listed))
     for changed in (media(entry(1)), media(entry(1), entry(2), entry(2)), media(entry(1), entry(3))):
         export = VicsExport(path=saved(folder, changed), hash="md5")
         with pytest.raises(UserError, match="is not what it was"):

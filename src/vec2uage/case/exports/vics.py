@@ -12,9 +12,9 @@ from vec2uage.base.foreign_text import sentence
 from vec2uage.base.formatting import counted
 from vec2uage.case.exports.base import Export
 from vec2uage.case.info import CaseInfo
-from vec2uage.case.records import FAILED, FileResult, Results
+from vec2uage.case.records import FAILED, CaseFile, FileResult, Results
 from vec2uage.case.sources.base import CaseSource, NonEmpty
-from vec2uage.case.sources.vics import Vics, name_of
+from vec2uage.case.sources.vics import Vics, file_of
 from vec2uage.case.vics_json import pieces, with_added
 from vec2uage.config.settings import settings
 
@@ -64,10 +64,10 @@ Note = tuple[str, str]
 
 
 def _notes(results: Results) -> dict[str, list[Note]]:
-    """Return the notes of all files by name, those of one that is named again in the order in which it is."""
+    """Return the notes of all files, by what the JSON says of each (see `_key`)."""
     notes: dict[str, list[Note]] = defaultdict(list)
     for result in results():
-        notes[result.file.name].append((_comment(result), _tag(result)))
+        notes[_key(result.file)].append((_comment(result), _tag(result)))
     return notes
 
 
@@ -78,14 +78,19 @@ def _with_notes(path: Path, notes: dict[str, list[Note]]) -> Iterator[str]:
             yield piece
             continue
         number += 1
-        left = notes.get(name_of(piece, number))
+        left = notes.get(_key(file_of(piece, number, path.parent)))
         if not left:
             raise UserError(f"{path}: is not what it was when its files were examined: entry {number:,} is new")
-        comment, tag = left.pop(0)
+        comment, tag = left.pop()
         text = with_added(piece.text, "Comments", comment, "; ")
         yield with_added(text, "Tags", tag, ", ") if tag else text
     if missing := sum(map(len, notes.values())):
         raise UserError(f"{path}: is not what it was when its files were examined: {missing:,} of its entries are gone")
+
+
+def _key(file: CaseFile) -> str:
+    """Return what sets a file apart from others of its name: entries that say the same have the same result."""
+    return repr((file.name, sorted(file.hashes.items()), file.problem))
 
 
 def _comment(result: FileResult) -> str:

@@ -33,34 +33,23 @@ class Vics(CaseSource):
         return Path(self.path).parent if self.root is None else Path(self.root)
 
     def _read(self) -> Iterator[CaseFile]:
-        for number, entry in enumerate(entries(Path(self.path)), start=1):
-            name = name_of(entry, number)
-            file = CaseFile(name, self._root, problem=_problem(entry))
-            if not file.problem:
-                given = {algorithm_of(key): value for key, value in entry.fields.items() if value is not None}
-                hashes = {algorithm: str(value) for algorithm, value in given.items() if algorithm}
-                file = with_hashes(CaseFile(name, self._root / _below(name)), hashes)
-            yield file
+        return (file_of(entry, number, self._root) for number, entry in enumerate(entries(Path(self.path)), start=1))
 
 
-def name_of(entry: Entry, number: int) -> str:
-    """Return what the entry is called in the results; `number` is its own in the JSON, from 1."""
-    path = entry.get("RelativeFilePath")
-    return _encodable(path) if isinstance(path, str) and path.strip() else f"entry {number}"
-
-
-def _below(path: str) -> str:
-    return path.replace("\\", "/").lstrip("/")
-
-
-def _problem(entry: Entry) -> str:
-    """Return why the path of an entry cannot be followed; "" where it can be."""
+def file_of(entry: Entry, number: int, root: Path) -> CaseFile:
+    """Return the file that an entry speaks of; `number` is its own in the JSON, from 1."""
     path = entry.get("RelativeFilePath")
     if not isinstance(path, str) or not path.strip():
-        return "no RelativeFilePath"
-    if "\0" in path or path != _encodable(path):
-        return "no path that a file could have"
-    return "RelativeFilePath leads out of the folder" if ".." in _below(path).split("/") else ""
+        return CaseFile(f"entry {number}", root, problem="no RelativeFilePath")
+    name, below = _encodable(path), path.replace("\\", "/").lstrip("/")
+    if "\0" in path or name != path:
+        return CaseFile(name, root, problem="no path that a file could have")
+    if ".." in below.split("/"):
+        return CaseFile(name, root, problem="RelativeFilePath leads out of the folder")
+    given = {algorithm_of(key): value for key, value in entry.fields.items() if value is not None}
+    return with_hashes(
+        CaseFile(name, root / below), {algorithm: str(value) for algorithm, value in given.items() if algorithm}
+    )
 
 
 def _encodable(text: str) -> str:
