@@ -204,22 +204,25 @@ def _only(function: Callable[..., R], *task: Any) -> Iterator[R]:
 def _work(
     pipe: Connection, function: Callable[..., Iterator[Any]], initializer: Callable[..., None], initargs: Task
 ) -> None:
-    """Be a worker process until the pipe ends: answer tasks with a `(result, exception)` for each result, then None."""
+    """Be a worker process: answer tasks (see `_answers`) until the pipe ends."""
     initializer(*initargs)
-    pipe.send_bytes(b"ready")
-    while True:
-        try:
-            task = pipe.recv()
-        except EOFError:
-            return
-        answer = None
-        try:
-            for result in function(*task):
-                pipe.send_bytes(pickle.dumps((result, None)))
-        except Exception as error:
-            error.add_note(f"in a worker process: {traceback.format_exc()}")
-            answer = None, error
-        pipe.send_bytes(pickle.dumps(answer))
+    with suppress(EOFError, OSError):  # of the pipe: nobody waits for answers any more
+        pipe.send_bytes(b"ready")
+        while True:
+            for answer in _answers(function, pipe.recv()):
+                pipe.send_bytes(answer)
+
+
+def _answers(function: Callable[..., Iterator[Any]], task: Task) -> Iterator[bytes]:
+    """Yield what a process sends for a task: a `(result, exception)` for each result, and then None."""
+    try:
+        for result in function(*task):
+            yield pickle.dumps((result, None))
+    except Exception as error:
+        error.add_note(f"in a worker process: {traceback.format_exc()}")
+        yield pickle.dumps((None, error))
+    else:
+        yield pickle.dumps(None)
 
 
 def _start_server(module: str) -> None:
