@@ -8,9 +8,12 @@ else).
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from vec2uage.evaluation.breakdown import Group
 from vec2uage.evaluation.statement import Statement
 from vec2uage.predictions.minors import ADULT
+from vec2uage.predictions.reliability import share_interval
 
 _MISSED, _WRONG, _MISREAD = "incompleteness", "inaccuracy", "misinterpretation"
 
@@ -40,7 +43,7 @@ def _missed(statement: Statement) -> Iterator[ErrorSource]:
         _MISSED,
         "A face is not found: turned away, covered, small, dark.",
         "Nothing: only faces that were found were tried.",
-        "Tries the photograph turned by 90, 180 and 270 degrees. Files without a face have the status no_face, and all "
+        "Tries the photograph turned, too (turns). Files without a face have the status no_face, and all "
         "counts add up to the number of files.",
         "Look at files without a face.",
     )
@@ -49,7 +52,7 @@ def _missed(statement: Statement) -> Iterator[ErrorSource]:
         "A file cannot be read, or a face stands between two frames of a video that are looked at.",
         "Nothing.",
         "Each file has a status and a reason; of damaged files, what can be read is taken, and it is said.",
-        "Look at failed files with another program; take more frames a second.",
+        "Look at failed files with another program; take more frames a second (frames.per_second).",
     )
     yield ErrorSource(
         _MISSED,
@@ -149,7 +152,11 @@ def _misread(statement: Statement) -> Iterator[ErrorSource]:
 def _missed_minors(statement: Statement) -> str:
     if (flagged := statement.flagged) is not None and flagged.minors:
         missed = flagged.minors - flagged.flagged_minors
-        return f"At the threshold, {missed:,} of {flagged.minors:,} minors were missed ({missed / flagged.minors:.1%})."
+        most = float(share_interval(np.array([missed]), np.array([flagged.minors]))[1][0])
+        return (
+            f"At the threshold, {missed:,} of {flagged.minors:,} minors were missed ({missed / flagged.minors:.1%}; "
+            f"{most:.1%} are possible by 95% bounds)."
+        )
     oldest = [row for row in statement.operating.rows if row.is_minor and row.ages == str(ADULT - 1)]
     if not oldest:
         return f"Not known: there was no face of {ADULT - 1} years."

@@ -158,8 +158,9 @@ def _operating(statement: Statement) -> Section:
 def _calibration(statement: Statement) -> Section:
     if not statement.calibrated_by:
         return Section("Calibration and threshold", ("The model comes without a calibration and without a threshold.",))
-    flagged = () if statement.flagged is None else (f"Of the faces tried here: {statement.flagged.text()}.",)
-    return Section("Calibration and threshold", (*statement.calibrated_by.splitlines(), *flagged))
+    flagged = [] if statement.flagged is None else [f"of the faces tried here are flagged: {statement.flagged.text()}"]
+    lines = [line.strip() for line in [*statement.calibrated_by.splitlines(), *flagged]]
+    return Section("Calibration and threshold", points=tuple(lines))
 
 
 def _sources(found: Sequence[ErrorSource]) -> Table:
