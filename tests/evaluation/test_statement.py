@@ -122,6 +122,7 @@ def test_it_states_what_the_evaluation_found(stated: Path, statement: Statement)
     assert statement.flagged is not None
     assert statement.flagged.flagged_minors == sum(row["flagged"] == "1" and float(row["age"]) < 18 for row in rows)
     assert (statement.data.faces, statement.data.ages) == (len(rows), (1.0, 40.0))
+    assert statement.data.boundary == 17.5, "ages are whole years"
     assert statement.data.maybe_learnt == 0
     assert statement.command == "as typed"
     evaluation = json.loads((stated / "evaluation.json").read_text())

@@ -51,10 +51,10 @@ class Drift:
         """Return what people should know, a sentence each."""
         if not self.faces:
             return ("No face of the case can be compared with those that the model was trained on.",)
-        judged = counted(self.judged, "face")
         far = (
             f"{self.far:,} of {counted(self.faces, 'face')} ({self.share_far:.1%}) are far from the faces that the "
-            f"model was trained on; of faces like the {judged} that it was judged on, {self.expected_share:.1%} are."
+            f"model was trained on; of faces like the {self.judged:,} that it was judged on, {self.expected_share:.1%} "
+            "are."
         )
         middle = f"Half of the case's faces are further from them than {self.median_rank:.0%} of the judged ones are."
         test = f"A test of {counted(self.tested, 'file')}"
