@@ -1,19 +1,30 @@
 """What IPED's items get from vec2uage by the task script that is exported for it."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+import toys
 from iped_host import Host, Item, read_properties
 from made_case import face, file, info, results
+from PIL import Image
 
+import vec2uage
 from vec2uage.case.exports.iped import IpedExport
 from vec2uage.case.serve import answer
+from vec2uage.config.component import Component
 from vec2uage.faces.records import Face
+from vec2uage.training.heads.gaussian import Gaussian
+from vec2uage.training.model_file import NetworkModel
+from vec2uage.training.models import MLP
+from vec2uage.training.normalization import Normalization
 
 SERVICE = """
 import json, os, sys
@@ -140,3 +151,38 @@ def test_the_configuration_asks_the_model_of_the_case(tmp_path: Path, monkeypatc
     assert "serve=stdio" in command
     assert (options["folder"], options["batchSize"], options["skipHashDBFiles"]) == (str(tmp_path), "32", "false")
     assert config.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_the_real_service_gives_iped_the_ages_that_the_model_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours = {"red.png": (200, 30, 30), "green.png": (20, 180, 40), "deadly.png": (255, 0, 0), "none.png": (0, 0, 0)}
+    for name, colour in colours.items():
+        Image.new("RGB", (40, 60), colour).save(tmp_path / name)
+    torch.manual_seed(1)
+    weights = {name: tensor[None] for name, tensor in MLP(3, (4,), 2).state_dict().items()}
+    network = Component("vec2uage.training.models.MLP", (("hidden", (4,)),))
+    encoder = "mean-colour/crop.margin:0.0/crop.size:224/detector:halves-1"
+    model = NetworkModel(network, weights, 3, Normalization("l2"), encoder, head=Gaussian())
+    model.save(tmp_path / "model.safetensors")
+    for choice, target in {"detector/toy": "toys.Halves", "embedder/toy": "toys.MeanColour"}.items():
+        choices = tmp_path / "choices" / f"{choice}.yaml"
+        choices.parent.mkdir(parents=True)
+        choices.write_text(f"_target_: {target}\n")
+    sources = [str(Path(vec2uage.__file__).parents[1]), str(Path(toys.__file__).parent)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sources))
+    monkeypatch.chdir(tmp_path)
+    line = (
+        "python -m vec2uage.predict --config-dir=choices detector=toy embedder=toy quality=none 'turns=[]' "
+        "checkpoint=model.safetensors statement=optional source.path=nowhere workers=1"
+    )
+    script, config = IpedExport(batch_size=3, skip_hash_db_files=True).write(tmp_path, results(), info(line=line))
+    items = [Item(tmp_path / name, "image/png", face_locations=[[0, 40, 60, 0]]) for name in colours]
+    assert Host(script, config, monkeypatch).process(items) == items
+
+    assert [told(item)["estimationStatus"] for item in items] == ["ok", "ok", "unreadable", "no_face"]
+    expected = model.predict(2 * np.array(list(colours.values())[:2], np.float32)).median
+    assert [told(item)["ages"][0] for item in items[:2]] == pytest.approx(expected, rel=1e-6)
+    assert [told(item)["count:notFound"] for item in items] == [0, 0, 1, 1]
+    assert told(items[0])["reliability"] == ["not measured"]
