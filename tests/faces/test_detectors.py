@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from drawn_face import BACKGROUND, draw_face, draw_scene
+from drawn_face import BACKGROUND, EYES_AT, draw_face, draw_scene
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,10 +16,13 @@ from PIL import Image
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
 from vec2uage.config.hydra.resolvers import conf_dir
+from vec2uage.faces.crop import resize
 from vec2uage.faces.detectors.base import choose, with_max_side
+from vec2uage.faces.detectors.yunet import without_overlaps
 from vec2uage.faces.image import decode
 from vec2uage.faces.records import Face
 
+NETWORKS = ["dlib", "mtcnn", "yunet"]
 SHIPPED = sorted(path.stem for path in Path(conf_dir(), "detector").glob("*.yaml"))
 
 
@@ -48,6 +51,11 @@ def mtcnn():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def yunet():
+    return detector("yunet").open()
+
+
 def overlap(face, left, top, right, bottom) -> float:
     """Intersection over union with a box."""
     wide = min(face.right, right) - max(face.left, left)
@@ -62,17 +70,17 @@ def features_of(left, top, size):
     return left + 0.18 * size, top + 0.22 * size, left + 0.82 * size, top + 0.86 * size
 
 
-@pytest.mark.parametrize("name", ["dlib", "mtcnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_face_is_found_where_it_is(name, request):
     for size, seed in [(80, 0), (80, 1), (128, 2), (200, 0), (320, 1)]:
         faces = request.getfixturevalue(name)(draw_face(size, seed))
         assert len(faces) == 1
         assert overlap(faces[0], *features_of(0, 0, size)) > 0.5
-        assert faces[0].detector == {"dlib": "hog", "mtcnn": "mtcnn"}[name]
+        assert faces[0].detector == "hog" if name == "dlib" else name
         assert math.isfinite(faces[0].score)
 
 
-@pytest.mark.parametrize("name", ["dlib", "mtcnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_face_of_a_scene_is_found(name, request):
     placed = [(20, 30, 200), (300, 100, 300)]
     faces = sorted(request.getfixturevalue(name)(draw_scene(480, 640, *placed)), key=lambda f: f.left)
@@ -81,7 +89,7 @@ def test_every_face_of_a_scene_is_found(name, request):
         assert overlap(face, *features_of(*place)) > 0.5
 
 
-@pytest.mark.parametrize("name", ["dlib", "mtcnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_small_and_empty_images_have_no_face(name, request):
     for shape in [(1, 1), (1, 300), (19, 21), (20, 20), (300, 3), (300, 39), (41, 41)]:
         for level in (0, 128, 255):
@@ -118,6 +126,50 @@ def test_doubling_the_image_for_the_cnn_finds_smaller_faces(dlib, cnn):
     assert [face.detector for face in cnn(small)] == ["cnn"]
 
 
+def test_yunet_gives_points_where_they_are_in_images_of_all_sizes(yunet):
+    drawn = draw_face(200)
+    for size in (80, 200, 1100):
+        (face,) = yunet(resize(drawn, size, size))
+        x, y = EYES_AT
+        for point, wanted in zip(
+            (face.points.left_eye, face.points.right_eye), ((0.5 - x, 0.5 + y), (0.5 + x, 0.5 + y)), strict=True
+        ):
+            np.testing.assert_allclose(point, np.array(wanted) * size, atol=0.04 * size)
+        assert face.points.left_mouth[1] > face.points.nose[1] > face.points.left_eye[1]
+
+
+def test_yunet_finds_large_and_small_faces_of_one_scene_once_each(yunet):
+    placed = [(30, 20, 650), (750, 50, 75), (800, 350, 130)]
+    faces = yunet(draw_scene(700, 960, *placed))
+    assert len(faces) == 3
+    for place in placed:
+        assert max(overlap(face, *features_of(*place)) for face in faces) > 0.5
+
+
+def test_yunet_finds_nothing_in_slivers_whatever_it_searched_before(yunet):
+    generator = np.random.default_rng(0)
+    for count in range(30):
+        shape = generator.integers(1, 33), generator.integers(100, 400)
+        yunet(generator.integers(0, 256, (90, 120, 3)).astype(np.uint8))
+        sliver = np.full((*shape[:: 1 - 2 * (count % 2)], 3), generator.integers(0, 256), np.uint8)
+        assert yunet(sliver) == []
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 12)] * 2, st.floats(0, 1)), max_size=8))
+def test_of_faces_that_overlap_the_surest_stays(boxes):
+    faces = [Face(x, y, x + w, y + h, score, "yunet") for x, y, w, h, score in boxes]
+    kept = without_overlaps(faces, 0.3)
+    for face in faces:
+        rivals = [k for k in kept if overlap(k, *edges(face)) > 0.3]
+        assert rivals
+        assert max(k.score for k in rivals) >= face.score
+    assert all(overlap(one, *edges(other)) <= 0.3 for one in kept for other in kept if one is not other)
+
+
+def edges(face):
+    return face.left, face.top, face.right, face.bottom
+
+
 @pytest.mark.parametrize("name", ["dlib", "mtcnn"])
 def test_large_images_are_searched_smaller_and_boxes_scaled_back(name, request):
     scene = draw_scene(900, 1400, (500, 200, 600))
@@ -141,6 +193,7 @@ def test_a_fingerprint_tells_every_setting_apart(name):
     usual = detector(name)
     other = {"upsample": 0, "max_side": 999, "fallback": "none", "cnn_upsample": 1, "cnn_max_side": None}
     other |= {"thresholds": (0.5, 0.7, 0.7), "min_face_size": 30, "factor": 0.5}
+    other |= {"score_threshold": 0.7, "nms_threshold": 0.4, "max_sides": (640,)}
     changes = [{f.name: other[f.name]} for f in fields(usual) if f.name in other]
     prints = {detector(name, **change).fingerprint() for change in [{}, *changes]}
     assert len(prints) == 1 + len(changes)

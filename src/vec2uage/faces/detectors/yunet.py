@@ -17,6 +17,10 @@ Share = Annotated[float, Field(gt=0, le=1)]
 _CANDIDATES = 5000
 """Candidates that are looked at before overlapping ones are left out; OpenCV's default."""
 
+LEAST = 64
+"""Pixels to which shorter sides are filled up with black, as OpenCV does to multiples of 32. In images that are 32 or
+less wide or high, OpenCV 4.14 finds faces in memory that is not the image's."""
+
 
 @settings
 class YuNet(Detector):
@@ -41,8 +45,10 @@ class YuNet(Detector):
         )
 
         def find(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
-            network.setInputSize((image.shape[1], image.shape[0]))
-            _, found = network.detect(np.ascontiguousarray(image[..., ::-1]))  # blue, green, red
+            right, below = (max(LEAST - side, 0) for side in (image.shape[1], image.shape[0]))
+            filled = cv2.copyMakeBorder(image[..., ::-1], 0, below, 0, right, cv2.BORDER_CONSTANT)  # blue, green, red
+            network.setInputSize((filled.shape[1], filled.shape[0]))
+            _, found = network.detect(filled)
             return [] if found is None else [_face(row) for row in found.tolist()]
 
         def find_in_all_sizes(image: UInt8[np.ndarray, "H W 3"]) -> list[Face]:
