@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_face import save
-from toys import Halves, MeanColour, OfMachine, Picky
+from toys import Halves, MeanColour, OfMachine, Picky, Sideways
 
 from vec2uage.base.csv_file import read_csv
+from vec2uage.base.errors import UserError
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.data import storage
 from vec2uage.data.readers import read
@@ -205,11 +206,35 @@ def test_an_encoder_is_told_by_all_that_moves_its_vectors_and_by_nothing_else():
     changes = [
         {"crop": Crop(size=None, margin=0.0)},
         {"crop": Crop(size=8, margin=0.1)},
+        {"crop": Crop(size=8, margin=0.0, align="points"), "detector": Sideways()},
+        {"detector": Sideways()},
         {"detector": Halves(count=2)},
         {"embedder": Picky()},
     ]
     assert len({replace(OPTIONS, **change).encoder for change in [{}, *changes]}) == 1 + len(changes)
     assert replace(OPTIONS, faces="all", max_pixels=9, embedder=OfMachine(precision="bf16")).encoder == OPTIONS.encoder
+
+
+def test_crops_are_aligned_only_where_the_detector_gives_points():
+    with pytest.raises(UserError, match=r"crop\.align.*detector=yunet"):
+        replace(OPTIONS, crop=Crop(size=8, margin=0.0, align="points"))
+
+
+@pytest.mark.parametrize("align", ["box", "points"])
+def test_a_photograph_that_lies_on_its_side_is_cut_upright(align: str, tmp_path: Path):
+    half = np.zeros((30, 20, 3), np.uint8)
+    half[:15], half[15:] = (200, 0, 0), (0, 200, 0)  # red above green
+    upright, lying = (
+        Photograph(save(tmp_path / f"{turn}.png", np.rot90(half, turn)), str(turn), 5.0) for turn in (0, 1)
+    )
+    how = replace(OPTIONS, detector=Sideways(), crop=Crop(size=8, margin=0.0, align=align))
+    turning = replace(how, turns=(90, 180, 270))
+    assert [row.status for row in run([upright, lying], tmp_path, how).rows] == ["ok", "no_face"]
+    rows = run([upright, lying], tmp_path, turning).rows
+    assert [row.face.turn for row in rows] == [0, 90]
+    assert rows[0].vector.tobytes() == rows[1].vector.tobytes()
+    assert run([upright, lying], tmp_path, turning).opened == 0
+    assert [row.status for row in run([upright, lying], tmp_path, how).rows] == ["ok", "no_face"]
 
 
 def test_vectors_of_a_machine_of_another_precision_are_not_made_again(tmp_path: Path):

@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.detectors.whole import WholeImage
 from vec2uage.faces.image import decode
-from vec2uage.faces.quality import BasicQuality, NoQuality
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.quality import BasicQuality, MeasuredQuality, NoQuality
+from vec2uage.faces.records import Face, Points, Refused
 
 LAX = {"min_size": 1, "min_sharpness": 0.0, "min_brightness": 0.0, "max_brightness": 255.0, "max_clipped": 1.0}
 
@@ -97,6 +97,35 @@ def test_sharpness_is_the_variance_of_opencvs_laplacian():
     grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     wanted = cv2.Laplacian(grey, cv2.CV_32F)[1:-1, 1:-1].var()
     assert BasicQuality(**LAX).measure(image, whole(image))["sharpness"] == pytest.approx(wanted, abs=0.02)
+
+
+HEAD = np.array([(-1, 0, 0), (1, 0, 0), (0, 1, 0.86), (-0.7, 2, 0.1), (0.7, 2, 0.1)])
+"""Eyes, nose and mouth of a head that looks at the camera: x to the right, y down, z to the camera."""
+
+
+def posed(yaw, roll, scale) -> Face:
+    """Return the face of a head turned about its neck, to the right in the picture, then tilted clockwise."""
+    y, r = np.radians((yaw, roll))
+    about_neck = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    in_plane = np.array([[np.cos(r), -np.sin(r)], [np.sin(r), np.cos(r)]])
+    points = Points(*map(tuple, (100 + scale * (HEAD @ about_neck.T)[:, :2] @ in_plane.T).tolist()))
+    return Face(10, 10, 150, 150, 0.87654, "yunet", points)
+
+
+@given(st.integers(-60, 60), st.integers(-170, 170), st.integers(5, 40))
+def test_the_pose_of_a_head_is_measured_by_its_points(yaw, roll, scale):
+    measures = MeasuredQuality().measure(np.full((200, 200, 3), 99, np.uint8), posed(yaw, roll, scale))
+    assert measures["yaw"] == pytest.approx(yaw, abs=0.2)
+    assert measures["roll"] == pytest.approx(roll, abs=0.2)
+    assert measures["eyes"] == pytest.approx(2 * scale * np.cos(np.radians(yaw)), abs=0.1)
+    assert measures["score"] == 0.8765
+
+
+def test_all_that_basic_measures_is_measured_and_nothing_refused(basic):
+    image = draw_face(150)
+    black = np.zeros((1, 1, 3), np.uint8)
+    assert MeasuredQuality().measure(image, whole(image)) == basic.measure(image, whole(image))
+    assert MeasuredQuality().check(MeasuredQuality().measure(black, whole(black))) is None
 
 
 def test_no_quality_measures_and_refuses_nothing():

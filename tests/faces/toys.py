@@ -9,7 +9,7 @@ import numpy as np
 from vec2uage.config.settings import settings
 from vec2uage.faces.detectors.base import Detector
 from vec2uage.faces.embedders.base import Embedder
-from vec2uage.faces.records import Face, Refused
+from vec2uage.faces.records import Face, Points, Refused
 
 
 @settings
@@ -35,6 +35,30 @@ class Halves(Detector):
 
     def fingerprint(self):
         return f"{self.name}-{self.count}"
+
+
+@settings
+class Sideways(Detector):
+    """Finds a face, with points, in the upper half of an image that is red above green."""
+
+    gives_points = True
+
+    def open(self):
+        return self.find
+
+    def find(self, image):
+        height, width = image.shape[:2]
+        if (
+            (image[0, 0] != (200, 0, 0)).any()
+            or (image[-1, -1] != (0, 200, 0)).any()
+            or (image[0] != image[0, 0]).any()
+        ):
+            return []
+        points = Points((5.0, 5.0), (15.0, 5.0), (10.0, 10.0), (5.0, 15.0), (15.0, 15.0))
+        return [Face(0, 0, width, height // 2, 1.0, "yunet", points)]
+
+    def fingerprint(self):
+        return "sideways"
 
 
 @settings
