@@ -25,7 +25,7 @@ from vec2uage.training.normalization import Normalization
 TOYS = {"detector/toy": "toys.Halves", "embedder/toy": "toys.MeanColour"}
 ENCODER = "mean-colour/crop.margin:0.0/crop.size:224/detector:halves-1"
 COLOURS = {"red.png": (200, 30, 30), "deep/green.png": (20, 180, 40), "deep/blue.png": (10, 60, 190)}
-CASE = ["--config-dir=choices", "detector=toy", "embedder=toy", "quality=none", "turns=[]", "workers=1"]
+CASE = ["--config-dir=choices", "detector=toy", "crop=default", "embedder=toy", "quality=none", "turns=[]", "workers=1"]
 WITHOUT_STATEMENT = ["checkpoint=model.safetensors", "statement=optional"]
 CHANGING = (".lock", "predict.log", "case.sqlite", "case.sqlite-wal", "case.sqlite-shm")
 
