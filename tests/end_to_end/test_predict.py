@@ -30,11 +30,11 @@ WITHOUT_STATEMENT = ["checkpoint=model.safetensors", "statement=optional"]
 CHANGING = (".lock", "predict.log", "case.sqlite", "case.sqlite-wal", "case.sqlite-shm")
 
 
-def write_model(path: Path, encoder: str = ENCODER) -> None:
+def write_model(path: Path) -> None:
     torch.manual_seed(1)
     weights = {name: tensor[None] for name, tensor in MLP(3, (4,), 2).state_dict().items()}
     component = Component("vec2uage.training.models.MLP", (("hidden", (4,)),))
-    NetworkModel(component, weights, 3, Normalization("l2"), encoder, head=Gaussian()).save(path)
+    NetworkModel(component, weights, 3, Normalization("l2"), ENCODER, head=Gaussian()).save(path)
 
 
 @pytest.fixture
@@ -114,8 +114,6 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["checkpoint=outputs/model.safetensors"], ["vec2uage.train", "vec2uage.evaluate", "save_as"]),
-        (["checkpoint=other.safetensors"], ["different encoders", "encoder_mismatch=allow"]),
         (["output=photos/results"], ["among the files of the case"]),
         (["source=utkface"], ["no source of a case"]),
         (["export=vics"], ["source=vics"]),
@@ -125,7 +123,6 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
 def test_what_cannot_be_done_is_said_before_any_work(
     arguments: list[str], said: list[str], home: Path, predict: Any
 ) -> None:
-    write_model(home / "other.safetensors", "other-network")
     refused = predict("output=case", *arguments)
     assert refused.returncode == 1
     assert all(words in refused.stderr for words in said), refused.stderr
