@@ -53,10 +53,10 @@ def examine(
             files,
             journal,
             how,
+            how.embedder.open("cpu"),
             predict,
             is_known=lambda hashes: hashes.md5 in known,
             workers=workers,
-            device="cpu",
             keep_vectors=keep_vectors,
             stop=stop or threading.Event(),
         )

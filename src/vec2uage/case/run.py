@@ -97,10 +97,10 @@ def _fill(journal: Journal, settings: PredictSettings, vs: VectorSet | None, pre
         files,
         journal,
         settings.extraction,
+        settings.embedder.open(settings.device),
         predictor,
         is_known=known.has,
         workers=processes(settings.workers),
-        device=settings.device,
         keep_vectors=settings.keep_vectors,
         stop=stop,
     )

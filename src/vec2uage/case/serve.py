@@ -61,6 +61,7 @@ def serve_stdio(asked: AskedModel) -> int:
     """
     predictor = open_predictor(asked, asked.extraction.encoder, asked.embedder.dimension)
     about = {"version": __version__, "model": predictor.digest, "encoder": asked.extraction.encoder}
+    embed = asked.embedder.open(asked.device)
     with TemporaryDirectory(prefix="vec2uage-") as folder, open_journal(Path(folder), about) as journal:
 
         def look(paths: Sequence[Path]) -> Sequence[FileResult]:
@@ -68,10 +69,10 @@ def serve_stdio(asked: AskedModel) -> int:
                 (CaseFile(f"{number:09}", path) for number, path in enumerate(paths)),
                 journal,
                 asked.extraction,
+                embed,
                 predictor,
                 is_known=lambda hashes: False,
                 workers=processes(asked.workers),
-                device=asked.device,
                 keep_vectors=False,
                 stop=Event(),
             )

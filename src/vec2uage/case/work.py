@@ -4,7 +4,6 @@ Every file is hashed; each content of which the journal knows nothing is looked 
 faces are embedded and estimated here, a batch at a time.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,7 +12,6 @@ from threading import Event
 import numpy as np
 from jaxtyping import Float32
 
-from vec2uage.base.formatting import counted
 from vec2uage.base.interrupt import Interrupted
 from vec2uage.base.progress import Progress
 from vec2uage.case.examine import examine, start
@@ -22,10 +20,9 @@ from vec2uage.case.journal import Journal, Outcome
 from vec2uage.case.predictor import Estimates
 from vec2uage.case.records import CaseFile, FaceResult
 from vec2uage.faces import pool
+from vec2uage.faces.embedders.base import Embed
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.records import FaceCrop, Hashes
-
-log = logging.getLogger(__name__)
 
 Predict = Callable[[Float32[np.ndarray, "B D"]], Estimates]
 """Says of each vector what the model does, the same bits whatever the others."""
@@ -37,25 +34,23 @@ def examine_all(
     files: Iterable[CaseFile],
     journal: Journal,
     extraction: Extraction,
+    embed: Embed,
     predict: Predict,
     *,
     is_known: Callable[[Hashes], bool],
     workers: int,
-    device: str,
     keep_vectors: bool,
     stop: Event,
 ) -> None:
     """Put into the journal what became of every file, and of every face of it; what it knows is not done again.
 
-    Files that `is_known` tells of are not looked into. Raises Interrupted when `stop` is set before all is done, and
-    what `files` raises.
+    `embed` is the extraction's embedder, opened. Files that `is_known` tells of are not looked into. Raises Interrupted
+    when `stop` is set before all is done, and what `files` raises.
     """
     journal.put_inputs(read_inputs(files, journal, is_known, workers, stop))
     keys = journal.unknown_contents()
-    log.info("%s to look into; what else there is was known, or is not looked into", counted(len(keys), "file"))
     if not keys:
         return
-    embed = extraction.embedder.open(device)
     tasks = map(journal.path_and_content, keys)
     ahead = 2 * extraction.embedder.batch_size + workers
     parts = pool.stream(examine, tasks, workers, start, (extraction,), ahead, stop)
