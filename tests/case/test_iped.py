@@ -174,8 +174,8 @@ def test_the_real_service_gives_iped_the_ages_that_the_model_gives(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sources))
     monkeypatch.chdir(tmp_path)
     line = (
-        "python -m vec2uage.predict --config-dir=choices detector=toy crop=default embedder=toy quality=none 'turns=[]' "
-        "checkpoint=model.safetensors statement=optional source.path=nowhere workers=1"
+        "python -m vec2uage.predict --config-dir=choices detector=toy crop=default embedder=toy quality=none "
+        "'turns=[]' checkpoint=model.safetensors statement=optional source.path=nowhere workers=1"
     )
     script, config = IpedExport(batch_size=3, skip_hash_db_files=True).write(tmp_path, results(), info(line=line))
     items = [Item(tmp_path / name, "image/png", face_locations=[[0, 40, 60, 0]]) for name in colours]

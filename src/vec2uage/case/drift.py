@@ -1,5 +1,6 @@
 """Whether the faces of a case are like those that its model was judged on."""
 
+import hashlib
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,21 +74,22 @@ class Drift:
 
 
 def judge(results: Iterable[FileResult], reference: Reference) -> Drift:
-    """Compare the faces of a case, in the order of its results, with those that the model was judged on.
+    """Compare the faces of a case, in whatever order, with those that the model was judged on.
 
     The test is of exchangeability: whether the distances of the judged faces and then those of the case, one after the
     other, could have come in any order. Each distance's rank among all before it is a bet against that; the bets are
     those of a simple jumper (Vovk, Gammerman and Shafer 2022, algorithm 8.1, by `crepes`). Where they are
-    exchangeable, its martingale ever reaches c with a probability of 1 / c at most (Ville 1939).
+    exchangeable, its martingale ever reaches c with a probability of 1 / c at most (Ville 1939). Those of the case come
+    in the order of a digest of their content: by name, they may come by person or by age.
     """
-    everyone, first_faces, seen = array("d"), array("d"), set()
+    everyone, first_faces = array("d"), dict[bytes, float]()
     for result in results:
         distances = [face.distance for face in result.faces if face.distance is not None]
         everyone.extend(distances)
         content = result.file.name if result.hashes is None else result.hashes.sha256
-        if distances and content not in seen:
-            seen.add(content)
-            first_faces.append(distances[0])
+        if distances:
+            digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()[:16]
+            first_faces.setdefault(digest, distances[0])
     found, expected = np.array(everyone), reference.expected
     far_from = max(int((len(expected) + 1) * _FAR), 1)  # so many of the judged faces are as far
     return Drift(
@@ -97,7 +99,9 @@ def judge(results: Iterable[FileResult], reference: Reference) -> Drift:
         median_rank=float((expected <= np.median(found)).mean()) if len(found) else np.nan,
         judged=len(expected),
         tested=len(first_faces),
-        evidence=_evidence(online_p_values(expected, np.array(first_faces))),
+        evidence=_evidence(
+            online_p_values(expected, np.array([first_faces[digest] for digest in sorted(first_faces)]))
+        ),
     )
 
 
