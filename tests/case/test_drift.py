@@ -72,7 +72,7 @@ def test_far_faces_are_counted_against_the_share_that_is_expected() -> None:
 
 def test_copies_of_one_file_and_further_faces_of_it_are_no_evidence() -> None:
     once = [file(f"{k}", [distance]) for k, distance in enumerate([1.2, 1.0, 1.1])]
-    copies = [file(f"copy {k}", [1.2, 1.2, 1.2], sha256="0") for k in range(200)]
+    copies = [file(f"copy {k}", [1.2, 1.2, 1.2], content="0") for k in range(200)]
     drift = judge([*once, *copies], reference())
     assert drift.tested == 3
     assert drift.evidence == judge(once, reference()).evidence
