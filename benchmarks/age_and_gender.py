@@ -13,6 +13,7 @@ splits that docs/results.md has.
 import argparse
 import hashlib
 import json
+import logging
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -156,8 +157,9 @@ def main() -> None:
     parser.add_argument("chips", type=Path, help="a folder of UTKFace's chips")
     parser.add_argument("--vectors", type=Path, help="their vectors, of which docs/results.md has splits")
     given = parser.parse_args()
+    logging.disable(logging.WARNING)  # of duplicates in the vectors, for each split
     network = AgeNetwork(given.wheel)
-    print(machine())
+    print(machine(), flush=True)
     for detect, what in ((True, "in the boxes of its own detector"), (False, "the whole chip for the face")):
         answers = ask(network, given.chips, detect)
         print(f"\n{what}" + (f" ({answers.detected.mean():.1%} found, else the whole chip)" if detect else ""))
