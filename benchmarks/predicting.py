@@ -58,7 +58,7 @@ def obviously(files: list[Path], at_once: int) -> int:
 def predict(photographs: Path, run: Path, output: Path) -> int:
     """Run the command in a process of its own; return how many faces it says an age of."""
     options = [f"checkpoint={run}", f"source.path={photographs}", f"output={output}", *ASKED]
-    subprocess.run([sys.executable, "-m", "vec2uage.predict", *options], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "vec2uage.predict", *options], check=True, stdout=subprocess.DEVNULL)
     return len((output / "predictions.csv").read_text().splitlines()) - 1
 
 
