@@ -32,7 +32,7 @@ lint: $(SETUP)  ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# FACES="--faces photos" measures on photographs instead of noise.
+# FACES="--faces photos" measures on photographs instead of noise, and predict, which needs faces.
 bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle machine)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.grid
@@ -43,6 +43,7 @@ bench: $(BENCH)  ## measure everything on this machine (minutes; wants an idle m
 	$(BIN)/python -m benchmarks.embedding $(FACES)
 	$(BIN)/python -m benchmarks.preparing $(FACES)
 	$(BIN)/python -m benchmarks.augmenting $(FACES)
+	$(if $(FACES),$(BIN)/python -m benchmarks.predicting $(FACES))
 
 clean:  ## remove .venv, caches and builds; outputs/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
