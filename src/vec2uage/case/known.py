@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.case.hashes import DIGITS, algorithm_of, is_hash
 from vec2uage.case.records import ALGORITHMS
 from vec2uage.data.readers.csv_file import read_rows
@@ -45,7 +46,7 @@ def read_known(path: Path) -> Known:
     digests = {algorithm: _sorted(content, algorithm) for algorithm, content in found.items() if content}
     if not digests:
         raise UserError(f"{path}: lists no hashes")
-    log.info("%s: %s hashes of known files", path, f"{sum(map(len, digests.values())):,}")
+    log.info("%s: %s", path, counted(sum(map(len, digests.values())), "known file"))
     return Known(digests)
 
 
