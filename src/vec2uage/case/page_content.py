@@ -129,10 +129,9 @@ def _stated(statement: Statement | None) -> Iterator[str]:
         yield "Nobody knows: the model has no validation statement."
         return
     data = statement.data
-    youngest, oldest = data.ages
     learnt = f"; the model may have been trained on {data.maybe_learnt:,} of them" if data.maybe_learnt else ""
     yield (
-        f"{counted(data.faces, 'face')} of {counted(data.persons, 'person')}, {youngest:g} to {oldest:g} years old: "
+        f"{counted(data.faces, 'face')} of {counted(data.persons, 'person')}, {_range(data.ages)} years old: "
         f"the part {data.part} of {data.described} (fingerprint {data.fingerprint}){learnt}."
     )
     if statement.flagged is not None:
@@ -227,14 +226,9 @@ def _made(summary: Summary, info: CaseInfo) -> Iterator[Section]:
         "digest of the model": info.model_digest,
         "encoder of the model": info.model_encoder,
         "encoder of the faces": info.vectors_encoder,
-        "calibration": _line(info.calibrated_by or "none"),
-        "threshold": "none" if info.threshold is None else _line(info.threshold.text()),
+        "calibration": " ".join((info.calibrated_by or "none").split()),
         "found by": ", ".join(f"{detector}: {counted(n, 'face')}" for detector, n in summary.detectors.items()),
         "faces in turned pictures": f"{summary.turned:,}",
     }
     columns = Column("what"), Column("value")
     yield Section("Where the numbers come from", tables=(Table("made", "Of this page", columns, tuple(rows.items())),))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
