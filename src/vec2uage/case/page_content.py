@@ -66,7 +66,7 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
     if summary.faces and summary.p_minor is None:
         yield "The model gives points: no interval and no P(age < 18), so that nobody knows how sure it is."
     elif summary.faces and info.threshold is None:
-        yield "The model has no guaranteed threshold: no face is flagged, and P(age < 18) is as sure as the model is."
+        yield "The model has no guaranteed threshold, so that no face is flagged."
     for name in scope.measured:
         if scope.share_outside(name) > MANY:
             yield (
