@@ -227,3 +227,14 @@ def test_the_authors_released_model_has_its_known_error(shared: Path, tmp_path: 
     assert evaluate(tmp_path, "checkpoint=san.safetensors", *faces, "hydra.run.dir=second").returncode == 0
     first, second = (evaluated(tmp_path / name) for name in ("first", "second"))
     assert (first["n"], first["scores"]) == (835, second["scores"])
+
+
+@pytest.mark.slow
+def test_what_a_model_is_worth_is_stated_beside_it_by_one_option(home: Path) -> None:
+    done = evaluate(home, "checkpoint=run", *SMALL, "part=test", "statement=true", "hydra.run.dir=stated")
+    assert done.returncode == 0, done.stderr
+    assert "run/best.statement.html" in done.stdout
+    found = json.loads((home / "run/best.statement.json").read_text())
+    assert found["scores"]["mae"] == evaluated(home / "stated")["scores"]["mae"]
+    assert found["command"] in (home / "run/best.statement.md").read_text()
+    assert (home / "run/best.reference").is_file(), "the options are those of the run, so its training faces are known"

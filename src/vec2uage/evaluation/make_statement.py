@@ -1,11 +1,13 @@
 """From an evaluation to the statement of its model, and the files that are left beside the model."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
@@ -20,6 +22,8 @@ from vec2uage.evaluation.statement import Data, Statement
 from vec2uage.predictions.minors import boundary
 from vec2uage.predictions.operating import numbered
 from vec2uage.training.calibrated import Calibrated
+
+log = logging.getLogger(__name__)
 
 _PERCENTILES = (1, 50, 99)
 
@@ -111,6 +115,13 @@ def make_statement(
 def _write_reference(found: Found, path: Path) -> str | None:
     """Write what is known of the training faces, and return the file's SHA-256; None where too little is known."""
     if found.trained is None or len(found.trained) < reference.FEWEST:
+        log.warning(
+            "no %s is written, by which vec2uage.predict tells faces that are unlike those of training: %s",
+            path.name,
+            f"it takes {reference.FEWEST} of these"
+            if found.trained is not None
+            else "these are known only where dataset and split are those of the model's run, and it lies in its folder",
+        )
         return None
     reference.write(path, reference.fit(found.trained.vectors, found.judged.vectors))
     return file_sha256(path)
@@ -123,24 +134,28 @@ def _described(dataset: Mapping[str, Any]) -> str:
 
 
 def _measures(vs: VectorSet, path: str | None) -> dict[str, tuple[float, float, float]] | None:
-    """Return percentiles of what `vec2uage.prepare` measured of the faces, None where its faces.csv does not tell."""
+    """Return percentiles of what `vec2uage.prepare` measured of the faces, None where its faces.csv does not tell.
+
+    The detector's score is left out: each detector has a scale of its own.
+    """
     if path is None:
         return None
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
-        rows = {_face_name(row): row for row in read_csv(folder / "faces.csv") if row.get("status") == "ok"}
-    except (OSError, ValueError):
+        rows = {_face_name(row): row for row in read_csv(folder / "faces.csv") if row["status"] == "ok"}
+        own = [rows[name] for name in vs.names]
+        heads = list(own[0])
+        measured = heads[heads.index("detector") + 1 : heads.index("sha256")]
+        columns = {name: np.array([float(row[name] or "nan") for row in own]) for name in measured}
+    except (OSError, ValueError, KeyError):  # there is none, or it is of other faces or of another program
         return None
-    if not set(vs.names) <= rows.keys():
-        return None
-    heads = list(rows[vs.names[0]])
-    measured = ["score", *heads[heads.index("detector") + 1 : heads.index("sha256")]]
-    columns = {name: np.array([float(rows[face][name] or "nan") for face in vs.names]) for name in measured}
-    return {
-        name: tuple(float(p) for p in np.nanpercentile(column, _PERCENTILES))  # type: ignore[misc]
-        for name, column in columns.items()
-        if not np.isnan(column).all()
-    }
+    found = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+    return {name: _percentiles(column) for name, column in found.items()} or None
+
+
+def _percentiles(column: Float[np.ndarray, " N"]) -> tuple[float, float, float]:
+    first, middle, last = np.nanpercentile(column, _PERCENTILES).tolist()
+    return first, middle, last
 
 
 def _face_name(row: Mapping[str, str]) -> str:
