@@ -26,7 +26,7 @@ def test_a_box_and_points_come_back_to_where_they_are_in_the_image(height, width
     ((row, column, _), *_) = np.argwhere(turned(image, turn)).tolist()
     middle = Points(*[(column + 0.5, row + 0.5)] * 5)
     face = in_image(Face(column, row, column + 1, row + 1, 1.0, "yunet", middle, turn), (height, width))
-    assert face == Face(x, y, x + 1, y + 1, 1.0, "yunet", Points(*[(x + 0.5, y + 0.5)] * 5))
+    assert face == Face(x, y, x + 1, y + 1, 1.0, "yunet", Points(*[(x + 0.5, y + 0.5)] * 5), turn)
 
 
 @pytest.mark.parametrize("lying", [0, *TURNS])

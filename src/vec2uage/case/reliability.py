@@ -14,8 +14,6 @@ from vec2uage.case.records import FileResult, Results
 from vec2uage.config.settings import settings
 from vec2uage.faces.records import Face, Measures
 
-Degrees = Annotated[float, Field(ge=0, le=180)]
-
 
 @settings
 class Reliability:
@@ -29,15 +27,12 @@ class Reliability:
     """Variance of the Laplacian of the grey face at 128 x 128 pixels."""
     min_brightness: Annotated[float, Field(ge=0, le=255)]
     """Mean grey level."""
-    max_brightness: Annotated[float, Field(ge=0, le=255)]
     max_clipped: Annotated[float, Field(ge=0, le=1)]
     """Share of pixels that are nearly black or nearly white."""
     min_score: float
     """On the detector's own scale."""
-    max_roll: Degrees
-    """Between the line of the eyes and the horizontal."""
-    max_yaw: Degrees
-    """By which the face looks to a side."""
+    max_yaw: Annotated[float, Field(ge=0, le=90)]
+    """Degrees by which the face looks to a side."""
 
     def doubts(self, measures: Measures, face: Face) -> tuple[str, ...]:
         """Return a word for each rule that a face breaks, `not measured` where nothing was measured of it."""
@@ -52,11 +47,10 @@ class Reliability:
             "small": measured("size") < self.min_size if math.isnan(eyes) else eyes < self.min_eyes,
             "blurred": measured("sharpness") < self.min_sharpness,
             "dark": measured("brightness") < self.min_brightness,
-            "bright": measured("brightness") > self.max_brightness,
             "clipped": measured("clipped") > self.max_clipped,
             "hardly a face": face.score < self.min_score,
-            "tilted": abs(measured("roll")) > self.max_roll,
             "in profile": abs(measured("yaw")) > self.max_yaw,
+            "turned": face.turn != 0,
         }
         return tuple(word for word, is_broken in broken.items() if is_broken)
 

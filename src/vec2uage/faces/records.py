@@ -113,8 +113,8 @@ class Face:
     points: Points | None = field(default=None, repr=False)
     """None where the detector gives none."""
     turn: int = field(default=0, repr=False)
-    """Degrees clockwise, a multiple of 90, by which the image was turned when the face was found: box and points are
-    those in the turned image."""
+    """Degrees clockwise, a multiple of 90, by which the image was turned when the face was found; box and points are
+    those in the turned image until `turning.in_image` says where they are in the upright one."""
     seconds: float | None = field(default=None, repr=False)
     """From the beginning of a video to the frame in which the face is; None in a photograph."""
 

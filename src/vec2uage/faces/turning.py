@@ -49,7 +49,8 @@ def _surest(faces: list[Face]) -> float:
 def in_image(face: Face, image_size: tuple[int, int]) -> Face:
     """Return a face, found in a turned image, as it lies in the upright image of `image_size` (height, width).
 
-    Its points keep their names: the left eye is the one that is left when the face is upright.
+    It still says by how much the image was turned. Its points keep their names: the left eye is the one that is left
+    when the face is upright.
     """
     height, width = image_size
 
@@ -60,4 +61,4 @@ def in_image(face: Face, image_size: tuple[int, int]) -> Face:
     corners = [back((float(x), float(y))) for x, y in ((face.left, face.top), (face.right, face.bottom))]
     (left, right), (top, bottom) = sorted(int(x) for x, _ in corners), sorted(int(y) for _, y in corners)
     points = face.points and Points(*map(back, face.points.all()))
-    return replace(face, left=left, top=top, right=right, bottom=bottom, points=points, turn=0)
+    return replace(face, left=left, top=top, right=right, bottom=bottom, points=points)
