@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -73,13 +74,15 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
             results = judged(journal.results, settings.reliability)
             summary = summarise(results)
             info = _info(settings, predictor, encoder, results, invocation.line)
-            written = _write(folder, settings, results, summary, info)
-        names = [path.name for path in written]
+            (folder / MANIFEST).unlink(missing_ok=True)  # what it speaks of is replaced
+            written = _write(folder, results, summary, info)
+            exported = settings.export.write(folder, results, info)
+        names = [path.name for path in (*written, *exported)]
         for stale in set(before.files if before else ()).difference(names):
             (folder / stale).unlink(missing_ok=True)
         about = {"summary": asdict(summary), "drift": None if info.drift is None else asdict(info.drift)}
         write_manifest(folder / MANIFEST, describe(folder, names, about=about, inputs=inputs, options=options))
-    print(_text(summary, info, folder))
+    print(_text(summary, info, folder, exported))
     failed = sum(summary.statuses.get(status, 0) for status in FAILED)
     if failed:
         log.warning("%s could not be looked into: %s says why", counted(failed, "file"), shown(folder / "files.csv"))
@@ -128,9 +131,8 @@ def _decisive(line: str) -> str:
     return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in (*_HOW, "hydra.run.dir"))
 
 
-def _write(folder: Path, settings: PredictSettings, results: Results, summary: Summary, info: CaseInfo) -> list[Path]:
+def _write(folder: Path, results: Results, summary: Summary, info: CaseInfo) -> list[Path]:
     written = write_tables(folder, results, info)
-    written += settings.export.write(folder, results, info)
     write_page(folder / PAGE, results, summary, info)
     written.append(folder / PAGE)
     if info.statement is not None:
@@ -139,7 +141,7 @@ def _write(folder: Path, settings: PredictSettings, results: Results, summary: S
     return written
 
 
-def _text(summary: Summary, info: CaseInfo, folder: Path) -> str:
+def _text(summary: Summary, info: CaseInfo, folder: Path, exported: Sequence[Path]) -> str:
     """Return what is told in the terminal."""
     place = shown(folder)
     lines = [
@@ -149,5 +151,6 @@ def _text(summary: Summary, info: CaseInfo, folder: Path) -> str:
         f"files:  {place}/files.csv",
         f"page:   {place}/{PAGE}",
         *([] if info.statement is None else [f"model:  {place}/statement.html"]),
+        *(f"export: {shown(path)}" for path in exported),
     ]
     return "\n".join(map(visible, "\n".join(lines).splitlines()))
