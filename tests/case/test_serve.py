@@ -1,6 +1,7 @@
 """What another program may ask, and what it is answered."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from made_case import HASHES, face, file
 
 from vec2uage.case.records import FileResult
-from vec2uage.case.serve import answer, match
+from vec2uage.case.serve import answer, match, own_output
 from vec2uage.faces.records import Face
 
 BOXES = {"two.jpg": ((100, 50, 160, 120), (10, 20, 110, 140)), "one.jpg": ((0, 0, 50, 60),)}  # left, top, right, bottom
@@ -89,6 +90,16 @@ def test_bytes_that_are_no_text_reach_the_file_and_come_back() -> None:
     told: Any = answer('{"path": "caf\\udce9.jpg"}', note)
     assert asked == [b"caf\xe9.jpg"]
     assert json.dumps(told["path"]) == '"caf\\udce9.jpg"'
+
+
+def test_nothing_but_answers_is_written_where_answers_are(capfd: pytest.CaptureFixture[str]) -> None:
+    with own_output() as write_line:
+        os.write(1, b"of a library\n")
+        write_line({"path": "caf\udce9"})
+    os.write(1, b"after\n")
+    told = capfd.readouterr()
+    assert told.out == '{"path": "caf\\udce9"}\nafter\n'
+    assert told.err == "of a library\n"
 
 
 edges = st.integers(-50, 300)

@@ -78,7 +78,7 @@ def serve_stdio(asked: AskedModel) -> int:
             )
             return list(judged(journal.results, asked.reliability)())  # by name, and so in the order of the paths
 
-        with _own_output() as write_line:
+        with own_output() as write_line:
             write_line({"ready": about})
             for line in sys.stdin:
                 write_line(answer(line, look))
@@ -141,7 +141,7 @@ def _area(left: int, top: int, right: int, bottom: int) -> int:
 
 
 @contextmanager
-def _own_output() -> Iterator[Callable[[object], None]]:
+def own_output() -> Iterator[Callable[[object], None]]:
     """Yield what writes a line of JSON to standard output, to which nothing else is written meanwhile."""
     sys.stdout.flush()
     own = os.dup(1)

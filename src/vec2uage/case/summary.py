@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 
-from vec2uage.base.formatting import counted
+from vec2uage.base.formatting import counted, span
 from vec2uage.case.records import Results, Status
 
 P_BINS = 20
@@ -73,7 +73,7 @@ class Summary:
         lines = [f"{counted(self.files, 'file')}: " + _listed(self.statuses)]
         faces = counted(self.faces, "face")
         if self.ages:
-            faces += f", estimated at {self.ages[0].age} to {self.ages[-1].age} years"
+            faces += f", estimated at {span([self.ages[0].age, self.ages[-1].age])} years"
         if self.minors is not None:
             faces += f", of which about {self.minors:,.0f} are minors' by their P(age < 18)"
         lines.append(faces)
