@@ -6,7 +6,8 @@ hashing     hash_files          [Photograph]                -> [Hashes | Refused
                                                                 |   each content once
 worker      detect              path                        -> Detection                 in worker processes:
   image       decode              bytes                       -> image [H, W, 3]
-  detectors/  Detect, choose      image [H, W, 3]             -> [Face]                    boxes
+  detectors/  Detect, choose      image [H, W, 3]             -> [Face]                    boxes, perhaps points
+  turning     find_turned         image [H, W, 3]             -> [Face]                    the image turned upright
   crop        crop                image, Face                 -> crop [h, w, 3]
   quality     measure             image, Face                 -> Measures
   embedders/  prepare             crop [h, w, 3]              -> FaceCrop.prepared [...]   the network's input

@@ -1,12 +1,13 @@
 """Cut a face out of an image and bring it to one size."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, ValidationError, WrapValidator
 
 from vec2uage.config.error_messages import as_typed
 from vec2uage.config.settings import settings
@@ -15,13 +16,20 @@ from vec2uage.faces.records import Face, Refused
 Share = Annotated[float, Field(ge=0, le=10)]
 
 
+def _margin(value: Any, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("should be a number from 0 to 10, or four: [left,top,right,bottom]") from None
+
+
 @settings
 class Crop:
     """What is cut out, and how large it becomes."""
 
     size: Annotated[int, Field(ge=1)] | None
     """Side of the square crop in pixels; None keeps its size."""
-    margin: Share | tuple[Share, Share, Share, Share]
+    margin: Annotated[Share | tuple[Share, Share, Share, Share], WrapValidator(_margin)]
     """Share of the box's width (height) added on the left and on the right (above and below), or four: left, top,
     right, bottom."""
     align: Literal["box", "points"] = "box"

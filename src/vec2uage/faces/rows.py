@@ -81,7 +81,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
 
     The columns of the quality measures depend on `quality`; a face's columns are empty where none was chosen.
     """
-    measured = sorted({name for row in rows for name in row.measures or {}})
+    measured = sorted({name for row in rows for name in row.measures or {}}.difference(COLUMNS))
     columns = (*COLUMNS, *measured, *HASHES)
 
     def cells(row: Row) -> list[object]:
