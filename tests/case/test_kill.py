@@ -13,17 +13,17 @@ from toys import Noting
 
 COMMAND = """
 import sys
-from pathlib import Path
-from vec2uage.base.interrupt import interruptible_keeping
-sys.path[:0] = sys.argv[1:3]
-from toy_cases import OPTIONS, CaseFile, examine
-from toys import Noting
-from dataclasses import replace
-if __name__ == "__main__":
-    folder, case = Path(sys.argv[3]), Path(sys.argv[4])
+if __name__ == "__main__":  # worker processes import this file, too
+    from dataclasses import replace
+    from pathlib import Path
+    sys.path[:0] = sys.argv[1:3]
+    from toy_cases import OPTIONS, CaseFile, examine
+    from toys import Noting
+    from vec2uage.base.interrupt import interruptible_keeping
+    folder, case, notes = map(Path, sys.argv[3:])
     files = [CaseFile(path.name, path) for path in folder.iterdir()]
     with interruptible_keeping("the case") as stop:
-        examine(files, case, replace(OPTIONS, detector=Noting(folder=sys.argv[5])), stop=stop)
+        examine(files, case, replace(OPTIONS, detector=Noting(folder=str(notes))), stop=stop)
 """
 
 
