@@ -1,12 +1,15 @@
 """Rows of faces and of files: whole, in order, nobody else's to read, and with nothing that a program would run."""
 
 import csv
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_case import HASHES, face, file, info, results
 from pyarrow import parquet
 
@@ -66,6 +69,15 @@ def test_names_run_nothing_and_are_raw_in_parquet(tmp_path: Path) -> None:
         assert [row["path_bytes"] for row in exact][:3] == [HOSTILE[0].encode(), HOSTILE[1].encode(), b"caf\xe9.jpg"]
         assert [row["path"] for row in exact] == [*HOSTILE[:2], "caf\\udce9.jpg", *HOSTILE[3:5], "half \\ud800.jpg"]
         assert shown[1]["path"] == "a\\x1b[2J\\nb.jpg"
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=8))
+def test_any_bytes_of_names_come_back_from_parquet(tmp_path: Path, names: list[bytes]) -> None:
+    write_tables(tmp_path, results(*(file(os.fsdecode(name), face()) for name in names)), info())
+    shown, exact = rows(tmp_path, "files")
+    assert [row["path_bytes"] for row in exact] == names
+    assert all(row["path"].isprintable() for row in shown)
 
 
 def test_what_is_not_known_is_empty(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Asks vec2uage how old the faces in images and videos are: a script of IPED's tasks.
 
 It keeps one process of vec2uage for all of IPED's threads and asks it about several items at once. docs/serve.md says
-how to install it, and which attributes items get. It needs nothing but Python's own library, of 3.8 or
-newer: IPED's Python and that of vec2uage may be different ones.
+how to install it, and which attributes items get. It needs nothing but Python's own library, of 3.8 or newer:
+IPED's Python and that of vec2uage may be different ones.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import subprocess
 import threading
 from typing import Any, TextIO
 
-logger: Any  # set by IPED, as are the next three
-caseData: Any
-numThreads: Any
+logger: Any  # set by IPED, as is the next one
 javaTask: Any
 
 ENABLE = "enableVec2uage"  # in IPEDConfig.txt
