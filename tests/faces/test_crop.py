@@ -9,6 +9,7 @@ from drawn_face import draw_face
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vec2uage.config.validate import check_settings
 from vec2uage.faces.crop import Crop, clamped, crop, resize
 from vec2uage.faces.records import Face, Points, Refused
 
@@ -151,3 +152,11 @@ def test_small_details_of_a_large_aligned_face_are_averaged():
     image = np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
     cut = crop(image, pointed((600, 600), 400, 0), Crop(size=50, align="points", margin=0.2))
     np.testing.assert_allclose(cut, 127.5, atol=8)
+
+
+@pytest.mark.parametrize("margin", [-0.1, 11, "wide", [0.1, 0.2], [0.1, 0.2, 0.3, -1], None])
+def test_what_is_no_margin_is_refused_with_what_one_is(margin):
+    problems = []
+    check_settings(Crop, {"size": 8, "margin": margin}, "crop", problems)
+    assert len(problems) == 1
+    assert all(word in problems[0] for word in ("crop.margin", "from 0 to 10", "[left,top,right,bottom]"))
