@@ -247,6 +247,30 @@ def test_a_video_that_shows_nothing_for_long_is_given_up(made, tmp_path, monkeyp
     assert "no frame" in reason
 
 
+def test_an_index_of_more_frames_than_the_file_has_bytes_is_refused(made, tmp_path):
+    content = bytearray(made["mp4"])
+    # ISO 14496-12, 8.6.1.2, 8.7.3 and 8.7.4: a million frames of a byte, in one chunk
+    for box, entries in ((b"stts", (1, 10**6, 1)), (b"stsz", (1, 10**6)), (b"stsc", (1, 1, 10**6, 1))):
+        at = content.index(box) + 8
+        content[at : at + 4 * len(entries)] = struct.pack(f">{len(entries)}I", *entries)
+    assert "1,000,000 frames" in refused(tmp_path / "v", bytes(content)).reason
+
+
+def test_colours_are_those_that_the_file_means(tmp_path):
+    image = np.full((HEIGHT, WIDTH, 3), (180, 60, 30), np.uint8)
+    for standard, tag in (("ITU709", 1), ("ITU601", 6)):  # the numbers of ITU-T H.273
+        with av.open(str(tmp_path / "v.mp4"), "w") as container:
+            track = container.add_stream("libx264", rate=RATE)
+            track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            track.codec_context.colorspace, track.codec_context.options = tag, {"crf": "5"}
+            frame = av.VideoFrame.from_ndarray(image).reformat(format="yuv420p", dst_colorspace=standard)
+            frame.colorspace = tag
+            container.mux(track.encode(frame))
+            container.mux(track.encode())
+        (_, shown), *_ = frames(tmp_path / "v.mp4", EACH_SECOND, LIMIT)
+        np.testing.assert_allclose(shown, image, atol=4)
+
+
 def test_other_files_are_no_videos():
     for start in (
         b"",

@@ -1,5 +1,6 @@
 """Where the frames of a video lie: its packets are read, and none is decoded."""
 
+import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -80,11 +81,16 @@ def packets(container: Any, damage: list[str], *tracks: Any) -> Iterator[Any]:
 
 
 def read_timeline(file: BinaryIO, damage: list[str]) -> Timeline:
-    """Read where the frames lie, without decoding them; what is missing or damaged is added to `damage`."""
+    """Read where the frames lie, without decoding them; what is missing or damaged is added to `damage`.
+
+    Raises Refused where there can be none.
+    """
     times, keys, following = array("d"), array("q"), array("q")
     now, start, end, key_shown = 0.0, inf, 0.0, -inf
     with _said() as said, open_video(file) as container:
         track = picture_track(container)
+        if track.frames > os.fstat(file.fileno()).st_size:  # FFmpeg would look for each of them
+            raise Refused("unreadable", f"states {track.frames:,} frames, more than it has bytes")
         for packet in packets(container, damage):
             if said:
                 note(damage, f"FFmpeg says: {said[0][2].strip()[:100]}")
