@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_said_before_any_work(
 def test_drawn_faces_are_found_without_any_network(tmp_path: Path) -> None:
     """The default detector and embedder, in a process of its own, to which no network is open."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import socket\n"
+        f"import pathlib, socket\npathlib.Path({str(tmp_path / 'closed')!r}).touch()\n"
         "def refuse(*given): raise RuntimeError(f'to the network: {given}')\n"
         "socket.getaddrinfo = refuse\n"
         "connect = socket.socket.connect\n"
@@ -154,6 +154,7 @@ def test_drawn_faces_are_found_without_any_network(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "4 files: 4 ok" in out
+    assert (tmp_path / "closed").exists()
     assert "to the network" not in err
     rows = {row["path"]: row for row in table(tmp_path / "case/predictions.csv")}
     assert [row["turn"] for row in rows.values()] == ["0", "0", "0", "90"]
