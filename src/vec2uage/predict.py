@@ -1,6 +1,6 @@
 """Estimate the ages of the faces of a case: `python -m vec2uage.predict checkpoint=... source.path=photos`."""
 
-from vec2uage.config.command import Invocation, command
+from vec2uage.config.command import Invocation, command, discard_unused
 
 
 @command("predict")
@@ -11,7 +11,9 @@ def main(invocation: Invocation) -> int:
     if invocation.cfg.serve == "stdio":
         from vec2uage.case.serve import serve_stdio
 
-        return serve_stdio(invocation.settings_alone(AskedModel))
+        code = serve_stdio(invocation.settings_alone(AskedModel))
+        discard_unused(invocation.folder)
+        return code
     from vec2uage.case.run import predict
 
     return predict(invocation.settings(PredictSettings), invocation)
