@@ -61,9 +61,10 @@ class Drift:
         test = f"A test of {counted(self.tested, 'file')}"
         if self.is_strong:
             outcome = (
-                f"{test} shows that the case differs from the judged faces (evidence {self.evidence:.3g}): one like "
-                f"them gives {_STRONG:g} or more in one of 100 cases at most. Errors, intervals and the share of "
-                "minors found may be others than those stated. Many pictures of the same few people show so, too."
+                f"{test} shows that the case differs from the judged faces (evidence {self.evidence:.3g}; one like "
+                f"them gives {_STRONG:g} or more in one of 100 cases at most): errors, intervals and the share of "
+                "minors found may be others than those stated. Faces that the model was trained on, another mix of "
+                "ages, and many pictures of the same few people show so, too."
             )
         else:
             outcome = (
