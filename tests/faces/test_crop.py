@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from drawn_face import draw_face
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vec2uage.config.validate import check_settings
@@ -125,6 +125,7 @@ def test_an_aligned_crop_is_the_upright_square_with_its_margins(degrees, side, s
     assert np.abs(got - wanted).max() < 8
 
 
+@settings(max_examples=30)
 @given(st.integers(-180, 180), st.integers(24, 90))
 def test_an_aligned_face_is_upright_however_it_was_turned_and_large(degrees, side):
     face, scene = pointed((150, 150), side, degrees), np.zeros((300, 300, 3), np.uint8)

@@ -267,8 +267,9 @@ def test_the_right_faces_are_chosen(faces):
         assert choose(faces, "single").status == "several_faces"
 
 
-def test_real_chips_are_found(dlib, shared):
+def test_real_chips_are_found(dlib, yunet, shared):
     chips = sorted((shared / "data/utkface").iterdir())[::200]
+    assert sum(len(yunet(decode(path.read_bytes(), 10**6))) == 1 for path in chips) == len(chips)
     found = [dlib(decode(path.read_bytes(), 10**6)) for path in chips]
     assert sum(map(bool, found)) == len(chips)
     assert sum(faces[0].detector == "hog" for faces in found) / len(chips) > 0.8

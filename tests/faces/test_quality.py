@@ -112,6 +112,7 @@ def posed(yaw, roll, scale) -> Face:
     return Face(10, 10, 150, 150, 0.87654, "yunet", points)
 
 
+@settings(max_examples=30)
 @given(st.integers(-60, 60), st.integers(-170, 170), st.integers(5, 40))
 def test_the_pose_of_a_head_is_measured_by_its_points(yaw, roll, scale):
     measures = MeasuredQuality().measure(np.full((200, 200, 3), 99, np.uint8), posed(yaw, roll, scale))
