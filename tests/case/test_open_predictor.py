@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.conformal import Conformal
 from vec2uage.calibration.saved import SavedCalibration
-from vec2uage.case.open_predictor import open_predictor
+from vec2uage.case.open_predictor import DEFAULT, open_predictor
 from vec2uage.case.predict_settings import AskedModel
 from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
@@ -93,7 +93,7 @@ def test_of_an_uncalibrated_model_without_a_statement_18_is_taken_as_it_is(
         ({"dimension": 128}, "vectors of 3 numbers, but those of the case have 128"),
         ({"encoder": ENCODER.replace("detector:none", "detector:yunet")}, "encoder_mismatch=allow"),
         ({"statement": "required"}, "statement=optional"),
-        ({"checkpoint": "outputs/model.safetensors"}, "vec2uage.train .* vec2uage.evaluate .*save_as"),
+        ({"checkpoint": DEFAULT}, "vec2uage.train .* vec2uage.evaluate .*save_as"),
     ],
     ids=["dimension", "encoder", "statement", "default"],
 )
@@ -104,6 +104,10 @@ def test_a_model_that_is_none_for_the_case_is_refused(
     network().save(tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=said):
         opened(**options)
+
+
+def test_the_model_that_is_missing_by_default_is_that_of_the_configuration(as_configured: AskedModel) -> None:
+    assert as_configured.checkpoint == DEFAULT
 
 
 @pytest.mark.parametrize(
