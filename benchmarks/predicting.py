@@ -8,6 +8,7 @@ takes several at once of such only.
 """
 
 import argparse
+import logging
 import subprocess
 import sys
 import tempfile
@@ -55,10 +56,17 @@ def obviously(files: list[Path], at_once: int) -> int:
     return said
 
 
+def run_command(name: str, *options: str) -> None:
+    """Run a command in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", f"vec2uage.{name}", *options], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+
+
 def predict(photographs: Path, run: Path, output: Path) -> int:
-    """Run the command in a process of its own; return how many faces it says an age of."""
+    """Do a case; return how many faces it says an age of."""
     options = [f"checkpoint={run}", f"source.path={photographs}", f"output={output}", *ASKED]
-    subprocess.run([sys.executable, "-m", "vec2uage.predict", *options], check=True, stdout=subprocess.DEVNULL)
+    run_command("predict", *options)
     return len((output / "predictions.csv").read_text().splitlines()) - 1
 
 
@@ -67,7 +75,8 @@ def steps(files: list[Path], run: Path) -> dict[str, float]:
     register_resolvers()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         asked = from_config(
-            compose("predict", [f"checkpoint={run}", "source.path=photographs", *ASKED]), PredictSettings
+            compose("predict", [f"checkpoint={run}", "source.path=photographs", "output=unused", *ASKED]),
+            PredictSettings,
         )
     extraction, taken = asked.extraction, defaultdict[str, float](float)
     detect = extraction.detector.open()
@@ -102,6 +111,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, required=True, help="a folder of .jpg photographs of faces")
     parser.add_argument("--count", type=int, default=1000, help="of them, spread over the folder and all different")
     given = parser.parse_args()
+    logging.disable(logging.WARNING)  # of a model that nothing is known of
     every = sorted(given.faces.glob("*.jpg"))
     chosen = [every[k * len(every) // given.count] for k in range(min(given.count, len(every)))]
     with tempfile.TemporaryDirectory() as name:
@@ -110,8 +120,7 @@ def main() -> None:
             folder.mkdir()
             for path in paths:
                 (folder / path.name).write_bytes(path.read_bytes())
-        train = [sys.executable, "-m", "vec2uage.train", "debug=fast", f"hydra.run.dir={run}"]
-        subprocess.run(train, check=True, capture_output=True)
+        run_command("train", "debug=fast", f"hydra.run.dir={run}")
         ways: dict[str, Callable[[], int]] = {
             "facenet-pytorch, one file after the other": partial(obviously, chosen, 1),
             f"facenet-pytorch, {OBVIOUS_BATCH} files at once": partial(obviously, chosen, OBVIOUS_BATCH),
@@ -120,12 +129,13 @@ def main() -> None:
         said: dict[str, int] = {}
         seconds = {way: clock(lambda: said.update({way: work()})) for way, work in ways.items()}  # noqa: B023
         start = clock(partial(predict, one, run, Path(name) / "case_of_one"))
+        print(f"From {len(chosen)} photographs ({given.faces}) to ages, once each\n{machine()}\n")
+        for way, needed in seconds.items():
+            times = needed / seconds["vec2uage.predict"]
+            print(f"{way:44}{len(chosen) / needed:8.1f} files/s   predict: {times:5.2f} times   {said[way]} faces")
+        print("goals: 3 times the first, 1.5 times the second")
+        print(f"of vec2uage.predict, a case of one file: {start:.1f} s\n", flush=True)
         taken = steps(chosen, run)
-    print(f"From {len(chosen)} photographs ({given.faces}) to ages, once each\n{machine()}\n")
-    for way, needed in seconds.items():
-        times = needed / seconds["vec2uage.predict"]
-        print(f"{way:44}{len(chosen) / needed:8.1f} files/s   predict: {times:5.2f} times   {said[way]} faces")
-    print(f"goals: 3 times the first, 1.5 times the second\n\nof vec2uage.predict, a case of one file: {start:.1f} s")
     for step, needed in sorted(taken.items(), key=lambda item: -item[1]):
         print(f"{step:28}{1000 * needed / len(chosen):8.2f} ms a file{needed / sum(taken.values()):8.1%}")
 
