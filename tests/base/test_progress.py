@@ -64,8 +64,8 @@ def test_a_terminal_shows_bar_notes_and_lines(monkeypatch: pytest.MonkeyPatch) -
 def test_spoken_progress_says_how_much_is_done_and_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told(spoken: bool) -> str:
-        with Progress(total=4000, unit="face", label="augmented faces", spoken=spoken) as shown:
+    def told(spoken: bool, total: int | None = 4000) -> str:
+        with Progress(total=total, unit="face", label="augmented faces", spoken=spoken) as shown:
             shown.advance(1000)
             shown.advance(500)
         return capsys.readouterr().err
@@ -78,3 +78,5 @@ def test_spoken_progress_says_how_much_is_done_and_left(
         "1,000 of 4,000 faces, R/s, L s left",
         "1,500 of 4,000 faces, R/s, L s left",
     ]
+    endless = told(spoken=True, total=None).splitlines()
+    assert [re.sub(r"[\d.]+/s", "R/s", line) for line in endless] == ["1,000 faces, R/s", "1,500 faces, R/s"]

@@ -50,7 +50,7 @@ def read_inputs(
         return each if isinstance(each, Input) else _judged(*each, journal, is_known)
 
     # threads suffice: reading and hashing hold no lock of Python's
-    with ThreadPoolExecutor(workers) as threads, Progress(None, "file", "hashing", spoken=True) as progress:
+    with ThreadPoolExecutor(workers) as threads, Progress(None, "hashed file", "hashing", spoken=True) as progress:
         for file in files:
             if stop.is_set():
                 raise Interrupted
