@@ -1,13 +1,10 @@
 """What the pages and exports of a case tell of its source, of the model that was asked, and of how to ask it again."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vec2uage.calibration.recall import Threshold
-
-if TYPE_CHECKING:
-    from vec2uage.case.drift import Drift
-    from vec2uage.evaluation.statement import Statement
+from vec2uage.case.drift import Drift
+from vec2uage.evaluation.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,9 @@ class CaseInfo:
     """At and above which faces are flagged as minors; None where the model comes with none."""
     calibrated_by: str | None
     """What people should know of its calibration; None where there is none."""
-    statement: "Statement | None"
+    statement: Statement | None
     """What the model was validated on; None where it has no statement."""
-    drift: "Drift | None"
+    drift: Drift | None
     """How the faces compare with those the model knows; None where no reference is known, or no face was found."""
     line: str
     """The command, as one could type it again."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -10,13 +10,11 @@ from jaxtyping import Bool, Float, Float32
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.recall import Threshold
 from vec2uage.case.records import FaceResult
+from vec2uage.evaluation.reference import Reference
+from vec2uage.evaluation.statement import Statement
 from vec2uage.faces.records import Face, Measures
 from vec2uage.predictions.minors import p_minor
 from vec2uage.training.calibrated import Calibrated
-
-if TYPE_CHECKING:
-    from vec2uage.evaluation.reference import Reference
-    from vec2uage.evaluation.statement import Statement
 
 ROWS = 32
 """Faces that a model is asked for at once, always: libraries choose the order of sums by the size of a matrix."""
@@ -70,8 +68,8 @@ class Predictor:
     """Of the model and its calibration."""
     boundary: float
     """The line between minors and adults on the scale of the ages it has learnt (`predictions.minors.boundary`)."""
-    statement: "Statement | None" = None
-    reference: "Reference | None" = None
+    statement: Statement | None = None
+    reference: Reference | None = None
 
     @property
     def dimension(self) -> int:
