@@ -71,7 +71,7 @@ def test_numbers_are_those_of_the_calibrated_model(make: Callable[[], Model]) ->
     assert found.distance is None
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, len(X) - 1), min_size=1, max_size=2 * ROWS + 3))
 def test_a_faces_numbers_do_not_depend_on_the_others(rows: list[int]) -> None:
     for predictor, alone in PREDICTORS:
