@@ -20,6 +20,7 @@ ORDER = (
         "crop",
         "signature",
         "detectors",
+        "turning",
         "quality",
         "embedders",
     ),
