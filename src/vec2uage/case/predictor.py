@@ -104,15 +104,16 @@ class Predictor:
 
     def _of_block(self, block: Float32[np.ndarray, "b D"]) -> Estimates:
         count = len(block)
-        own = block[np.resize(np.arange(count), ROWS)]  # the same rows again stand for faces that are not there
-        prediction = self.calibrated(self.calibrated.model.predict(own), {})
+        padded = block[np.resize(np.arange(count), ROWS)]  # the same rows again stand for faces that are not there
+        own = self.calibrated.model.predict(padded)
+        prediction = self.calibrated(own, {})
         age = prediction.median.astype(np.float64)
         if not np.isfinite(age).all():
             raise UserError("the model gives no number for some faces: its training diverged; take another one")
         low, high = prediction.interval(LEVEL) if prediction.has_spread else (np.full(ROWS, np.nan),) * 2
         minor = p_minor(prediction, self.boundary) if prediction.has_spread else None
-        flagged = self.calibrated.flagged(prediction)
-        distance = None if self.reference is None else self.reference.distance(own)
+        flagged = self.calibrated.flagged(own)
+        distance = None if self.reference is None else self.reference.distance(padded)
         return Estimates(
             age=age[:count],
             low=low[:count].astype(np.float64),
