@@ -139,6 +139,12 @@ def test_a_clock_that_begins_again_loses_nothing():
     assert choose([k / 25 for k in range(50)], Frames(per_second=25, most=100)) == list(range(50))
 
 
+def test_recordings_that_were_put_together_are_read_to_the_end(made, tmp_path):
+    found, _ = read(tmp_path / "v", made["mpegts"] + recorded("mpegts", "mpeg2video", count=30))
+    assert len(found) in (9, 10)
+    assert number_in(found[-1][1]) == pytest.approx(20, abs=4)
+
+
 @pytest.mark.parametrize(
     ("matrix", "upright"),
     [  # the first two columns of the matrix in the header of an MP4, and what a player makes of the picture

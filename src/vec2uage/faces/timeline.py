@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ from vec2uage.faces.records import Refused
 
 _FORMATS = "mov,matroska,avi,flv,rm,asf,mpeg,mpegts,ogg"
 """FFmpeg's names of what `video.is_video` finds. Playlists, which name other files to open, are not among them."""
+
+LATE = 16
+"""At most so many frames are shown before one that was decoded before them (H.264, A.3.1; HEVC, A.4)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Timeline:
         if at > 0 and self.keys[at] < number < self.following[at]:
             at -= 1
         return self.keys[max(at, 0)] if self.keys else 0
+
+    def leading(self, key: int) -> range:
+        """Return the frames after a key frame that need frames from before it, too."""
+        at = bisect_left(self.keys, key)
+        return range(key + 1, self.following[at]) if at < len(self.keys) else range(0)
 
     def key_after(self, number: int) -> int:
         """Return the next key frame; where there is none, the number of all frames."""
@@ -106,7 +114,7 @@ def read_timeline(file: BinaryIO, damage: list[str]) -> Timeline:
                 keys.append(len(times))
                 following.append(len(times) + 1)
                 key_shown = shown
-            elif shown < key_shown:
+            elif shown < key_shown and len(times) <= keys[-1] + LATE:
                 following[-1] = len(times) + 1
             if packet.is_corrupt:
                 note(damage, f"damaged at {shown - start:.1f} s")

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.faces.records import Refused, unopened
-from vec2uage.faces.timeline import Timeline, note, open_video, packets, picture_track, read_timeline
+from vec2uage.faces.timeline import LATE, Timeline, note, open_video, packets, picture_track, read_timeline
 
 _START = re.compile(
     rb".{4}ftyp(?!avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|crx |M4[ABP] )"  # pictures, and sound alone
@@ -33,8 +33,6 @@ _START = re.compile(
     rb"|OggS.{24}(\x80theora|fishead\0|OVP80)",
     re.DOTALL,
 )
-_LATE = 16
-"""At most so many frames are shown before one that was decoded before them (H.264, A.3.1; HEVC, A.4)."""
 _FARTHEST = 10_000
 """Frames decoded in vain before a video is given up: a small file could otherwise keep a process busy for days."""
 
@@ -110,7 +108,7 @@ def _decoded(
     file: BinaryIO, timeline: Timeline, chosen: Sequence[int], max_pixels: int, damage: list[str]
 ) -> Iterator[tuple[float, UInt8[np.ndarray, "H W 3"]]]:
     """Decode the chosen frames, or those in their place where they are damaged, which is added to `damage`."""
-    wanted, first_shown, in_vain = _Wanted(timeline, list(chosen)), None, 0
+    wanted, leading, in_vain = _Wanted(timeline, list(chosen)), range(0), 0
     with open_video(file) as container:
         track = picture_track(container)
         codec = track.codec_context
@@ -124,15 +122,14 @@ def _decoded(
                     continue
                 if index == wanted.begin:
                     codec.flush_buffers()
-                    first_shown = packet.pts
+                    leading = timeline.leading(index)  # what they need was left out
                 packet.opaque = (index,)  # an object of its own: PyAV tells them apart by identity
             for number, frame in _decode(codec, packet, index):
                 in_vain += 1
                 if frame is None:
                     note(damage, f"damaged at {timeline.elapsed(number):.1f} s")
                     wanted.leave_out(number)
-                # what is shown before the key frame that decoding began at needs frames that were left out
-                elif not _shown_before(frame, first_shown) and wanted.take(number):
+                elif number not in leading and wanted.take(number):
                     in_vain = 0
                     shown = None if frame.pts is None else float(frame.pts * track.time_base)
                     yield timeline.seconds(number, shown), _upright(frame, track.sample_aspect_ratio, max_pixels)
@@ -162,9 +159,9 @@ class _Wanted:
         """Tell whether to show a frame: one of these, or one that follows one that never came."""
         if not self.numbers or number >= self.damaged.get(self.timeline.key_after(number), inf):
             return False
-        if number not in self.numbers and number <= self.numbers[0] + _LATE:
+        if number not in self.numbers and number <= self.numbers[0] + LATE:
             return False
-        self.numbers = [other for other in self.numbers if other != number and other >= number - _LATE]
+        self.numbers = [other for other in self.numbers if other != number and other >= number - LATE]
         return True
 
     def leave_out(self, number: int) -> None:
@@ -185,10 +182,6 @@ def _decode(codec: Any, packet: Any, index: int) -> list[tuple[int, Any]]:
         return [(frame.opaque[0], None if frame.is_corrupt else frame) for frame in codec.decode(packet)]
     except av.FFmpegError:
         return [(index, None)]
-
-
-def _shown_before(frame: Any, pts: int | None) -> bool:
-    return pts is not None and frame.pts is not None and frame.pts < pts
 
 
 def _upright(frame: Any, aspect: Fraction | None, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
