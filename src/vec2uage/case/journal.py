@@ -170,7 +170,7 @@ def open_journal(folder: Path, made_of: Mapping[str, Any], overwrite: bool = Fal
         before = database.find("made_of", "options", json.loads, name="all")
         if before is not None and before != now and not overwrite:
             raise UserError(
-                f"{folder} holds work that was done with other options ({differences(before, now)}): choose "
+                f"{folder} holds work that was done otherwise ({differences(before, now)}): choose "
                 "another folder with output=..., or replace it with overwrite=true"
             )
         if before != now:
