@@ -58,6 +58,7 @@ CONTAINERS = {
     "matroska": {},
     "webm": {"codec": "libvpx-vp9", "between": 0},
     "avi": {"codec": "mpeg4"},
+    "mpeg": {"codec": "mpeg2video"},
     "mpegts": {"codec": "mpeg2video"},
     "flv": {},
     "asf": {"codec": "wmv2", "between": 0},
