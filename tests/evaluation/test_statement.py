@@ -118,6 +118,7 @@ def test_it_states_what_the_evaluation_found(stated: Path, statement: Statement)
         assert group.faces == len(of_age)
         assert group.mae.estimate == pytest.approx(of_age.mean())
         assert group.mae.low <= of_age.mean() <= group.mae.high
+        assert group.bias_of_median.estimate == pytest.approx(errors[whole == int(group.value)].mean())
     assert {group.value for group in statement.groups if group.column == "gender"} == {"female", "male"}
     assert statement.flagged is not None
     assert statement.flagged.flagged_minors == sum(row["flagged"] == "1" and float(row["age"]) < 18 for row in rows)
@@ -149,6 +150,16 @@ def test_far_faces_are_told_by_the_training_faces_that_go_with_it(stated: Path, 
     assert found.faces == len(AGES) * (PER_AGE - 18), "those that are neither held out nor to calibrate with"
     assert len(found.expected) == statement.data.faces
     assert found.distance(np.array([[-5, 100, 100]], dtype=np.float32))[0] > found.expected[-1]
+
+
+def test_faces_that_were_learnt_from_are_not_what_others_are_compared_with(
+    home: Path, run: Path, tmp_path: Path
+) -> None:
+    judged(home, tmp_path / "out", "part=all", checkpoint=str(run))
+    found = read(run / "best.statement.json", digest(run / "best.safetensors"))
+    trained = len(AGES) * (PER_AGE - 18)
+    assert found.data.faces == len(AGES) * PER_AGE
+    assert len(reference.read(run / "best.reference").expected) == found.data.faces - trained
 
 
 def test_it_is_of_one_model_with_one_calibration_and_whole(home: Path, stated: Path, tmp_path: Path) -> None:
@@ -210,7 +221,8 @@ def test_what_is_not_known_is_said(home: Path, run: Path, tmp_path: Path) -> Non
         "one source",
         "made the vectors is not known",
         "quality",
-        "trained on",
+        "not known here which faces the model was trained on",
+        "How far a case's faces",
         "one age a face",
         "No threshold",
     ):

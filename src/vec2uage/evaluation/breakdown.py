@@ -26,6 +26,7 @@ class Group:
     mae: Interval
     bias: Interval
     """Of the means."""
+    bias_of_median: Interval
     crps: Interval
     coverage_90: Interval | None
     """The share of ages in their 90% intervals; this and the width are None where predictions are points."""
@@ -53,18 +54,20 @@ def breakdown(
 
     def group(column: str, value: str, of: Bool[np.ndarray, " N"]) -> Group:
         clusters = np.unique(persons[of], return_inverse=True)[1]
-        mae, bias, crps, *of_intervals = cluster_means(measured[of], clusters, generator, resamples).intervals
+        found = cluster_means(measured[of], clusters, generator, resamples).intervals
+        mae, bias, bias_of_median, crps, *of_intervals = found
         count = int(clusters.max()) + 1
         coverage, width = (bounded(of_intervals[0], count), of_intervals[1]) if of_intervals else (None, None)
-        return Group(column, value, int(of.sum()), count, mae, bias, crps, coverage, width)
+        return Group(column, value, int(of.sum()), count, mae, bias, bias_of_median, crps, coverage, width)
 
     return tuple(group(*values) for values in _values(vs, ages))
 
 
 def _of_faces(ages: Float[np.ndarray, " N"], prediction: Prediction) -> Iterator[Float[np.ndarray, " N"]]:
     """Yield what is measured of each face, in the order of `Group`."""
-    yield np.abs(prediction.median.astype(np.float64) - ages)
+    yield np.abs(off := prediction.median.astype(np.float64) - ages)
     yield prediction.mean.astype(np.float64) - ages
+    yield off
     yield prediction.crps(ages)
     if prediction.has_spread:
         low, high = prediction.interval(0.9)

@@ -104,8 +104,8 @@ def _wrong(statement: Statement) -> Iterator[ErrorSource]:
         "The photographs are unlike those tried: worse, or found and cut out in another way.",
         f"Encoder of those tried: {statement.data.encoder}."
         + ("" if statement.measures else " Their quality is not known."),
-        "Refuses vectors of another encoder; marks doubtful faces in the column reliability; compares the case with "
-        "the faces tried.",
+        "Refuses vectors of another encoder unless encoder_mismatch=allow; marks doubtful faces in the column "
+        "reliability; compares the case with the faces tried.",
         "Read what is said of the case's distance; set doubtful rows aside.",
     )
     yield ErrorSource(
@@ -178,8 +178,8 @@ def _ends(per_age: tuple[Group, ...]) -> str:
     if len(ranked) < 2:
         return "Not known: there are too few faces of each age."
     first, last = ranked[0], ranked[-1]
-    low, high = first.bias.estimate, last.bias.estimate
-    return f"At {first.value} years {low:+.1f} years on average, at {last.value} {high:+.1f}."
+    low, high = first.bias_of_median.estimate, last.bias_of_median.estimate
+    return f"At the age of {first.value} {low:+.1f} years on average, of {last.value} {high:+.1f}."
 
 
 def _widest_gap(statement: Statement) -> str:

@@ -21,13 +21,18 @@ def known_limits(
     judgement: Judgement,
     data: Data,
     measures: Mapping[str, object] | None,
+    trained: VectorSet | None,
     has_reference: bool,
 ) -> tuple[str, ...]:
-    """Return what a reader must know beside the numbers, a sentence each."""
+    """Return what a reader must know beside the numbers, a sentence each.
+
+    `trained` are the faces that the model was trained on, None where that is not known.
+    """
     return (
         *_of_ages(data, judgement.groups),
         *_of_people(judged, judgement.groups),
-        *_of_data(data, calibrated.model.encoder, measures, has_reference),
+        *_of_training(data, judged, trained, has_reference),
+        *_of_data(data, calibrated.model.encoder, measures),
         *_of_spread(calibrated, judgement),
     )
 
@@ -50,7 +55,8 @@ def _of_people(judged: VectorSet, groups: Sequence[Group]) -> Iterator[str]:
     if not judged.has_subjects:
         yield (
             "It is not known which faces are of one person: each counts as a person of its own, and where some are "
-            "not, the bounds of all rates and errors are too narrow."
+            "not, the bounds of all rates and errors are too narrow. The model may have been trained on other faces of "
+            "the same people: errors on strangers may be larger."
         )
     for column, values in (("gender", judged.gender), ("source", judged.source)):
         known = sorted(set(map(str, values)) - {""})
@@ -65,7 +71,7 @@ def _of_people(judged: VectorSet, groups: Sequence[Group]) -> Iterator[str]:
     )
 
 
-def _of_data(data: Data, encoder: str, measures: Mapping[str, object] | None, has_reference: bool) -> Iterator[str]:
+def _of_training(data: Data, judged: VectorSet, trained: VectorSet | None, has_reference: bool) -> Iterator[str]:
     if data.maybe_learnt:
         yield (
             f"The model may have been trained on {data.maybe_learnt:,} of the {counted(data.faces, 'face')}: errors on "
@@ -73,15 +79,25 @@ def _of_data(data: Data, encoder: str, measures: Mapping[str, object] | None, ha
         )
     if data.part == "validation":
         yield "The faces are those by which training chose the model: errors on others are a little larger."
+    if trained is None:
+        yield (
+            "It is not known here which faces the model was trained on: if some of them were tried, errors on others "
+            "are larger than those stated."
+        )
+    elif known := set(judged.subjects) & set(trained.subjects) - {""}:
+        yield (
+            f"The model was trained on other faces of {counted(len(known), 'person')} of those tried: errors on "
+            "strangers may be larger."
+        )
+    if not has_reference:
+        yield "How far a case's faces are from those of training cannot be told: these are not known, or too few."
+
+
+def _of_data(data: Data, encoder: str, measures: Mapping[str, object] | None) -> Iterator[str]:
     if any(Encoder.parse(text).network is None for text in (encoder, data.encoder)):
         yield "What made the vectors is not known, so that it cannot be checked that a case's are made in the same way."
     if measures is None:
         yield "The quality of the photographs is not known, so that a case's cannot be compared with it."
-    if not has_reference:
-        yield (
-            "It is not known here which faces the model was trained on, or they are too few: how far a case's faces "
-            "are from them is not told."
-        )
 
 
 def _of_spread(calibrated: Calibrated, judgement: Judgement) -> Iterator[str]:

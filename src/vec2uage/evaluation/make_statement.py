@@ -105,7 +105,9 @@ def make_statement(
         flagged=found.flagged,
         measures=measures,
         reference=reference_sha256,
-        limits=known_limits(found.calibrated, vs, found.judgement, data, measures, reference_sha256 is not None),
+        limits=known_limits(
+            found.calibrated, vs, found.judgement, data, measures, found.trained, reference_sha256 is not None
+        ),
         code=code_fingerprint(),
         provenance=provenance(),
         command=command,
@@ -123,7 +125,9 @@ def _write_reference(found: Found, path: Path) -> str | None:
             else "these are known only where dataset and split are those of the model's run, and it lies in its folder",
         )
         return None
-    reference.write(path, reference.fit(found.trained.vectors, found.judged.vectors))
+    learnt = {vector.tobytes() for vector in found.trained.vectors}
+    is_new = [vector.tobytes() not in learnt for vector in found.judged.vectors]
+    reference.write(path, reference.fit(found.trained.vectors, found.judged.vectors[is_new]))
     return file_sha256(path)
 
 

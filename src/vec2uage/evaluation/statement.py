@@ -49,6 +49,11 @@ class Data:
     maybe_learnt: Annotated[int, Field(ge=0)]
     """How many of them the model may have been trained on."""
 
+    @property
+    def rows(self) -> str:
+        """Which of the data they are, for people."""
+        return "all faces" if self.part == "all" else f"the part {self.part}"
+
 
 @settings
 class Statement:

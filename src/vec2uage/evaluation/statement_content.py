@@ -13,6 +13,7 @@ from vec2uage.evaluation.breakdown import Group
 from vec2uage.evaluation.error_sources import ErrorSource, error_sources
 from vec2uage.evaluation.statement import Statement
 from vec2uage.predictions.metrics import METRICS
+from vec2uage.predictions.minors import boundary_text
 from vec2uage.predictions.operating import FEWEST, OperatingRow
 from vec2uage.statistics.bootstrap import Interval
 
@@ -98,15 +99,15 @@ def _scope(statement: Statement) -> Section:
 
 def _data(statement: Statement) -> Section:
     data = statement.data
-    part = "all faces" if data.part == "all" else f"the part {data.part}"
     rows = [
         ("data", data.described),
-        ("which of it", part),
+        ("which of it", data.rows),
         ("fingerprint", data.fingerprint),
         ("encoder of the vectors", data.encoder),
         ("faces", f"{data.faces:,}"),
-        ("persons", f"{data.persons:,}"),
+        ("persons", f"{data.persons:,}" if data.persons < data.faces else "as many as faces, or not known"),
         ("ages", f"{data.ages[0]:g} to {data.ages[1]:g}"),
+        ("adults begin at", boundary_text(data.boundary)),
     ]
     tables = [Table("The faces that the model was tried on", ("what", "value"), tuple(rows), prose=True)]
     if statement.measures:
@@ -123,10 +124,11 @@ def _errors(statement: Statement) -> Section:
         if name in METRICS
     ]
     bounds = (
-        "Years, in brackets the bounds of 95% of 2,000 resamples of persons; covered: the share of ages in the 90% "
+        "Years, in brackets the bounds of 95% of 2,000 resamples of persons; bias: of the medians, above 0 where "
+        "people are judged too old; covered: the share of ages in the 90% "
         f"intervals.{_few(any(group.is_small for group in statement.groups))}"
     )
-    tables = [Table("All faces", ("measure", "value"), tuple(overall))]
+    tables = [Table("All faces", ("measure", "value"), tuple(overall), "MAE: of the medians; bias: of the means.")]
     for column in dict.fromkeys(group.column for group in statement.groups):
         own = [group for group in statement.groups if group.column == column]
         heads = (column, "faces", "persons", "MAE", "bias", "covered")
@@ -196,7 +198,8 @@ def _ages(statement: Statement) -> str:
 def _group_row(group: Group) -> tuple[str, ...]:
     covered = "-" if group.coverage_90 is None else _shown(group.coverage_90.times(100), 0)
     name = f"{group.value}{_FEW if group.is_small else ''}"
-    return name, f"{group.faces:,}", f"{group.persons:,}", _shown(group.mae, 2), _shown(group.bias, 2, "+"), covered
+    errors = _shown(group.mae, 2), _shown(group.bias_of_median, 2, "+")
+    return name, f"{group.faces:,}", f"{group.persons:,}", *errors, covered
 
 
 def _operating_row(row: OperatingRow, places: Sequence[int]) -> tuple[str, ...]:

@@ -28,6 +28,18 @@ def boundary(ages: Real[np.ndarray, " N"], limit: int = ADULT) -> float:
     return limit - 0.5 if (known == np.floor(known)).all() else float(np.nextafter(limit, 0))
 
 
+def boundary_text(boundary: float) -> str:
+    """Say where the line that `boundary` has returned lies on the scale of ages.
+
+    >>> boundary_text(17.5)
+    '17.5 years, as ages are whole years, where 17 stands for 17.0 to 17.99'
+    """
+    if boundary > ADULT - 0.5:
+        return f"{ADULT} years"
+    last = ADULT - 1
+    return f"{boundary:g} years, as ages are whole years, where {last} stands for {last}.0 to {last}.99"
+
+
 def p_minor(prediction: Prediction, boundary: float) -> Float[np.ndarray, " N"]:
     """Return each face's probability of being below the line that `boundary` has returned."""
     return prediction.cdf(boundary)
