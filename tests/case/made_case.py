@@ -47,6 +47,7 @@ def info(**others: Any) -> CaseInfo:
         "model": "model.safetensors",
         "model_digest": "d" * 16,
         "code": "e" * 16,
+        "boundary": 17.5,
     }
     told |= dict.fromkeys(("model_encoder", "vectors_encoder"), "facenet-x")
     told |= dict.fromkeys(("threshold", "calibrated_by", "statement", "drift"))

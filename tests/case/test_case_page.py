@@ -51,6 +51,7 @@ def statement(**others: Any) -> Statement:
             28,
             Interval(2.5, 2.25, 2.75),
             Interval(0.5, 0.25, 0.75),
+            Interval(0.4, 0.2, 0.6),
             Interval(1.5, 1.25, 1.75),
             Interval(0.9, 0.8, 0.95),
             Interval(9.0, 8.5, 9.5),
@@ -184,7 +185,11 @@ def test_the_model_and_what_it_was_validated_on_are_told(case: Page) -> None:
     for told in ("facenet-x", "d" * 16, "e" * 16, "800 faces of 750 persons", "0123456789abcdef", "faces in profile"):
         assert told in case.text
     assert "2.50 [2.25, 2.75]" in case.text
-    assert "conformal of 300 faces" in case.text
+    assert "conformal; of 300 faces" in case.text
+    assert "at least 95% of minors, with a confidence of 95%" in case.text
+    assert "before any calibration" in case.text
+    assert "0.40 [0.20, 0.60]" in case.text, "the bias of the ages that are told"
+    assert "17.5 years, as ages are whole years" in case.text
 
 
 def test_what_lies_outside_of_the_validation_is_pointed_out(tmp_path: Path) -> None:
@@ -192,6 +197,7 @@ def test_what_lies_outside_of_the_validation_is_pointed_out(tmp_path: Path) -> N
     faces = [face(k, 20.0, measures=small if k <= 2 else inside) for k in range(1, 21)]
     page = written(tmp_path, file("a.jpg", *faces), statement=statement())
     assert "10.0%" in warnings(page)
+    assert "2 below, 0 above" in warnings(page)
     assert "(80 to 200)" in warnings(page)
     assert "eyes" not in warnings(page)
 
@@ -206,6 +212,9 @@ def test_page_warns_of_what_nobody_knows_and_of_what_differs(case: Page, tmp_pat
     for word in ("no validation statement", "no guaranteed threshold", "another way", "not by chance"):
         assert word in warnings(page)
     assert all(sentence in page.text for sentence in drift.words())
+    few = written(tmp_path, file("a.jpg", face()), drift=Drift(10, 5, 0.01, 0.5, 500, 10, 12.0), statement=statement())
+    assert "5 of 10 faces are far" in warnings(few), "too few for strong evidence"
+    assert "not by chance" not in warnings(few)
     sound = warnings(case)
     assert "1 file of 6 could not be looked into" in sound
     assert not any(word in sound for word in ("statement", "threshold", "another way", "chance"))

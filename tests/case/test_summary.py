@@ -29,6 +29,7 @@ def test_histograms_hold_every_face() -> None:
     summary = summarise(results(file("a", *(face(n, age=9.1 + n / 10, p_minor=p) for n, p in enumerate(chances, 1)))))
     assert summary.p_minor is not None
     assert [(step, count) for step, count in enumerate(summary.p_minor) if count] == [(0, 2), (1, 1), (19, 2)]
+    assert summary.p_flagged == summary.p_minor, "all are flagged"
     assert summary.minors == pytest.approx(2.089)
     [years] = summary.ages
     assert (years.age, years.faces) == (9, 5)
@@ -43,6 +44,12 @@ def test_measures_are_spread_over_the_faces_that_have_them() -> None:
 
 
 def test_points_have_no_chances_and_an_empty_case_has_nothing() -> None:
+    some = summarise(results(file("a", face(1, p_minor=0.01), face(2, p_minor=0.02, flagged=False))))
+    assert some.p_flagged is not None
+    assert (some.p_flagged[0], sum(some.p_flagged)) == (1, 1), "whatever the P(age < 18) that is told"
+    unflagged = summarise(results(file("a", face(flagged=None))))
+    assert unflagged.p_minor is not None
+    assert unflagged.p_flagged is None
     points = summarise(results(file("a", face(p_minor=None, flagged=None))))
     assert points.p_minor is points.minors is points.flagged is points.flagged_files is None
     nothing = summarise(results(file("a"), file("b", status="unreadable")))

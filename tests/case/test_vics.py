@@ -249,7 +249,7 @@ def result(file: CaseFile, **known: Any) -> FileResult:
 @pytest.fixture
 def info() -> CaseInfo:
     threshold = object.__new__(Threshold)  # of which the export asks only whether there is one
-    return CaseInfo("case.json", "m", "0", "e", "e", threshold, None, None, None, "line", "code")
+    return CaseInfo("case.json", "m", "0", "e", "e", 17.5, threshold, None, None, None, "line", "code")
 
 
 def test_what_was_found_is_in_the_copy_and_all_else_as_it_was(folder: Path, info: CaseInfo) -> None:

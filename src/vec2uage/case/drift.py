@@ -57,7 +57,10 @@ class Drift:
             f"model was trained on; of faces like the {self.judged:,} that it was judged on, {self.expected_share:.1%} "
             "are."
         )
-        middle = f"Half of the case's faces are further from them than {self.median_rank:.0%} of the judged ones are."
+        middle = (
+            f"Half of the case's faces are further from them than {self.median_rank:.0%} of the judged ones are; of a "
+            "case like these it is about 50%."
+        )
         test = f"A test of {counted(self.tested, 'file')}"
         if self.is_strong:
             outcome = (

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vec2uage.calibration.recall import Threshold
 from vec2uage.case.summary import AgeBin
-from vec2uage.predictions.minors import ADULT
 from vec2uage.reporting.figures.style import COLUMN, OTHERS, canvas, legend_below, styled
 
 if TYPE_CHECKING:
@@ -18,10 +16,11 @@ _SKY, _ORANGE, _VERMILION, _GREY = "#56B4E9", OTHERS[1], "#D55E00", "0.35"
 
 
 @styled()
-def draw_ages(ages: Sequence[AgeBin]) -> "Figure":
+def draw_ages(ages: Sequence[AgeBin], boundary: float) -> "Figure":
     """Draw the faces of each whole year of estimated age; below, where their 90% intervals begin and end on average.
 
-    Intervals of a model that gives points are none (NaN).
+    Intervals of a model that gives points are none (NaN). `boundary` is the line between minors and adults
+    (`predictions.minors.boundary`).
     """
     middles = np.array([of.age + 0.5 for of in ages])
     ends = np.array([(of.low, of.high) for of in ages])
@@ -36,17 +35,17 @@ def draw_ages(ages: Sequence[AgeBin]) -> "Figure":
     for axes in of_intervals:
         axes.vlines(middles, *ends.T, color=_SKY, linewidth=1.6)
         axes.plot(middles, middles, ".", color="black", markersize=2.5)
-        axes.axhline(ADULT, color=_GREY, linestyle=":", linewidth=0.9)
+        axes.axhline(boundary, color=_GREY, linestyle=":", linewidth=0.9)
         axes.set_ylabel("90% interval (years)")
     for axes in figure.axes:
-        axes.axvline(ADULT, color=_GREY, linestyle=":", linewidth=0.9)
+        axes.axvline(boundary, color=_GREY, linestyle=":", linewidth=0.9)
     figure.axes[-1].set_xlabel("estimated age (years)")
     return figure
 
 
 @styled()
-def draw_p_minor(p_minor: Sequence[int], threshold: Threshold | None) -> "Figure":
-    """Draw how many faces have which P(age < 18), of so many steps of one size, and the threshold of flagged ones."""
+def draw_p_minor(p_minor: Sequence[int], flagged: Sequence[int] | None) -> "Figure":
+    """Draw how many faces have which P(age < 18), of so many steps of one size, and how many of these are flagged."""
     figure, (axes,) = canvas(COLUMN, 2.1, left=0.55)
     counts, bins = np.asarray(p_minor), len(p_minor)
     # a central 90% interval has 5% on either side of it
@@ -60,10 +59,10 @@ def draw_p_minor(p_minor: Sequence[int], threshold: Threshold | None) -> "Figure
                  label=f"{name} ({counts[of].sum():,})")
         for name, colour, of in held
     ]  # fmt: skip
-    if threshold is not None:
-        handles.append(
-            axes.axvline(threshold.p_minor, color=_GREY, linestyle="--", linewidth=1, label="flagged from here")
-        )
+    if flagged is not None:
+        # no line where flags begin: that is by another P than this one, if the model is calibrated
+        edges = np.linspace(0, 1, bins + 1)
+        handles.append(axes.stairs(flagged, edges, color="black", linewidth=1, label=f"flagged ({sum(flagged):,})"))
     axes.set(xlabel="P(age < 18)", ylabel="faces", xlim=(-0.02, 1.02))
     axes.set_title("How likely a minor's")
     axes.yaxis.set_major_formatter("{x:,.0f}")

@@ -21,6 +21,8 @@ class CaseInfo:
     """What made the vectors that the model has learnt from."""
     vectors_encoder: str
     """What makes those of the case."""
+    boundary: float
+    """The line between minors and adults on the scale of its ages (`predictions.minors.boundary`)."""
     threshold: Threshold | None
     """At and above which faces are flagged as minors; None where the model comes with none."""
     calibrated_by: str | None

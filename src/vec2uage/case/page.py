@@ -26,8 +26,9 @@ _FACE_COLUMNS = (
     ListedColumn("MD5"),
 )
 _FACES_NOTE = (
-    "The likeliest minors come first. Age: the median, and the central 90% interval, in years. Reliability: ok, or "
-    "what makes the estimate doubtful. Where: the face's box in pixels."
+    "The likeliest minors come first. Age: the median, and the central 90% interval, in years. Flag: by the model's "
+    "own P(age < 18), before any calibration: the one shown is calibrated, if the model is, and by it two faces may "
+    "come in another order. Reliability: ok, or what makes the estimate doubtful. Where: the face's box in pixels."
 )
 _FILE_COLUMNS = (
     ListedColumn("file"),

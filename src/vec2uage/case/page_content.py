@@ -13,6 +13,7 @@ from vec2uage.case.summary import Summary
 from vec2uage.evaluation.breakdown import Group
 from vec2uage.evaluation.statement import Statement
 from vec2uage.predictions.metrics import METRICS
+from vec2uage.predictions.minors import boundary_text
 from vec2uage.reporting.content import Cell, Column, Figure, Report, Section, Table
 from vec2uage.statistics.bootstrap import Interval
 
@@ -46,8 +47,8 @@ def compose(summary: Summary, scope: Scope, info: CaseInfo, faces: Listing, file
         (
             *_files(summary),
             *_ages(summary, info),
-            *_listed(faces, "predictions.csv", *_doubts(summary)),
-            *_listed(files, "files.csv"),
+            *_listed(faces, "predictions.csv", _flags(info), *_doubts(summary)),
+            *_listed(files, "files.csv", ()),
             *_validation(summary, scope, info),
             *_made(summary, info),
         ),
@@ -63,6 +64,11 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
         yield f"The faces came to the model in another way than those that it was trained on ({options})."
     if info.drift is not None and info.drift.is_strong:
         yield "The faces differ from those that the model was validated on, not by chance: its errors may be others."
+    if info.drift is not None and info.drift.share_far > MANY:
+        yield (
+            f"{info.drift.far:,} of {counted(info.drift.faces, 'face')} are far from the faces that the model was "
+            "trained on: they may be no faces, or of photographs that are unlike those."
+        )
     if summary.faces and summary.p_minor is None:
         yield "The model gives points: no interval and no P(age < 18), so that nobody knows how sure it is."
     elif summary.faces and info.threshold is None:
@@ -71,7 +77,7 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
         if scope.share_outside(name) > MANY:
             yield (
                 f"{name}: {scope.share_outside(name):.1%} of the faces lie outside of what the model was validated on "
-                f"({_range(scope.validated[name])})."
+                f"({_range(scope.validated[name])}): {scope.below[name]:,} below, {scope.above[name]:,} above."
             )
     if failed := sum(summary.statuses.get(status, 0) for status in FAILED):
         yield f"{counted(failed, 'file')} of {summary.files:,} could not be looked into."
@@ -91,22 +97,30 @@ def _ages(summary: Summary, info: CaseInfo) -> Iterator[Section]:
         return
     text = (
         "Faces by the whole year of their estimated age, the median; below, where the 90% intervals of the faces of "
-        "each year begin and end on average. Dotted: 18 years."
+        f"each year begin and end on average. Dotted: where adults begin, {boundary_text(info.boundary)}."
     )
-    figures = [Figure("ages", text, draw_ages(summary.ages))]
+    figures = [Figure("ages", text, draw_ages(summary.ages, info.boundary))]
     if summary.p_minor is not None:
         text = (
             "Faces by their probability of being a minor's. Colours: whether the 90% interval holds ages of minors "
             "alone (P is 95% or more), of adults alone (below 5%), or of both."
         )
-        figures.append(Figure("p_minor", text, draw_p_minor(summary.p_minor, info.threshold)))
+        figures.append(Figure("p_minor", text, draw_p_minor(summary.p_minor, summary.p_flagged)))
     yield Section("Ages", figures=tuple(figures))
 
 
-def _listed(listing: Listing, all_are_in: str, *tables: Table) -> Iterator[Section]:
+def _listed(listing: Listing, all_are_in: str, texts: tuple[str, ...], *tables: Table) -> Iterator[Section]:
     if listing.seen:
         cut = f"The first {listing.most:,} of {listing.seen:,}; {all_are_in} has all."
-        yield Section(listing.title, (cut,) if listing.is_cut else (), tables)
+        yield Section(listing.title, (*texts, cut) if listing.is_cut else texts, tables)
+
+
+def _flags(info: CaseInfo) -> tuple[str, ...]:
+    """Return by what rule faces are flagged, and what that promises."""
+    if info.threshold is None:
+        return ()
+    rule = info.threshold.text().splitlines()[0]
+    return (f"{rule[0].upper()}{rule[1:]}.",)
 
 
 def _doubts(summary: Summary) -> Iterator[Table]:
@@ -129,10 +143,11 @@ def _stated(statement: Statement | None) -> Iterator[str]:
         yield "Nobody knows: the model has no validation statement."
         return
     data = statement.data
+    persons = f" of {counted(data.persons, 'person')}" if data.persons < data.faces else ""
     learnt = f"; the model may have been trained on {data.maybe_learnt:,} of them" if data.maybe_learnt else ""
     yield (
-        f"{counted(data.faces, 'face')} of {counted(data.persons, 'person')}, {_range(data.ages)} years old: "
-        f"the part {data.part} of {data.described} (fingerprint {data.fingerprint}){learnt}."
+        f"{counted(data.faces, 'face')}{persons}, {_range(data.ages)} years old: {data.rows} of {data.described} "
+        f"(fingerprint {data.fingerprint}){learnt}."
     )
     if statement.flagged is not None:
         yield f"Of them are flagged: {statement.flagged.text()}."
@@ -146,7 +161,8 @@ def _errors(statement: Statement | None) -> Iterator[Table]:
         return
     rows = tuple((METRICS[name].label, value, METRICS[name].unit) for name, value in statement.scores.items())
     columns = Column("measure"), Column("value", 3), Column("unit")
-    yield Table("scores", "How good the estimates of these faces were", columns, rows)
+    note = "MAE: of the medians, which are the ages in the rows above; bias: of the means of the distributions."
+    yield Table("scores", "How good the estimates of these faces were", columns, rows, note)
     heads = (
         Column("age"),
         Column("faces", 0),
@@ -154,8 +170,13 @@ def _errors(statement: Statement | None) -> Iterator[Table]:
         Column("bias", 2),
         Column("within (%)", 1),
     )
-    by_age = tuple((group.value, group.faces, group.mae, group.bias, _percent(group)) for group in statement.per_age)
-    note = "Years, with 95% intervals; within: the share of true ages that lie in their 90% intervals. Grey: few faces."
+    by_age = tuple(
+        (group.value, group.faces, group.mae, group.bias_of_median, _percent(group)) for group in statement.per_age
+    )
+    note = (
+        "Years, with 95% intervals; bias: how much older than they are people are judged on average; within: the share "
+        "of true ages that lie in their 90% intervals. Grey: few faces."
+    )
     faint = frozenset(k for k, group in enumerate(statement.per_age) if group.is_small)
     yield Table("errors", "Errors by true age", heads, by_age, note, faint=faint)
 
@@ -182,7 +203,8 @@ def _outside(summary: Summary, scope: Scope) -> Iterator[Table]:
     columns = (*map(Column, heads), Column("faces below", 0), Column("faces above", 0), Column("outside (%)", 1))
     note = (
         f"From the 1st to the 99th percentile, so that {EXPECTED:.0%} outside is as expected; of ages from the lowest "
-        f"to the highest. Marked: more than {MANY:.0%} outside. docs/faces.md says what is measured."
+        "to the highest: a model seldom estimates others, so that people of other ages need not show here. Marked: "
+        f"more than {MANY:.0%} outside. docs/faces.md says what is measured."
     )
     marked = frozenset(k for k, name in enumerate(names) if scope.share_outside(name) > MANY)
     if rows:
@@ -226,7 +248,7 @@ def _made(summary: Summary, info: CaseInfo) -> Iterator[Section]:
         "digest of the model": info.model_digest,
         "encoder of the model": info.model_encoder,
         "encoder of the faces": info.vectors_encoder,
-        "calibration": " ".join((info.calibrated_by or "none").split()),
+        "calibration": "; ".join(line.strip() for line in (info.calibrated_by or "none").splitlines()),
         "found by": ", ".join(f"{detector}: {counted(n, 'face')}" for detector, n in summary.detectors.items()),
         "faces in turned pictures": f"{summary.turned:,}",
     }

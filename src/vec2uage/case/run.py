@@ -117,6 +117,7 @@ def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results
         model_digest=predictor.digest,
         model_encoder=predictor.model_encoder,
         vectors_encoder=encoder,
+        boundary=predictor.boundary,
         threshold=predictor.threshold,
         calibrated_by=predictor.calibrated_by,
         statement=predictor.statement,

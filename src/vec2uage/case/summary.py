@@ -63,6 +63,8 @@ class Summary:
     """From the youngest, without years that have no face."""
     p_minor: tuple[int, ...] | None
     """Faces in each of `P_BINS` steps of P(age < 18); None where the model gives points."""
+    p_flagged: tuple[int, ...] | None
+    """Of these, the faces that are flagged; None where the model has no threshold, too."""
     minors: float | None
     """The sum of all P(age < 18), the number of minors' faces to expect; None where the model gives points."""
     measures: Mapping[str, Spread]
@@ -97,7 +99,7 @@ def summarise(results: Results) -> Summary:
     flags: Counter[bool] = Counter()
     flagged_files = reliable = turned = 0
     by_age: dict[int, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
-    p_minor, minors = [0] * P_BINS, array("d")
+    p_minor, p_flagged, minors = [0] * P_BINS, [0] * P_BINS, array("d")
     measures: dict[str, array[float]] = defaultdict(lambda: array("f"))
     for result in results():
         statuses[result.status] += 1
@@ -112,7 +114,9 @@ def summarise(results: Results) -> Summary:
             of_year = by_age[math.floor(face.age)]
             of_year[:] = of_year[0] + 1, of_year[1] + face.low, of_year[2] + face.high
             if face.p_minor is not None:
-                p_minor[min(int(face.p_minor * P_BINS), P_BINS - 1)] += 1
+                step = min(int(face.p_minor * P_BINS), P_BINS - 1)
+                p_minor[step] += 1
+                p_flagged[step] += bool(face.flagged)
                 minors.append(face.p_minor)
             for name, value in face.measures.items():
                 if not math.isnan(value):
@@ -129,6 +133,7 @@ def summarise(results: Results) -> Summary:
         flagged_files=flagged_files if flags else None,
         ages=tuple(AgeBin(age, int(n), low / n, high / n) for age, (n, low, high) in sorted(by_age.items())),
         p_minor=tuple(p_minor) if minors else None,
+        p_flagged=tuple(p_flagged) if minors and flags else None,
         minors=math.fsum(minors) if minors else None,
         measures={name: _spread(values) for name, values in sorted(measures.items())},
     )
