@@ -83,8 +83,8 @@ class Threshold:
         """Return the rule, the guarantee, and what became of the faces it was fitted to."""
         rule = f"is above {self.p_minor:.3g}, or just that and the predicted age {self.age:.2f} years or less"
         return (
-            f"flagged as minors are those whose P(minor), as the model itself has it before any "
-            f"calibration, {rule}: at least {100 * self.recall:g}% of minors, with a confidence of "
+            f"flagged as minors are those whose P(minor), as the model itself has it before any calibration, {rule}: "
+            f"at least {100 * self.recall:g}% of minors like those it was fitted to, with a confidence of "
             f"{100 * self.confidence:g}%\n  of those it was fitted to: {self.fitted_to.text()}"
         )
 

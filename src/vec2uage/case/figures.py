@@ -31,7 +31,7 @@ def draw_ages(ages: Sequence[AgeBin], boundary: float) -> "Figure":
     of_faces.bar(middles, [of.faces for of in ages], 0.9, color=_SKY)
     of_faces.set_title("Estimated ages")
     of_faces.set_ylabel("faces")
-    of_faces.yaxis.set_major_formatter("{x:,.0f}")
+    _count_faces(of_faces)
     for axes in of_intervals:
         axes.vlines(middles, *ends.T, color=_SKY, linewidth=1.6)
         axes.plot(middles, middles, ".", color="black", markersize=2.5)
@@ -65,6 +65,12 @@ def draw_p_minor(p_minor: Sequence[int], flagged: Sequence[int] | None) -> "Figu
         handles.append(axes.stairs(flagged, edges, color="black", linewidth=1, label=f"flagged ({sum(flagged):,})"))
     axes.set(xlabel="P(age < 18)", ylabel="faces", xlim=(-0.02, 1.02))
     axes.set_title("How likely a minor's")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
+    _count_faces(axes)
     legend_below(figure, handles)
     return figure
+
+
+def _count_faces(axes: Any) -> None:
+    """Put whole numbers on the upright axis, as there are no halves of faces."""
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")

@@ -75,9 +75,11 @@ def _warnings(summary: Summary, scope: Scope, info: CaseInfo) -> Iterator[str]:
         yield "The model has no guaranteed threshold, so that no face is flagged."
     for name in scope.measured:
         if scope.share_outside(name) > MANY:
+            sides = ("below", scope.below[name]), ("above", scope.above[name])
+            outside = ", ".join(f"{count:,} {side}" for side, count in sides if count)
             yield (
                 f"{name}: {scope.share_outside(name):.1%} of the faces lie outside of what the model was validated on "
-                f"({_range(scope.validated[name])}): {scope.below[name]:,} below, {scope.above[name]:,} above."
+                f"({_range(scope.validated[name])}): {outside}."
             )
     if failed := sum(summary.statuses.get(status, 0) for status in FAILED):
         yield f"{counted(failed, 'file')} of {summary.files:,} could not be looked into."
@@ -103,7 +105,7 @@ def _ages(summary: Summary, info: CaseInfo) -> Iterator[Section]:
     if summary.p_minor is not None:
         text = (
             "Faces by their probability of being a minor's. Colours: whether the 90% interval holds ages of minors "
-            "alone (P is 95% or more), of adults alone (below 5%), or of both."
+            "alone (P is 95% or more), of adults alone (below 5%), or of both. Outlined: those that are flagged."
         )
         figures.append(Figure("p_minor", text, draw_p_minor(summary.p_minor, summary.p_flagged)))
     yield Section("Ages", figures=tuple(figures))
