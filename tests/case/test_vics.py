@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -298,6 +299,14 @@ def test_what_was_found_is_in_the_copy_and_all_else_as_it_was(folder: Path, info
     assert copy.read_bytes() == expected
     assert flagged.read_text() == "c" * 40 + "\n"
     assert {path.stat().st_mode & 0o777 for path in (copy, flagged)} == {0o600}
+
+
+def test_of_points_no_interval_is_told(folder: Path, info: CaseInfo) -> None:
+    point = replace(face(1, 16.44, 0.0, False), low=math.nan, high=math.nan, p_minor=None)
+    path = saved(folder, media(entry(1)))
+    (found,) = files(path)
+    copy, _ = VicsExport(path=path, hash="md5").write(folder, results_of(result(found, faces=(point,))), info)
+    assert 'vec2uage: 1 face, youngest 16.4 years"' in copy.read_text()
 
 
 def test_the_list_of_hashes_is_sorted_and_needs_a_threshold(

@@ -155,7 +155,7 @@ def _missed_minors(statement: Statement) -> str:
         most = float(share_interval(np.array([missed]), np.array([flagged.minors]))[1][0])
         return (
             f"At the threshold, {missed:,} of {flagged.minors:,} minors were missed ({missed / flagged.minors:.1%}; "
-            f"{most:.1%} are possible by 95% bounds)."
+            f"by 95% bounds of independent faces, {most:.1%} are possible)."
         )
     oldest = [row for row in statement.operating.rows if row.is_minor and row.ages == str(ADULT - 1)]
     if not oldest:

@@ -99,10 +99,9 @@ def _comment(result: FileResult) -> str:
     if not result.faces:
         return f"vec2uage: {result.status}{why}"
     youngest = min(result.faces, key=lambda face: face.age)
-    parts = [
-        counted(len(result.faces), "face"),
-        f"youngest {youngest.age:.1f} years (90%: {youngest.low:.1f} to {youngest.high:.1f})",
-    ]
+    is_point = youngest.low != youngest.low
+    interval = "" if is_point else f" (90%: {youngest.low:.1f} to {youngest.high:.1f})"
+    parts = [counted(len(result.faces), "face"), f"youngest {youngest.age:.1f} years{interval}"]
     if result.p_minor is not None:
         parts.append(f"P(age < 18) {result.p_minor:.3f}")
     if youngest.doubts:
