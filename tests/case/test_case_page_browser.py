@@ -168,6 +168,15 @@ def test_a_phone_scrolls_tables_and_not_the_page(opened: Opened) -> None:
     assert needed <= room == PHONE["width"]
 
 
+def test_a_phone_shows_ages_beside_long_names(tab: Opened, tmp_path: Path) -> None:
+    long = results(file("photographs/" * 6 + "1.jpg", face()))
+    write_page(tmp_path / "case.html", long, summarise(long), info())
+    with opened_in(tab, tmp_path / "case.html"):
+        tab.page.set_viewport_size(PHONE)
+        box = tab.listing().get_by_role("button", name="age", exact=True).bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]
+
+
 def test_the_dark_has_no_light_controls_and_paper_none(opened: Opened) -> None:
     opened.page.emulate_media(color_scheme="dark")
     for control in (".asked input", ".asked select", ".turned button"):
