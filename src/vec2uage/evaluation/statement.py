@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import write_json
-from vec2uage.base.digest import with_digest, without_digest
+from vec2uage.base.digest import KEY, with_digest, without_digest
 from vec2uage.base.errors import UserError
 from vec2uage.calibration.recall import Flagged
 from vec2uage.config.settings import settings
@@ -118,6 +118,8 @@ def read(path: Path, model: str) -> Statement:
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_nan)
+        if KEY not in plain:
+            raise ValueError("it has no digest")
         statement: Statement = _SCHEMA.validate_python(without_digest(plain))
     except FileNotFoundError:
         raise UserError(
