@@ -79,13 +79,13 @@ def test_a_content_is_looked_into_once_and_again_where_nothing_lasting_is_known(
     files = [Input(CaseFile(name, Path(name)), None, content) for name, content in ("ax", "by", "cx", "dz")]
     with open_journal(tmp_path, OPTIONS) as journal:
         journal.put_inputs([*files, Input(CaseFile("e", Path("e")), Outcome("missing"))])
-        found = [journal.path_and_content(key) for key in journal.unknown_contents()]
-        assert found == [(Path("a"), "x"), (Path("b"), "y"), (Path("d"), "z")]
+        found = [journal.paths_and_content(key) for key in journal.unknown_contents()]
+        assert found == [((Path("a"), Path("c")), "x"), ((Path("b"),), "y"), ((Path("d"),), "z")]
         journal.put("x", Outcome("ok"), [a_face(1)])
         journal.put("y", Outcome("unreadable", "killed", lasts=False), [])
     with open_journal(tmp_path, OPTIONS) as journal:
         journal.put_inputs(files[1:])
-        assert [journal.path_and_content(key)[1] for key in journal.unknown_contents()] == ["y", "z"]
+        assert [journal.paths_and_content(key)[1] for key in journal.unknown_contents()] == ["y", "z"]
 
 
 def test_hashes_are_known_for_the_same_state_only(tmp_path: Path):

@@ -26,6 +26,10 @@ def md5(file: CaseFile) -> str:
     return hashlib.md5(file.path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
+def sha256(file: CaseFile) -> str:
+    return hashlib.sha256(file.path.read_bytes()).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> list[CaseFile]:
     """A file of each kind, in no order."""
@@ -94,9 +98,8 @@ def test_every_file_has_one_result_that_says_what_became_of_it(case: list[CaseFi
     assert {result.file.name for result in results if result.hashes is None} == unhashed
     for result in results:
         if result.hashes is not None:
-            content = result.file.path.read_bytes()
-            assert (result.size, result.hashes.md5) == (len(content), md5(result.file))
-            assert result.hashes.sha256 == hashlib.sha256(content).hexdigest()
+            assert (result.size, result.hashes.md5) == (result.file.path.stat().st_size, md5(result.file))
+            assert result.hashes.sha256 == sha256(result.file)
 
 
 def test_every_face_has_its_number_box_and_estimate(results: list[FileResult]):
@@ -176,8 +179,7 @@ def test_a_source_that_fails_ends_the_work(tmp_path: Path):
 
 
 def parts(file: CaseFile, how) -> list:
-    content = file.path.read_bytes()
-    return [*look_into(file.path, hashlib.sha256(content).hexdigest(), how, how.detector.open())]
+    return [*look_into([file.path], sha256(file), how, how.detector.open())]
 
 
 def test_faces_that_cannot_be_used_are_counted_and_have_no_number(tmp_path: Path):
@@ -194,11 +196,29 @@ def test_faces_that_cannot_be_used_are_counted_and_have_no_number(tmp_path: Path
 def test_what_may_be_otherwise_the_next_time_is_looked_into_again(tmp_path: Path):
     file = picture(tmp_path / "a.png", 0, 0, 255)
     (failed,) = parts(file, replace(OPTIONS, detector=Halves(name="fails")))
-    (changed,) = look_into(file.path, "0" * 64, OPTIONS, OPTIONS.detector.open())
+    (changed,) = look_into([file.path], "0" * 64, OPTIONS, OPTIONS.detector.open())
     file.path.unlink()
-    (gone,) = look_into(file.path, "0" * 64, OPTIONS, OPTIONS.detector.open())
+    (gone,) = look_into([file.path], "0" * 64, OPTIONS, OPTIONS.detector.open())
     assert [(each.status, each.lasts) for each in (failed, changed, gone)] == [("unreadable", False)] * 3
     assert ["blue" in failed.reason, "changed" in changed.reason, "opened" in gone.reason] == [True] * 3
+
+
+def test_a_content_is_read_where_it_still_lies(tmp_path: Path):
+    file = picture(tmp_path / "a.png", 8, 9, 10)
+    places = [tmp_path / "gone.png", picture(tmp_path / "changed.png", 1, 1, 1).path, file.path]
+    *faces, outcome = look_into(places, sha256(file), OPTIONS, OPTIONS.detector.open())
+    assert (len(faces), outcome.status, outcome.reason) == (2, "ok", "")
+
+
+@pytest.mark.parametrize(("change", "reason"), [(Path.touch, "changed"), (Path.unlink, "opened")])
+def test_a_video_that_changes_while_it_is_read_is_looked_into_again(change, reason: str, tmp_path: Path):
+    film = video(tmp_path / "film.mp4", 50, 100, 150)
+    parts = look_into([film.path], sha256(film), OPTIONS, OPTIONS.detector.open())
+    next(parts)
+    change(film.path)
+    *_, outcome = parts
+    assert (outcome.status, outcome.lasts) == ("ok", False)
+    assert reason in outcome.reason
 
 
 def test_a_file_larger_than_any_photograph_is_not_read_as_a_whole(tmp_path: Path):

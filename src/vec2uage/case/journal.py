@@ -29,6 +29,7 @@ _TABLES = {
 }
 _ESTIMATES = ("age", "low", "high", "p_minor", "flagged", "distance")
 _AT_ONCE = 1000  # inputs of one transaction
+_PLACES = 8  # at which one content is looked for
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,12 @@ class Journal:
         )
         return sorted(key for (key,) in self._connection.execute(query))
 
-    def path_and_content(self, key: int) -> tuple[Path, str]:
-        """Return where the content of an input lies, and its name."""
-        entry, content = self._connection.execute("SELECT entry, content FROM inputs WHERE rowid=?", (key,)).fetchone()
-        return Path(json.loads(entry)[0]), content
+    def paths_and_content(self, key: int) -> tuple[tuple[Path, ...], str]:
+        """Return where the content of an input lies, the first few of all such places, and its name."""
+        (content,) = self._connection.execute("SELECT content FROM inputs WHERE rowid=?", (key,)).fetchone()
+        query = "SELECT entry FROM inputs WHERE content=? ORDER BY rowid LIMIT ?"
+        places = self._connection.execute(query, (content, _PLACES))
+        return tuple(Path(json.loads(entry)[0]) for (entry,) in places), content
 
     def put(self, content: str, outcome: Outcome, faces: Sequence[FaceResult]) -> None:
         """Put what came of a content: its faces, numbered from 1 in their order."""

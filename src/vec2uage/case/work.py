@@ -51,7 +51,7 @@ def examine_all(
     keys = journal.unknown_contents()
     if not keys:
         return
-    tasks = map(journal.path_and_content, keys)
+    tasks = map(journal.paths_and_content, keys)
     ahead = 2 * extraction.embedder.batch_size + workers
     parts = pool.stream(examine, tasks, workers, start, (extraction,), ahead, stop)
     with Progress(len(keys), "file", "files", spoken=True) as progress:

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from pydantic import Field
 
 from vec2uage.config.settings import PositiveInt, settings
-from vec2uage.faces.records import Refused, unopened
+from vec2uage.faces.records import Refused
 from vec2uage.faces.timeline import LATE, Timeline, note, open_video, packets, picture_track, read_timeline
 
 _START = re.compile(
@@ -67,7 +67,8 @@ def frames(path: Path, options: Frames, max_pixels: int) -> Iterator[tuple[float
     not square are stretched until they are. Colours are converted as the file says they are meant; HDR stays dull.
 
     Raises Refused("unreadable", reason) where not one frame can be read, Refused("no_media", ...) where the file holds
-    sound alone, and, after the last frame, Damaged(reason) where some could not be read.
+    sound alone, and, after the last frame, Damaged(reason) where some could not be read. Raises OSError where the file
+    cannot be read, now.
     """
     import av
 
@@ -80,8 +81,6 @@ def frames(path: Path, options: Frames, max_pixels: int) -> Iterator[tuple[float
                 count += 1
     except av.FFmpegError as error:
         note(damage, f"not to be read as a video ({error.strerror})")
-    except OSError as error:
-        raise unopened(error) from None
     if not count:
         raise Refused("unreadable", "; ".join(damage))
     if damage:
