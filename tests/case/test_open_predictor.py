@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from test_case_page import statement as made_statement
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.provenance import file_sha256
 from vec2uage.calibration.conformal import Conformal
 from vec2uage.calibration.saved import SavedCalibration
 from vec2uage.case.open_predictor import DEFAULT, open_predictor
@@ -19,6 +22,7 @@ from vec2uage.case.predict_settings import AskedModel
 from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, options_of
+from vec2uage.evaluation import reference, statement
 from vec2uage.predictions.normal import Normal
 from vec2uage.training.calibrated import Calibrated
 from vec2uage.training.heads.gaussian import Gaussian
@@ -85,6 +89,24 @@ def test_of_an_uncalibrated_model_without_a_statement_18_is_taken_as_it_is(
     network().save(tmp_path / "model.safetensors")
     assert 17.99 < opened().boundary < 18
     assert "whole years" in caplog.text
+
+
+def test_other_lines_and_other_references_are_told_apart_as_numbers_depend_on_them(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    network().save(tmp_path / "model.safetensors")
+    path = tmp_path / "model.statement.json"
+    told = [opened().inputs]
+    for seed in (None, 0, 1):
+        about = {"model": opened().digest}
+        if seed is not None:
+            vectors = np.random.default_rng(seed).normal(size=(200, 3)).astype(np.float32)
+            reference.write(reference.find(path), reference.fit(vectors, vectors))
+            about["reference"] = file_sha256(reference.find(path))
+        statement.write(path, made_statement(**about))
+        told.append(opened().inputs)
+    assert all(one != other for one, other in combinations(told, 2))
+    assert len({each["model"] for each in told}) == 1
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,12 @@ class Predictor:
         calibration = self.calibrated.calibration
         return None if calibration is None else calibration.text()
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Name what its numbers depend on besides the vectors."""
+        reference = None if self.statement is None else self.statement.reference
+        return {"model": self.digest, "reference": reference or "none", "boundary": f"{self.boundary:g} years"}
+
     def __call__(self, vectors: Float32[np.ndarray, "B D"]) -> Estimates:
         """Return what the model says of B faces, one at least.
 

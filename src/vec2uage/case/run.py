@@ -64,7 +64,8 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
     vs = source.vectors()
     encoder = settings.extraction.encoder if vs is None else vs.encoder
     predictor = open_predictor(settings, encoder, settings.embedder.dimension if vs is None else vs.dimension)
-    inputs = {"model": predictor.digest, "encoder": encoder} | ({} if vs is None else {"vectors": vs.fingerprint()})
+    faces = {"detection": settings.extraction.detection_key} if vs is None else {"vectors": vs.fingerprint()}
+    inputs = predictor.inputs | {"encoder": encoder} | faces
     options = {name: value for name, value in invocation.options.items() if name not in _HOW}
     made_of = inputs | {name: options[name] for name in _DECISIVE}
     with only_user_of(folder), interruptible_keeping(str(folder)) as stop:
