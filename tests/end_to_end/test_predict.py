@@ -103,6 +103,8 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
     assert predict("output=case").returncode == 0
     once = results(home / "case")
     assert {"case.json", "case.html", "files.csv", "files.parquet", "predictions.csv", "predictions.parquet"} == {*once}
+    (home / "other").mkdir()
+    (home / "other/.files.0a1b2c3d.csv").touch()  # of a command that was killed while it wrote
     assert predict("output=other", "workers=2").returncode == 0
     assert results(home / "other") == once
     refused = predict("output=case", "turns=[90]")

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from vec2uage.base.arguments import option, shown
+from vec2uage.base.atomic import remove_unfinished
 from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted
@@ -81,6 +82,8 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
         names = [path.name for path in (*written, *exported)]
         for stale in set(before.files if before else ()).difference(names):
             (folder / stale).unlink(missing_ok=True)
+        for name in (*names, MANIFEST):
+            remove_unfinished(folder / name)
         about = {"summary": asdict(summary), "drift": None if info.drift is None else asdict(info.drift)}
         write_manifest(folder / MANIFEST, describe(folder, names, about=about, inputs=inputs, options=options))
     print(_text(summary, info, folder, exported))
