@@ -210,6 +210,18 @@ def test_frames_that_damage_may_have_reached_are_left_out(made, tmp_path):
     assert wrong <= 1  # damage that leaves the codes valid shows in nothing
 
 
+def test_a_track_that_begins_later_costs_no_other(made, tmp_path):
+    packets = [made["mpegts"][at : at + 188] for at in range(0, len(made["mpegts"]), 188)]
+    begin = [
+        k for k, packet in enumerate(packets) if packet[1] & 0x5F == 0x41 and packet[2] == 0
+    ]  # a frame of track 256
+    for k in begin[20::8]:
+        of_another = packets[k][:2] + b"\x77" + packets[k][3:]
+        found, reason = read(tmp_path / "v", b"".join([*packets[:k], of_another, *packets[k + 1 :]]), ALL)
+        assert "damaged" in reason
+        assert len(found) >= 38
+
+
 def test_what_holds_no_frame_is_refused(made, tmp_path):
     for content in (b"", b"\0\0\0\x18ftypisom", made["mp4"][: len(made["mp4"]) // 2], b"text\n" * 400):
         assert refused(tmp_path / "v", content).status == "unreadable"

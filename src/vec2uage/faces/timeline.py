@@ -82,10 +82,14 @@ def packets(container: Any, damage: list[str], *tracks: Any) -> Iterator[Any]:
     """Yield the packets of some tracks, or of all, as far as they can be read."""
     import av
 
-    try:
-        yield from (packet for packet in container.demux(*tracks) if packet.size)
-    except av.FFmpegError as error:
-        note(damage, f"ends with an error ({error.strerror})")
+    while True:
+        try:
+            yield from (packet for packet in container.demux(*tracks) if packet.size)
+        except IndexError:  # PyAV's, at a track that begins later; from here on it leaves that out
+            continue
+        except av.FFmpegError as error:
+            note(damage, f"ends with an error ({error.strerror})")
+        return
 
 
 def read_timeline(file: BinaryIO, damage: list[str]) -> Timeline:
