@@ -210,6 +210,14 @@ def test_frames_that_damage_may_have_reached_are_left_out(made, tmp_path):
     assert wrong <= 1  # damage that leaves the codes valid shows in nothing
 
 
+def test_damage_is_told_also_where_the_file_before_had_the_same(made, tmp_path):
+    middle = len(made["webm"]) // 2
+    content = made["webm"][:middle] + bytes(200) + made["webm"][middle + 200 :]
+    reasons = [read(tmp_path / "v", content)[1] for _ in range(2)]
+    assert "FFmpeg says" in reasons[0]
+    assert reasons[0] == reasons[1]
+
+
 def test_a_track_that_begins_later_costs_no_other(made, tmp_path):
     packets = [made["mpegts"][at : at + 188] for at in range(0, len(made["mpegts"]), 188)]
     begin = [

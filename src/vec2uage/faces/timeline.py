@@ -138,13 +138,15 @@ def _said() -> Iterator[list[tuple[int, str, str]]]:
     """Collect what FFmpeg calls errors but goes on from, such as a part of a file that it skips."""
     import av
 
-    before = av.logging.get_level()
+    before, skipped = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # also what was said of the file before
     try:
         with av.logging.Capture(local=True) as said:
             yield said
     finally:
         av.logging.set_level(before)
+        av.logging.set_skip_repeated(skipped)
 
 
 def note(damage: list[str], reason: str) -> None:
