@@ -97,7 +97,7 @@ def _fill(journal: Journal, settings: PredictSettings, vs: VectorSet | None, pre
     """Put into the journal what becomes of every file."""
     files = settings.source.files()
     if vs is not None:
-        estimate_all(vs, files, journal, predictor, settings.keep_vectors)
+        estimate_all(vs, files, journal, predictor, settings.keep_vectors, stop)
         return
     known = Known({}) if settings.known is None else read_known(Path(settings.known))
     examine_all(
