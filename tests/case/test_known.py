@@ -1,6 +1,7 @@
 """Lists of known files, as people and NSRL write them."""
 
 import hashlib
+import os
 import random
 from pathlib import Path
 
@@ -69,3 +70,9 @@ def test_what_is_no_list_is_one_sentence(tmp_path: Path, content: str | bytes, m
         read(tmp_path, content)
     with pytest.raises(UserError, match="cannot be read"):
         read_known(tmp_path / "none.txt")
+
+
+def test_a_list_that_could_be_read_once_only_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no regular file"):
+        read_known(tmp_path / "pipe")

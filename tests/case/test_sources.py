@@ -275,7 +275,7 @@ def test_a_csv_may_name_bytes_and_start_elsewhere(case: Path) -> None:
         ("", "one column path"),
         ("path\n", "lists no files"),
         ("path\nx.jpg\ny.jpg\n", r"none of the 2 files .* set source\.root"),
-        ("path\n" + "x" * 300 + "\n", "none of the 1 files"),
+        ("path\n" + "x" * 300 + "\n", "none of the 1 file that"),
         ('path\nx.jpg\n"photos/a.jpg\n', "no table from line 3"),
         ("path,md5\nphotos/a.jpg,,more\n", "row 1 has 3 cells"),
         ("path\nphotos/a.jpg\n".encode("utf-16"), "UTF-16"),
@@ -286,3 +286,22 @@ def test_a_csv_of_another_kind_is_one_sentence(case: Path, content: str | bytes,
         listing(case, content)
     with pytest.raises(UserError, match="cannot be read"):
         Csv(path=f"{case}/none.csv", root=None).files()
+
+
+def test_files_of_which_none_can_be_used_are_told_one_by_one(case: Path) -> None:
+    found = listing(case, "path,md5\nphotos/a.jpg,no hash\n,\n")
+    assert [file.status for file in found] == ["hash_mismatch", "unreadable"]
+
+
+@pytest.mark.parametrize("choice", [Csv, Vics])
+def test_a_list_lies_in_a_file_of_its_own(case: Path, choice: Callable[..., CaseSource]) -> None:
+    """A pipe has lost what was read once, and results would replace a list that lies where they go."""
+    os.mkfifo(case / "pipe")
+    with pytest.raises(UserError, match="no regular file"):
+        choice(path="pipe", root=None).files()
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        choice(path="photos", root=None).files()
+    listed = choice(path="card/list", root=None)
+    assert listed.holds(case / "card")
+    assert not listed.holds(case / "card/x")
+    assert not listed.holds(case)

@@ -130,6 +130,13 @@ def test_what_cannot_be_found_or_verified_is_told_of_each_file(folder: Path) -> 
         os.fsencode(file.name)
 
 
+def test_media_of_a_case_count_however_that_is_spelt(folder: Path) -> None:
+    path = saved(
+        folder, json.dumps(cases([entry(1)], [entry(2)])).replace('"Media": [{"MediaID": 2', '"media": [{"MediaID": 2')
+    )
+    assert [file.name for file in files(path)] == ["Media\\1.jpg", "Media\\2.jpg"]
+
+
 def test_bytes_that_are_no_utf_8_name_files_and_are_kept(folder: Path) -> None:
     name = os.fsdecode(b"\xff.jpg")
     (folder / name).touch()
@@ -149,6 +156,7 @@ def test_bytes_that_are_no_utf_8_name_files_and_are_kept(folder: Path) -> None:
         ('{"@odata.context": "#Cases"}', "lists no files"),
         ('{"@odata.context": "#Persons", "value": []}', "no export of VICS 2.0"),
         ('{"@odata.context": "#Media", "value": {}}', r"'\[' is missing at character 40"),
+        ('{"@odata.context": "#Cases", "value": [{"Media": {"MD5": ""}}]}', r"'\[' is missing"),
         ('{"@odata.context": "#Media", "value": [1]}', "an entry of Media is no object"),
         ('{"@odata.context": "#Media", "value": [{"a": 1}', r"'\]' is missing"),
         ('{"@odata.context": "#Media", "value": [{"a": 1,}]}', "no JSON that can be read .* at character 4[89]"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.readers.hostile import check_utf8
+from vec2uage.data.readers.hostile import check_regular, check_utf8
 
 _CHUNK = 1 << 20  # characters that are read at once
 _LONGEST = 1 << 26  # characters of one value: none of an export comes near it
@@ -39,6 +39,7 @@ def pieces(path: Path) -> Iterator[str | Entry]:
     Raises UserError, at the place, where it cannot be read or is of another shape.
     """
     try:
+        check_regular(path)
         with path.open("rb") as start:
             check_utf8(path, start.read(4))
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -211,7 +212,7 @@ def _pieces(reader: _Reader) -> Iterator[str | Entry]:
 def _cases(reader: _Reader) -> Iterator[str | Entry]:
     for _ in reader.items():
         for key in reader.members():
-            if key == "Media" and reader.next() == "[":
+            if key.casefold() == "media" and reader.next() != "n":  # null: there are none
                 yield from _media(reader)
             else:
                 reader.value()

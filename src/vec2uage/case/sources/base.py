@@ -2,13 +2,14 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from vec2uage.base.errors import UserError
+from vec2uage.base.formatting import counted
 from vec2uage.case.records import CaseFile
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet
@@ -37,20 +38,46 @@ class CaseSource(ABC):
         return None
 
     def holds(self, place: Path) -> bool:
-        """Tell whether a file that is written to `place` would be taken for one of the case."""
+        """Tell whether files in the folder `place` would be taken for some of the case, or replace what lists them."""
         return False
 
 
-def listed(read: Callable[[], Iterator[CaseFile]], path: Path, root: Path) -> Iterator[CaseFile]:
-    """Return the files that the list at `path` names, which `read` reads from its beginning.
+@settings
+class ListedFiles(CaseSource):
+    """Files that another one lists."""
 
-    Raises UserError where none of them is below `root`, which is then the wrong folder, or the list is empty.
-    """
-    count = 0
-    for file in read():  # nearly always ends at the first
-        count += 1
-        if not file.problem and os.path.exists(file.path):  # noqa: PTH110 - that of Path raises where a name is too long
-            return read()
-    if count == 0:
-        raise UserError(f"{path}: lists no files")
-    raise UserError(f"{root}: none of the {count:,} files that {path} lists is there; set source.root")
+    path: NonEmpty
+    root: NonEmpty | None
+    """The folder that the paths of the list start from; None: the list's own."""
+
+    @abstractmethod
+    def read(self) -> Iterator[CaseFile]:
+        """Read the list from its beginning."""
+
+    def files(self) -> Iterator[CaseFile]:
+        """Return the files; raises UserError where none of them is there, as `root` is then the wrong folder."""
+        missing = unusable = 0
+        for file in self.read():  # nearly always ends at the first
+            if file.problem:
+                unusable += 1
+            elif os.path.exists(file.path):  # noqa: PTH110 - that of Path raises where a name is too long
+                return self.read()
+            else:
+                missing += 1
+        if missing:
+            there = counted(missing, "file")
+            raise UserError(f"{self.folder}: none of the {there} that {self.path} lists is there; set source.root")
+        if not unusable:
+            raise UserError(f"{self.path}: lists no files")
+        return self.read()
+
+    def described(self) -> str:
+        return self.path
+
+    def holds(self, place: Path) -> bool:
+        return Path(self.path).resolve().parent == place.resolve()
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths of the list start."""
+        return Path(self.path).parent if self.root is None else Path(self.root)

@@ -6,34 +6,20 @@ from pathlib import Path
 from vec2uage.base.errors import UserError
 from vec2uage.case.hashes import algorithm_of, with_hashes
 from vec2uage.case.records import CaseFile
-from vec2uage.case.sources.base import CaseSource, NonEmpty, listed
+from vec2uage.case.sources.base import ListedFiles
 from vec2uage.config.settings import settings
 from vec2uage.data.readers.csv_file import read_rows
 
 
 @settings
-class Csv(CaseSource):
+class Csv(ListedFiles):
     """The rows of a table with the column `path` and optionally `md5`, `sha1` and `sha256`; others are not read.
 
-    Heads are taken in any case, and cells parted by commas, semicolons or tabs. A row without a path is a file that
-    cannot be read.
+    Heads are taken in any case, and cells parted by commas, semicolons or tabs. Absolute paths stand for themselves. A
+    row without a path is a file that cannot be read.
     """
 
-    path: NonEmpty
-    root: NonEmpty | None
-    """The folder that the column `path` starts from; None: the table's own. Absolute paths stand for themselves."""
-
-    def files(self) -> Iterator[CaseFile]:
-        return listed(self._read, Path(self.path), self._root)
-
-    def described(self) -> str:
-        return self.path
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.path).parent if self.root is None else Path(self.root)
-
-    def _read(self) -> Iterator[CaseFile]:
+    def read(self) -> Iterator[CaseFile]:
         headers, rows = read_rows(Path(self.path))
         columns = ["path" if header.strip().casefold() == "path" else algorithm_of(header) for header in headers]
         known = [column for column in columns if column]
@@ -48,6 +34,6 @@ class Csv(CaseSource):
             cells = {column: cell for column, cell in zip(columns, row, strict=False) if column}
             path = cells.pop("path", "")
             if not path.strip() or "\0" in path:
-                yield CaseFile(path or f"row {number}", self._root, problem=f"row {number:,} gives no path")
+                yield CaseFile(path or f"row {number}", self.folder, problem=f"row {number:,} gives no path")
             else:
-                yield with_hashes(CaseFile(path, self._root / path), cells)
+                yield with_hashes(CaseFile(path, self.folder / path), cells)

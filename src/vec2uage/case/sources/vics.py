@@ -6,34 +6,20 @@ from pathlib import Path
 
 from vec2uage.case.hashes import algorithm_of, with_hashes
 from vec2uage.case.records import CaseFile
-from vec2uage.case.sources.base import CaseSource, NonEmpty, listed
+from vec2uage.case.sources.base import ListedFiles
 from vec2uage.case.vics_json import Entry, entries
 from vec2uage.config.settings import settings
 
 
 @settings
-class Vics(CaseSource):
+class Vics(ListedFiles):
     """The media of a JSON; their names are what it says as RelativeFilePath, backslashes included.
 
     A path that leads out of the folder is not followed. Totals that the JSON gives are not read: entries are counted.
     """
 
-    path: NonEmpty
-    root: NonEmpty | None
-    """The folder that RelativeFilePath starts from; None: the JSON's own."""
-
-    def files(self) -> Iterator[CaseFile]:
-        return listed(self._read, Path(self.path), self._root)
-
-    def described(self) -> str:
-        return self.path
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.path).parent if self.root is None else Path(self.root)
-
-    def _read(self) -> Iterator[CaseFile]:
-        return (file_of(entry, number, self._root) for number, entry in enumerate(entries(Path(self.path)), start=1))
+    def read(self) -> Iterator[CaseFile]:
+        return (file_of(entry, number, self.folder) for number, entry in enumerate(entries(Path(self.path)), start=1))
 
 
 def file_of(entry: Entry, number: int, root: Path) -> CaseFile:

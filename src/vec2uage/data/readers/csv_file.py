@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vec2uage.base.errors import UserError
-from vec2uage.data.readers.hostile import check_utf8
+from vec2uage.data.readers.hostile import check_regular, check_utf8
 
 DELIMITERS = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
@@ -58,6 +58,7 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     the file cannot be read and, at the row, for what is no table.
     """
     try:
+        check_regular(path)
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:

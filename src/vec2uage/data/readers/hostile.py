@@ -1,6 +1,7 @@
 """Checks of what a file says of itself, made before memory is taken for it or its text is understood wrongly."""
 
 import os
+import stat
 from pathlib import Path
 
 from vec2uage.base.errors import UserError
@@ -23,6 +24,13 @@ def check_size(path: Path, unfolded: int, stored: int) -> None:
             f"{path}: says that it holds {size(unfolded)} in {size(stored)}: refused, as vectors of faces "
             f"cannot be compressed {MOST_FOLDED}-fold"
         )
+
+
+def check_regular(path: Path) -> None:
+    """Raise UserError for a pipe and the like, which has lost what was read once; OSError where nothing is there."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system says itself that it is one
+        raise UserError(f"{path}: is no regular file, but is read more than once: save it as one")
 
 
 def check_utf8(path: Path, start: bytes) -> None:
