@@ -66,6 +66,7 @@ def test_faces_come_in_the_order_of_the_locations_and_none_is_lost() -> None:
         ("", "JSON"),
         ("{", "JSON"),
         ("[" * 100_000, "JSON"),
+        (b'{"path": "\xff"}', "JSON"),
         ("3", "question"),
         ('{"id": 1}', "path"),
         ('{"path": ""}', "path"),
@@ -74,7 +75,7 @@ def test_faces_come_in_the_order_of_the_locations_and_none_is_lost() -> None:
         ('[{"path": "a"}, {"path": 3}]', "path"),
     ],
 )
-def test_what_is_no_question_is_said_to_be_none(line: str, word: str) -> None:
+def test_what_is_no_question_is_said_to_be_none(line: bytes | str, word: str) -> None:
     told: Any = answer(line, look)
     assert told["status"] == "not_understood"
     assert word in told["reason"]

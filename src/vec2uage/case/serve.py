@@ -80,12 +80,12 @@ def serve_stdio(asked: AskedModel) -> int:
 
         with own_output() as write_line:
             write_line({"ready": about})
-            for line in sys.stdin:
+            for line in sys.stdin.buffer:  # as text, bytes that are none would end all
                 write_line(answer(line, look))
     return 0
 
 
-def answer(line: str, look: Look) -> object:
+def answer(line: bytes | str, look: Look) -> object:
     """Return the answer to a question, or a list of them where the line is a list of questions."""
     try:
         asked = json.loads(line)
