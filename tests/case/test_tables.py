@@ -90,6 +90,14 @@ def test_what_is_not_known_is_empty(tmp_path: Path) -> None:
     assert list(shown[0]).count("score") == 1
 
 
+def test_no_measure_takes_the_place_of_another_column(tmp_path: Path) -> None:
+    odd = face(1, 9.5, measures={"age": 1.0, "path": 2.0, "sha1": 3.0, "size": 4.0})
+    write_tables(tmp_path, results(file("a", odd, face(2, 9.5, measures={"eyes": 5.0}))), info())
+    [first, second], _ = rows(tmp_path, "predictions")
+    assert (first["path"], first["age"], first["sha1"], first["size"]) == ("a", "9.5", HASHES.sha1, "4")
+    assert (second["eyes"], second["size"]) == ("5", "")  # not that of the file
+
+
 def test_kept_vectors_can_be_read_as_a_set(tmp_path: Path) -> None:
     vectors = np.arange(8, dtype="<f4").reshape(2, 4)
     case = results(file("a.jpg", *(face(n, vector=vector.tobytes()) for n, vector in enumerate(vectors, 1))))

@@ -72,31 +72,38 @@ def _measured(results: Results) -> tuple[list[str], bool]:
 
 def file_cells(result: FileResult) -> Row:
     """Return what files.csv has of a file, by column, but for its name."""
-    hashes = {algorithm: getattr(result.hashes, algorithm, None) for algorithm in _HASHES}
     roll_up = {name: getattr(result, name) for name in _ROLL_UP if name != "faces"}
-    return {**hashes, **roll_up, "faces": len(result.faces)}
+    return {**_hashes(result), **roll_up, "faces": len(result.faces)}
 
 
 def face_cells(found: FaceResult) -> Row:
     """Return what predictions.csv has of a face alone, by column; None for NaN."""
     cells = {
+        **found.measures,  # of which none may take the place of what follows
         "face": found.number,
         **dict(zip(_AGE, (found.age, found.low, found.high), strict=True)),
         **{name: getattr(found, name) for name in _VERDICT},
-        **found.measures,
         **{name: getattr(found.face, name) for name in _FACE},
     }
     return {name: None if isinstance(cell, float) and math.isnan(cell) else cell for name, cell in cells.items()}
 
 
 def _file_row(result: FileResult) -> Row:
-    name = result.file.name
-    return {"path": name, "path_bytes": _bytes(name), "entry": result.number, **file_cells(result)}
+    return {**_name(result), **file_cells(result)}
 
 
 def _face_row(result: FileResult, found: FaceResult) -> Row:
     vector = None if found.vector is None else np.frombuffer(found.vector, "<f4")
-    return {**_file_row(result), **face_cells(found), "vector": vector}
+    return {**face_cells(found), **_name(result), **_hashes(result), "vector": vector}
+
+
+def _name(result: FileResult) -> Row:
+    name = result.file.name
+    return {"path": name, "path_bytes": _bytes(name), "entry": result.number}
+
+
+def _hashes(result: FileResult) -> Row:
+    return {algorithm: getattr(result.hashes, algorithm, None) for algorithm in _HASHES}
 
 
 def _write(stem: Path, schema: pa.Schema, rows: Iterable[Row]) -> tuple[Path, Path]:
