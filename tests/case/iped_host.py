@@ -103,6 +103,9 @@ class Host:
 
     def process(self, *queues: Sequence[Item]) -> list[Item]:
         """Process the items of each queue in a thread of its own; return those that came through, in order."""
+        self.module.numThreads = len(queues)
+        for _ in queues:
+            self._started()  # in the thread that has made all others; each of these loads the script again
         threads = [Thread(target=self._work, args=(queue,)) for queue in queues]
         for thread in threads:
             thread.start()
@@ -111,9 +114,7 @@ class Host:
         return [item for item in self.done if not item.isQueueEnd()]
 
     def _work(self, queue: Sequence[Item]) -> None:
-        task = getattr(self.module, self.module.__name__)()
-        assert task.getConfigurables() == [(self.module.ENABLE, self.module.CONFIG)]
-        task.init(self.manager)
+        task = self._started()
         for item in (*queue, QueueEnd(Path("end"))):
             if task.isEnabled() and (not item.isQueueEnd() or task.processQueueEnd()):
                 try:
@@ -125,3 +126,9 @@ class Host:
                 self.done.append(item)
         if task.isEnabled():
             task.finish()
+
+    def _started(self) -> Any:
+        task = getattr(self.module, self.module.__name__)()
+        assert task.getConfigurables() == [(self.module.ENABLE, self.module.CONFIG)]
+        task.init(self.manager)
+        return task

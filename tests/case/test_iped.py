@@ -17,6 +17,7 @@ from made_case import face, file, info, results
 from PIL import Image
 
 import vec2uage
+from vec2uage.base.errors import UserError
 from vec2uage.case.exports.iped import IpedExport
 from vec2uage.case.serve import answer
 from vec2uage.config.component import Component
@@ -37,7 +38,12 @@ for line in sys.stdin:
     if "deadly.jpg" in names:
         print("it is all over", file=sys.stderr, flush=True)
         os._exit(3)
-    print(json.dumps([answers.get(name, answers["other"]) for name in names]), flush=True)
+    told = [answers.get(name, answers["other"]) for name in names]
+    print(json.dumps([{**answer, "path": asked["path"]} for answer, asked in zip(told, json.loads(line))]), flush=True)
+    if "loud.jpg" in names:
+        print("a line of another program, or the answer to another question", flush=True)
+    if "late.jpg" in names:
+        print(json.dumps([{**answer, "path": "another.jpg"} for answer in told]), flush=True)
     if "last.jpg" in names:
         os._exit(4)
 """
@@ -96,12 +102,14 @@ def test_items_get_ages_of_all_faces_in_one_order(iped: Callable[..., Host]) -> 
 def test_every_item_goes_on_once_and_none_before_it_has_its_attributes(iped: Callable[..., Host]) -> None:
     queues = [[Item(Path(f"{queue}-{n}.jpg")) for n in range(5)] for queue in range(3)]
     queues[0].insert(1, Item(Path("text.txt"), "text/plain"))
-    done = iped().process(*queues)
+    host = iped()
+    done = host.process(*queues)
     assert sorted(item.getPath() for item in done) == sorted(item.getPath() for queue in queues for item in queue)
     for item in done:
         assert told(item).get("estimationStatus") == (None if item.kind == "text/plain" else "no_face")
     assert max(map(len, asked())) == 2
     assert sum(map(len, asked())) == 15
+    assert host.module.Vec2uageTask.service.process is None  # it ends with the last thread
 
 
 def test_a_file_that_ends_the_service_costs_no_other_item(iped: Callable[..., Host]) -> None:
@@ -131,13 +139,40 @@ def test_what_iped_sees_of_an_item_decides_which_file_is_asked_about(iped: Calla
     assert told(known) == {"estimationStatus": "skipped_hashdb"}
 
 
-@pytest.mark.parametrize("command", ["no-such-program", shlex.join([sys.executable, "-c", "raise SystemExit(1)"])])
+@pytest.mark.parametrize("odd", ["loud.jpg", "late.jpg"])
+def test_no_item_gets_an_answer_about_another_one(iped: Callable[..., Host], odd: str) -> None:
+    host = iped(**{odd: asked_about({"path": odd}, YOUNG, OLD), "young.jpg": asked_about({"path": "young.jpg"}, YOUNG)})
+    items = [Item(Path(name)) for name in ("a.jpg", odd, "b.jpg", "young.jpg", "c.jpg")]
+    assert host.process(items) == items
+    assert [told(item)["face_count"] for item in items] == [0, 2, 0, 1, 0]
+    assert any(level == "warn" for level, _ in host.log)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "no-such-program",
+        shlex.join([sys.executable, "-c", "raise SystemExit(1)"]),
+        shlex.join([sys.executable, "-c", "print('hello'); input()"]),
+        "quoted 'by half",
+        "",
+    ],
+)
 def test_a_service_that_does_not_start_stops_nothing_else(iped: Callable[..., Host], command: str) -> None:
     host = iped(command)
     items = [Item(Path("a.jpg")), Item(Path("b.jpg"))]
     assert host.process(items) == items
     assert [told(item) for item in items] == [{}, {}]
     assert any(level == "error" and "disabled" in text for level, text in host.log)
+
+
+def test_what_a_configuration_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "two\nlines"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(UserError, match="cannot hold such a name"):
+        IpedExport(batch_size=2, skip_hash_db_files=True).write(tmp_path, results(), info())
+    assert [path.name for path in tmp_path.iterdir()] == [odd.name]
 
 
 def test_the_configuration_asks_the_model_of_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,14 @@ import subprocess
 import threading
 from typing import Any, TextIO
 
-logger: Any  # set by IPED, as is the next one
+logger: Any  # set by IPED, as are the next ones
 javaTask: Any
+numThreads: int
 
 ENABLE = "enableVec2uage"  # in IPEDConfig.txt
 CONFIG = "Vec2uageConfig.txt"
 PREFIX = "vec2uage:"
-FAILED = (OSError, RuntimeError)
+FAILED = (OSError, RuntimeError, ValueError)
 
 
 class Service:
@@ -57,16 +58,23 @@ class Service:
                 self.process.stdin.write(json.dumps(questions) + "\n")
                 self.process.stdin.flush()
             answers = self.read()
-        if not isinstance(answers, list):
-            raise RuntimeError(answers["reason"])
+            if not isinstance(answers, list):
+                raise RuntimeError(answers["reason"])
+            if [answer["path"] for answer in answers] != [question["path"] for question in questions]:
+                self.end()  # as what it says next would be about other items, too
+                raise RuntimeError("vec2uage has answered other questions and was ended")
         return answers
 
     def read(self) -> Any:
-        """Return what the next line says; RuntimeError where there is none, as the process has ended."""
+        """Return what the next line says; RuntimeError where there is none, or no JSON, and the process has ended."""
         line = self.process.stdout.readline()
         if not line.endswith("\n"):
             raise RuntimeError("vec2uage has ended, exit code " + str(self.end()) + ": the log says why")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError:
+            self.end()
+            raise RuntimeError("the command writes other lines than those of vec2uage: " + line[:200]) from None
 
     def end(self) -> int | None:
         """Let the process end, if there is one, and return its exit code."""
@@ -95,7 +103,7 @@ class Vec2uageTask:
     service: Any = None
     batch_size = 1
     skip_hash_db = True
-    running = 0
+    finished = 0
     lock = threading.Lock()
 
     def __init__(self) -> None:
@@ -117,16 +125,15 @@ class Vec2uageTask:
     def init(self, configuration: Any) -> None:
         config = configuration.getTaskConfigurable(CONFIG)
         with Vec2uageTask.lock:
-            Vec2uageTask.running += 1
             if Vec2uageTask.enabled is None:
                 Vec2uageTask.enabled = config.isEnabled() and self.begin(config.getConfiguration())
 
     def begin(self, options: Any) -> bool:
         """Start vec2uage for all threads; return whether it has started."""
-        Vec2uageTask.batch_size = int(options.getProperty("batchSize"))
-        Vec2uageTask.skip_hash_db = options.getProperty("skipHashDBFiles") == "true"
-        Vec2uageTask.service = Service(options.getProperty("command"), options.getProperty("folder"))
         try:
+            Vec2uageTask.batch_size = int(option(options, "batchSize"))
+            Vec2uageTask.skip_hash_db = option(options, "skipHashDBFiles").lower() == "true"
+            Vec2uageTask.service = Service(option(options, "command"), option(options, "folder"))
             Vec2uageTask.service.start()
         except FAILED as error:
             logger.error("[Vec2uageTask] is disabled, as vec2uage did not start: " + str(error))
@@ -134,9 +141,11 @@ class Vec2uageTask:
         return True
 
     def finish(self) -> None:
+        """End vec2uage with the last thread; IPED calls this once for each, but `init` more than once."""
         with Vec2uageTask.lock:
-            Vec2uageTask.running -= 1
-            if Vec2uageTask.running == 0:
+            Vec2uageTask.finished += 1
+            if Vec2uageTask.finished == numThreads:
+                Vec2uageTask.finished = 0
                 Vec2uageTask.service.end()
 
     def process(self, item: Any) -> None:
@@ -181,6 +190,14 @@ class Vec2uageTask:
             self.questions.clear()
         if item.isQueueEnd():
             javaTask.get().sendToNextTaskSuper(item)
+
+
+def option(options: Any, name: str) -> str:
+    """Return an option of the configuration; RuntimeError where it is missing."""
+    value = options.getProperty(name)
+    if not value:
+        raise RuntimeError(name + " is missing in " + CONFIG)
+    return str(value)
 
 
 def is_supported(item: Any, skip_hash_db: bool) -> bool:

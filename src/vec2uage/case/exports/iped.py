@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from vec2uage.base.atomic import write_text
+from vec2uage.base.errors import UserError
+from vec2uage.base.foreign_text import sentence
 from vec2uage.case.exports.base import Export
 from vec2uage.case.info import CaseInfo
 from vec2uage.case.records import Results
@@ -41,14 +43,19 @@ class IpedExport(Export):
         pass
 
     def write(self, folder: Path, results: Results, info: CaseInfo) -> list[Path]:
+        """Write both; raises UserError where IPED could not read what starts the service."""
         script, config = folder / SCRIPT, folder / CONFIG
+        command, place = _command(info.line), str(Path.cwd())
+        for text in (command, place):
+            if not text.isprintable():
+                raise UserError(f"export=iped: IPED's configuration cannot hold such a name: {sentence(text)}")
         write_text(script, resources.files("vec2uage.case.exports").joinpath(SCRIPT).read_text(encoding="utf-8"))
         write_text(
             config,
             _TEXT.format(
                 script=SCRIPT,
-                command=_command(info.line),
-                folder=Path.cwd(),
+                command=command,
+                folder=place,
                 batch_size=self.batch_size,
                 skip_hash_db=str(self.skip_hash_db_files).lower(),
             ),
