@@ -32,7 +32,8 @@ class VicsExport(Export):
     Nothing else is changed, Category above all: what the JSON has beside these is there again byte for byte.
     """
 
-    path: NonEmpty
+    path: NonEmpty | tuple[NonEmpty, ...]
+    """The JSON; several paths are those of another source, which `check` refuses."""
     hash: Literal["md5", "sha1", "sha256"]
     """Which hashes of the files with a face at or above the guaranteed threshold `flagged.txt` lists."""
 
@@ -45,6 +46,7 @@ class VicsExport(Export):
 
         Raises UserError where the JSON is not the one that the results are of.
         """
+        assert isinstance(self.path, str), "check() comes first"
         copy, flagged = folder / "vics.json", folder / "flagged.txt"
         with (
             replacing(copy) as temporary,
