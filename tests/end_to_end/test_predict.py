@@ -92,6 +92,9 @@ def test_every_file_has_a_row_every_face_an_age_and_so_has_every_vector(home: Pa
     storage.save(make_vector_set(vectors, None, names=list(rows), encoder=ENCODER), home / "vectors.arrow")
     done = predict("source=vectors", "output=rows", source="source.path=vectors.arrow")
     assert done.returncode == 0, done.stderr
+    refused = predict("source=vectors", "output=rows", "known=hashes.txt", source="source.path=vectors.arrow")
+    assert refused.returncode == 1
+    assert "known" in refused.stderr
     columns = ("path", "age", "low_90", "high_90", "p_minor")
     of_rows = {row["path"]: row for row in table(home / "rows/predictions.csv")}
     assert [[of_rows[name][column] for column in columns] for name in rows] == [
@@ -119,6 +122,8 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
         (["output=photos/results"], ["among the files of the case"]),
         (["source=utkface"], ["no source of a case"]),
         (["export=vics"], ["source=vics"]),
+        (["export=vics", "source.path=[photos,photos]"], ["source=vics"]),
+        (["source=csv", "source.path=case/list.csv"], ["case", "list"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

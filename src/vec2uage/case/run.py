@@ -58,11 +58,13 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
         raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
     if source.holds(folder):
         raise UserError(
-            f"{option('output', shown(folder))} lies among the files of the case, and would be taken for some of them: "
-            "choose another folder with output=..."
+            f"{option('output', shown(folder))} lies among the files of the case, or holds their list: what is written "
+            "would be taken for some of them or replace it; choose another folder with output=..."
         )
     settings.export.check(source)
     vs = source.vectors()
+    if vs is not None and settings.known is not None:
+        raise UserError("known: source=vectors gives no files whose hashes could be on a list: leave one of them out")
     encoder = settings.extraction.encoder if vs is None else vs.encoder
     predictor = open_predictor(settings, encoder, settings.embedder.dimension if vs is None else vs.dimension)
     faces = {"detection": settings.extraction.detection_key} if vs is None else {"vectors": vs.fingerprint()}
@@ -132,8 +134,9 @@ def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results
 
 
 def _decisive(line: str) -> str:
-    """Return a command line without what changes nothing in what is written."""
-    return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in (*_HOW, "hydra.run.dir"))
+    """Return a command line without what changes nothing in what is written; some models are not opened untrusted."""
+    left_out = {*_HOW, "hydra.run.dir"} - {"trust_code"}
+    return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in left_out)
 
 
 def _write(folder: Path, results: Results, summary: Summary, info: CaseInfo) -> list[Path]:
