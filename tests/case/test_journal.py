@@ -75,6 +75,14 @@ def test_numbers_that_are_none_come_back(tmp_path: Path):
     assert face.vector is None
 
 
+def test_a_command_that_did_nothing_keeps_nobody_from_another(tmp_path: Path):
+    with open_journal(tmp_path, OPTIONS | {"source": "phtos"}):
+        pass  # refused: no such folder
+    put(tmp_path, Input(CaseFile("a", Path("a")), Outcome("no_media")))
+    with pytest.raises(UserError, match="overwrite"), open_journal(tmp_path, OPTIONS | {"source": "others"}):
+        pass
+
+
 def test_a_content_is_looked_into_once_and_again_where_nothing_lasting_is_known(tmp_path: Path):
     files = [Input(CaseFile(name, Path(name)), None, content) for name, content in ("ax", "by", "cx", "dz")]
     with open_journal(tmp_path, OPTIONS) as journal:

@@ -171,7 +171,9 @@ def open_journal(folder: Path, made_of: Mapping[str, Any], overwrite: bool = Fal
         connection.execute("CREATE INDEX IF NOT EXISTS inputs_by_content ON inputs (content)")
         now = json.loads(json.dumps({**made_of, "code": code_fingerprint()}))
         before = database.find("made_of", "options", json.loads, name="all")
-        if before is not None and before != now and not overwrite:
+        work = "SELECT EXISTS (SELECT 1 FROM inputs) OR EXISTS (SELECT 1 FROM contents)"
+        has_work = connection.execute(work).fetchone() == (1,)  # a command that was refused has left none
+        if has_work and before is not None and before != now and not overwrite:
             raise UserError(
                 f"{folder} holds work that was done otherwise ({differences(before, now)}): choose "
                 "another folder with output=..., or replace it with overwrite=true"
