@@ -151,9 +151,10 @@ def test_letters_that_a_terminal_lacks_are_shown_by_their_codes(monkeypatch: pyt
 def test_a_closed_terminal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["report"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr("sys.stdout", None)
-    monkeypatch.setattr("sys.stderr", None)
-    execute(lambda: print("nobody reads this", file=sys.stderr))
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    execute(lambda: print("nobody reads this", sys.stdin.read(), file=sys.stderr))
+    sys.stdin.close()
     sys.stdout.close()
     sys.stderr.close()
 

@@ -123,7 +123,8 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
         (["source=utkface"], ["no source of a case"]),
         (["export=vics"], ["source=vics"]),
         (["export=vics", "source.path=[photos,photos]"], ["source=vics"]),
-        (["source=csv", "source.path=case/list.csv"], ["case", "list"]),
+        (["source=csv", "source.path=case/list.csv"], ["has their list or vectors"]),
+        (["source=vectors", "source.path=[a.npz,case/predictions.parquet]"], ["has their list or vectors"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

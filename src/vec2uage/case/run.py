@@ -58,8 +58,8 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
         raise UserError("output: with -m every job has a folder of its own below hydra.sweep.dir: set that instead")
     if source.holds(folder):
         raise UserError(
-            f"{option('output', shown(folder))} lies among the files of the case, or holds their list: what is written "
-            "would be taken for some of them or replace it; choose another folder with output=..."
+            f"{option('output', shown(folder))} lies among the files of the case, or has their list or vectors in it: "
+            "what is written would be taken for some of them, or replace these; choose another folder with output=..."
         )
     settings.export.check(source)
     vs = source.vectors()

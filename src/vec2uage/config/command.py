@@ -157,7 +157,11 @@ def _access_of(config: DictConfig) -> Access:
 
 
 def _prepare_streams() -> None:
-    """Let any text be printed: made visible, where the terminal lacks its letters, and where an output is closed."""
+    """Let any text be printed: made visible, where the terminal lacks its letters, and where an output is closed.
+
+    A closed input is an empty one.
+    """
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the end
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
         if hasattr(stream, "reconfigure"):

@@ -42,6 +42,11 @@ class CaseSource(ABC):
         return False
 
 
+def lies_in(place: Path, path: str) -> bool:
+    """Tell whether a file lies in the folder `place` itself."""
+    return Path(path).resolve().parent == place.resolve()
+
+
 @settings
 class ListedFiles(CaseSource):
     """Files that another one lists."""
@@ -75,7 +80,7 @@ class ListedFiles(CaseSource):
         return self.path
 
     def holds(self, place: Path) -> bool:
-        return Path(self.path).resolve().parent == place.resolve()
+        return lies_in(place, self.path)
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vec2uage.case.records import CaseFile
-from vec2uage.case.sources.base import CaseSource
+from vec2uage.case.sources.base import CaseSource, lies_in
 from vec2uage.config.settings import settings
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.faces.sources.vector_files import VectorFiles
@@ -28,5 +28,11 @@ class Vectors(CaseSource):
         return self._rows
 
     def described(self) -> str:
-        paths = self.given.path
-        return f"vectors in {paths if isinstance(paths, str) else ', '.join(paths)}"
+        return f"vectors in {', '.join(self._paths)}"
+
+    def holds(self, place: Path) -> bool:
+        return any(lies_in(place, path) for path in self._paths)
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        return (self.given.path,) if isinstance(self.given.path, str) else self.given.path
