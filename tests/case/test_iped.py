@@ -1,10 +1,12 @@
 """What IPED's items get from vec2uage by the task script that is exported for it."""
 
+import ast
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from PIL import Image
 
 import vec2uage
 from vec2uage.base.errors import UserError
-from vec2uage.case.exports.iped import IpedExport
+from vec2uage.case.exports.iped import SCRIPT, IpedExport
 from vec2uage.case.serve import answer
 from vec2uage.config.component import Component
 from vec2uage.faces.records import Face
@@ -164,6 +166,14 @@ def test_a_service_that_does_not_start_stops_nothing_else(iped: Callable[..., Ho
     assert host.process(items) == items
     assert [told(item) for item in items] == [{}, {}]
     assert any(level == "error" and "disabled" in text for level, text in host.log)
+
+
+def test_the_script_runs_in_an_older_python_that_has_nothing_of_ours() -> None:
+    text = resources.files("vec2uage.case.exports").joinpath(SCRIPT).read_text()
+    nodes = list(ast.walk(ast.parse(text, feature_version=(3, 8))))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert imported - {"iped"} <= sys.stdlib_module_names
 
 
 def test_what_a_configuration_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
