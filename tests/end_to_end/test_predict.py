@@ -1,6 +1,7 @@
 """`python -m vec2uage.predict` as a user types it: files of every kind, and what an examiner finds in the folder."""
 
 import os
+import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -114,6 +115,17 @@ def test_results_do_not_depend_on_how_they_came_about(home: Path, predict: Any) 
     assert refused.returncode == 1
     assert "overwrite=true" in refused.stderr
     assert results(home / "case") == once
+
+
+def test_the_service_of_a_job_asks_the_model_of_that_job(home: Path, predict: Any) -> None:
+    shutil.copy(home / "model.safetensors", home / "other.safetensors")
+    sweep = ["-m", "checkpoint=model.safetensors,other.safetensors", "hydra.sweep.dir=cases", "trust_code=false"]
+    assert predict("export=iped", *sweep, source="source.path=photos/red.png").returncode == 0
+    commands = [path.read_text() for path in sorted(home.glob("cases/*/Vec2uageConfig.txt"))]
+    asked = [[word for word in text.split() if word.startswith("checkpoint=")] for text in commands]
+    assert asked == [["checkpoint=model.safetensors"], ["checkpoint=other.safetensors"]]
+    assert all("--config-dir=choices" in text and "trust_code=" in text for text in commands)
+    assert not any(" -m check" in text for text in commands)
 
 
 @pytest.mark.parametrize(

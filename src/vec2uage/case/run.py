@@ -77,7 +77,7 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
             _fill(journal, settings, vs, predictor, stop)
             results = judged(journal.results, settings.reliability)
             summary = summarise(results)
-            info = _info(settings, predictor, encoder, results, invocation.line)
+            info = _info(settings, predictor, encoder, results, _decisive(invocation))
             (folder / MANIFEST).unlink(missing_ok=True)  # what it speaks of is replaced
             written = _write(folder, results, summary, info)
             exported = settings.export.write(folder, results, info)
@@ -128,15 +128,23 @@ def _info(settings: PredictSettings, predictor: Predictor, encoder: str, results
         calibrated_by=predictor.calibrated_by,
         statement=predictor.statement,
         drift=None if reference is None else judge(results(), reference),
-        line=_decisive(line),
+        line=line,
         code=code_fingerprint(),
     )
 
 
-def _decisive(line: str) -> str:
-    """Return a command line without what changes nothing in what is written; some models are not opened untrusted."""
+def _decisive(invocation: Invocation) -> str:
+    """Return the command of this case without what changes nothing in what is written.
+
+    `trust_code` stays: without it some models are not opened. A job of a sweep has its own options, and of the sweep's
+    line those that tell where configurations lie.
+    """
     left_out = {*_HOW, "hydra.run.dir"} - {"trust_code"}
-    return shlex.join(word for word in shlex.split(line) if word.partition("=")[0] not in left_out)
+    words = shlex.split(invocation.line)
+    if invocation.sweep is not None:
+        of_all = [word for word in words if word.startswith(("--config-dir=", "--config-path="))]
+        words = [*words[:3], *of_all, *invocation.overrides]
+    return shlex.join(word for word in words if word.partition("=")[0] not in left_out)
 
 
 def _write(folder: Path, results: Results, summary: Summary, info: CaseInfo) -> list[Path]:
