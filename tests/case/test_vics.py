@@ -184,6 +184,13 @@ def test_a_value_that_never_ends_is_not_read_into_memory(folder: Path, monkeypat
     assert len(files(saved(folder, media(*long)))) == 2
 
 
+def test_what_lies_between_entries_is_handed_on_as_it_is_read(folder: Path) -> None:
+    path = saved(folder, {"@odata.context": CASES, "value": [{"Note": "x" * 90} for _ in range(9)], "Extra": 1})
+    parts = [str(piece) for piece in pieces(Path(path))]
+    assert max(map(len, parts)) < 200
+    assert "".join(parts).encode() == Path(path).read_bytes()
+
+
 # What exports add
 
 

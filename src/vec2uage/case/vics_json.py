@@ -199,6 +199,7 @@ def _pieces(reader: _Reader) -> Iterator[str | Entry]:
             read = _CONTENTS.get(str(reader.value()).rpartition("#")[2])
         elif key != "value":
             reader.value()
+            yield reader.take()  # so that it is not kept until the next entry
         elif read is None:
             raise reader.refused(
                 "no export of VICS 2.0, whose @odata.context comes first and ends in #Cases or #Media,"
@@ -216,6 +217,7 @@ def _cases(reader: _Reader) -> Iterator[str | Entry]:
                 yield from _media(reader)
             else:
                 reader.value()
+                yield reader.take()
 
 
 def _media(reader: _Reader) -> Iterator[str | Entry]:
