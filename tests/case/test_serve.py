@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_case import HASHES, face, file
 
@@ -109,6 +109,7 @@ boxes = st.tuples(edges, edges, st.integers(1, 200), st.integers(1, 200)).map(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(boxes, max_size=5), st.randoms(use_true_random=False))
 def test_each_face_lies_where_it_is_and_at_one_place(placed: list[tuple[int, int, int, int]], luck: Any) -> None:
     faces = [found(number, box) for number, box in enumerate(placed, 1)]

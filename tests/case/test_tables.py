@@ -71,7 +71,7 @@ def test_names_run_nothing_and_are_raw_in_parquet(tmp_path: Path) -> None:
         assert shown[1]["path"] == "a\\x1b[2J\\nb.jpg"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=8))
 def test_any_bytes_of_names_come_back_from_parquet(tmp_path: Path, names: list[bytes]) -> None:
     write_tables(tmp_path, results(*(file(os.fsdecode(name), face()) for name in names)), info())
