@@ -21,7 +21,7 @@ SWEEPS ?= $(wildcard outputs/sweeps/experiment=d1* outputs/sweeps/experiment=e1*
 report: $(SETUP)  ## tables, figures and a page of these experiments (SWEEPS="outputs/sweeps/one outputs/sweeps/other")
 	$(BIN)/python -m vec2uage.report $(addprefix sweep=,$(SWEEPS)) $(ARGS)
 
-predict: $(SETUP)  ## ages of the faces in the files of a case (ARGS="checkpoint=outputs/runs/utkface source.path=photos")
+predict: $(SETUP)  ## ages of the faces in the files of a case (ARGS="source.path=photos"; docs/predict.md)
 	$(BIN)/python -m vec2uage.predict $(ARGS)
 
 test: $(SETUP)  ## run the tests (ARGS="-m slow" for the minutes-long ones)

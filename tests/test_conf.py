@@ -39,20 +39,6 @@ SETTINGS: dict[str, type] = {
     "predict": PredictSettings,
     "report": ReportSettings,
 }
-NEEDED = {  # what a command cannot do without, so that every choice of a group can be tried alone
-    "train": {},
-    "prepare": {"source": ["source=utkface", "source.path=photos"]},
-    "augment": {"path": ["path=face.jpg"]},
-    "report": {},
-    "evaluate": {"checkpoint": ["checkpoint=model.ckpt"], "dataset": ["dataset.path=faces.npz"]},
-    "predict": {"source": ["source.path=photos"]},
-}
-_OF_VECTORS = ("averaging", "heads", "minors", "utkface", "visage")
-PATHS = {
-    **{f"experiment/{recipe}": ["dataset.path=faces.npz"] for recipe in _OF_VECTORS},
-    "split/prepared": ["dataset=prepared", "dataset.path=faces"],
-    **{f"calibrate/{name}": ["part=test", "split.calibration_per_age=2"] for name in ("conformal", "temperature")},
-}
 
 
 def settings(entry: str, overrides: Sequence[str]) -> Any:
@@ -76,25 +62,16 @@ def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
     return run_settings(own, choices, overrides)
 
 
-def entry_of(path: Path) -> str:
-    """The command that the file's first comments show."""
-    return next(match[1] for line in comments(path) if (match := COMMAND.search(line)))
-
-
-def chosen(path: Path) -> tuple[str, str, Any]:
-    """Return the group and the choice that a file stands for, and what its command makes of it."""
-    group, _, choice = name(path).rpartition("/")
-    entry = entry_of(path)
-    needed = [o for key, needed in NEEDED[entry].items() if key != group for o in needed]
-    missing = [f"{group}.{key}=some" for key in missing_values(path)]
-    return group, choice, settings(entry, [f"{group}={choice}", *needed, *missing, *PATHS.get(name(path), [])])
-
-
-def missing_values(path: Path) -> list[str]:
-    """The options that a file leaves to the user, those of merged sources included."""
-    if name(path) == "source/merged":
-        return ["parts.visage.path", "parts.selfie_fv.path"]
-    return [key for key, value in (yaml.safe_load(path.read_text()) or {}).items() if value == "???"]
+def commands(path: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the commands that the file's first comments show, each its entry and overrides; of a sweep the first jobs."""
+    found = []
+    for line in comments(path):
+        if match := COMMAND.search(line):
+            arguments = gather_repeated("sweep", [a for a in shlex.split(match[2] or "") if a != "-m"])
+            parsed = OverridesParser.create().parse_overrides(arguments)
+            jobs = BasicSweeper.split_arguments(parsed, None)[0]
+            found += [(match[1], tuple(overrides)) for overrides in jobs[:3]]
+    return found
 
 
 def name(path: Path) -> str:
@@ -110,7 +87,10 @@ def comments(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", GROUPS, ids=name)
 def test_every_choice_of_every_group_validates_and_is_what_its_file_says(path: Path) -> None:
-    group, choice, checked = chosen(path)
+    group, _, choice = name(path).rpartition("/")
+    shown = commands(path)
+    entry, overrides = next((each for each in shown if f"{group}={choice}" in each[1]), shown[0])
+    checked = settings(entry, overrides)
     if group in dict(getattr(checked, "choices", ())) and hasattr(checked, group):
         assert checked.choice(group) == choice
     if path not in PARTS:  # a recipe of several groups
@@ -120,7 +100,8 @@ def test_every_choice_of_every_group_validates_and_is_what_its_file_says(path: P
     target = part.target if group == "model" else f"{type(part).__module__}.{type(part).__qualname__}"
     assert target == wanted.get("_target_", {"trainer": "vec2uage.training.run_settings.Trainer"}.get(group, target))
     own = {key for key, value in wanted.items() if not str(value).startswith("${")}
-    for option in own - {"_target_", "path", "defaults", "parts", "folder", "ages"}:
+    said = {key.removeprefix(f"{group}.") for key, _, _ in (override.partition("=") for override in overrides)}
+    for option in own - said - {"_target_", "defaults", "parts", "ages"}:
         value = dict(part.options)[option] if group == "model" else getattr(part, option)
         assert_agrees(value, wanted[option])
 
@@ -178,7 +159,7 @@ def test_a_size_brings_the_division_that_fits_it() -> None:
     mine = ["dataset.size=small", "split.heldout_per_age=40"]
     assert settings("train", mine).split.heldout_per_age == 40
     assert settings("evaluate", ["checkpoint=m", "dataset=synthetic", "dataset.size=small"]).split.heldout_per_age == 20
-    assert settings("prepare", NEEDED["prepare"]["source"]).split.heldout_per_age == 500
+    assert settings("prepare", ["source=utkface", "source.path=photos"]).split.heldout_per_age == 500
 
 
 def test_the_generated_set_has_adults_where_ages_beyond_18_are_asked_for() -> None:
@@ -206,13 +187,9 @@ def test_grids_sweep_over_choices_that_are_there_and_over_every_head() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_file_opens_with_commands_that_compose(path: Path) -> None:
-    commands = [match for line in comments(path) if (match := COMMAND.search(line))]
-    assert commands
-    for match in commands:
-        arguments = gather_repeated("sweep", [a for a in shlex.split(match[2] or "") if a != "-m"])
-        parsed = OverridesParser.create().parse_overrides(arguments)
-        for overrides in BasicSweeper.split_arguments(parsed, None)[0][:3]:
-            settings(match[1], overrides)
+    assert commands(path)
+    for entry, overrides in commands(path):
+        settings(entry, overrides)
 
 
 @pytest.mark.parametrize("path", PARTS, ids=name)

@@ -1,5 +1,6 @@
 """Drawn faces that detectors take for real ones, so that tests need no photographs of people."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ HEAD, EYE, BROW, NOSE, MOUTH = (0.299, 0.411), (0.079, 0.031), (0.080, 0.0123), 
 EYES_AT, BROWS_AT, NOSE_AT, MOUTH_AT = (0.151, -0.077), -0.180, 0.128, 0.257
 
 
+@cache  # most of what many tests take is drawing
 def draw_face(size: int, seed: int = 0) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """Draw a frontal face, about 0.7 of the picture wide, on `BACKGROUND`.
 
