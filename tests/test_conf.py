@@ -63,7 +63,7 @@ def _settings(entry: str, overrides: tuple[str, ...]) -> Any:
 
 
 def commands(path: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the commands that the file's first comments show, each its entry and overrides; of a sweep the first jobs."""
+    """Return the commands that the file's first comments show: entry and overrides, of a sweep its first jobs'."""
     found = []
     for line in comments(path):
         if match := COMMAND.search(line):

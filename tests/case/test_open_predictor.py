@@ -115,7 +115,7 @@ def test_other_lines_and_other_references_are_told_apart_as_numbers_depend_on_th
         ({"dimension": 128}, "vectors of 3 numbers, but those of the case have 128"),
         ({"encoder": ENCODER.replace("detector:none", "detector:yunet")}, "encoder_mismatch=allow"),
         ({"statement": "required"}, "statement=optional"),
-        ({"checkpoint": DEFAULT}, "vec2uage.train .* vec2uage.evaluate .*save_as"),
+        ({"checkpoint": DEFAULT}, "vec2uage.train .*\\n.* vec2uage.evaluate .*save_as"),
     ],
     ids=["dimension", "encoder", "statement", "default"],
 )

@@ -22,11 +22,10 @@ log = logging.getLogger(__name__)
 DEFAULT = "outputs/model.safetensors"
 """The checkpoint of conf/predict.yaml. Nothing lies there until one has trained a model: weights that were trained on
 photographs of people may not be handed on, and of generated vectors nothing is learnt about faces."""
-_NO_DEFAULT = (
-    f"{DEFAULT}: no model there yet (checkpoint): train one on a prepared set and save it by python -m vec2uage.train "
-    "dataset=prepared dataset.path=outputs/prepared/utkface hydra.run.dir=outputs/runs/faces and python -m "
-    "vec2uage.evaluate checkpoint=outputs/runs/faces dataset=prepared dataset.path=outputs/prepared/utkface part=test "
-    f"statement=true save_as={DEFAULT} (docs/predict.md)"
+_PREPARED = "dataset=prepared dataset.path=outputs/prepared/utkface"
+_HOW_TO_MAKE_ONE = (
+    f"python -m vec2uage.train {_PREPARED} head=gaussian hydra.run.dir=outputs/runs/faces",
+    f"python -m vec2uage.evaluate checkpoint=outputs/runs/faces {_PREPARED} part=test statement=true save_as={DEFAULT}",
 )
 
 
@@ -37,7 +36,11 @@ def open_predictor(asked: AskedModel, encoder: str, dimension: int) -> Predictor
     vectors: by its own encoder or by its calibration's.
     """
     if asked.checkpoint == DEFAULT and not Path(DEFAULT).exists():
-        raise UserError(_NO_DEFAULT)
+        raise UserError(
+            f"{DEFAULT}: no such file (checkpoint), and no model comes with vec2uage (docs/predict.md). Of photographs "
+            "whose ages are known, prepared with detector=yunet crop=points 'split.age_range=[1,40]', these make one:",
+            _HOW_TO_MAKE_ONE,
+        )
     paths = ensemble.find(asked.checkpoint, asked.ensemble.top, asked.ensemble.monitor)
     named = ensemble.described(paths)
     _refuse_foreign(paths)
