@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from made_case import MEASURES, face, file, results
 
-from vec2uage.case.reliability import Reliability, judged
+from vec2uage.case.reliability import Reliability, with_doubts
 from vec2uage.faces.records import Face
 
 RULES = Reliability(
@@ -53,7 +53,7 @@ def test_a_face_of_which_nothing_was_measured_is_not_called_good() -> None:
 
 
 def test_all_who_read_judged_results_see_the_same_doubts() -> None:
-    case = judged(
+    case = with_doubts(
         results(file("a", face(1, measures=GOOD | {"eyes": 5.0}), face(2, doubts=("small",))), file("b")), RULES
     )
     for _ in range(2):

@@ -55,7 +55,7 @@ class Reliability:
         return tuple(word for word, is_broken in broken.items() if is_broken)
 
 
-def judged(results: Results, reliability: Reliability) -> Results:
+def with_doubts(results: Results, reliability: Reliability) -> Results:
     """Return the results, each face with its doubts."""
 
     def read() -> Iterator[FileResult]:

@@ -25,7 +25,7 @@ from vec2uage.case.page import write_page
 from vec2uage.case.predict_settings import PredictSettings
 from vec2uage.case.predictor import Predictor
 from vec2uage.case.records import FAILED, Results
-from vec2uage.case.reliability import judged
+from vec2uage.case.reliability import with_doubts
 from vec2uage.case.summary import Summary, summarise
 from vec2uage.case.tables import write_tables
 from vec2uage.case.vectors import estimate_all
@@ -75,7 +75,7 @@ def predict(settings: PredictSettings, invocation: Invocation) -> int:
         before = find_manifest(folder / MANIFEST)
         with open_journal(folder, made_of, settings.overwrite) as journal:
             _fill(journal, settings, vs, predictor, stop)
-            results = judged(journal.results, settings.reliability)
+            results = with_doubts(journal.results, settings.reliability)
             summary = summarise(results)
             info = _info(settings, predictor, encoder, results, _decisive(invocation))
             (folder / MANIFEST).unlink(missing_ok=True)  # what it speaks of is replaced

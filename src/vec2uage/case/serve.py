@@ -24,7 +24,7 @@ from vec2uage.case.journal import open_journal
 from vec2uage.case.open_predictor import open_predictor
 from vec2uage.case.predict_settings import AskedModel
 from vec2uage.case.records import CaseFile, FaceResult, FileResult
-from vec2uage.case.reliability import judged
+from vec2uage.case.reliability import with_doubts
 from vec2uage.case.tables import face_cells, file_cells
 from vec2uage.case.work import examine_all
 from vec2uage.faces.pool import processes
@@ -76,7 +76,7 @@ def serve_stdio(asked: AskedModel) -> int:
                 keep_vectors=False,
                 stop=Event(),
             )
-            return list(judged(journal.results, asked.reliability)())  # by name, and so in the order of the paths
+            return list(with_doubts(journal.results, asked.reliability)())  # by name, and so in the order of the paths
 
         with own_output() as write_line:
             write_line({"ready": about})
