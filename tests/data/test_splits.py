@@ -346,3 +346,45 @@ def test_counts_that_are_alike_are_a_range(faces):
     vs = faces([*range(1, 19)] * 8 + [1, 2])
     with pytest.raises(UserError, match=r"too few rows: 8 to 9 of age 1-18 each, but 21 of each age are needed"):
         PaperSplit(heldout_per_age=20).divide({UNDIVIDED: vs}, 0)
+
+
+def test_training_on_more_ages_leaves_the_held_out_faces_as_they_are(faces):
+    ages, subjects = people(12, pictures=2)
+    grown, of_grown = [30 + person % 5 for person in range(24)], [f"p{person % 15}" for person in range(24)]
+    vs = faces([*ages, *grown, 60], [*subjects, *of_grown, ""])
+    vectors = vs.vectors.copy()
+    vectors[-2] = vectors[0]  # a picture of a child that is in the set as an adult, too
+    vs = replace(vs, vectors=vectors)
+    plain, more = split(vs, options(), 3), split(vs, options(train_ages=(1, 40)), 3)
+    for part in ("validation", "test"):
+        assert more[part].names.tolist() == plain[part].names.tolist()
+    added = set(more["train"].names) - set(plain["train"].names)
+    assert more["train"].names[: len(plain["train"])].tolist() == plain["train"].names.tolist()
+    children = set(plain["train"].subjects)
+    expected = {
+        name
+        for name, subject, age in zip(vs.names, vs.subjects, vs.ages, strict=True)
+        if 30 <= age <= 40 and name != vs.names[-2] and (subject in children or int(subject[1:]) >= 12)
+    }
+    assert added == expected
+    assert 0 < len(added) < 23
+
+
+def test_faces_of_other_ages_stay_out_of_training_where_they_are_like_a_held_out_one(faces):
+    vs = faces([1, 2, 3] * 10 + [30] * 30)
+    alike = np.arange(60) % 30  # every adult is like one child
+    division = split(vs, options(train_ages=(1, 40)), 0, alike)
+    rows = {name: row for row, name in enumerate(vs.names)}
+    of_part = {part: {alike[rows[name]] for name in division[part].names} for part in PARTS}
+    assert of_part["train"].isdisjoint(of_part["validation"] | of_part["test"])
+    assert per_age(division["train"])[30] == sum(count for age, count in per_age(division["train"]).items() if age < 30)
+
+
+def test_ages_to_train_on_must_hold_those_that_are_judged_and_be_there(faces):
+    with pytest.raises(ValidationError, match="must hold all ages of age_range"):
+        options(train_ages=(2, 40))
+    with pytest.raises(UserError, match=r"train_ages = \[1,40\]: no rows of ages beyond"):
+        split(faces([1, 2, 3] * 10), options(train_ages=(1, 40)), 0)
+    how, vs = options(train_ages=(1, 40)), faces([1, 2, 3, 30, 50])
+    assert how.used(vs).ages.tolist() == [1, 2, 3, 30]
+    assert how.judged(vs).ages.tolist() == [1, 2, 3]

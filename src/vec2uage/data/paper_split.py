@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import ranges, span
@@ -34,6 +34,9 @@ class PaperSplit(Split):
     """Which rows are used, and how they are divided into parts (paper section 3.3)."""
 
     age_range: AgeRange = (1, 18)
+    train_ages: AgeRange | None = None
+    """Ages to train on, with those of `age_range` among them: faces of the others are in the training part only, and
+    the held-out ones are the same whatever it is. None: `age_range`, as in the paper."""
     heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
     """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
     calibration_per_age: Annotated[int, Field(ge=0)] = 0
@@ -47,6 +50,18 @@ class PaperSplit(Split):
     group: Literal["auto", "subject", "none"] = "auto"
     """`subject`: all pictures of a person lie on one side; `none`: rows are drawn one by one; `auto`:
     `subject` where any subject is known."""
+
+    @model_validator(mode="after")
+    def _trained_on_what_is_judged(self) -> "PaperSplit":
+        first, last = self.label_range
+        if first > self.age_range[0] or last < self.age_range[1]:
+            raise ValueError("train_ages must hold all ages of age_range")
+        return self
+
+    @property
+    def label_range(self) -> AgeRange:
+        """The first and last whole age of any part."""
+        return self.train_ages or self.age_range
 
     @property
     def gives(self) -> tuple[str, ...]:
@@ -63,6 +78,10 @@ class PaperSplit(Split):
         return run_seed if self.seed == "run" else self.seed
 
     def used(self, vs: VectorSet) -> VectorSet:
+        """Return the rows of `age_range` and `train_ages`."""
+        return within(vs, self.label_range)
+
+    def judged(self, vs: VectorSet) -> VectorSet:
         """Return the rows of `age_range`."""
         return within(vs, self.age_range)
 
@@ -72,9 +91,10 @@ class PaperSplit(Split):
         Validation and test hold `heldout_per_age / 2` rows each of every whole age, and calibration
         `calibration_per_age`, drawn with `seed`; the rest is training. Grouped by subject, nobody is in two parts, and
         the surplus pictures of held-out persons are left out. Rows of one number in `group_ids` are kept whole like the
-        pictures of one person. Augmented faces are never held out: those whose parent is a training row follow it, the
-        others are left out. Raises UserError when an age has too few rows, or grouping is asked for and no subject is
-        known.
+        pictures of one person. Of the other `train_ages`, training has all rows but duplicates and those that are kept
+        whole with a held-out one. Augmented faces are never held out: those whose parent is a training row follow it,
+        the others are left out. Raises UserError when an age has too few rows, or grouping is asked for and no subject
+        is known.
         """
         self.check(is_divided(parts))
         vs = parts[UNDIVIDED]
@@ -91,24 +111,46 @@ class PaperSplit(Split):
 def _divide(vs: VectorSet, split: PaperSplit, seed: int, group_ids: GroupIds | None) -> Parts:
     """Divide photographed faces."""
     number = {name: row for row, name in enumerate(vs.names)}
-    vs = drop_exact_duplicates(within(vs, split.age_range))
-    if group_ids is not None:
-        group_ids = group_ids[[number[name] for name in vs.names]]
+
+    def group_ids_of(rows: VectorSet) -> GroupIds | None:
+        return None if group_ids is None else group_ids[[number[name] for name in rows.names]]
+
+    everything, vs = vs, drop_exact_duplicates(within(vs, split.age_range))
     ages = np.floor(needed_ages(vs, "split=paper")).astype(np.int64)
     _check_enough(ages, split)
 
     by_subject = _by_subject(vs, split)
+    owners = _owners(vs, by_subject, group_ids_of(vs))
     if by_subject or group_ids is not None:
-        owners = _persons(vs) if by_subject else np.arange(len(vs))
-        owners = owners if group_ids is None else _united(owners, group_ids)
         drawn = _draw_owners(ages, owners, split, seed)
     else:
-        owners = np.arange(len(vs))
         drawn = _draw_rows(ages, split, seed)
     for one, other in combinations(drawn.values(), 2):
         assert set(one).isdisjoint(other), "a row is in two parts of the split"
         assert set(owners[one]).isdisjoint(owners[other]), "what must stay in one part is in two"
-    return {name: vs.take(drawn[name]) for name in split.gives}
+    parts = {name: vs.take(drawn[name]) for name in split.gives}
+    if split.label_range == split.age_range:
+        return parts
+    both = drop_exact_duplicates(concatenate([vs, _others(everything, split)]))
+    owners = _owners(both, by_subject, group_ids_of(both))
+    held_out = np.setdiff1d(np.arange(len(vs)), drawn["train"])
+    added = np.flatnonzero(~np.isin(owners, owners[held_out]))
+    added = added[added >= len(vs)]
+    log.info("%s rows of other ages are trained on", f"{len(added):,}")
+    return {**parts, "train": concatenate([parts["train"], both.take(added)])}
+
+
+def _others(vs: VectorSet, split: PaperSplit) -> VectorSet:
+    """Return the rows of `train_ages` that are not of `age_range`; UserError where there are none."""
+    floors = np.floor(needed_ages(vs, "split=paper"))
+    (first, last), (youngest, oldest) = split.label_range, split.age_range
+    chosen = (floors >= first) & (floors <= last) & ((floors < youngest) | (floors > oldest))
+    if not chosen.any():
+        raise UserError(
+            f"split.train_ages = [{first},{last}]: no rows of ages beyond split.age_range=[{youngest},{oldest}]: leave "
+            "it out, or take data that has them"
+        )
+    return vs.take(chosen)
 
 
 def _check_enough(ages: WholeAges, split: PaperSplit) -> None:
@@ -243,6 +285,12 @@ def _calibrating(split: PaperSplit) -> list[str]:
 def _numbers(split: PaperSplit) -> str:
     """Name the options that ask for rows of each age."""
     return "split.heldout_per_age" + (" or split.calibration_per_age" if split.calibration_per_age else "")
+
+
+def _owners(vs: VectorSet, by_subject: bool, group_ids: GroupIds | None) -> GroupIds:
+    """Number what stays whole: rows, persons or whatever goes together with them."""
+    owners = _persons(vs) if by_subject else np.arange(len(vs))
+    return owners if group_ids is None else _united(owners, group_ids)
 
 
 def _persons(vs: VectorSet) -> GroupIds:

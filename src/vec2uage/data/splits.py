@@ -19,6 +19,11 @@ class Split(ABC):
     """How a set of vectors is divided; a new split derives from this and needs `divide` alone."""
 
     @property
+    def label_range(self) -> AgeRange | None:
+        """The first and last whole age of any part; None: those of the dataset."""
+        return None
+
+    @property
     def gives(self) -> tuple[str, ...]:
         """The names of the parts that come of `divide`; with `split=prepared`, of those that may."""
         return PARTS
@@ -34,6 +39,10 @@ class Split(ABC):
     def used(self, vs: VectorSet) -> VectorSet:
         """Return the rows that `divide` puts into parts or has to choose from; UserError where there are none."""
         return vs
+
+    def judged(self, vs: VectorSet) -> VectorSet:
+        """Return those of the rows `used` that can be in other parts than that for training."""
+        return self.used(vs)
 
     @property
     def is_per_run(self) -> bool:
@@ -73,6 +82,11 @@ class PreparedSplit(Split):
 
     age_range: AgeRange | None
     """None: the ages that it was prepared with."""
+
+    @property
+    def label_range(self) -> AgeRange | None:
+        """`age_range`."""
+        return self.age_range
 
     @property
     def gives(self) -> tuple[str, ...]:

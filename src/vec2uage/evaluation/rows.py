@@ -63,13 +63,13 @@ def is_of_same_split(config: Any, run: RunFolder) -> bool:
 
 
 def rows(dataset: Dataset, split: Split, part: str, run_seed: int | None) -> VectorSet:
-    """Return the rows to predict: all that the split takes from the dataset, or one of the parts that it makes.
+    """Return the rows to predict: all that the split can hold out, or one of the parts that it makes.
 
     `run_seed` is the seed of the model's run, None if unknown. Raises UserError where the split depends on it, and
     where there are no rows.
     """
     if part == "all":
-        return relabelled({UNDIVIDED: split.used(dataset.read())}, dataset.label)[UNDIVIDED]
+        return relabelled({UNDIVIDED: split.judged(dataset.read())}, dataset.label)[UNDIVIDED]
     if run_seed is None and split.is_per_run:
         raise UserError(
             "split.seed=run, but no result.json of a run of vec2uage beside the checkpoint tells the seed: "

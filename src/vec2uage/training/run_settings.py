@@ -186,7 +186,7 @@ def from_config(
 
 def _label_range(split: Split, dataset: Dataset) -> AgeRange:
     """Return the whole years from the lowest to the highest label that a run can meet."""
-    age_range = getattr(split, "age_range", None) or dataset.age_range()
+    age_range = split.label_range or dataset.age_range()
     if age_range is None:
         raise UserError("head.ages = null: the split does not say which ages there are: set it, as head.ages=[1,18]")
     first, last = age_range

@@ -82,9 +82,9 @@ def heldout_per_age(*, _root_: DictConfig) -> int:
 
 
 def adults(*, _root_: DictConfig) -> bool:
-    """Tell whether `split.age_range` goes beyond 18, the last age of the paper's data."""
-    ages = OmegaConf.select(_root_, "split.age_range", default=None)
-    return isinstance(ages, ListConfig) and any(isinstance(age, int) and age > 18 for age in ages)
+    """Tell whether `split.age_range` or `split.train_ages` goes beyond 18, the last age of the paper's data."""
+    asked = [OmegaConf.select(_root_, f"split.{option}", default=None) for option in ("age_range", "train_ages")]
+    return any(isinstance(age, int) and age > 18 for ages in asked if isinstance(ages, ListConfig) for age in ages)
 
 
 def register_resolvers() -> None:
