@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vec2uage.data.balance import Balance, NoAugmentation
+from vec2uage.data.balance import AgeWeights, Balance, NoAugmentation
 
 
 def origin(name):
@@ -83,3 +83,12 @@ def test_balancing_leaves_its_input_alone(faces):
 def test_no_augmentation_changes_nothing(faces):
     train = faces([1, 1, 2])
     assert NoAugmentation().apply(train) is train
+
+
+def test_weights_let_every_age_count_the_same_and_leave_the_rows_alone(faces):
+    train = faces([1.5] * 2 + [2.0] * 6 + [2.75] * 2 + [7.0])
+    how = AgeWeights()
+    assert how.apply(train) is train
+    weights = how.weights(train)
+    assert weights.mean() == pytest.approx(1)
+    assert [weights[np.floor(train.ages) == age].sum() for age in (1, 2, 7)] == pytest.approx([11 / 3] * 3)

@@ -17,6 +17,7 @@ RECIPES = [
     ("optimizer=sgd", "lr_schedule=plateau", "lr_schedule.patience=0", "optimizer.lr=0.3"),
     ("optimizer=adam", "lr_finder=range_test", "optimizer.weight_decay=0.01"),
     ("optimizer=adagrad", "lr_schedule=one_cycle"),
+    ("optimizer=sgd", *(f"regularization.{name}=0.1" for name in ("mixup", "input_noise", "label_noise", "dropout"))),
     ("optimizer=swa", "averaging.start=2", "lr_schedule=cyclic"),
     ("optimizer=adam", "averaging=swa", "averaging.start=2", "averaging.freq=2", "trainer.monitor=validation/mae"),
     ("optimizer=swa_published", "averaging.start=9"),

@@ -1,5 +1,6 @@
 """What networks see, and the order in which runs see it."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,10 +34,13 @@ def test_the_order_differs_between_epochs_and_runs_and_repeats_with_the_seed():
 
 def test_faces_are_fetched_by_run_in_blocks_and_from_the_beginning():
     inputs = VectorInputs(torch.arange(12.0).view(6, 2), torch.arange(6.0))
-    x, age = inputs.gather(torch.tensor([[5, 0, 3], [1, 1, 4]]))
+    x, age, weight = inputs.gather(torch.tensor([[5, 0, 3], [1, 1, 4]]))
     assert age.tolist() == [[5.0, 0.0, 3.0], [1.0, 1.0, 4.0]]
     assert x[1].tolist() == [[2.0, 3.0], [2.0, 3.0], [8.0, 9.0]]
     assert [len(block) for block in inputs.blocks(4)] == [4, 2]
     assert torch.equal(torch.cat(list(inputs.blocks(4))), inputs.x)
+    assert torch.equal(weight, torch.ones(2, 3))
+    weighted = VectorInputs(inputs.x, inputs.age, torch.arange(6.0) / 2.5).first(4)
+    assert weighted.gather(torch.tensor([[3, 1]]))[2].tolist() == [[pytest.approx(1.2), pytest.approx(0.4)]]
     assert len(inputs.first(4)) == 4
     assert inputs.first(4).age.tolist() == [0.0, 1.0, 2.0, 3.0]

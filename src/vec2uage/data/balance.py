@@ -1,10 +1,10 @@
-"""What is done to the training rows before training: nothing, or the same number of rows for every age."""
+"""What is done to the training rows before training: nothing, or what lets every age count the same."""
 
 from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float32, Integer
 from pydantic import Field
 
 from vec2uage.base.seeds import numpy_generator
@@ -26,6 +26,24 @@ class NoAugmentation:
     def apply(self, train: VectorSet) -> VectorSet:
         """Return `train`."""
         return train
+
+
+@settings
+class AgeWeights:
+    """Leaves the training rows as they are, and lets those of every whole age count the same by weights.
+
+    The mean of a loss is what it is over rows that are repeated (`Balance`), from one pass over each row.
+    """
+
+    def apply(self, train: VectorSet) -> VectorSet:
+        """Return `train`."""
+        return train
+
+    def weights(self, train: VectorSet) -> Float32[np.ndarray, " N"]:
+        """Return what each row counts for, in the mean 1: the rarer its age the more."""
+        floors = np.floor(needed_ages(train, "augmentation=weights"))
+        _, age, rows = np.unique(floors, return_inverse=True, return_counts=True)
+        return (len(train) / (len(rows) * rows[age])).astype(np.float32)
 
 
 @settings

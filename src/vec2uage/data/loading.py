@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float32
+
 from vec2uage.base.encoder import check
 from vec2uage.base.errors import UserError
 from vec2uage.data.dataset import Dataset
@@ -25,6 +28,14 @@ class Augmentation(Protocol):
         """Return the rows to train on."""
 
     def __hash__(self) -> int: ...
+
+
+@runtime_checkable
+class Weighting(Protocol):
+    """An augmentation that has some training rows count for more than others."""
+
+    def weights(self, train: VectorSet) -> Float32[np.ndarray, " N"]:
+        """Return what each of the rows to train on counts for, in the mean 1."""
 
 
 @runtime_checkable

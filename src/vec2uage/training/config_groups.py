@@ -3,6 +3,7 @@
 The other groups of a run name settings classes of one base, which `config.validate` checks by itself.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,12 +12,24 @@ from pydantic import Field
 
 from vec2uage.config.component import Component, locate
 from vec2uage.config.validate import check_call, check_group, check_value, target_of
+from vec2uage.data.loading import Augmentation, Weighting
 from vec2uage.training.heads.base import Head
 from vec2uage.training.losses import Loss
+from vec2uage.training.models import MLP
 from vec2uage.training.optimizers.base import StackedOptimizer
 from vec2uage.training.optimizers.torch_optim import TorchOptim
+from vec2uage.training.regularization import Regularization
 
-_OF_NETWORKS = ("head", "loss", "optimizer", "averaging", "lr_schedule", "lr_finder", "early_stopping")
+_OF_NETWORKS = (
+    "head",
+    "loss",
+    "optimizer",
+    "averaging",
+    "lr_schedule",
+    "lr_finder",
+    "early_stopping",
+    "regularization",
+)
 
 
 def unused_groups(model: Component) -> tuple[str, ...]:
@@ -73,6 +86,30 @@ def _problems_of_sklearn(regressor: Component) -> list[str]:
     except InvalidParameterError as error:
         return [str(error).splitlines()[0]]
     return []
+
+
+def check_weights(model: Component, augmentation: Augmentation) -> list[str]:
+    """Return what is wrong where training rows count by weights, and the regressor knows of none."""
+    target: Any = locate(model.target)
+    if not isinstance(augmentation, Weighting) or is_network(target):
+        return []
+    if "sample_weight" in inspect.signature(target.fit).parameters:
+        return []
+    return [
+        f"augmentation: {model.target} is fitted without weights of rows (sample_weight): take augmentation=balance, "
+        "which repeats rows instead"
+    ]
+
+
+def check_dropout(model: Component, regularization: Regularization) -> list[str]:
+    """Return what is wrong where units are to be left out of a network that has none, or does not let them."""
+    target: Any = locate(model.target)
+    if not regularization.dropout or (issubclass(target, MLP) and dict(model.options)["hidden"]):
+        return []
+    return [
+        f"regularization.dropout = {regularization.dropout:g}: {model.target} has no hidden layers whose units "
+        "could be left out: set it to 0, or give a network of your own torch's nn.Dropout"
+    ]
 
 
 def check_head(values: Any, key: str, problems: list[str]) -> Head | None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vec2uage.data.dataset import Dataset
-from vec2uage.data.loading import Augmentation, load_parts
+from vec2uage.data.loading import Augmentation, Weighting, load_parts
 from vec2uage.data.parts import fingerprint
 from vec2uage.data.row_counts import RowCount, row_counts
 from vec2uage.data.splits import Split
@@ -76,10 +76,13 @@ def _load(
     normalization = fit(normalization_kind, _tensor(train.vectors))
 
     def inputs(part: VectorSet) -> VectorInputs:
-        return VectorInputs(normalization(_tensor(part.vectors)), _tensor(needed_ages(part, "training"))).to(device)
+        return VectorInputs(normalization(_tensor(part.vectors)), _tensor(needed_ages(part, "training")))
 
+    of_parts = {name: inputs(part) for name, part in parts.items()}
+    if isinstance(augmentation, Weighting):
+        of_parts["train"] = replace(of_parts["train"], weight=_tensor(augmentation.weights(train)))
     return TrainingData(
-        parts={name: inputs(part) for name, part in parts.items()},
+        parts={name: part.to(device) for name, part in of_parts.items()},
         test_names=test.names,
         test_subjects=test.subjects,
         normalization=normalization,

@@ -1,12 +1,15 @@
 """What networks see: the faces of one part of a split with their ages, and the order in which each run sees them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+# The faces of K runs, their ages in years, and what each counts for in the mean of a loss.
+Batch = tuple[Float[Tensor, "K B ..."], Float[Tensor, "K B"], Float[Tensor, "K B"]]
 
 
 @runtime_checkable
@@ -18,8 +21,8 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def gather(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B ..."], Float[Tensor, "K B"]]:
-        """Fetch each run's own batch, and its ages."""
+    def gather(self, index: Int[Tensor, "K B"]) -> Batch:
+        """Fetch each run's own batch."""
 
     def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ ..."]]:
         """Yield all faces in their order, so many at a time."""
@@ -31,24 +34,31 @@ class VectorInputs:
 
     x: Float[Tensor, "N D"]
     age: Float[Tensor, " N"]
+    weight: Float[Tensor, " N"] | None = None
+    """Of mean 1; None: every face counts the same."""
 
     def __len__(self) -> int:
         return len(self.age)
 
     def first(self, rows: int) -> "VectorInputs":
         """Return the first `rows` faces."""
-        return VectorInputs(self.x[:rows], self.age[:rows])
+        return self._of_columns(lambda column: column[:rows])
 
     def to(self, device: torch.device) -> "VectorInputs":
         """Return the same faces on a device."""
-        return VectorInputs(self.x.to(device), self.age.to(device))
+        return self._of_columns(lambda column: column.to(device))
 
-    def gather(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
+    def gather(self, index: Int[Tensor, "K B"]) -> Batch:
         flat = index.reshape(-1)
-        return self.x.index_select(0, flat).view(*index.shape, -1), self.age.index_select(0, flat).view(index.shape)
+        age = self.age.index_select(0, flat).view(index.shape)
+        weight = torch.ones_like(age) if self.weight is None else self.weight.index_select(0, flat).view(index.shape)
+        return self.x.index_select(0, flat).view(*index.shape, -1), age, weight
 
     def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ D"]]:
         return iter(self.x.split(rows))
+
+    def _of_columns(self, change: Callable[[Tensor], Tensor]) -> "VectorInputs":
+        return VectorInputs(change(self.x), change(self.age), None if self.weight is None else change(self.weight))
 
 
 def epoch_order(generators: Sequence[torch.Generator], rows: int) -> Int[Tensor, "K N"]:

@@ -38,6 +38,7 @@ class MLP(nn.Module):
         self, in_features: int, hidden: Sequence[PositiveInt], out_features: int = 1, tied_outputs: bool = False
     ) -> None:
         super().__init__()
+        self.hidden_widths = tuple(hidden)
         sizes = [in_features, *hidden, 1 if tied_outputs else out_features]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         if tied_outputs:
@@ -61,20 +62,24 @@ class MLP(nn.Module):
         return self._run(params, x)[0]
 
     @torch.no_grad()
-    def stacked_backward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> tuple[Float[Tensor, "K B O"], Backward]:
+    def stacked_backward(
+        self, params: Tensors, x: Float[Tensor, "K B D"], *masks: Float[Tensor, "K _ B"]
+    ) -> tuple[Float[Tensor, "K B O"], Backward]:
         """Run K networks at once; return the outputs, and the backward pass from them to the gradients.
 
+        The outputs of hidden layers are multiplied by `masks`, if there are any: one a layer, a column per row of `x`.
         By hand, not by autograd, which would multiply out what an optimiser may only need to add (`LazyMatmulGrad`).
         Matrix products are computed of numbers in the dtype of `x`; what is added to weights is float32.
         """
-        raw, inputs, weights = self._run(params, x)
-        return raw, partial(self._gradients, params, inputs, weights)
+        raw, inputs, weights = self._run(params, x, masks)
+        return raw, partial(self._gradients, params, inputs, weights, masks)
 
     def _gradients(
         self,
         params: Tensors,
         inputs: list[Float[Tensor, "K _ B"]],
         weights: list[Float[Tensor, "K _ _"]],
+        masks: Sequence[Float[Tensor, "K _ B"]],
         grad: Float[Tensor, "K B O"],
     ) -> Iterator[tuple[str, Gradient]]:
         """Yield the gradients of all parameters, from the last layer to the first."""
@@ -92,13 +97,15 @@ class MLP(nn.Module):
         for layer in reversed(range(last)):
             outputs = below.to(inputs[0].dtype)
             torch.ops.aten.threshold_backward.grad_input(outputs, inputs[layer + 1], 0, grad_input=outputs)  # of relu
+            if masks:
+                outputs.mul_(masks[layer])
             if layer:
                 below = torch.bmm(weights[layer].mT, outputs)
             yield f"layers.{layer}.weight", LazyMatmulGrad(outputs, inputs[layer])
             yield f"layers.{layer}.bias", DenseGrad(outputs.sum(2, dtype=grad.dtype))
 
     def _run(
-        self, params: Tensors, x: Float[Tensor, "K B D"]
+        self, params: Tensors, x: Float[Tensor, "K B D"], masks: Sequence[Float[Tensor, "K _ B"]] = ()
     ) -> tuple[Float[Tensor, "K B O"], list[Float[Tensor, "K _ B"]], list[Float[Tensor, "K _ _"]]]:
         """Return the outputs, the inputs of every layer, a column per row of the batch, and the weights as used.
 
@@ -109,7 +116,8 @@ class MLP(nn.Module):
         for layer in range(last):
             weight = params[f"layers.{layer}.weight"].to(x.dtype)
             bias = params[f"layers.{layer}.bias"].to(x.dtype)
-            inputs.append(torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_())
+            hidden = torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_()
+            inputs.append(hidden.mul_(masks[layer]) if masks else hidden)
             weights.append(weight)
         weight, bias = params[f"layers.{last}.weight"], params[f"layers.{last}.bias"]
         if weight.shape[1] == 1:
@@ -179,6 +187,7 @@ class Stacked:
 
     def __init__(self, module: nn.Module, out_features: int, precision: Precision, device: torch.device) -> None:
         self.precision = precision
+        self.hidden_widths: Sequence[int] = getattr(module, "hidden_widths", ())
         self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module, out_features)
         self._backward = getattr(module, "stacked_backward", None)
         if precision == "bf16" and device.type == "cuda":  # which has no such products of float32 tensors
@@ -193,11 +202,14 @@ class Stacked:
             return self._forward(state, x)
 
     def backward(
-        self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B D"]
+        self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B D"], *masks: Float[Tensor, "K _ B"]
     ) -> tuple[Float[Tensor, "K B O"], Backward]:
-        """Return the outputs, and the backward pass from them to `params`: within `products` of the same precision."""
+        """Return the outputs, and the backward pass from them to `params`: within `products` of the same precision.
+
+        `masks` are those of `MLP.stacked_backward`.
+        """
         if self._backward is not None:
-            raw, backward = self._backward(params | buffers, x)
+            raw, backward = self._backward(params | buffers, x, *masks)
             return raw, backward
         with torch.enable_grad():
             raw = self._forward(params | buffers, x)
@@ -224,8 +236,8 @@ def _autocast(forward: Forward) -> Forward:
     return in_bf16
 
 
-def _narrowed(compute: Callable[[Tensors, Tensor], Any]) -> Callable[[Tensors, Tensor], Any]:
-    return lambda params, x: compute(params, x.bfloat16())
+def _narrowed(compute: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda params, x, *masks: compute(params, x.bfloat16(), *masks)
 
 
 def _stacked(module: nn.Module, out_features: int) -> Forward:

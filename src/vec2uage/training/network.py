@@ -16,6 +16,7 @@ from vec2uage.training.heads.base import Head
 from vec2uage.training.inputs import Inputs
 from vec2uage.training.models import Stacked
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
+from vec2uage.training.regularization import Perturbation
 
 EVALUATION_ROWS = 4096  # rows per forward pass without gradients: memory stays small, sums stay in one thread
 
@@ -32,6 +33,7 @@ class Network:
     buffers: Tensors
     options: Tensors  # of the optimiser
     cuda_graph_safe: bool  # whether all of a step is what a CUDA graph can hold
+    perturbation: Perturbation = field(default_factory=Perturbation)  # of the batches of this epoch
     state: Any = field(default_factory=dict)
     captured_steps: dict[int, Any] = field(default_factory=dict)  # by batch size, kept by `cuda_graph`
 

@@ -25,7 +25,15 @@ from vec2uage.data.parts import PARTS, AgeRange
 from vec2uage.data.splits import Split
 from vec2uage.runs.variants import split_override
 from vec2uage.training.averaging.base import Averaging
-from vec2uage.training.config_groups import check_head, check_model, check_optimizer, is_network, unused_groups
+from vec2uage.training.config_groups import (
+    check_dropout,
+    check_head,
+    check_model,
+    check_optimizer,
+    check_weights,
+    is_network,
+    unused_groups,
+)
 from vec2uage.training.early_stopping import NoEarlyStopping
 from vec2uage.training.heads.base import Head
 from vec2uage.training.monitor import Monitor, needs_spread
@@ -33,6 +41,7 @@ from vec2uage.training.normalization import NormalizationKind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision
 from vec2uage.training.range_test import NoRangeTest, RangeTest
+from vec2uage.training.regularization import Regularization
 from vec2uage.training.schedules import Schedule
 
 
@@ -81,6 +90,7 @@ class RunSettings:
     lr_schedule: Choice[Schedule]
     lr_finder: Choice[NoRangeTest]
     early_stopping: Choice[NoEarlyStopping]
+    regularization: Regularization
     trainer: Trainer
     choices: tuple[tuple[str, str], ...] = ()
     overrides: tuple[str, ...] = ()
@@ -173,8 +183,9 @@ def from_config(
         options["head"] = options["head"].for_ages(_label_range(values["split"], values["dataset"]))
     if values["seeds"] == "unpaired":
         options["seed"] = derive(options["seed"], "unpaired", choices.get("optimizer", "")) % 2**31
+    refuse(check_weights(options["model"], options["augmentation"]))
     if is_network(locate(options["model"].target)):
-        refuse(_unmeasured(options))
+        refuse(_unmeasured(options) + check_dropout(options["model"], options["regularization"]))
     return RunSettings(
         **options,
         choices=tuple(sorted(choices.items())),

@@ -26,6 +26,7 @@ from vec2uage.training.network import Network, evaluate, part_scores, prediction
 from vec2uage.training.optimizers.base import Tensors, TrainProgress
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import RangeTest, read_curve
+from vec2uage.training.regularization import perturbation
 from vec2uage.training.run_settings import RunSettings, per_run_options
 from vec2uage.training.stack import PerRun, Stack
 
@@ -55,7 +56,7 @@ def train_stack(
         if not stack.runs:
             return
         began = time.perf_counter()
-        means = train_epoch(stack, runs[0], data, epoch, observer)
+        means = train_epoch(stack, runs, data, epoch, observer)
         if means is None:
             break
         epochs = validate(stack, runs[0], data, outcomes, epoch, means)
@@ -98,9 +99,8 @@ def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch
         params=params,
         buffers=buffers,
         options=per_run_options([run.optimizer for run in runs]),
-        cuda_graph_safe=all(
-            getattr(part, "cuda_graph_safe", False) for part in (modules[0], first.head, first.optimizer)
-        ),
+        cuda_graph_safe=not first.regularization.in_use
+        and all(getattr(part, "cuda_graph_safe", False) for part in (modules[0], first.head, first.optimizer)),
     )
     network.reset()
     averaging, schedule, stopping = (
@@ -146,6 +146,7 @@ def range_test_losses(
     Weights, optimiser and the runs' own random state stay untouched: the data order has generators of its own.
     """
     copies, rates = network.copy(), torch.from_numpy(test.rates())
+    copies.perturbation = perturbation(runs, train, "range_test")
     losses: list[Tensor] = []
     generators = [seeds.torch_generator(run.seed, "range_test") for run in runs]
     while len(losses) < test.steps:
@@ -159,10 +160,11 @@ def range_test_losses(
 
 
 def train_epoch(
-    stack: Stack, settings: RunSettings, data: TrainingData, epoch: int, observer: Observer
+    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, epoch: int, observer: Observer
 ) -> Float[Tensor, "3 K"] | None:
     """Train one pass over the data; return each run's mean loss, MAE and last rate, or None if interrupted."""
-    network, rows, averaging = stack.network, len(data.train), settings.averaging
+    settings, network, rows, averaging = runs[0], stack.network, len(data.train), runs[0].averaging
+    network.perturbation = perturbation([runs[run] for run in stack.runs], data.train, "epoch", str(epoch))
     order = epoch_order(stack.orders, rows).to(data.train.age.device)
     steps = math.ceil(rows / settings.trainer.batch_size)
     sums = torch.zeros(3, len(stack.runs), dtype=torch.float64, device=order.device)
@@ -189,16 +191,18 @@ def train_step(
 ) -> Float[Tensor, "2 K"]:
     """Take one step on each run's own faces `index` with the learning rates `lr` (float64).
 
-    Return the summed losses and the summed absolute errors (years) of each run's batch, in float64. Nothing here waits
-    for a number from the device, so that `cuda_graph` can capture all of it.
+    Return the summed losses and the summed absolute errors (years) of each run's batch, in float64, every face counting
+    by its weight. Nothing here waits for a number from the device, so that `cuda_graph` can capture all of it, unless
+    random numbers are drawn.
     """
-    x, age = inputs.gather(index)
+    x, age, weight = network.perturbation.of_batch(inputs.gather(index))
+    masks = network.perturbation.masks(network.forward.hidden_widths, index.shape[1])
     with precision.products(network.forward.precision):
-        raw, backward = network.forward.backward(network.params, network.buffers, x)
+        raw, backward = network.forward.backward(network.params, network.buffers, x, *masks)
         losses, gradient = network.head.loss_with_gradient(raw, age)
-        of_mean = gradient * (1 / index.shape[1])
+        of_mean = gradient * (weight * (1 / index.shape[1]))[..., None]
         network.optimizer.apply_backward(network.options, network.params, backward, of_mean, network.state, lr)
-    return torch.stack([losses, (network.head.point(raw) - age).abs()]).sum(2, dtype=torch.float64)
+    return (torch.stack([losses, (network.head.point(raw) - age).abs()]) * weight).sum(2, dtype=torch.float64)
 
 
 def validate(

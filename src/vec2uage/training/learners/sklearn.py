@@ -277,7 +277,9 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     began = time.perf_counter()
     takes_seed = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
     extra = {"random_state": derive(run.seed, "model") % 2**32} if takes_seed else {}
-    estimator = run.model.build(**extra).fit(_double(data.train.x), data.train.age.double().cpu().numpy())
+    weight = data.train.weight
+    weights = {} if weight is None else {"sample_weight": weight.double().cpu().numpy()}
+    estimator = run.model.build(**extra).fit(_double(data.train.x), data.train.age.double().cpu().numpy(), **weights)
     model = SklearnModel(estimator, data.dimension, data.normalization, data.encoder)
     outcome = Outcome(status="completed", model=model)
     for part, inputs in data.parts.items():

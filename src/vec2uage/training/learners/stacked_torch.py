@@ -18,9 +18,9 @@ class StackedTorch:
 
     def stack_key(self, run: RunSettings) -> Hashable:
         shared = {name: option for name, option in run.options().items() if name != "seed"}
-        for name in ("optimizer", "averaging", "lr_schedule", "early_stopping"):
+        for name in ("optimizer", "averaging", "lr_schedule", "early_stopping", "regularization"):
             shared[name] = without_options(shared[name], shared[name].per_run)
-        return *shared.items(), run.optimizer.variant(), run.split_seed
+        return *shared.items(), run.optimizer.variant(), run.regularization.in_use, run.split_seed
 
     def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
         return stack_check.check_stackable(run, data.dimension, len(data.train), device)
