@@ -100,7 +100,7 @@ def own_model(target: str, *options: str) -> list[str]:
         (
             ["+split.sed=3"],
             "split.sed = 3: no such option; did you mean seed? allowed are: age_range, calibration_per_age, group, "
-            "heldout_per_age, missing_ages, seed",
+            "heldout_per_age, missing_ages, seed, train_ages",
         ),
         (["split=none"], "split: gives only vectors, but needed are train, validation, test: take split=paper"),
         (["split=prepared"], "split = prepared: only dataset=prepared is divided already: take split=paper"),
