@@ -167,6 +167,9 @@ def test_the_generated_set_has_adults_where_ages_beyond_18_are_asked_for() -> No
     assert not settings("train", []).dataset.adults
     assert not settings("evaluate", evaluated).dataset.adults
     assert settings("train", ["split.age_range=[1,40]"]).dataset.adults
+    older = settings("train", ["split.train_ages=[1,40]", "head=classes"])
+    assert older.dataset.adults
+    assert older.head.ages == (1, 41)  # labels with decimals: somebody of 40.7 years
     assert settings("evaluate", [*evaluated, "dataset.adults=true"]).dataset.adults
     assert not settings("train", ["split.age_range=[1,40]", "dataset.adults=false"]).dataset.adults
 
