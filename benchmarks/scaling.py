@@ -46,7 +46,7 @@ def peak_of_a_stack(count: int) -> int:
     """Return the most memory (bytes) that this process has had after a few steps of `count` runs as one stack."""
     data = random_data(4 * BATCH)
     settings = runs(count, *SGD)
-    train_epoch(first_weights(settings, data, CPU), settings[0], data, 0, Silent())
+    train_epoch(first_weights(settings, data, CPU), settings, data, 0, Silent())
     # not getrusage: its peak is inherited from the process that started this one
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
 

@@ -113,7 +113,7 @@ def ours(settings: list[RunSettings], data: TrainingData) -> float:
     def prepare(stack: list[RunSettings]) -> Stack:
         return first_weights(stack, data, CPU)
 
-    return wall_time(settings, prepare, lambda stack: train_epoch(stack, settings[0], data, 0, Silent()))
+    return wall_time(settings, prepare, lambda stack: train_epoch(stack, settings, data, 0, Silent()))
 
 
 def product_rate() -> float:

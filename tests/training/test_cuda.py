@@ -125,7 +125,7 @@ def test_a_checkpoint_goes_from_the_processor_to_a_gpu_and_back(make_run, make_d
                     restore(stack, checkpoints, runs)
                 else:
                     first_learning_rates(stack, runs, data, outcomes)
-                train_epoch(stack, runs[0], data, number, observer)
+                train_epoch(stack, runs, data, number, observer)
                 checkpoints = snapshot(stack, outcomes)
         weights.append({name: tensor.cpu() for name, tensor in stack.network.params.items()})
     for other in weights[1:]:
@@ -143,7 +143,7 @@ def test_a_stack_takes_no_more_memory_than_was_planned(make_run, make_data, obse
         before = torch.cuda.memory_reserved()
         with torch.cuda.stream(torch.cuda.Stream(GPU)):
             stack = first_weights(runs, data, GPU)
-            train_epoch(stack, runs[0], data, 0, observer)
+            train_epoch(stack, runs, data, 0, observer)
         torch.cuda.synchronize()
         # what is planned for fills half of the memory
         assert torch.cuda.max_memory_reserved() - before < 2 * 20 * memory.run_bytes(runs[0], 512, 640)

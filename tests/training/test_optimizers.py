@@ -131,7 +131,7 @@ def test_every_optimizer_in_conf_trains_alike_alone_stacked_and_after_compaction
         return first_weights([runs[run] for run in members], make_data(), CPU)
 
     def epoch(stack, number):
-        means = train_epoch(stack, runs[0], make_data(), number, observer)
+        means = train_epoch(stack, runs, make_data(), number, observer)
         return torch.cat([means, *(p.detach().double().flatten(1).T for p in stack.network.params.values())])
 
     together, alone = stacked([0, 1, 2]), [stacked([run]) for run in range(3)]

@@ -117,10 +117,10 @@ def _measure(plan: Plan, settings: RunSettings, data: TrainingData) -> Speed:
 
     def train() -> float:
         stack = first_weights(runs, few, _CPU)
-        train_epoch(stack, settings, few, 0, _Silent())  # fills caches
+        train_epoch(stack, runs, few, 0, _Silent())  # fills caches
         began, epochs = time.perf_counter(), 0
         while time.perf_counter() - began < _SECONDS:
-            train_epoch(stack, settings, few, 0, _Silent())
+            train_epoch(stack, runs, few, 0, _Silent())
             epochs += 1
         return (time.perf_counter() - began) / (epochs * steps * len(runs))
 
