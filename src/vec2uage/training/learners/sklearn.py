@@ -1,7 +1,6 @@
 """Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
 
 import hashlib
-import math
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,10 +30,13 @@ from vec2uage.training.learners import skops_file
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.outcome import Model, Outcome
+from vec2uage.training.regressors.base import DistributionRegressor
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 
 _FORMAT = "vec2uage-sklearn-1"
+_REGRESSORS = "vec2uage.training.regressors"
+"""Where the classes lie that are trusted as skops trusts scikit-learn's: they hold numbers and arrays."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,17 @@ class SklearnModel:
     calibration: Mapping[str, Any] | None = None
     suffix: ClassVar[str] = ".skops"
 
-    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Point:
+    def predict(self, vectors: Float[np.ndarray, "N D"]) -> Prediction:
         x = self.normalization(torch.from_numpy(np.array(vectors, dtype=np.float32)))
         return self.predict_normalized(x)
 
-    def predict_normalized(self, x: Float[torch.Tensor, "N D"]) -> Point:
+    def predict_normalized(self, x: Float[torch.Tensor, "N D"]) -> Prediction:
         """Return the ages of vectors that are normalised already: the same bits whatever the threads of a BLAS."""
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1, user_api="blas"):
+            if isinstance(self.estimator, DistributionRegressor):
+                return self.estimator.predict_distribution(_double(x))
             ages = self.estimator.predict(_double(x))
         return Point(np.asarray(ages, dtype=np.float32).reshape(len(x)))
 
@@ -131,24 +135,26 @@ class SklearnEnsemble:
 
 
 def untrusted_classes(path: Path) -> dict[str, str]:
-    """Return the model's class, or one within it, as `{"model": name}` if skops does not trust it; nothing is run.
+    """Return the model's class, or one within it, as `{"model": name}` if it needs more than its name to be trusted.
 
-    Raises UserError for a missing or damaged file.
+    Nothing is run. Raises UserError for a missing or damaged file.
     """
-    return {"model": untrusted[0]} if (untrusted := _untrusted_names(path)) else {}
+    foreign = [name for name in _untrusted_names(path) if not _is_of(_REGRESSORS, name)]
+    return {"model": foreign[0]} if foreign else {}
 
 
 def load(path: Path, model: Component | None = None) -> SklearnModel:
     """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
 
-    It may hold what skops trusts and, with the `model` that the configuration of its run describes, this one's class
-    and all of scikit-learn's. Skops does not trust some of these, such as trees: numbers of a crafted file could crash
-    them. Raises UserError for a missing, damaged or foreign file, or one that holds another class.
+    It may hold what skops trusts, the classes of `training.regressors` and, with the `model` that the configuration of its
+    run describes, this one's class and all of scikit-learn's. Skops does not trust some of these, such as trees: numbers
+    of a crafted file could crash them. Raises UserError for a missing, damaged or foreign file, or one that holds
+    another class.
     """
     from skops import io as skops
 
     untrusted = _untrusted_names(path)
-    allowed = [name for name in untrusted if model is not None and (name == own_name(model) or _is_of_sklearn(name))]
+    allowed = [name for name in untrusted if _is_of(_REGRESSORS, name) or _comes_with(model, name)]
     if refused := sorted(set(untrusted) - set(allowed)):
         raise UserError(
             f"{path} holds a {refused[0]}, which is not loaded on the word of a file alone: it can be loaded in "
@@ -222,9 +228,14 @@ def own_name(model: Component) -> str:
     return f"{found.__module__}.{found.__qualname__}"
 
 
-def _is_of_sklearn(name: str) -> bool:
-    """Tell whether a name is that of a class where scikit-learn defines it, not where it imports one."""
-    if not name.startswith("sklearn."):
+def _comes_with(model: Component | None, name: str) -> bool:
+    """Tell whether a file may hold a class as a configuration names its model: that class, or one of scikit-learn."""
+    return model is not None and (name == own_name(model) or _is_of("sklearn", name))
+
+
+def _is_of(package: str, name: str) -> bool:
+    """Tell whether a name is that of a class where a package defines it, not where it imports one."""
+    if not name.startswith(f"{package}."):
         return False
     try:
         found = locate(name)
@@ -288,8 +299,8 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
             outcome.prediction = prediction
-    if not all(math.isfinite(score) for score in outcome.scores.values()):
-        outcome.status, outcome.reason = "diverged", "the model gives no number for some faces"
+        if not np.isfinite(prediction.median).all():
+            outcome.status, outcome.reason = "diverged", "the model gives no number for some faces"
     outcome.seconds = time.perf_counter() - began
     return outcome
 

@@ -1,0 +1,107 @@
+"""Gaussian process regression (Rasmussen and Williams 2006), on balanced ages and on many rows."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.optimize import minimize
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import PositiveInt
+from vec2uage.predictions.normal import Normal
+from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.kernel_ridge import Positive
+from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, correlation, distances, random_rows
+
+_WIDEST = 5.0  # how far tuning may go from where it starts: factors of exp(-5) to exp(5)
+
+
+class GaussianProcess(RegressorMixin, BaseEstimator):
+    """A normal distribution of age for each face: that of the function where the face lies, and the noise.
+
+    Length scale and noise are tuned to the marginal likelihood of some rows; the variance of the function is then the
+    one that is most likely for all rows. Distinct faces are weighted, see `distinct_rows`: one of weight w has 1/w of
+    the noise, a new one has the noise of weight 1.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel = "matern32",
+        length_scale: Positive = 1.0,
+        noise: Positive = 0.1,
+        tuning_rows: PositiveInt | None = 1000,
+        exact_rows: PositiveInt = 4000,
+        inducing: PositiveInt = 1000,
+        random_state: int = 0,
+    ) -> None:
+        self.kernel = kernel
+        self.length_scale = length_scale
+        self.noise = noise
+        self.tuning_rows = tuning_rows
+        self.exact_rows = exact_rows
+        self.inducing = inducing
+        self.random_state = random_state
+
+    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> "GaussianProcess":
+        """Fit to vectors and ages in years; UserError where all are of one age."""
+        x, age, weight = distinct_rows(X, y)
+        if age.min() == age.max():
+            raise UserError(f"model: all training faces are {age[0]:g} years old: a Gaussian process needs two ages")
+        self.mean_ = float(np.average(age, weights=weight))
+        target = age - self.mean_
+        self.length_scale_, self.noise_ = self._tuned(x, target, weight)
+        solved = self._system().solve(x, target, weight, self.exact_rows, self.inducing, self.random_state)
+        self.variance_ = solved.misfit / len(x)
+        self.points_, self.root_ = solved.points.astype(np.float32), solved.root.astype(np.float32)
+        self.coefficients_ = solved.coefficients
+        return self
+
+    def predict(self, X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
+        """Return the means in years."""
+        return self.predict_distribution(X).mean
+
+    def predict_distribution(self, X: Float[np.ndarray, "N D"]) -> Normal:
+        """Return the distributions of the ages, noise included (equations 2.25 and 2.26)."""
+        system, points = self._system(), self.points_.astype(np.float64)
+        means, shares = [np.zeros(0)], [np.zeros(0)]
+        for rows in blocks(len(X)):
+            near = system(X[rows], points)
+            means.append(self.mean_ + near @ self.coefficients_)
+            known = np.square(near @ self.root_.T).sum(axis=1)
+            shares.append(np.maximum(1 - known, 0) + self.noise_)
+        return Normal(np.concatenate(means), np.sqrt(self.variance_ * np.concatenate(shares)))
+
+    def _system(self) -> KernelSystem:
+        return KernelSystem(self.kernel, self.length_scale_, self.noise_)
+
+    def _tuned(
+        self, x: Float[np.ndarray, "n D"], target: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]
+    ) -> tuple[float, float]:
+        """Return the length scale and the noise that make some rows most likely, in reach of those given."""
+        if self.tuning_rows is None:
+            return self.length_scale, self.noise
+        some = random_rows(len(x), self.tuning_rows, self.random_state, "tuning")
+        apart, target, weight = distances(x[some]), target[some], weight[some]
+        start = np.log([self.length_scale, self.noise])
+
+        def unlikely(logs: Float[np.ndarray, " 2"]) -> float:
+            length_scale, noise = np.exp(logs)
+            return -profile_likelihood(correlation(self.kernel, apart / length_scale), noise / weight, target)
+
+        bounds = [(value - _WIDEST, value + _WIDEST) for value in start]
+        options = {"initial_simplex": start + np.array([[0, 0], [1, 0], [0, -1]]), "xatol": 0.01, "fatol": 0.01}
+        found = np.exp(minimize(unlikely, start, method="Nelder-Mead", bounds=bounds, options=options).x)
+        return float(found[0]), float(found[1])
+
+
+def profile_likelihood(
+    covariance: Float[np.ndarray, "n n"], noise: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]
+) -> float:
+    """Return the logarithm of the marginal likelihood (equation 5.8) at the variance that makes it greatest, less the
+    terms that do not depend on covariance and noise, which are shares of that variance; -inf where it cannot be had."""
+    try:
+        factor = cholesky(covariance + np.diag(noise), lower=True)
+    except LinAlgError:
+        return -np.inf
+    variance = target @ cho_solve((factor, True), target) / len(target)
+    return float(-len(target) / 2 * np.log(variance) - np.log(np.diag(factor)).sum())

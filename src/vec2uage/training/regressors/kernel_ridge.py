@@ -1,0 +1,52 @@
+"""Kernel ridge regression (Saunders, Gammerman and Vovk 1998), on balanced ages and on many rows."""
+
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from vec2uage.config.settings import PositiveInt
+from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class KernelRidge(RegressorMixin, BaseEstimator):
+    """Ridge regression in the space of a kernel, around the mean age; distinct faces are weighted (`distinct_rows`)."""
+
+    def __init__(
+        self,
+        kernel: Kernel = "rbf",
+        length_scale: Positive = 1.0,
+        alpha: Positive = 0.1,
+        exact_rows: PositiveInt = 4000,
+        inducing: PositiveInt = 1000,
+        random_state: int = 0,
+    ) -> None:
+        self.kernel = kernel
+        self.length_scale = length_scale
+        self.alpha = alpha
+        self.exact_rows = exact_rows
+        self.inducing = inducing
+        self.random_state = random_state
+
+    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> "KernelRidge":
+        """Fit to vectors and ages in years."""
+        x, age, weight = distinct_rows(X, y)
+        self.mean_ = float(np.average(age, weights=weight))
+        solved = self._system().solve(x, age - self.mean_, weight, self.exact_rows, self.inducing, self.random_state)
+        self.points_ = solved.points.astype(np.float32)
+        self.coefficients_ = solved.coefficients
+        return self
+
+    def predict(self, X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
+        """Return ages in years."""
+        system, points = self._system(), self.points_.astype(np.float64)
+        parts = [system(X[rows], points) @ self.coefficients_ for rows in blocks(len(X))]
+        return self.mean_ + np.concatenate([np.zeros(0), *parts])
+
+    def _system(self) -> KernelSystem:
+        return KernelSystem(self.kernel, self.length_scale, self.alpha)
