@@ -34,12 +34,7 @@ COPIES = GENERATOR.integers(1, 4, 60)
 WEIGHT = COPIES * (60 / COPIES.sum())
 REPEATED = np.repeat(X, COPIES, axis=0), np.repeat(AGE, COPIES)
 NEW = GENERATOR.standard_normal((20, 4))
-KERNELS = {
-    "matern12": Matern(1.7, nu=0.5),
-    "matern32": Matern(1.7, nu=1.5),
-    "matern52": Matern(1.7, nu=2.5),
-    "rbf": RBF(1.7),
-}
+KERNELS = {f"matern{2 * nu:.0f}2": Matern(1.7, nu=nu) for nu in (0.5, 1.5, 2.5)} | {"rbf": RBF(1.7)}
 SMALL = {
     "kernel_ridge": ("model=kernel_ridge",),
     "gaussian_process": ("model=gaussian_process",),

@@ -146,10 +146,10 @@ def untrusted_classes(path: Path) -> dict[str, str]:
 def load(path: Path, model: Component | None = None) -> SklearnModel:
     """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
 
-    It may hold what skops trusts, the classes of `training.regressors` and, with the `model` that the configuration of its
-    run describes, this one's class and all of scikit-learn's. Skops does not trust some of these, such as trees: numbers
-    of a crafted file could crash them. Raises UserError for a missing, damaged or foreign file, or one that holds
-    another class.
+    It may hold what skops trusts, the classes of `training.regressors` and, with the `model` that the configuration of
+    its run describes, this one's class and all of scikit-learn's. Skops does not trust some of these, such as trees:
+    numbers of a crafted file could crash them. Raises UserError for a missing, damaged or foreign file, or one that
+    holds another class.
     """
     from skops import io as skops
 

@@ -2,8 +2,8 @@
 
 They are exact for few rows. For many, the function is a sum over a random subset of the rows (Nystroem; Williams and
 Seeger 2001, "Using the Nystroem Method to Speed Up Kernel Machines"), and what that misses at a row counts as noise of
-this row (Snelson and Ghahramani 2006, "Sparse Gaussian Processes using Pseudo-inputs", known as FITC): memory grows with
-the rows and not with their square.
+this row (Snelson and Ghahramani 2006, "Sparse Gaussian Processes using Pseudo-inputs", known as FITC): memory grows
+with the rows and not with their square.
 """
 
 from collections.abc import Callable, Iterator
