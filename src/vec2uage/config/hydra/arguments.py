@@ -60,18 +60,30 @@ def readable(arguments: Sequence[str]) -> list[str]:
 
     These are letters that its grammar lacks, and a bare = or , in a path that exists. A name without / \\ or = is none:
     `seed=1,2` is a sweep, whatever files there are. What Hydra can read keeps the meaning that it has there. Flags are
-    not Hydra's to parse.
+    not Hydra's to parse. `log()` of a search, which Hydra lacks, becomes what it means (see `with_log`).
     """
 
     def rewritten(argument: str) -> str:
         key, equals, value = argument.partition("=")
         if argument.startswith("-") or not equals or re.fullmatch(r"[\w./-]*", value, re.ASCII):
             return as_text(argument) if key in _FOLDERS else argument
+        if with_log(value) != value:
+            return f"{key}={with_log(value)}"
         may_be_path = any(sign in value for sign in "/\\=")
         paths = _existing(value.split(",")) if may_be_path else None
         return f"{key}={','.join(map(quoted, paths)) if paths else _readable(value)}"
 
     return list(map(rewritten, arguments))
+
+
+def with_log(value: str) -> str:
+    """Return a value in which `log(a, b)`, numbers of a search that are uniform in their logarithm, is as Hydra has it.
+
+    >>> with_log("log(1e-5, 1e-1)"), with_log("int(log(8, 64))"), with_log("3")
+    ('tag(log,interval(1e-5, 1e-1))', 'int(tag(log,interval(8, 64)))', '3')
+    """
+    found = re.fullmatch(r"(int\()?log\(([^()]*)\)(\)?)", value.strip())
+    return f"{found[1] or ''}tag(log,interval({found[2]})){found[3]}" if found else value
 
 
 def as_text(argument: str) -> str:

@@ -98,14 +98,14 @@ def parse_grid(loader: ConfigLoader, master: DictConfig, arguments: Sequence[str
     added to these.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-    shared = [o.key_or_group for o in overrides if not o.is_sweep_override() or _is_single(o)]
+    shared = [o.key_or_group for o in overrides if not o.is_sweep_override() or is_single(o)]
     exclude = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(shared)}]"
     folder = quoted(str(master.hydra.sweep.dir))
     master.hydra.overrides.hydra.extend([exclude, f"hydra.sweep.dir={folder}"])
     return overrides
 
 
-def _is_single(override: Override) -> bool:
+def is_single(override: Override) -> bool:
     """Tell whether an override is a choice of one value (see `read_again.leave_to_jobs`)."""
     value = override.value()
     return isinstance(value, ChoiceSweep) and len(value.list) == 1

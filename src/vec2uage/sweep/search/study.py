@@ -1,0 +1,162 @@
+"""What Optuna suggests and is told in a search, and the record of it in the sweep's folder, `study.journal`."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from vec2uage.base.access import open_to_write
+from vec2uage.base.atomic import replacing
+from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import differences
+from vec2uage.base.seeds import derive
+from vec2uage.sweep.search.options import SearchOptions
+
+_NAME = "search"
+_MADE_OF = "made_of"
+
+
+class Study:
+    """Trials in batches: `ask` for some, `tell` how each of them ended.
+
+    Suggestions follow from the options, the space and what was told, and from nothing else. A search that is taken up
+    again asks for all of its trials again and is told the same of them, so that it goes on as if it had never ended;
+    the journal is a record for the eye and for Optuna's tools, and shows whether it is the same search.
+    """
+
+    def __init__(
+        self, options: SearchOptions, space: Mapping[str, BaseDistribution], runs: Sequence[Sequence[str]], path: Path
+    ) -> None:
+        """Begin a study whose trials have these `runs` each, with a journal at `path`."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._options, self._space, self._path = options, dict(space), path
+        self._study = optuna.create_study(directions=["minimize"] * len(options.objective))
+        self._samplers = {True: _random(options.seed), False: _tpe(options.seed)}
+        self._made_of = {
+            "space": {key: distribution_to_json(found) for key, found in space.items()},
+            "objective": list(options.objective),
+            **{name: getattr(options, name) for name in ("startup", "batch", "seed")},
+            "runs": [" ".join(run) for run in runs],
+        }
+        self._recorded: list[FrozenTrial] = []
+        self._journal: optuna.Study | None = None
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials that were asked for."""
+        return self._study.get_trials(deepcopy=False)
+
+    @property
+    def best(self) -> list[FrozenTrial]:
+        """The trials that no other is better than in every objective; one for one objective."""
+        is_one = len(self._options.objective) == 1
+        completed = any(trial.state == TrialState.COMPLETE for trial in self.trials)
+        return [] if not completed else [self._study.best_trial] if is_one else self._study.best_trials
+
+    def read_journal(self) -> None:
+        """Read what an earlier command has recorded; UserError where that was another search, or is no record."""
+        if not self._path.exists():
+            return
+        with _damage_told(self._path):
+            recorded = _open(self._path)
+            made_of = recorded.user_attrs[_MADE_OF]
+            self._recorded = recorded.get_trials(deepcopy=False)
+        if made_of != (now := json.loads(json.dumps(self._made_of))):
+            raise UserError(
+                f"{self._path} is of another search ({differences(made_of, now)}): name another folder by "
+                "hydra.sweep.dir, or set resume=changed, which begins the search anew and keeps the runs it meets again"
+            )
+
+    def ask(self) -> list[FrozenTrial]:
+        """Return the next batch of trials, as many as are still to be tried."""
+        first = len(self.trials)
+        self._study.sampler = self._samplers[first < self._options.startup]
+        last = min(first + self._options.batch, self._options.trials)
+        asked = [self._study.ask(self._space).number for _ in range(first, last)]
+        return [self.trials[number] for number in asked]
+
+    def has_failed_before(self, trial: FrozenTrial) -> bool:
+        """Tell whether an earlier command has recorded a trial as failed: what came after it was not told of it."""
+        return trial.number < len(self._recorded) and self._recorded[trial.number].state == TrialState.FAIL
+
+    def tell(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Tell how a trial has ended, and record it. Raises UserError if the journal has recorded something else.
+
+        Values are those of the objectives, lower is better. Of a trial that was pruned the sampler learns that it is
+        worse than all with values, of one that failed it learns nothing.
+        """
+        self._study.tell(trial.number, values, state)
+        told = self.trials[trial.number]
+        if trial.number >= len(self._recorded):
+            self._record(told)
+        elif (before := _essence(self._recorded[trial.number])) != (now := _essence(told)):
+            raise UserError(
+                f"{self._path}: trial {trial.number} does not repeat ({differences(before, now)}): other versions or "
+                "another processor may suggest otherwise; resume=changed begins the search anew and keeps the runs it "
+                "meets again"
+            )
+
+    def _record(self, told: FrozenTrial) -> None:
+        if self._journal is None:
+            self._journal = self._begin() if not self._recorded else self._go_on()
+        self._journal.add_trial(told)
+
+    def _begin(self) -> optuna.Study:
+        self._path.unlink(missing_ok=True)
+        open_to_write(self._path, "ab").close()  # with the mode of all files
+        journal = optuna.create_study(
+            study_name=_NAME, storage=_storage(self._path), directions=self._study.directions
+        )
+        journal.set_user_attr(_MADE_OF, self._made_of)
+        return journal
+
+    def _go_on(self) -> optuna.Study:
+        """Open the journal to add to it, without a last line that a power cut has left in part."""
+        whole, _, rest = self._path.read_bytes().rpartition(b"\n")
+        if rest:
+            with replacing(self._path) as temporary:
+                temporary.write_bytes(whole + b"\n")
+        return _open(self._path)
+
+
+def _storage(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _open(path: Path) -> optuna.Study:
+    return optuna.load_study(study_name=_NAME, storage=_storage(path))
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}): delete it: the search goes on with the runs that are there"
+        ) from None
+
+
+def _random(seed: int) -> BaseSampler:
+    return RandomSampler(seed=derive(seed, "search", "startup") % 2**32)
+
+
+def _tpe(seed: int) -> BaseSampler:
+    """Return the tree-structured Parzen estimator (Bergstra et al. 2011), over all options at once.
+
+    Trials of a batch that have not ended count as bad ones (the constant liar of Ginsbourger et al. 2010), so that they
+    spread out. Its own startup is one trial, as ours draws what is random.
+    """
+    return TPESampler(seed=derive(seed, "search", "tpe") % 2**32, n_startup_trials=1)
+
+
+def _essence(trial: FrozenTrial) -> dict[str, Any]:
+    return {"state": trial.state.name, "values": trial.values, **trial.params}
