@@ -39,6 +39,9 @@ class FusedLauncher(BasicLauncher):
 class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
+    def __init__(self, search: Any = None, **options: Any) -> None:  # of another sweeper: `check_sweeper` refuses it
+        super().__init__(**options)
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task_function = task_function

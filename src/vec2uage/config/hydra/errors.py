@@ -60,7 +60,11 @@ def error_sentence(error: Exception) -> str:
     if several := re.match(r"Ambiguous value for argument '(.+)' 1\.|Sweep parameters '(.+)' requires", text):
         key_value = several[1] or several[2]
         not_meant = "a list needs brackets, as in key=[a,b], and a decimal a point"
+        if re.search(r"=(int\()?(tag|interval)\(", key_value):
+            return f"{key_value}: a range is for a search, which needs -m hydra/sweeper=optuna"
         return f"{key_value}: several values are a grid, which needs -m ({not_meant})"
+    if "does not support sweep type : INTERVAL_SWEEP" in text:
+        return "interval() and log() are for a search, which needs hydra/sweeper=optuna: a grid has single values"
     return text
 
 

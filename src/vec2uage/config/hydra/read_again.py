@@ -68,6 +68,8 @@ def leave_to_jobs(arguments: Sequence[str], key: str) -> list[str]:
 
     def left(argument: str) -> str:
         own, _, value = argument.partition("=")
+        if own.startswith("hydra."):  # which is of the sweep as a whole
+            return argument
         if own != key and not own.startswith(f"{key}."):
             return argument
         before, after = parsed(argument), parsed(f"{own}=choice({value})")

@@ -105,6 +105,8 @@ def _short(text: str) -> str:
     """
     last = ["seed", *(key.rpartition(".")[2] for key in re.findall(r"(?:^|(?<=,))[^=,]+(?==)", text))]
 
+    text = re.sub(r"tag\(log,interval\(([^()]*)\)\)", r"log(\1)", text)  # as one types it (see `with_log`)
+
     def without_group(key: re.Match[str]) -> str:
         return key[0] if last.count(key[2]) > 1 else key[2]
 

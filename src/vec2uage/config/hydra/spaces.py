@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from vec2uage.base.errors import UserError
@@ -80,20 +80,20 @@ def _distribution(override: Override, problems: list[str]) -> "BaseDistribution 
     value: Any = override.value()
     numbers: Any = FloatDistribution
     try:
-        if isinstance(value, IntervalSweep):
+        if override.is_interval_sweep():
             numbers = IntDistribution if isinstance(value.start, int) else FloatDistribution
             found = numbers(value.start, value.end, log=_is_log(value.tags))
-        elif isinstance(value, RangeSweep):
+        elif override.is_range_sweep():
             last = value.start + (math.ceil((value.stop - value.start) / value.step) - 1) * value.step
             numbers = IntDistribution if isinstance(last, int) else FloatDistribution
             found = numbers(value.start, last, step=value.step)
         else:
             found = CategoricalDistribution(tuple(dict.fromkeys(override.sweep_string_iterator())))
     except ValueError as error:
-        problems.append(f"{override.input_line}: {' '.join(str(error).split())}")
+        problems.append(f"{key}: {' '.join(str(error).split())}")
         return None
     if found.single():
-        problems.append(f"{override.input_line}: has one value, so there is nothing to search: set {key}=...")
+        problems.append(f"{key} has one value, so there is nothing to search: set {key}=...")
     return found
 
 

@@ -15,8 +15,10 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted
 from vec2uage.config.command import refuse_chdir
+from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.result import RunResult
+from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.options import command_options
 from vec2uage.sweep.resume import ENDED
@@ -42,16 +44,22 @@ def run_search(
     """
     refuse_chdir(master.hydra)
     options = search_options(master)
+    command = command_options(master)
     space = parse_search(context.config_loader, master, options.search, arguments)
     results: list[RunResult] = []
     with SweepSession(context, master, task_function, launcher) as sweep:
         study = Study(options, space.distributions, space.repeats, sweep.folder / "study.journal")
-        if command_options(master).resume is True:
+        if command.resume is True:
             study.read_journal()
+        if command.plan:
+            each = counted(len(space.repeats), "run")
+            print(f"a search of {options.trials} trials of {each} each, {options.batch} at a time; the first of these:")
         runs: dict[int, Runs] = {}
         while asked := study.ask():
             jobs = {trial.number: _jobs(trial, space) for trial in asked if not study.has_failed_before(trial)}
             batch = list(dict.fromkeys(job for of_trial in jobs.values() for job in of_trial))
+            if batch and not results:  # what is wrong with one job is wrong with all but for the values
+                compose_jobs(Composer(context.config_loader, master), batch[:1], 0)
             ended = dict(zip(batch, sweep.run(batch), strict=True)) if batch else {}
             results += ended.values()
             for trial in asked:
@@ -123,5 +131,6 @@ def _report(study: Study, options: SearchOptions, space: SearchSpace, runs: Mapp
         names = [*options.objective, *(["test/mae"] if len(options.objective) == 1 else [])]
         scores = ", ".join(f"{name} {_mean(of_trial, name):.3f}" for name in names)
         lines.append(f"best:        trial {trial.number}, {scores}: {visible(' '.join(_chosen(trial)))}")
-        lines.append(f"             {visible(shlex.join(['python', '-m', 'vec2uage.train', '-m', *space.typed, *_chosen(trial)]))}")
+        command = shlex.join(["python", "-m", "vec2uage.train", "-m", *space.typed, *_chosen(trial)])
+        lines.append(f"             {visible(command)}")
     return "\n".join(lines)

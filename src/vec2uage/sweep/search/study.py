@@ -10,10 +10,9 @@ import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from vec2uage.base.access import open_to_write
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import differences
@@ -110,13 +109,12 @@ class Study:
         self._journal.add_trial(told)
 
     def _begin(self) -> optuna.Study:
-        self._path.unlink(missing_ok=True)
-        open_to_write(self._path, "ab").close()  # with the mode of all files
-        journal = optuna.create_study(
-            study_name=_NAME, storage=_storage(self._path), directions=self._study.directions
-        )
-        journal.set_user_attr(_MADE_OF, self._made_of)
-        return journal
+        with replacing(self._path) as temporary:
+            begun = optuna.create_study(
+                study_name=_NAME, storage=_storage(temporary), directions=self._study.directions
+            )
+            begun.set_user_attr(_MADE_OF, self._made_of)
+        return _open(self._path)
 
     def _go_on(self) -> optuna.Study:
         """Open the journal to add to it, without a last line that a power cut has left in part."""
@@ -127,8 +125,18 @@ class Study:
         return _open(self._path)
 
 
+class _Unlocked(JournalFileOpenLock):
+    """No lock: the sweep keeps others out of its folder. Optuna's own outlives a killed process, and all others hang."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
 def _storage(path: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(path)))
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_Unlocked(str(path))))
 
 
 def _open(path: Path) -> optuna.Study:
