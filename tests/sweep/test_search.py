@@ -1,4 +1,4 @@
-"""A search: what its spaces mean, what is suggested, that it goes on as if undisturbed, and that it finds what is best."""
+"""A search: what its spaces mean, what it suggests, that it goes on as if undisturbed, and finds what is best."""
 
 import json
 import math
@@ -75,7 +75,7 @@ def test_a_search_finds_the_bottom_of_a_valley_better_than_chance(tmp_path: Path
 
     assert found.best[0].params["depth"] == 3
     assert 0.005 < found.best[0].params["lr"] < 0.02
-    assert misses(found.trials[8:]) < misses(by_chance.trials[8:]) / 4
+    assert misses(found.trials[8:]) < misses(by_chance.trials[8:]) / 2
 
 
 def test_suggestions_follow_from_seed_and_what_was_told_alone(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_other_values_than_recorded_are_refused(tmp_path: Path) -> None:
 
 def test_what_diverged_is_avoided_and_what_failed_stays_so(tmp_path: Path) -> None:
     def diverging(trial: FrozenTrial) -> tuple[TrialState, list[float] | None]:
-        return (TrialState.PRUNED, None) if trial.params["lr"] > 0.1 else valley(trial)
+        return (TrialState.PRUNED, None) if trial.params["lr"] > 1e-3 else valley(trial)
 
     found = study(tmp_path / "a", trials=40)
     go_on(found, diverging)
-    assert sum(trial.params["lr"] > 0.1 for trial in found.trials[8:]) < 3
+    assert sum(trial.params["lr"] > 1e-3 for trial in found.trials[8:]) < 32 / 3, "60% by chance"
     failing = study(tmp_path / "b")
     go_on(failing, lambda trial: (TrialState.FAIL, None) if trial.number == 2 else valley(trial), batches=2)
     again = study(tmp_path / "b")
@@ -171,7 +171,11 @@ def test_spaces_are_written_as_hydra_writes_sweeps_and_seeds_are_repeated(sweep:
         "seed=1,2",
         "split.seed=range(2)",
     ]
-    of_conf = {"optimizer.eps": "int(log(8, 64))", "model.hidden": "choice([8],[4,4])", "trainer.max_epochs": "range(9)"}
+    of_conf = {
+        "optimizer.eps": "int(log(8, 64))",
+        "model.hidden": "choice([8],[4,4])",
+        "trainer.max_epochs": "range(9)",
+    }
     found = space_of(sweep, arguments, of_conf)
     assert found.distributions == {
         "optimizer.eps": IntDistribution(8, 64, log=True),
@@ -280,14 +284,14 @@ def test_two_trials_of_the_same_options_are_trained_once(tmp_path: Path) -> None
 def test_the_best_strength_of_ridge_regression_is_found(tmp_path: Path) -> None:
     """Where coefficients are normal and errors, too, the best penalty is the ratio of their variances (Hoerl 1970)."""
     rng = np.random.default_rng(3)
-    of_coefficients, of_errors = 0.2, 3.0
-    x = rng.normal(size=(3000, 200)).astype(np.float32)
-    ages = 30 + x @ rng.normal(scale=of_coefficients, size=200) + rng.normal(scale=of_errors, size=3000)
-    np.savez(tmp_path / "known.npz", embeddings=x, ages=ages)
-    sweep = make_sweep("hydra/sweeper=optuna", "hydra.sweeper.trials=24", "hydra.sweeper.startup=8")
+    of_coefficients, of_errors, dimension = 0.1, 3.0, 800
+    x = rng.normal(size=(1200, dimension)).astype(np.float32)
+    ages = 10 + x @ rng.normal(scale=of_coefficients, size=dimension) + rng.normal(scale=of_errors, size=len(x))
+    np.savez(tmp_path / "known.npz", vectors=x, ages=ages.clip(0.1, 99))
+    sweep = make_sweep("hydra/sweeper=optuna", "hydra.sweeper.trials=16", "hydra.sweeper.startup=8")
     sweep.master.hydra.sweep.dir = str(tmp_path / "search")
     given = ["dataset=vectors", f"dataset.path={tmp_path}/known.npz", "model=ridge", "normalization=none"]
-    given += ["augmentation=none", "split.age_range=[26,33]", "split.heldout_per_age=60", "split.seed=range(3)"]
+    given += ["augmentation=none", "split.age_range=[3,17]", "split.heldout_per_age=16", "split.seed=range(2)"]
     run_search(sweep.context(), sweep.master, print, None, [*given, "model.alpha=tag(log,interval(1e-3,1e6))"])
     written = json.loads((tmp_path / "search/search.json").read_text())
     [best] = [trial["options"]["model.alpha"] for trial in written["trials"] if trial["number"] in written["best"]]

@@ -126,7 +126,7 @@ class Study:
 
 
 class _Unlocked(JournalFileOpenLock):
-    """No lock: the sweep keeps others out of its folder. Optuna's own outlives a killed process, and all others hang."""
+    """No lock: the sweep keeps others out of its folder. Optuna's own outlives a killed process, and others hang."""
 
     def acquire(self) -> bool:
         return True
@@ -158,7 +158,7 @@ def _random(seed: int) -> BaseSampler:
 
 
 def _tpe(seed: int) -> BaseSampler:
-    """Return the tree-structured Parzen estimator (Bergstra et al. 2011), over all options at once.
+    """Return the tree-structured Parzen estimator (Bergstra et al. 2011).
 
     Trials of a batch that have not ended count as bad ones (the constant liar of Ginsbourger et al. 2010), so that they
     spread out. Its own startup is one trial, as ours draws what is random.
