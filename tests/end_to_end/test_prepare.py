@@ -95,6 +95,7 @@ def test_other_options_do_not_replace_a_folder_unasked(terminal: Terminal) -> No
     assert missing.stderr.startswith("error: nothere: no such")
 
 
+@pytest.mark.slow
 def test_a_set_that_cannot_be_divided_does_not_replace_another(terminal: Terminal) -> None:
     before = snapshot(terminal.prepared())
     (terminal.folder / "bad" / "1").mkdir(parents=True)
@@ -124,6 +125,7 @@ def test_a_folder_that_was_half_replaced_is_neither_complete_nor_trained_on(term
     assert results(folder) == whole
 
 
+@pytest.mark.slow
 def test_jobs_of_a_multirun_have_folders_of_their_own_and_the_highest_exit_code(terminal: Terminal) -> None:
     (terminal.folder / "some" / "1").mkdir(parents=True)
     (terminal.folder / "some" / "1" / "a.jpg").write_text("no")

@@ -77,6 +77,7 @@ def test_every_run_is_listed_with_what_it_reached(terminal: Terminal, both: subp
     ]
 
 
+@pytest.mark.slow
 def test_a_model_without_epochs_is_trained_judged_and_reported_beside_a_network(terminal: Terminal) -> None:
     options = ["dataset=synthetic", "dataset.size=small", "split.heldout_per_age=20"]
     train = [*options, "augmentation.train_per_age=50", "trainer.max_epochs=2", "model=ridge,vec2uage"]

@@ -251,7 +251,7 @@ def test_a_finished_job_of_a_grid_is_not_trained_again(
         (["seed=range(3)"], "error: seed=range(3): several values are a grid, which needs -m"),
         (["optimizer", "sgd"], "error: optimizer: options are set as key=value"),
         (["quality=none"], "error: quality: no such option or group of this command"),
-        (["-m", "seed=interval(0,1)"], "does not support sweep type"),
+        (["-m", "seed=interval(0,1)"], "needs hydra/sweeper=optuna"),
         (["-m", "seed=1,2", "hydra.sweeper.max_batch_size=1"], "error: hydra.sweeper.max_batch_size = 1: a grid is"),
         (["-m", "seed=1,2", "trainer.profile=true"], "error: trainer.profile = true: stacks have no profile"),
         (["-m", "seed=1,2", "resume=perhaps"], "error: resume = 'perhaps': should be"),
