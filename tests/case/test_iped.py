@@ -65,7 +65,7 @@ def iped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Host]
     """Make an IPED with the exported task, whose service gives these answers."""
     monkeypatch.chdir(tmp_path)
 
-    def make(command: str = f"{sys.executable} service.py", **answers: Any) -> Host:
+    def make(command: str = f"{shlex.quote(sys.executable)} service.py", **answers: Any) -> Host:
         Path("service.py").write_text(SERVICE)
         Path("answers.json").write_text(json.dumps({"other": asked_about({"path": "other"}), **answers}))
         export = IpedExport(batch_size=2, skip_hash_db_files=True)

@@ -35,6 +35,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.mark.slow
 def test_visage_like_faces_are_as_many_as_visage_has(paper):
     default = Path(__file__).parents[3] / "shared"
     facts = Path(os.environ.get("VEC2UAGE_SHARED", default)) / "reference" / "visage_counts.csv"

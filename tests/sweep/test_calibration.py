@@ -44,6 +44,7 @@ def test_few_runs_are_not_given_to_many_workers() -> None:
     assert fastest(speeds, 2).workers == 1
 
 
+@pytest.mark.slow
 def test_speeds_are_kept_and_what_is_kept_says_so(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -269,6 +269,7 @@ def test_a_run_that_does_not_fit_beside_others_trains_after_them(
         assert figures(tmp_path / "crowded" / str(number)) == figures(tmp_path / "roomy" / str(number))
 
 
+@pytest.mark.slow
 def test_data_that_does_not_fit_beside_others_is_loaded_after_them(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
