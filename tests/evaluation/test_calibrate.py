@@ -1,19 +1,18 @@
 """A model that is calibrated, judged, saved and judged again; and the faces that it must not be calibrated on."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from sklearn.linear_model import Ridge
 
 from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
-from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, to_container
 from vec2uage.data.storage import save
@@ -25,14 +24,13 @@ from vec2uage.evaluation.run import evaluate
 from vec2uage.training.calibrated import as_saved
 from vec2uage.training.learners.sklearn import SklearnModel
 from vec2uage.training.model_file import NetworkModel
-from vec2uage.training.models import MLP
 from vec2uage.training.normalization import Normalization
 
 PAPER = ["split.age_range=[1,40]", "split.heldout_per_age=8", "split.calibration_per_age=10"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, save_network: Callable[[Path], None]) -> Path:
     """Thirty faces of each age from 1 to 40, another file of such, and a network that is some years off."""
     folder = tmp_path_factory.mktemp("calibrate")
     for name, seed in (("faces", 0), ("others", 1)):
@@ -40,14 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ages = np.repeat(np.arange(1, 41), 30)
         vectors = np.column_stack([ages + generator.normal(0, 3, 1200), generator.normal(size=(1200, 2))])
         np.savez(folder / f"{name}.npz", vectors=vectors, ages=ages, encoder="facenet")
-    network = MLP(3, ())
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-        next(network.parameters())[0, 0] = 1.0
-    weights = {name: tensor[None] for name, tensor in network.state_dict().items()}
-    component = Component("vec2uage.training.models.MLP", (("hidden", ()),))
-    NetworkModel(component, weights, 3, Normalization("none"), "facenet").save(folder / "model.safetensors")
+    save_network(folder / "model.safetensors")
     return folder
 
 

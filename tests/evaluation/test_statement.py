@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from hydra import compose, initialize_config_dir
 
 from vec2uage.base.csv_file import read_csv, write_csv
 from vec2uage.base.errors import UserError
-from vec2uage.config.component import Component
 from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 from vec2uage.config.validate import from_config, to_container
 from vec2uage.data.storage import save
@@ -26,9 +25,6 @@ from vec2uage.evaluation.evaluate_settings import Evaluation, Foreign
 from vec2uage.evaluation.run import evaluate
 from vec2uage.evaluation.statement import Statement, find, open_statement, read
 from vec2uage.training.calibrated import as_saved
-from vec2uage.training.model_file import NetworkModel
-from vec2uage.training.models import MLP
-from vec2uage.training.normalization import Normalization
 
 AGES, PER_AGE = range(8, 28), 30
 SPLIT = ["split.age_range=[8,27]", "split.heldout_per_age=8", "split.calibration_per_age=10"]
@@ -42,7 +38,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, save_network: Callable[[Path], None]) -> Path:
     """A run's folder with a network that is some years off, and the faces that it was trained on."""
     folder = tmp_path_factory.mktemp("statement")
     generator = np.random.default_rng(0)
@@ -50,15 +46,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = np.column_stack([ages + generator.normal(0, 3, len(ages)), generator.normal(size=(len(ages), 2)) * 20])
     gender = np.where(np.arange(len(ages)) % 3 == 0, "female", "male")
     save(make_vector_set(vectors, ages, gender=gender, source="|<b>", encoder="facenet"), folder / "faces.arrow")
-    network = MLP(3, ())
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-        next(network.parameters())[0, 0] = 1.0
-    weights = {name: tensor[None] for name, tensor in network.state_dict().items()}
-    component = Component("vec2uage.training.models.MLP", (("hidden", ()),))
     (folder / "run").mkdir()
-    NetworkModel(component, weights, 3, Normalization("none"), "facenet").save(folder / "run/best.safetensors")
+    save_network(folder / "run/best.safetensors")
     asked = composed(folder)
     (folder / "run/config.yaml").write_text(yaml.safe_dump({name: asked[name] for name in ("dataset", "split")}))
     return folder
