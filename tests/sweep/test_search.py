@@ -17,7 +17,7 @@ import optuna
 import pytest
 from hydra.core.singleton import Singleton
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from sweeps import SMALL, Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
@@ -27,11 +27,12 @@ from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.search.options import SearchOptions, search_options
+from vec2uage.sweep.search.pruners import Pruner
 from vec2uage.sweep.search.search import run_search
-from vec2uage.sweep.search.study import Study
+from vec2uage.sweep.search.study import Ended, Study
 
 SPACE: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-5, 1, log=True), "depth": IntDistribution(1, 4)}
-Outcome = Callable[[FrozenTrial], tuple[TrialState, Sequence[float] | None]]
+Outcome = Callable[[FrozenTrial], Ended]
 
 
 @pytest.fixture(autouse=True)
@@ -43,23 +44,27 @@ def _restore() -> Iterator[None]:
 
 def options(**given: object) -> SearchOptions:
     usual = {"trials": 24, "startup": 8, "batch": 4, "objective": "validation/mae", "seed": 1, "search": {}}
-    return SearchOptions(**(usual | {"params": None} | given))  # type: ignore[arg-type]
+    return SearchOptions(**(usual | {"params": None, "pruner": Pruner()} | given))  # type: ignore[arg-type]
 
 
 def study(path: Path, space: dict[str, BaseDistribution] = SPACE, **given: object) -> Study:
     return Study(options(**given), space, [["seed=1"]], path)
 
 
-def valley(trial: FrozenTrial) -> tuple[TrialState, list[float]]:
+def height(trial: FrozenTrial) -> float:
+    return float((math.log10(trial.params["lr"]) + 2) ** 2 + (trial.params["depth"] - 3.0) ** 2)
+
+
+def valley(trial: FrozenTrial) -> Ended:
     """Best at lr 0.01 and depth 3."""
-    return TrialState.COMPLETE, [(math.log10(trial.params["lr"]) + 2) ** 2 + (trial.params["depth"] - 3.0) ** 2]
+    return Ended("completed", values=(height(trial),))
 
 
 def go_on(found: Study, outcome: Outcome = valley, batches: int = 100) -> list[dict[str, object]]:
     """Ask and tell to the end, or for so many batches; return what was suggested."""
     while batches and (asked := found.ask()):
         for trial in asked:
-            found.tell(trial, *outcome(trial))
+            found.tell(trial, outcome(trial))
         batches -= 1
     return [trial.params for trial in found.trials]
 
@@ -82,7 +87,7 @@ def test_suggestions_follow_from_seed_and_what_was_told_alone(tmp_path: Path) ->
     usual = go_on(study(tmp_path / "a"))
     assert go_on(study(tmp_path / "b")) == usual
     assert go_on(study(tmp_path / "c", seed=2))[0] != usual[0]
-    other = go_on(study(tmp_path / "d"), lambda trial: (TrialState.COMPLETE, [-valley(trial)[1][0]]))
+    other = go_on(study(tmp_path / "d"), lambda trial: Ended("completed", values=(-height(trial),)))
     assert other[:8] == usual[:8], "the first are drawn at random"
     assert other[8:] != usual[8:]
 
@@ -131,18 +136,18 @@ def test_other_values_than_recorded_are_refused(tmp_path: Path) -> None:
     again = study(tmp_path / "j")
     again.read_journal()
     with pytest.raises(UserError, match="trial 0"):
-        go_on(again, lambda trial: (TrialState.COMPLETE, [valley(trial)[1][0] + 1]))
+        go_on(again, lambda trial: Ended("completed", values=(height(trial) + 1,)))
 
 
 def test_what_diverged_is_avoided_and_what_failed_stays_so(tmp_path: Path) -> None:
-    def diverging(trial: FrozenTrial) -> tuple[TrialState, list[float] | None]:
-        return (TrialState.PRUNED, None) if trial.params["lr"] > 1e-3 else valley(trial)
+    def diverging(trial: FrozenTrial) -> Ended:
+        return Ended("diverged") if trial.params["lr"] > 1e-3 else valley(trial)
 
     found = study(tmp_path / "a", trials=64)
     go_on(found, diverging)
     assert sum(trial.params["lr"] > 1e-3 for trial in found.trials[8:]) < 56 / 2, "60% by chance"
     failing = study(tmp_path / "b")
-    go_on(failing, lambda trial: (TrialState.FAIL, None) if trial.number == 2 else valley(trial), batches=2)
+    go_on(failing, lambda trial: Ended("failed") if trial.number == 2 else valley(trial), batches=2)
     again = study(tmp_path / "b")
     again.read_journal()
     assert [again.has_failed_before(trial) for trial in again.ask()] == [False, False, True, False]
@@ -150,7 +155,9 @@ def test_what_diverged_is_avoided_and_what_failed_stays_so(tmp_path: Path) -> No
 
 def test_several_objectives_leave_what_no_other_trial_beats(tmp_path: Path) -> None:
     found = study(tmp_path / "j", objective=("validation/mae", "validation/rmse"))
-    go_on(found, lambda trial: (TrialState.COMPLETE, [float(trial.params["depth"]), -math.log10(trial.params["lr"])]))
+    go_on(
+        found, lambda trial: Ended("completed", values=(float(trial.params["depth"]), -math.log10(trial.params["lr"])))
+    )
     values = np.array([trial.values for trial in found.trials])
     beaten = [bool(((values <= own).all(axis=1) & (values < own).any(axis=1)).any()) for own in values]
     best = {trial.number for trial in found.best}

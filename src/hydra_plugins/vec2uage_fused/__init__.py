@@ -39,7 +39,7 @@ class FusedLauncher(BasicLauncher):
 class GridSweeper(BasicSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
-    def __init__(self, search: Any = None, **options: Any) -> None:  # of another sweeper: `check_sweeper` refuses it
+    def __init__(self, search: Any = None, pruner: Any = None, **options: Any) -> None:  # see `check_sweeper`
         super().__init__(**options)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """A run's `metrics.csv`: a row for every epoch, appended as it ends."""
 
+import csv
 import hashlib
 import math
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import IO
 
 from vec2uage.base.access import open_to_write
 from vec2uage.base.atomic import name_in_errors
+from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 
 
@@ -20,6 +22,19 @@ def metrics_digest(path: Path, epochs: int) -> str:
     except OSError:
         content = b""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_score(path: Path, name: str, epochs: int) -> list[float]:
+    """Return a score of the first `epochs` epochs in a `metrics.csv`, but for those that were no finite number.
+
+    Raises UserError where the file has no such column, or is gone or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            rows = list(csv.DictReader(_first_epochs(file, epochs).decode().splitlines()))
+        return [float(row[name]) for row in rows if row[name]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {name} cannot be read ({type(error).__name__}): delete the run's folder") from None
 
 
 def _first_epochs(file: IO[bytes], epochs: int) -> bytes:

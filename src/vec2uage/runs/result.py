@@ -14,7 +14,7 @@ from vec2uage.base.errors import UserError
 LARGEST = 3.4e38  # years: no float32 is further off, and squares of what is cannot be summed
 
 # A run that is "pending" or "running" has not ended, and so has no result.json; a sweep.json may know of it.
-Status = Literal["completed", "diverged", "failed", "interrupted", "running", "pending"]
+Status = Literal["completed", "diverged", "pruned", "failed", "interrupted", "running", "pending"]
 
 
 class Damaged(UserError):
@@ -28,7 +28,8 @@ class RunResult:
     `lr` is the learning rate training began with; `scores` are named `part/metric`, such as `test/mae` (years) and
     `validation/loss` (in the unit of the loss), all over whole sets and with the weights of `best_epoch`; `seconds` is
     the run's wall time; `started` an ISO 8601 time. A number that does not exist (the run failed before) is None, a
-    score is left out. A model that is not trained in epochs has no `optimizer` and no `lr`, and 0 `epochs`.
+    score is left out. A model that is not trained in epochs has no `optimizer` and no `lr`, and 0 `epochs`. A run that
+    a search has ended early is "pruned": it has no model, and scores of validation only.
     """
 
     status: Status

@@ -17,8 +17,9 @@ from vec2uage.sweep.resume import has_ended
 def check_sweeper(master: DictConfig) -> None:
     """Raise UserError where a grid is given what is not its own, or its jobs work elsewhere than it is checked."""
     refuse_chdir(master.hydra)
-    if "search" in master.hydra.sweeper:
-        raise UserError("search = ...: a grid searches nothing: add hydra/sweeper=optuna, or leave it out")
+    for group in ("search", "pruner"):
+        if group in master.hydra.sweeper:
+            raise UserError(f"{group} = ...: a grid searches nothing: add hydra/sweeper=optuna, or leave it out")
     if master.hydra.sweeper.max_batch_size is not None:
         raise UserError(
             f"hydra.sweeper.max_batch_size = {master.hydra.sweeper.max_batch_size}: a grid is trained as a whole, "

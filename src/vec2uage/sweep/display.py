@@ -14,9 +14,12 @@ from vec2uage.training.outcome import Epoch
 class Display:
     """Counts epochs of all runs; may be told of them from several threads."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], until: int | None = None) -> None:
+        """Count to the last epoch of every job, or to epoch `until`, where runs pause."""
         self._jobs = len(jobs)
-        self._progress = Progress(sum(job.settings.trainer.max_epochs for job in jobs), "epoch", "train")
+        most = {job: job.settings.trainer.max_epochs for job in jobs}
+        self._most = most if until is None else {job: min(until, epochs) for job, epochs in most.items()}
+        self._progress = Progress(sum(self._most.values()), "epoch", "train")
         self._epochs = dict.fromkeys(jobs, 0)
         self._ended = 0
         self._samples = 0
@@ -50,9 +53,18 @@ class Display:
         """
         with self._lock:
             self._ended += 1
-            self._progress.advance(job.settings.trainer.max_epochs - self._epochs[job])
+            self._advance(job)
             if self._jobs > 1 and (result.status != "completed" or not self._progress.is_terminal):
                 self._progress.line(f"[{self._ended}/{self._jobs}] {result.name}: {_outcome(result)}")
+
+    def pause(self, job: Job) -> None:
+        """Show that a run has had the epochs that it was to have for now."""
+        with self._lock:
+            self._advance(job)
+
+    def _advance(self, job: Job) -> None:
+        self._progress.advance(self._most[job] - self._epochs[job])
+        self._epochs[job] = self._most[job]
 
     def __enter__(self) -> "Display":
         return self

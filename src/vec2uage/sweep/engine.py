@@ -18,9 +18,9 @@ from vec2uage.sweep.display import Display
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.layout import Layout, lay_out, sweep_plan
 from vec2uage.sweep.plan import Plan, worker_pool
-from vec2uage.sweep.resume import resumable
+from vec2uage.sweep.resume import has_paused, resumable
 from vec2uage.sweep.state import SweepResult, SweepState
-from vec2uage.sweep.worker import end_untrained, fail, is_out_of_memory, train
+from vec2uage.sweep.worker import end_untrained, fail, is_out_of_memory, paused_result, train
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.precision import Precision
@@ -41,23 +41,26 @@ FreeSlots = SimpleQueue[Slot]
 _Loaded = tuple[Layout, dict[torch.device, TrainingData]]
 
 
-def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None) -> SweepResult:
+def train_jobs(jobs: Sequence[Job], command: str, cores: int | None = None, until: int | None = None) -> SweepResult:
     """Train all jobs, each into its own folder, on so many CPU cores (None: on all); a job that fails stops no other.
 
-    A job whose folder holds a checkpoint goes on from there. The first Ctrl-C or SIGTERM ends all runs with what
-    they have. Raises UserError if the disk is full, once all runs have stopped.
+    A job whose folder holds a checkpoint goes on from there. With `until`, a run that has had so many epochs pauses: it
+    is "running", and its checkpoint is what it goes on from. The first Ctrl-C or SIGTERM ends all runs with what they
+    have. Raises UserError if the disk is full, once all runs have stopped.
     """
-    if not jobs:
-        return SweepResult()
     known = resumable(jobs)
+    paused = {job: paused_result(job, header, command) for job, header in known.items() if has_paused(header, until)}
+    jobs = [job for job in jobs if job not in paused]
+    if not jobs:
+        return SweepResult(paused)
     groups = group(jobs, known)
     plan = sweep_plan(groups, cores)
     with (
         interruptible() as interrupt,
-        Display(jobs) as display,
+        Display(jobs, until) as display,
         worker_pool(plan) as pool,
     ):
-        sweep = SweepState(display, interrupt, command, known)
+        sweep = SweepState(display, interrupt, command, known, SweepResult(paused), until=until)
         scheduler = Scheduler(plan, cores, pool, sweep, is_logged=len(jobs) > 1)
         for members in groups:
             scheduler.submit(members)

@@ -76,9 +76,19 @@ def _read_result(folder: RunFolder) -> RunResult | None:
     if not folder.result.exists():
         return None
     result = folder.read_result()
-    if result.status in ENDED and (changed := folder.changed_files(result)):
+    if result.status in (*ENDED, "pruned") and (changed := folder.changed_files(result)):
         raise Damaged(f"{folder.path / changed[0]}: gone, or changed since the run ended")
     return result
+
+
+def has_paused(header: checkpoint.Header, until: int | None) -> bool:
+    """Tell whether a run with this checkpoint has had all the epochs `until` which it is to train for now."""
+    return until is not None and header.epochs >= until
+
+
+def is_kept(result: RunResult, until: int | None) -> bool:
+    """Tell whether a run with this result needs no more training: not even to epoch `until`, where it was pruned."""
+    return result.status in ENDED or (result.status == "pruned" and until is not None and result.epochs >= until)
 
 
 def resumable(jobs: Sequence[Job]) -> dict[Job, checkpoint.Header]:
@@ -101,16 +111,17 @@ def _read_checkpoint(folder: RunFolder) -> checkpoint.Header:
     return header
 
 
-def prepare_folders(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job, RunResult]:
+def prepare_folders(jobs: Mapping[Job, DictConfig], resume: Resume, until: int | None = None) -> dict[Job, RunResult]:
     """Return the results of jobs that have ended before, and make the folders of all others ready to be trained in.
 
-    These then hold the job's configuration, and what its run goes on from. Raises FolderConflict, before anything is
-    touched, if a folder cannot be used or holds something made with another configuration, code or data (unless
-    `resume` is "changed" or False), and names what differs; Busy if another command is writing to one.
+    These then hold the job's configuration, and what its run goes on from. A run that was pruned has ended only for who
+    asks for no more epochs than it had, `until`. Raises FolderConflict, before anything is touched, if a folder cannot
+    be used or holds something made with another configuration, code or data (unless `resume` is "changed" or False),
+    and names what differs; Busy if another command is writing to one.
     """
     new = [job.folder for job in jobs if not job.folder.exists()]
     try:
-        found = {job: _look_into(job.folder, resume) for job in jobs}
+        found = {job: _look_into(job.folder, resume, until) for job in jobs}
         if resume is True:
             _refuse_changed(jobs, found)
     except Exception:
@@ -122,7 +133,7 @@ def prepare_folders(jobs: Mapping[Job, DictConfig], resume: Resume) -> dict[Job,
     for job, before in found.items():
         folder = RunFolder(job.folder)
         folder.clear_unfinished()
-        if before.result is not None and before.result.status in ENDED:
+        if before.result is not None:
             ended[job] = before.result
             folder.checkpoint.unlink(missing_ok=True)
         elif before.header is not None and before.header.config_hash == job.settings.config_hash:
@@ -145,7 +156,7 @@ def _write_config(job: Job, cfg: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class _Before:
-    """What an earlier run has left in a folder: its result and the header of its checkpoint, if any."""
+    """What an earlier run has left in a folder: its result, if that is kept, and the header of its checkpoint."""
 
     result: RunResult | None = None
     header: checkpoint.Header | None = None
@@ -153,10 +164,10 @@ class _Before:
     @property
     def kept(self) -> RunResult | checkpoint.Header | None:
         """What would be used again, and so must have been made with the same settings."""
-        return self.result if self.result is not None and self.result.status in ENDED else self.header
+        return self.result if self.result is not None else self.header
 
 
-def _look_into(path: Path, resume: Resume) -> _Before:
+def _look_into(path: Path, resume: Resume, until: int | None) -> _Before:
     try:
         make_folder(path)
     except (FileExistsError, NotADirectoryError):
@@ -187,7 +198,7 @@ def _look_into(path: Path, resume: Resume) -> _Before:
             f"{path} holds a run that an earlier version of vec2uage has begun and this one cannot go on with; "
             "resume=false trains anew"
         )
-    return _Before(result, header)
+    return _Before(result if result is not None and is_kept(result, until) else None, header)
 
 
 def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]) -> None:

@@ -30,10 +30,11 @@ from vec2uage.sweep.compose import ComposedJob, compose_jobs
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.job_returns import end_job, start_job
-from vec2uage.sweep.options import Resume, command_options
+from vec2uage.sweep.options import command_options
 from vec2uage.sweep.preview import preview
-from vec2uage.sweep.resume import ENDED, FolderConflict, match_existing, prepare_folders
+from vec2uage.sweep.resume import FolderConflict, is_kept, match_existing, prepare_folders
 from vec2uage.sweep.summary import summarize
+from vec2uage.sweep.worker import prune
 from vec2uage.training.record import describe
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 class SweepSession:
     """Trains batches of jobs into one folder: a grid is one batch, a search asks, runs and learns from several.
+
+    `run` is all that a grid needs: it composes jobs and trains them to their end. A search that ends some of its runs
+    early composes them once, trains them to one epoch after the other, and prunes some in between.
 
     A batch is checked as a whole before anything is written. From the first one that passes on, other commands are kept
     out of the folder; when the session ends, however it ends, all that lies there is summed up. A run that has ended
@@ -64,11 +68,15 @@ class SweepSession:
         self.folder = Path(master.hydra.sweep.dir)
         self.job_returns: list[JobReturn] = []
         """What Hydra is told of every job so far."""
+        self.ended: list[tuple[JobReturn, RunResult]] = []
+        """Those of them that have ended, and how."""
         self._context, self._master, self._task_function = context, master, task_function
         self._launcher = launcher
         self._composer = Composer(context.config_loader, master)
         self._next = first
         self._results: dict[Path, RunResult] = {}
+        self._started: dict[Path, JobReturn] = {}
+        self._executor: Executor | None = None
         self._lock = ExitStack()
         self._multirun_before: bytes | None = None
         self._is_open, self._has_trained = False, False
@@ -79,26 +87,49 @@ class SweepSession:
     def run(self, batch: Sequence[Sequence[str]]) -> list[RunResult]:
         """Train a job for each list of overrides and return their results, in this order, failed ones included.
 
+        Raises what `compose` and `train` do.
+        """
+        return self.train(self.compose(batch))
+
+    def compose(self, batch: Sequence[Sequence[str]]) -> list[ComposedJob]:
+        """Compose and check a job for each list of overrides, and keep others out of the folder from then on.
+
         With `plan=true` it prints what would be trained and ends the program. Raises UserError for all that is wrong
-        with the batch, FolderConflict and Busy for what is in its way, and KeyboardInterrupt once all runs have
-        stopped.
+        with the batch, Busy where another command trains in the folder.
         """
         composed = compose_jobs(self._composer, batch, self._next)
-        executor: Executor | None = None
         if self._launcher is None:
             composed = match_existing(composed, self.folder)
-            executor = check_executor(self._master, [item.job for item in composed])
+            self._executor = check_executor(self._master, [item.job for item in composed])
         options = command_options(composed[0].cfg)
         jobs = [item.job for item in composed]
-        if executor and executor.here:
+        if self._executor and self._executor.here:
             check_data(jobs, options.resume)
         if options.plan:
             print(preview(jobs, options.resume))
             sys.exit(0)
         self._open()
-        results = self._train(composed, executor, options.resume) if executor else self._launch(composed, batch)
-        self._results |= {job.folder: result for job, result in zip(jobs, results, strict=True)}
         self._next += len(batch)
+        return composed
+
+    def train(self, composed: Sequence[ComposedJob], until: int | None = None) -> list[RunResult]:
+        """Train jobs to their end and return their results, in this order, failed ones included.
+
+        With `until` they pause after so many epochs, as "running", and go on when they are given again. A run that was
+        pruned before is kept where it has had these epochs, else trained anew. Raises FolderConflict and Busy for what
+        is in the way, and KeyboardInterrupt once all runs have stopped.
+        """
+        results = self._train(composed, self._executor, until) if self._executor else self._launch(composed)
+        self._results |= {item.job.folder: result for item, result in zip(composed, results, strict=True)}
+        return results
+
+    def prune(self, composed: Sequence[ComposedJob], reason: str) -> list[RunResult]:
+        """End those of the jobs that have paused, for this reason, and return the results of all."""
+        results = [self._results[item.job.folder] for item in composed]
+        for place, item in enumerate(composed):
+            if results[place].status == "running":
+                results[place] = self._results[item.job.folder] = prune(item.job, reason, typed_line("train"))
+                self._end(item, results[place])
         return results
 
     def _open(self) -> None:
@@ -125,28 +156,40 @@ class SweepSession:
             with replacing(self._multirun) as temporary:
                 temporary.write_bytes(self._multirun_before)
 
-    def _train(self, composed: Sequence[ComposedJob], executor: Executor, resume: Resume) -> list[RunResult]:
+    def _train(self, composed: Sequence[ComposedJob], executor: Executor, until: int | None) -> list[RunResult]:
         """Train jobs as stacks, all but those that have ended."""
-        ended = {item.job: self._results[item.job.folder] for item in composed if self._has_ended(item.job)}
-        ended |= prepare_folders({item.job: item.cfg for item in composed if item.job not in ended}, resume)
-        if ended:
+        known = {item.job: self._results[item.job.folder] for item in composed if item.job.folder in self._results}
+        # What this very session has trained is kept, whatever `resume` says of earlier ones.
+        ended = {job: result for job, result in known.items() if is_kept(result, until)}
+        paused = [job for job, result in known.items() if result.status == "running"]
+        new = {item.job: item.cfg for item in composed if item.job not in ended and item.job not in paused}
+        if new:
+            ended |= prepare_folders(new, command_options(composed[0].cfg).resume, until)
+            self._write_pending([item.job for item in composed], ended)
+        if ended and not paused:
             log.info("%d of %d runs have ended before and are kept", len(ended), len(composed))
         self._has_trained = True
-        job_returns = [start_job(self._context, self._task_function, item) for item in composed]
-        self.job_returns += job_returns
+        for item in composed:
+            self._start(item)
         jobs = [item.job for item in composed]
-        self._write_pending(jobs, ended)
-        finished = executor.train([job for job in jobs if job not in ended], typed_line("train"))
+        finished = executor.train([job for job in jobs if job not in ended], typed_line("train"), until)
         results = ended | finished.results
-        for item, job_return in zip(composed, job_returns, strict=True):
-            end_job(self._context, item, job_return, results[item.job], finished.errors.get(item.job))
+        for item in composed:
+            if results[item.job].status != "running":
+                self._end(item, results[item.job], finished.errors.get(item.job))
         if finished.interrupted:
             raise KeyboardInterrupt
         return [results[job] for job in jobs]
 
-    def _has_ended(self, job: Job) -> bool:
-        """Tell whether this very session has trained a job, whatever `resume` says of earlier ones."""
-        return job.folder in self._results and self._results[job.folder].status in ENDED
+    def _start(self, item: ComposedJob) -> None:
+        if item.job.folder not in self._started:
+            self._started[item.job.folder] = start_job(self._context, self._task_function, item)
+            self.job_returns.append(self._started[item.job.folder])
+
+    def _end(self, item: ComposedJob, result: RunResult, error: Exception | None = None) -> None:
+        job_return = self._started.pop(item.job.folder)
+        end_job(self._context, item, job_return, result, error)
+        self.ended.append((job_return, result))
 
     def _write_pending(self, jobs: Sequence[Job], ended: Mapping[Job, RunResult]) -> None:
         """Name all jobs of a batch in sweep.json before they are trained, so that a kill leaves none out."""
@@ -155,13 +198,16 @@ class SweepSession:
         known = {r.name: r for r in [*collect(self.folder)[0].values(), *pending, *ended.values()]}
         write_sweep(list(known.values()), self.folder)
 
-    def _launch(self, composed: Sequence[ComposedJob], batch: Sequence[Sequence[str]]) -> list[RunResult]:
+    def _launch(self, composed: Sequence[ComposedJob]) -> list[RunResult]:
         """Let a launcher of Hydra's train jobs, each by itself in a folder that it prepares."""
         assert self._launcher is not None
         self._has_trained = True
-        job_returns = self._launcher.launch(batch, initial_job_idx=self._next)
+        batch, first = [item.overrides for item in composed], composed[0].cfg.hydra.job.num
+        job_returns = self._launcher.launch(batch, initial_job_idx=first)
         self.job_returns += job_returns
-        return [_read_result(item.job, job) for item, job in zip(composed, job_returns, strict=True)]
+        results = [_read_result(item.job, job) for item, job in zip(composed, job_returns, strict=True)]
+        self.ended += zip(job_returns, results, strict=True)
+        return results
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -33,8 +33,9 @@ def run_single(invocation: Invocation) -> int:
     Returns 0 if it completed, 130 if it was interrupted, 1 otherwise; raises UserError instead as a job of a sweep.
     """
     cfg, folder, in_sweep = invocation.cfg, invocation.folder, invocation.sweep is not None
-    if not in_sweep and "search" in HydraConfig.get().sweeper:
-        raise UserError("search = ...: one run searches nothing: add -m hydra/sweeper=optuna, or leave it out")
+    for group in ("search", "pruner") if not in_sweep else ():
+        if group in HydraConfig.get().sweeper:
+            raise UserError(f"{group} = ...: one run searches nothing: add -m hydra/sweeper=optuna, or leave it out")
     shared = list(HydraConfig.get().job.config.override_dirname.exclude_keys) if in_sweep else None
     job = Job(from_config(cfg, invocation.choices, invocation.overrides, shared), folder, invocation.sweep)
     options = command_options(cfg)

@@ -15,7 +15,7 @@ from vec2uage.training.checkpoint import Header
 
 @dataclass
 class SweepResult:
-    """How the jobs ended: a result each, and the exception where one was raised."""
+    """How the jobs ended, or that they paused ("running"): a result each, and the exception where one was raised."""
 
     results: dict[Job, RunResult] = field(default_factory=dict)
     errors: dict[Job, Exception] = field(default_factory=dict)
@@ -27,6 +27,7 @@ class SweepState:
     """A sweep in progress; used from several threads.
 
     `resumable` tells of jobs that go on from a checkpoint, `postponed` of those that memory did not hold beside others.
+    With `until`, runs pause after so many epochs: they have trained what was asked, and have not ended.
     """
 
     display: Display
@@ -36,6 +37,7 @@ class SweepState:
     outcome: SweepResult = field(default_factory=SweepResult)
     postponed: list[Job] = field(default_factory=list)
     full_disk: Path | None = None
+    until: int | None = None
 
     def end(self, job: Job, result: RunResult, error: Exception | None = None) -> None:
         """Record how a job has ended, and show it."""
@@ -44,8 +46,13 @@ class SweepState:
             self.outcome.errors[job] = error
         self.display.end(job, result)
 
+    def pause(self, job: Job, result: RunResult) -> None:
+        """Record that a job has trained as long as it was asked to for now."""
+        self.outcome.results[job] = result
+        self.display.pause(job)
+
     def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return those of `jobs` that have not ended."""
+        """Return those of `jobs` that have neither ended nor paused."""
         return [job for job in jobs if job not in self.outcome.results]
 
     def stop_for_full_disk(self, folder: Path) -> None:

@@ -20,7 +20,7 @@ from vec2uage.sweep.plan import split_evenly
 from vec2uage.sweep.resume import has_ended, resumable
 from vec2uage.sweep.state import SweepState, is_disk_full
 from vec2uage.training import checkpoint
-from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.checkpoint import Checkpoint, Header
 from vec2uage.training.cuda_graph import free_unused_memory
 from vec2uage.training.data import TrainingData
 from vec2uage.training.learners.registry import learner_of
@@ -52,6 +52,12 @@ def train(
         recorders: dict[Job, Recorder] = {}
         raised = _attempt(stack, data, device, stack_check, sweep, recorders)
         if raised is None:
+            continue
+        if isinstance(raised, _Paused):
+            _close(recorders)
+            _release_memory(raised)
+            for job, header in resumable(sweep.unfinished(stack)).items():
+                sweep.pause(job, paused_result(job, header, sweep.command))
             continue
         error, broken = (raised.error, raised.job) if isinstance(raised, _OfOneRun) else (raised, None)
         left = sweep.unfinished(stack)
@@ -132,6 +138,23 @@ def _end(job: Job, result: RunResult, sweep: SweepState, error: Exception | None
     sweep.end(job, result, error)
 
 
+def paused_result(job: Job, header: Header, command: str) -> RunResult:
+    """Return the result, written nowhere, of a run that goes on from its checkpoint when it is asked to."""
+    return describe(job.name, job.settings, command, status="running", epochs=header.epochs, started=header.started)
+
+
+def prune(job: Job, reason: str, command: str) -> RunResult:
+    """End, as pruned, a run that has paused; raises UserError where its checkpoint is damaged or gone."""
+    folder = RunFolder(job.folder)
+    outcome = checkpoint.load(folder.checkpoint).outcome
+    recorder = Recorder(folder, job.name, job.settings, command, checkpoint.read_header(folder.checkpoint))
+    return recorder.prune(outcome, reason)
+
+
+class _Paused(Exception):
+    """All runs of a stack have had the epochs that they were to have for now, and each has its checkpoint of them."""
+
+
 class _OfOneRun(Exception):
     """What went wrong with the folder of one run of a stack: no reason for the others to end."""
 
@@ -150,7 +173,7 @@ def _of_one_run(job: Job) -> Iterator[None]:
         raise _OfOneRun(job, error) from error
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Observer:
     """Passes the news of one stack on to its run folders and to the display."""
 
@@ -159,12 +182,15 @@ class _Observer:
     recorders: Mapping[Job, Recorder]
     data: TrainingData
     is_stochastic: bool
+    epochs: int = 0
 
     def interrupted(self) -> bool:
+        if self.sweep.until is not None and self.epochs >= self.sweep.until:
+            raise _Paused  # what lives in the checkpoints need not be scored and saved, as what is interrupted
         return self.sweep.interrupt.is_set()
 
     def epoch(self, run: int, epoch: Epoch) -> None:
-        job = self.jobs[run]
+        job, self.epochs = self.jobs[run], epoch.number + 1
         with _of_one_run(job):
             self.recorders[job].epoch(epoch)
         self.sweep.display.epoch(job, epoch, len(self.data.train))

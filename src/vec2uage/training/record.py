@@ -126,6 +126,27 @@ class Recorder:
             self.folder.checkpoint.unlink(missing_ok=True)
         return result
 
+    def prune(self, outcome: Outcome, reason: str) -> RunResult:
+        """Write the end of a run that goes on no more from the checkpoint with this outcome, its result.json last."""
+        self._check_in_place()
+        if outcome.curve is not None:
+            write_curve(self.folder, outcome.curve)
+        result = self._result(
+            status="pruned",
+            reason=reason,
+            lr=outcome.lr,
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            scores=_finite(outcome.scores),
+            seconds=outcome.seconds,
+            parameters=sum(t.numel() for t in outcome.weights.values()) or None,
+            data_fingerprint=self.resumed.data_fingerprint if self.resumed else "",
+        )
+        self.folder.write_result(result)
+        self._close("pruned")
+        self.folder.checkpoint.unlink(missing_ok=True)
+        return result
+
     def fail(self, reason: str) -> RunResult:
         """Let go of the folder of a run that could not be trained, and return its result."""
         self._close("failed")

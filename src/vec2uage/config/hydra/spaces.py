@@ -18,7 +18,8 @@ from vec2uage.config.validate import refuse
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-_GROUP = "search"  # conf/search/, whose files are read into hydra.sweeper.search
+_SWEEPER = "hydra.sweeper."
+_GROUPS = ("search", "pruner")  # whose files are read into hydra.sweeper, and are no options of a run
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def parse_search(
     refuse([f"hydra.sweeper.search.{key}: a seed is nothing to choose: set {key}=range(5)" for key in seeds])
     given = [*(f"{key}={with_log(text)}" for key, text in search.items()), *arguments]
     parsed = parse_grid(loader, master, given)
-    options = {o.get_key_element(): o for o in parsed if o.key_or_group != _GROUP}
+    of_jobs = master.hydra.overrides.hydra
+    of_jobs[:] = [o for o in of_jobs if not o.lstrip("+~").startswith(_SWEEPER)]  # which can be of the groups below
+    options = {o.get_key_element(): o for o in parsed if o.key_or_group not in _GROUPS}
     searched = {key: o for key, o in options.items() if o.is_sweep_override() and _is_searched(key, o, search)}
     if not searched:
         raise UserError(

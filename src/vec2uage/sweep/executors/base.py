@@ -22,9 +22,9 @@ class Executor:
     def check(self) -> None:
         """Raise UserError where this executor cannot work here."""
 
-    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
-        """Train all jobs, each into its own folder; one that fails stops no other."""
-        return train_jobs(jobs, command)
+    def train(self, jobs: Sequence[Job], command: str, until: int | None = None) -> SweepResult:
+        """Train all jobs, each into its own folder, or `until` they have had so many epochs; failures stop no other."""
+        return train_jobs(jobs, command, until=until)
 
 
 def library(name: str) -> Any:

@@ -20,9 +20,9 @@ from vec2uage.sweep.display import Display
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.grouping import Job, group
 from vec2uage.sweep.plan import split_evenly
-from vec2uage.sweep.resume import has_ended, resumable
+from vec2uage.sweep.resume import has_ended, has_paused, resumable
 from vec2uage.sweep.state import SweepResult, SweepState
-from vec2uage.sweep.worker import end_untrained
+from vec2uage.sweep.worker import end_untrained, paused_result
 
 _POLL_SECONDS = 0.5  # between two looks for runs that have ended elsewhere
 _END_SECONDS = 60  # that workers have to end after Ctrl-C; Slurm kills after 30 by default
@@ -58,15 +58,17 @@ class Stoppable:
             self.stop()
 
 
-def train_chunk(jobs: Sequence[Job], command: str, cores: int, folder: Path) -> None:
-    """Train those of `jobs` that have not ended yet, on so many CPU cores; called in other processes.
+def train_chunk(jobs: Sequence[Job], command: str, cores: int, folder: Path, until: int | None = None) -> None:
+    """Train those of `jobs` that have not ended yet, on so many CPU cores, or `until` they have had so many epochs.
+
+    Called in other processes.
 
     Relative paths begin in `folder`, where the command was typed: a cluster may start its processes elsewhere.
     Their results are told by their folders; where one could not be written, its reason is raised.
     """
     if folder.is_dir():  # or all paths have to be absolute
         os.chdir(folder)
-    finished = train_jobs([job for job in jobs if not has_ended(job)], command, cores)
+    finished = train_jobs([job for job in jobs if not has_ended(job)], command, cores, until)
     for job, error in finished.errors.items():
         if not RunFolder(job.folder).result.exists():
             raise error
@@ -99,14 +101,15 @@ def follow(
     chunks: Sequence[Sequence[Job]],
     submit: Callable[[Sequence[Job]], Handle],
     submit_again: Callable[[Sequence[Job]], Handle] | None = None,
+    until: int | None = None,
 ) -> SweepResult:
     """Hand out all chunks, show which runs end, and return how all of them ended.
 
-    What a chunk that broke has not ended fails with the reason, after a second try with `submit_again`. The first
-    Ctrl-C or SIGTERM cancels all chunks.
+    With `until` runs pause after so many epochs. What a chunk that broke has not ended fails with the reason, after a
+    second try with `submit_again`. The first Ctrl-C or SIGTERM cancels all chunks.
     """
-    with interruptible() as interrupt, Display(jobs) as display:
-        sweep = SweepState(display, interrupt, command, {})
+    with interruptible() as interrupt, Display(jobs, until) as display:
+        sweep = SweepState(display, interrupt, command, {}, until=until)
         under_way: list[_UnderWay] = []
         try:
             with beyond_ctrl_c():
@@ -167,6 +170,9 @@ def _collect(jobs: Sequence[Job], sweep: SweepState, last: bool = False) -> None
                 result = folder.read_result()
                 if last or result.status != "interrupted":
                     sweep.end(job, result)
+    for job, header in resumable(sweep.unfinished(jobs)).items() if last and sweep.until else ():
+        if has_paused(header, sweep.until):
+            sweep.pause(job, paused_result(job, header, sweep.command))
 
 
 def _reason(error: BaseException | None) -> str:

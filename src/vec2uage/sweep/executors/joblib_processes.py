@@ -21,7 +21,7 @@ class Joblib(Executor):
 
     processes: PositiveInt | Literal["auto"]
 
-    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
+    def train(self, jobs: Sequence[Job], command: str, until: int | None = None) -> SweepResult:
         from joblib.externals.loky import ProcessPoolExecutor
 
         if not jobs:
@@ -41,7 +41,7 @@ class Joblib(Executor):
                 os.kill(process, signal.SIGTERM)
 
         def submit(chunk: Sequence[Job]) -> Handle:
-            return Stoppable(pools[-1].submit(train_chunk, list(chunk), command, 1, Path.cwd()), stop)
+            return Stoppable(pools[-1].submit(train_chunk, list(chunk), command, 1, Path.cwd(), until), stop)
 
         def once_more(chunk: Sequence[Job]) -> Handle:
             # A process that is killed takes all others of its pool with it: alone, the chunk that did it shows itself.
@@ -49,7 +49,7 @@ class Joblib(Executor):
             return submit(chunk)
 
         try:
-            return follow(jobs, command, split_into_chunks(jobs, -(-len(jobs) // count)), submit, once_more)
+            return follow(jobs, command, split_into_chunks(jobs, -(-len(jobs) // count)), submit, once_more, until)
         finally:
             for used in pools:
                 used.shutdown(wait=True, kill_workers=True)

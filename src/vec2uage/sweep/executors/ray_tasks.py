@@ -28,7 +28,7 @@ class Ray(Executor):
     def check(self) -> None:
         library("ray")
 
-    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
+    def train(self, jobs: Sequence[Job], command: str, until: int | None = None) -> SweepResult:
         if not jobs:
             return SweepResult()
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # or it writes a token into the user's home
@@ -37,10 +37,10 @@ class Ray(Executor):
         task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(train_chunk)
 
         def submit(chunk: Sequence[Job]) -> Handle:
-            reference = task.remote(list(chunk), command, self.cpus_per_task, Path.cwd())
+            reference = task.remote(list(chunk), command, self.cpus_per_task, Path.cwd(), until)
             return Stoppable(reference.future(), lambda: ray.cancel(reference))
 
         try:
-            return follow(jobs, command, split_into_chunks(jobs, self.runs_per_job), submit)
+            return follow(jobs, command, split_into_chunks(jobs, self.runs_per_job), submit, until=until)
         finally:
             ray.shutdown()

@@ -39,18 +39,18 @@ class SubmititLocal(Executor):
     timeout_min: PositiveInt
     max_timeouts: Annotated[int, Field(ge=0)]
 
-    def train(self, jobs: Sequence[Job], command: str) -> SweepResult:
+    def train(self, jobs: Sequence[Job], command: str, until: int | None = None) -> SweepResult:
         if not jobs:
             return SweepResult()
         executor = self.executor(logs_of(jobs) / ".submitit")
         chunks = split_into_chunks(jobs, self.runs_per_job)
         try:
             with beyond_ctrl_c(), executor.batch():  # one array on a cluster
-                submitted = [executor.submit(ChunkTask(chunk, command, self.cpus_per_task)) for chunk in chunks]
+                submitted = [executor.submit(ChunkTask(chunk, command, self.cpus_per_task, until)) for chunk in chunks]
         except library("submitit.core.utils").FailedJobError as error:
             raise UserError(f"the cluster does not take the jobs: {str(error).strip().splitlines()[-1]}") from None
         handles = dict(zip(map(id, chunks), submitted, strict=True))
-        return follow(jobs, command, chunks, lambda chunk: self.handle(handles[id(chunk)]))
+        return follow(jobs, command, chunks, lambda chunk: self.handle(handles[id(chunk)]), until=until)
 
     def check(self) -> None:
         library("submitit")
@@ -109,8 +109,9 @@ class SubmititSlurm(SubmititLocal):
 class ChunkTask:
     """A chunk of a sweep as submitit calls it, and hands it in again when its time is over."""
 
-    def __init__(self, jobs: Sequence[Job], command: str, cores: int) -> None:
+    def __init__(self, jobs: Sequence[Job], command: str, cores: int, until: int | None = None) -> None:
         self.jobs, self.command, self.cores, self.folder = list(jobs), command, cores, Path.cwd()
+        self.until = until
         self.gpus = os.environ.get(_GPUS)
 
     def __call__(self) -> None:
@@ -119,7 +120,7 @@ class ChunkTask:
 
         def train() -> None:
             try:
-                train_chunk(self.jobs, self.command, self.cores, self.folder)
+                train_chunk(self.jobs, self.command, self.cores, self.folder, self.until)
             except BaseException as error:
                 errors.append(error)
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from vec2uage.config.settings import PositiveInt, settings
 from vec2uage.config.validate import check_settings, refuse
 from vec2uage.predictions.metrics import METRICS
+from vec2uage.sweep.search.pruners import Pruner
 
 _PART = "validation/"
 
@@ -32,8 +33,27 @@ class SearchOptions:
     batch: PositiveInt
     objective: Annotated[tuple[str, ...], BeforeValidator(_objectives)]
     seed: Annotated[int, Field(ge=0)]
+    pruner: Pruner
     search: dict[str, str]
     params: Any
+
+    @model_validator(mode="after")
+    def _pruner_fits(self) -> "SearchOptions":
+        names = [name.removeprefix(_PART) for name in self.objective]
+        if not self.pruner.after:
+            return self
+        if len(names) > 1:
+            raise ValueError(
+                f"pruner={self.pruner.name} compares trials by one objective: name one, or take pruner=none"
+            )
+        if not METRICS[names[0]].every_epoch:
+            known = ", ".join(_PART + name for name, metric in METRICS.items() if metric.every_epoch)
+            raise ValueError(f"pruner={self.pruner.name} needs an objective that every epoch has: {known}")
+        if self.pruner.compares_batch and self.trials % self.batch:
+            raise ValueError(
+                f"pruner={self.pruner.name} compares whole batches: trials should be a multiple of batch={self.batch}"
+            )
+        return self
 
     def badness(self, scores: Mapping[str, float]) -> list[float] | None:
         """Return for each objective a number that is lower the better a run's score is; None where it lacks one."""
@@ -45,7 +65,8 @@ class SearchOptions:
 def search_options(master: DictConfig) -> SearchOptions:
     """Read the options of a search from the configuration of a sweep; UserError for all that is wrong with them."""
     problems: list[str] = []
-    plain = OmegaConf.to_container(master.hydra.sweeper, resolve=True)
-    found: SearchOptions = check_settings(SearchOptions, plain, "hydra.sweeper", problems)
+    plain: Any = OmegaConf.to_container(master.hydra.sweeper, resolve=True)
+    own = {name: value for name, value in plain.items() if name != "_recursive_"}  # which is for Hydra
+    found: SearchOptions = check_settings(SearchOptions, own, "hydra.sweeper", problems)
     refuse(problems)
     return found

@@ -2,7 +2,10 @@
 
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -17,16 +20,14 @@ from vec2uage.base.formatting import counted
 from vec2uage.config.command import refuse_chdir
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
-from vec2uage.runs.result import RunResult
+from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.options import command_options
-from vec2uage.sweep.resume import ENDED
 from vec2uage.sweep.search.options import SearchOptions, search_options
-from vec2uage.sweep.search.study import Study
+from vec2uage.sweep.search.study import Ended, EndStatus, Study, ended
+from vec2uage.sweep.search.trials import train_trials
 from vec2uage.sweep.session import SweepSession
-
-Runs = tuple[RunResult, ...]
 
 
 def run_search(
@@ -46,7 +47,8 @@ def run_search(
     options = search_options(master)
     command = command_options(master)
     space = parse_search(context.config_loader, master, options.search, arguments)
-    results: list[RunResult] = []
+    if launcher is not None and options.pruner.after:
+        raise UserError(f"pruner={options.pruner.name}: only hydra/launcher=fused, and those like it, let runs pause")
     with SweepSession(context, master, task_function, launcher) as sweep:
         study = Study(options, space.distributions, space.repeats, sweep.folder / "study.journal")
         if command.resume is True:
@@ -54,21 +56,21 @@ def run_search(
         if command.plan:
             each = counted(len(space.repeats), "run")
             print(f"a search of {options.trials} trials of {each} each, {options.batch} at a time; the first of these:")
-        runs: dict[int, Runs] = {}
         while asked := study.ask():
             jobs = {trial.number: _jobs(trial, space) for trial in asked if not study.has_failed_before(trial)}
-            batch = list(dict.fromkeys(job for of_trial in jobs.values() for job in of_trial))
-            if batch and not results:  # what is wrong with one job is wrong with all but for the values
-                compose_jobs(Composer(context.config_loader, master), batch[:1], 0)
-            ended = dict(zip(batch, sweep.run(batch), strict=True)) if batch else {}
-            results += ended.values()
+            is_first = not sweep.ended
+            if jobs and is_first:  # what is wrong with one job is wrong with all but for the values
+                compose_jobs(Composer(context.config_loader, master), next(iter(jobs.values()))[:1], 0)
+            told = train_trials(sweep, study, options, jobs)
+            if is_first and told and all(end.status == "failed" for end in told.values()):
+                with suppress(UserError):
+                    _raise_failure(sweep)
+                raise UserError(f"all trials of the first batch failed: {next(iter(told.values())).reason}")
             for trial in asked:
-                runs[trial.number] = tuple(ended[job] for job in jobs.get(trial.number, ()))
-                study.tell(trial, *_outcome(runs[trial.number], options))
-            write_json(sweep.folder / "search.json", _as_json(study, options, runs))
-    print(_report(study, options, space, runs))
-    finished = [pair for pair in zip(sweep.job_returns, results, strict=True) if pair[1].status != "diverged"]
-    raise_failure([job_return for job_return, _ in finished], [result for _, result in finished])
+                study.tell(trial, told.get(trial.number, Ended("failed", "it failed before")))
+            write_json(sweep.folder / "search.json", _as_json(study, options))
+    print(_report(sweep.folder, study, options, space))
+    _raise_failure(sweep)
     if failed := sum(trial.state == TrialState.FAIL for trial in study.trials):
         raise UserError(f"{failed} of {counted(len(study.trials), 'trial')} failed before; resume=changed tries again")
     return sweep.job_returns
@@ -83,54 +85,49 @@ def _chosen(trial: FrozenTrial) -> list[str]:
     return [f"{key}={value}" for key, value in trial.params.items()]
 
 
-def _outcome(runs: Runs, options: SearchOptions) -> tuple[TrialState, list[float] | None]:
-    """Return how a trial has ended, and its values if it has any: of each objective the mean of all runs."""
-    if not runs or any(run.status not in ENDED for run in runs):
-        return TrialState.FAIL, None
-    values = [options.badness(run.scores) if run.status == "completed" else None for run in runs]
-    known = [of_run for of_run in values if of_run is not None]
-    if len(known) < len(runs):
-        return TrialState.PRUNED, None
-    return TrialState.COMPLETE, [statistics.fmean(of_objective) for of_objective in zip(*known, strict=True)]
+def _raise_failure(sweep: SweepSession) -> None:
+    """Raise what is to be told of runs that failed; one that diverged or was pruned is a bad run, and no failure."""
+    ended = [(job_return, run) for job_return, run in sweep.ended if run.status not in ("diverged", "pruned")]
+    raise_failure([job_return for job_return, _ in ended], [run for _, run in ended])
 
 
-def _mean(runs: Runs, score: str) -> float:
-    return statistics.fmean(run.scores[score] for run in runs)
-
-
-def _as_json(study: Study, options: SearchOptions, runs: Mapping[int, Runs]) -> dict[str, object]:
+def _as_json(study: Study, options: SearchOptions) -> dict[str, object]:
     """Return what search.json holds: all trials that have ended, and the numbers of the best."""
-    trials = [
-        {
-            "number": trial.number,
-            "status": _STATUS[trial.state],
-            "options": trial.params,
-            "scores": {name: _mean(runs[trial.number], name) for name in options.objective} if trial.values else {},
-            "runs": [run.name for run in runs[trial.number]],
-        }
-        for trial in study.trials
-    ]
+    trials = [_trial_as_json(trial) for trial in study.trials if trial.state.is_finished()]
     return {"objective": options.objective, "best": [trial.number for trial in study.best], "trials": trials}
 
 
-_STATUS = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "diverged", TrialState.FAIL: "failed"}
+def _trial_as_json(trial: FrozenTrial) -> dict[str, object]:
+    told = ended(trial)
+    return {
+        "number": trial.number,
+        "status": told.status,
+        "reason": told.reason,
+        "options": trial.params,
+        "scores": told.scores,
+        "at_epochs": told.at_epochs,
+        "runs": told.runs,
+    }
 
 
-def _report(study: Study, options: SearchOptions, space: SearchSpace, runs: Mapping[int, Runs]) -> str:
+def _report(folder: Path, study: Study, options: SearchOptions, space: SearchSpace) -> str:
     """Return what is printed at the end: how many trials ended how, and the best with the command that repeats them.
 
     The test error is that of the one chosen trial: where several are best, which to choose is not for it to say.
     """
-    states = [_STATUS[trial.state] for trial in study.trials]
-    ends = ", ".join(f"{states.count(status)} {status}" for status in _STATUS.values() if status in states)
+    states = [ended(trial).status for trial in study.trials if trial.state.is_finished()]
+    ends = ", ".join(f"{states.count(status)} {status}" for status in get_args(EndStatus) if status in states)
     lines = [f"search:      {counted(len(states), 'trial')} of {counted(len(space.repeats), 'run')} each ({ends})"]
     if len(options.objective) > 1:
         lines.append(f"{counted(len(study.best), 'trial')} that no other is better than in all objectives:")
     for trial in study.best:
-        of_trial = runs[trial.number]
-        names = [*options.objective, *(["test/mae"] if len(options.objective) == 1 else [])]
-        scores = ", ".join(f"{name} {_mean(of_trial, name):.3f}" for name in names)
-        lines.append(f"best:        trial {trial.number}, {scores}: {visible(' '.join(_chosen(trial)))}")
+        told = ended(trial)
+        scores = dict(told.scores)
+        if len(options.objective) == 1:
+            runs = [RunFolder(folder / name).read_result() for name in told.runs]
+            scores["test/mae"] = statistics.fmean(run.scores["test/mae"] for run in runs)
+        named = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
+        lines.append(f"best:        trial {trial.number}, {named}: {visible(' '.join(_chosen(trial)))}")
         command = shlex.join(["python", "-m", "vec2uage.train", "-m", *space.typed, *_chosen(trial)])
         lines.append(f"             {visible(command)}")
     return "\n".join(lines)

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -20,7 +21,30 @@ from vec2uage.base.seeds import derive
 from vec2uage.sweep.search.options import SearchOptions
 
 _NAME = "search"
-_MADE_OF = "made_of"
+_MADE_OF, _ENDED = "made_of", "ended"
+
+EndStatus = Literal["completed", "diverged", "pruned", "failed"]
+_STATES: dict[EndStatus, TrialState] = {
+    "completed": TrialState.COMPLETE,
+    "diverged": TrialState.PRUNED,  # Optuna has no word for it; unlike those that were pruned, without values
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial has ended: its values (of each objective, lower is better), scores and runs.
+
+    `at_epochs` says how good it was after the epochs at which a pruner has compared it.
+    """
+
+    status: EndStatus
+    reason: str = ""
+    values: tuple[float, ...] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
+    at_epochs: Mapping[int, float] = field(default_factory=dict)
 
 
 class Study:
@@ -45,6 +69,9 @@ class Study:
             **{name: getattr(options, name) for name in ("startup", "batch", "seed")},
             "runs": [" ".join(run) for run in runs],
         }
+        if options.pruner.after:
+            self._made_of["pruner"] = str(options.pruner)
+        self._asked: dict[int, optuna.Trial] = {}
         self._recorded: list[FrozenTrial] = []
         self._journal: optuna.Study | None = None
 
@@ -79,20 +106,30 @@ class Study:
         first = len(self.trials)
         self._study.sampler = self._samplers[first < self._options.startup]
         last = min(first + self._options.batch, self._options.trials)
-        asked = [self._study.ask(self._space).number for _ in range(first, last)]
-        return [self.trials[number] for number in asked]
+        self._asked = {number: self._study.ask(self._space) for number in range(first, last)}
+        return self.trials[first:last]
 
     def has_failed_before(self, trial: FrozenTrial) -> bool:
         """Tell whether an earlier command has recorded a trial as failed: what came after it was not told of it."""
         return trial.number < len(self._recorded) and self._recorded[trial.number].state == TrialState.FAIL
 
-    def tell(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+    def reached(self, epoch: int) -> tuple[dict[int, float], dict[int, float]]:
+        """Return how good the told trials were at an epoch, by number: all of them, and those that completed."""
+        there = [trial for trial in self.trials if trial.state.is_finished() and epoch in trial.intermediate_values]
+        values = {trial.number: trial.intermediate_values[epoch] for trial in there}
+        return values, {trial.number: values[trial.number] for trial in there if trial.state == TrialState.COMPLETE}
+
+    def tell(self, trial: FrozenTrial, ended: Ended) -> None:
         """Tell how a trial has ended, and record it. Raises UserError if the journal has recorded something else.
 
-        Values are those of the objectives, lower is better. Of a trial that was pruned the sampler learns that it is
-        worse than all with values, of one that failed it learns nothing.
+        Of a trial that was pruned or has diverged the sampler learns that it is worse than all with values, of one that
+        failed it learns nothing.
         """
-        self._study.tell(trial.number, values, state)
+        asked = self._asked.pop(trial.number)
+        for epoch, value in ended.at_epochs.items():
+            asked.report(value, epoch)
+        asked.set_user_attr(_ENDED, asdict(ended))
+        self._study.tell(trial.number, ended.values, _STATES[ended.status])
         told = self.trials[trial.number]
         if trial.number >= len(self._recorded):
             self._record(told)
@@ -167,4 +204,10 @@ def _tpe(seed: int) -> BaseSampler:
 
 
 def _essence(trial: FrozenTrial) -> dict[str, Any]:
-    return {"state": trial.state.name, "values": trial.values, **trial.params}
+    at_epochs = {f"epoch {epoch}": value for epoch, value in trial.intermediate_values.items()}
+    return {"state": trial.state.name, "values": trial.values, **at_epochs, **trial.params}
+
+
+def ended(trial: FrozenTrial) -> Ended:
+    """Return how a trial of a study was told to have ended."""
+    return Ended(**trial.user_attrs[_ENDED])
