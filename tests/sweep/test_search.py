@@ -25,6 +25,7 @@ from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.search_record import Numbers, read_search
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.search.options import SearchOptions, search_options
 from vec2uage.sweep.search.pruners import Pruner
@@ -273,6 +274,11 @@ def test_trials_are_means_over_splits_and_the_same_command_trains_nothing_again(
     assert written["best"] == [int(np.argmin(means))]
     tests = np.mean([run.scores["test/mae"] for run in of_runs[int(np.argmin(means))]])
     assert f"test/mae {tests:.3f}" in capsys.readouterr().out
+    record = read_search(tmp_path)
+    assert record is not None
+    assert record.chosen == record.trials[int(np.argmin(means))]
+    assert record.space == {"model.alpha": Numbers(0.1, 100.0, log=True)}
+    assert shlex.split(record.command) == ["python", "-m", "vec2uage.train", "-m", *RIDGE]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert search(tmp_path, alpha) == written
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before

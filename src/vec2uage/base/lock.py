@@ -23,6 +23,14 @@ def only_user_of(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def wait_for(path: Path) -> Iterator[None]:
+    """Hold the lock of the file `path`, which is made if need be, as soon as no other process holds it."""
+    with open_to_write(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def lock(file: IO[Any], what: Path) -> None:
     """Lock an open file until it is closed; raises Busy, which names `what`, where another process has locked it."""
     try:

@@ -108,7 +108,7 @@ class SweepSession:
         if options.plan:
             print(preview(jobs, options.resume))
             sys.exit(0)
-        self._open()
+        self.open()
         self._next += len(batch)
         return composed
 
@@ -132,7 +132,7 @@ class SweepSession:
                 self._end(item, results[place])
         return results
 
-    def _open(self) -> None:
+    def open(self) -> None:
         """Keep other sweeps out of the folder, and write multirun.yaml as Hydra's own sweeper does."""
         if self._is_open:
             return

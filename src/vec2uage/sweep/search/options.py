@@ -34,6 +34,7 @@ class SearchOptions:
     objective: Annotated[tuple[str, ...], BeforeValidator(_objectives)]
     seed: Annotated[int, Field(ge=0)]
     pruner: Pruner
+    study: Annotated[str, Field(min_length=1)] | None
     search: dict[str, str]
     params: Any
 

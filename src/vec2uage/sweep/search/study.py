@@ -55,6 +55,11 @@ class Study:
     the journal is a record for the eye and for Optuna's tools, and shows whether it is the same search.
     """
 
+    _of_another = (
+        "name another folder by hydra.sweep.dir, or set resume=changed, which begins the search anew and keeps the "
+        "runs it meets again"
+    )
+
     def __init__(
         self, options: SearchOptions, space: Mapping[str, BaseDistribution], runs: Sequence[Sequence[str]], path: Path
     ) -> None:
@@ -62,7 +67,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._options, self._space, self._path = options, dict(space), path
         self._study = optuna.create_study(directions=["minimize"] * len(options.objective))
-        self._samplers = {True: _random(options.seed), False: _tpe(options.seed)}
+        self._samplers: dict[bool, BaseSampler] = {}
         self._made_of = {
             "space": {key: distribution_to_json(found) for key, found in space.items()},
             "objective": list(options.objective),
@@ -74,6 +79,10 @@ class Study:
         self._asked: dict[int, optuna.Trial] = {}
         self._recorded: list[FrozenTrial] = []
         self._journal: optuna.Study | None = None
+
+    def folder_of(self, trial: FrozenTrial) -> Path:
+        """Return the folder below which the runs of a trial lie."""
+        return self._path.parent
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -91,20 +100,21 @@ class Study:
         """Read what an earlier command has recorded; UserError where that was another search, or is no record."""
         if not self._path.exists():
             return
-        with _damage_told(self._path):
-            recorded = _open(self._path)
-            made_of = recorded.user_attrs[_MADE_OF]
+        with damage_told(self._path, "delete it: the search goes on with the runs that are there"):
+            recorded = open_journal(self._path)
+            self._refuse_another(recorded)
             self._recorded = recorded.get_trials(deepcopy=False)
-        if made_of != (now := json.loads(json.dumps(self._made_of))):
-            raise UserError(
-                f"{self._path} is of another search ({differences(made_of, now)}): name another folder by "
-                "hydra.sweep.dir, or set resume=changed, which begins the search anew and keeps the runs it meets again"
-            )
+
+    def _refuse_another(self, recorded: optuna.Study) -> None:
+        """Raise UserError where a journal has recorded another search."""
+        if (made_of := recorded.user_attrs[_MADE_OF]) != (now := json.loads(json.dumps(self._made_of))):
+            raise UserError(f"{self._path} is of another search ({differences(made_of, now)}): {self._of_another}")
 
     def ask(self) -> list[FrozenTrial]:
         """Return the next batch of trials, as many as are still to be tried."""
         first = len(self.trials)
-        self._study.sampler = self._samplers[first < self._options.startup]
+        is_startup = first < self._options.startup
+        self._study.sampler = self._samplers.setdefault(is_startup, sampler(self._options, first))
         last = min(first + self._options.batch, self._options.trials)
         self._asked = {number: self._study.ask(self._space) for number in range(first, last)}
         return self.trials[first:last]
@@ -125,11 +135,7 @@ class Study:
         Of a trial that was pruned or has diverged the sampler learns that it is worse than all with values, of one that
         failed it learns nothing.
         """
-        asked = self._asked.pop(trial.number)
-        for epoch, value in ended.at_epochs.items():
-            asked.report(value, epoch)
-        asked.set_user_attr(_ENDED, asdict(ended))
-        self._study.tell(trial.number, ended.values, _STATES[ended.status])
+        self._end(self._asked.pop(trial.number), ended)
         told = self.trials[trial.number]
         if trial.number >= len(self._recorded):
             self._record(told)
@@ -139,6 +145,12 @@ class Study:
                 "another processor may suggest otherwise; resume=changed begins the search anew and keeps the runs it "
                 "meets again"
             )
+
+    def _end(self, trial: optuna.Trial, ended: Ended) -> None:
+        for epoch, value in ended.at_epochs.items():
+            trial.report(value, epoch)
+        trial.set_user_attr(_ENDED, asdict(ended))
+        self._study.tell(trial.number, ended.values, _STATES[ended.status])
 
     def _record(self, told: FrozenTrial) -> None:
         if self._journal is None:
@@ -151,15 +163,11 @@ class Study:
                 study_name=_NAME, storage=_storage(temporary), directions=self._study.directions
             )
             begun.set_user_attr(_MADE_OF, self._made_of)
-        return _open(self._path)
+        return open_journal(self._path)
 
     def _go_on(self) -> optuna.Study:
-        """Open the journal to add to it, without a last line that a power cut has left in part."""
-        whole, _, rest = self._path.read_bytes().rpartition(b"\n")
-        if rest:
-            with replacing(self._path) as temporary:
-                temporary.write_bytes(whole + b"\n")
-        return _open(self._path)
+        without_torn_line(self._path)
+        return open_journal(self._path)
 
 
 class _Unlocked(JournalFileOpenLock):
@@ -176,31 +184,38 @@ def _storage(path: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=_Unlocked(str(path))))
 
 
-def _open(path: Path) -> optuna.Study:
+def without_torn_line(path: Path) -> None:
+    """Cut off a last line of a journal that a power cut has left in part."""
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    if rest:
+        with replacing(path) as temporary:
+            temporary.write_bytes(whole + b"\n")
+
+
+def open_journal(path: Path) -> optuna.Study:
     return optuna.load_study(study_name=_NAME, storage=_storage(path))
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def damage_told(path: Path, advice: str) -> Iterator[None]:
+    """Raise UserError, with this advice, where a journal cannot be read."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise UserError(
-            f"{path} is damaged ({type(error).__name__}): delete it: the search goes on with the runs that are there"
-        ) from None
+        raise UserError(f"{path} is damaged ({type(error).__name__}): {advice}") from None
 
 
-def _random(seed: int) -> BaseSampler:
-    return RandomSampler(seed=derive(seed, "search", "startup") % 2**32)
+def sampler(options: SearchOptions, first: int, again: int | None = None) -> BaseSampler:
+    """Return what draws trials from number `first` on: at random, or the tree-structured Parzen estimator.
 
-
-def _tpe(seed: int) -> BaseSampler:
-    """Return the tree-structured Parzen estimator (Bergstra et al. 2011).
-
-    Trials of a batch that have not ended count as bad ones (the constant liar of Ginsbourger et al. 2010), so that they
-    spread out. Its own startup is one trial, as ours draws what is random.
+    Of the latter (Bergstra et al. 2011), trials of a batch that have not ended count as bad ones (the constant liar of
+    Ginsbourger et al. 2010), so that they spread out; its own startup is one trial, as ours draws what is random. A
+    sampler that is made `again`, by this number, draws otherwise.
     """
-    return TPESampler(seed=derive(seed, "search", "tpe") % 2**32, n_startup_trials=1)
+    parts = () if again is None else (str(again),)
+    if first < options.startup:
+        return RandomSampler(seed=derive(options.seed, "search", "startup", *parts) % 2**32)
+    return TPESampler(seed=derive(options.seed, "search", "tpe", *parts) % 2**32, n_startup_trials=1)
 
 
 def _essence(trial: FrozenTrial) -> dict[str, Any]:
