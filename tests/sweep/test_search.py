@@ -26,7 +26,7 @@ from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.search_record import Numbers, read_search
-from vec2uage.sweep.compose import compose_jobs
+from vec2uage.sweep.check import check_space
 from vec2uage.sweep.search.options import SearchOptions, search_options
 from vec2uage.sweep.search.pruners import Pruner
 from vec2uage.sweep.search.search import run_search
@@ -45,7 +45,7 @@ def _restore() -> Iterator[None]:
 
 def options(**given: object) -> SearchOptions:
     usual = {"trials": 24, "startup": 8, "batch": 4, "objective": "validation/mae", "seed": 1, "search": {}}
-    return SearchOptions(**(usual | {"params": None, "pruner": Pruner()} | given))  # type: ignore[arg-type]
+    return SearchOptions(**(usual | {"params": None, "pruner": Pruner(), "study": None} | given))  # type: ignore[arg-type]
 
 
 def study(path: Path, space: dict[str, BaseDistribution] = SPACE, **given: object) -> Study:
@@ -203,12 +203,24 @@ def test_spaces_are_written_as_hydra_writes_sweeps_and_seeds_are_repeated(sweep:
     [
         (["seed=1,2"], {}, "nothing to search"),
         (["optimizer.lr=interval(1,1)"], {}, "one value"),
-        (["optimizer.lr=range(3,1)"], {}, "low <= high"),
-        ([], {"optimizer.lr": "0.1"}, "nothing to search"),
+        (["optimizer.lr=range(3,1)"], {}, "no value"),
+        (["optimizer.lr=range(1,3,0)"], {}, "step"),
+        (["optimizer.lr=interval(1,0)"], {}, "below the second"),
+        (["optimizer.lr=interval(nan,1)"], {}, "numbers between"),
+        (["optimizer.lr=interval(0,inf)"], {}, "numbers between"),
+        (["trainer.max_epochs=int(interval(1,1e30))"], {}, "numbers between"),
+        (["optimizer.lr='logg(1,2)'"], {}, "logg(1,2)"),
+        (["model=glob(zzz*)"], {}, "no such choice"),
+        (["split.heldout_per_age=10,20"], {}, "judged"),
+        (["seed=interval(1,10)"], {}, "a seed is nothing to choose"),
+        (["seed=range(3,1)", "optimizer.lr=interval(1,2)"], {}, "no runs"),
+        ([], {"optimizer.lr": "0.1"}, "hydra.sweeper.search.optimizer.lr = 0.1"),
         ([], {"optimizer.lr": "choice(0.1)"}, "one value"),
-        ([], {"optimizer.lr": "log(0, 1)"}, "low > 0"),
+        ([], {"optimizer.lr": "log(0, 1)"}, "above 0"),
+        ([], {"hydra.sweeper.trials": "range(3)"}, "sweep as a whole"),
         ([], {"seed": "range(3)"}, "a seed is nothing to choose"),
         (["optimizer.lr=tag(exp,interval(1,2))"], {}, "exp"),
+        (["optimizer.lr=tag(log,range(1,9))"], {}, "logarithm"),
     ],
 )
 def test_a_space_without_a_choice_is_refused(
@@ -218,8 +230,34 @@ def test_a_space_without_a_choice_is_refused(
         space_of(sweep, arguments, search)
 
 
+@pytest.mark.parametrize(("typed", "values"), [("range(9,0,-3)", [3, 9]), ("range(0,1.1,0.1)", [0.0, 1.0])])
+def test_a_range_holds_what_hydra_has_in_it_and_may_fall(sweep: Sweep, typed: str, values: list[float]) -> None:
+    found = space_of(sweep, [f"optimizer.lr={typed}"], {})
+    assert sorted(float(job[-1].partition("=")[2]) for job in found.ends()) == values
+
+
+def test_the_runs_of_a_seed_that_is_named_twice_are_those_of_one(sweep: Sweep) -> None:
+    assert space_of(sweep, ["seed=2,1,2", "optimizer.lr=interval(1,2)"], {}).repeats == (("seed=2",), ("seed=1",))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["optimizer.lrr=interval(1,2)"], "did you mean lr?"),
+        (["regularization.dropout=interval(0,2)"], "should be less than 1"),
+        (["model=vec2uage,svr", "model.C=interval(1,10)"], "no such option"),
+        (["lr_finder=none,range_test", "optimizer.lr=interval(0.1,1)"], "finds the rate"),
+    ],
+)
+def test_a_space_with_what_is_not_allowed_is_refused_in_one_sentence(sweep: Sweep, given: list[str], said: str) -> None:
+    space = space_of(sweep, [*SMALL, *given], {})
+    with pytest.raises(UserError, match=re.escape(said)) as refused:
+        check_space(Composer(sweep.loader, sweep.master), space.ends())
+    assert not refused.value.problems
+
+
 @pytest.mark.parametrize("path", sorted(Path(conf_dir(), "search").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_space_of_conf_is_of_options_that_are_there(path: Path, tmp_path: Path) -> None:
+def test_every_space_of_conf_is_of_options_that_are_there(path: Path) -> None:
     line = next(line for line in path.read_text().splitlines() if "vec2uage.train" in line)
     given = [argument for argument in shlex.split(line)[5:] if argument != "-m"]
     sweep = make_sweep(*given)
@@ -227,11 +265,7 @@ def test_every_space_of_conf_is_of_options_that_are_there(path: Path, tmp_path: 
     own = [argument for argument in given if not argument.startswith("hydra")]
     space = parse_search(sweep.loader, sweep.master, read.search, own)
     assert set(space.distributions) == set(read.search)
-    jobs = [
-        [*space.repeats[0], *(f"{key}={value}" for key, value in trial.params.items())]
-        for trial in Study(read, space.distributions, space.repeats, tmp_path / "j").ask()[:2]
-    ]
-    assert len(compose_jobs(Composer(sweep.loader, sweep.master), jobs, 0)) == 2
+    check_space(Composer(sweep.loader, sweep.master), space.ends())
 
 
 @pytest.mark.parametrize(

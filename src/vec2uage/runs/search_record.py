@@ -42,7 +42,11 @@ class TrialRecord:
     scores: Mapping[str, float]
     """Of each objective the mean over its runs; none where it has not completed."""
     runs: tuple[str, ...]
-    """Names of their folders below that of the search."""
+    """Where their folders lie, seen from that of the search."""
+    reason: str = ""
+    """Why it has not completed."""
+    at_epochs: Mapping[int, float] = field(default_factory=dict)
+    """How good it was after the epochs at which a pruner has compared it, lower is better."""
 
 
 @dataclass(frozen=True)

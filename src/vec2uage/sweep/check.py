@@ -6,8 +6,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.command import refuse_chdir
+from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.validate import check_group, refuse
 from vec2uage.data.loading import check_files
+from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.options import Resume
@@ -25,6 +27,17 @@ def check_sweeper(master: DictConfig) -> None:
             f"hydra.sweeper.max_batch_size = {master.hydra.sweeper.max_batch_size}: a grid is trained as a whole, "
             "piece by piece as memory allows: leave it at null"
         )
+
+
+def check_space(composer: Composer, ends: Sequence[Sequence[str]]) -> None:
+    """Raise UserError where a search could try what is not allowed, or an option that changes nothing.
+
+    `ends` are those of its space (`SearchSpace.ends`). Without it the search would be refused at the first such trial,
+    which may be its last.
+    """
+    for overrides in ends:  # one by one, as what is wrong with an option would be told for each of its values
+        compose_jobs(composer, [overrides], 0)
+    compose_jobs(composer, ends, 0)
 
 
 def check_executor(master: DictConfig, jobs: Sequence[Job]) -> Executor:

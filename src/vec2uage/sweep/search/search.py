@@ -16,7 +16,7 @@ from vec2uage.config.command import refuse_chdir
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.search_record import FILE
-from vec2uage.sweep.compose import compose_jobs
+from vec2uage.sweep.check import check_space
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.options import command_options
 from vec2uage.sweep.search.options import search_options
@@ -44,6 +44,7 @@ def run_search(
     options = search_options(master)
     command = command_options(master)
     space = parse_search(context.config_loader, master, options.search, arguments)
+    check_space(Composer(context.config_loader, master), space.ends())
     if launcher is not None and options.pruner.after:
         raise UserError(
             f"pruner={options.pruner.name}: this launcher trains every run to its end: leave hydra/launcher at fused"
@@ -64,8 +65,6 @@ def run_search(
             jobs = {trial.number: _jobs(trial, space) for trial in asked if not study.has_failed_before(trial)}
             failed_before += len(asked) - len(jobs)
             is_first = not sweep.ended
-            if jobs and is_first:  # what is wrong with one job is wrong with all but for the values
-                compose_jobs(Composer(context.config_loader, master), next(iter(jobs.values()))[:1], 0)
             ended = train_trials(sweep, study, options, jobs)
             if is_first and ended and all(trial.status == "failed" for trial in ended.values()):
                 _end_without_a_trial(sweep, ended[min(ended)].reason)
