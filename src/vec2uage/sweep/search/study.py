@@ -18,6 +18,8 @@ from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import differences
 from vec2uage.base.seeds import derive
+from vec2uage.config.settings import EXECUTION_OPTIONS
+from vec2uage.runs.variants import split_override
 from vec2uage.sweep.search.options import SearchOptions
 
 _NAME = "search"
@@ -72,7 +74,7 @@ class Study:
             "space": {key: distribution_to_json(found) for key, found in space.items()},
             "objective": list(options.objective),
             **{name: getattr(options, name) for name in ("startup", "batch", "seed")},
-            "runs": [" ".join(run) for run in runs],
+            "runs": [" ".join(o for o in run if split_override(o)[0] not in EXECUTION_OPTIONS) for run in runs],
         }
         if options.pruner.after:
             self._made_of["pruner"] = str(options.pruner)
