@@ -20,7 +20,7 @@ from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners.registry import READERS
 from vec2uage.training.regressors.age_weights import AgeWeights
-from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.base import DistinctRows, relative
 from vec2uage.training.regressors.gaussian_process import GaussianProcess, profile_likelihood
 from vec2uage.training.regressors.kernel_ridge import KernelRidge
 from vec2uage.training.regressors.kernels import correlation
@@ -32,7 +32,7 @@ X = GENERATOR.standard_normal((60, 4)).astype(np.float32).astype(np.float64)
 AGE = np.round(9 + 3 * X[:, 0] + GENERATOR.standard_normal(60))
 COPIES = GENERATOR.integers(1, 4, 60)
 WEIGHT = COPIES * (60 / COPIES.sum())
-REPEATED = np.repeat(X, COPIES, axis=0), np.repeat(AGE, COPIES)
+WEIGHTED = X, AGE, COPIES.astype(np.float64)
 NEW = GENERATOR.standard_normal((20, 4))
 KERNELS = {f"matern{2 * nu:.0f}2": Matern(1.7, nu=nu) for nu in (0.5, 1.5, 2.5)} | {"rbf": RBF(1.7)}
 SMALL = {
@@ -53,11 +53,13 @@ SPREAD = ("gaussian_process", "sparse", "knn", "random_forest", "extra_trees")
 @settings(max_examples=30, deadline=None)
 def test_each_row_is_kept_once_and_weighs_as_much_as_its_copies(faces):
     x, age = (np.array(column, dtype=np.float64) for column in zip(*faces, strict=True))
-    kept, ages, weight = distinct_rows(x[:, None], age)
-    rows = list(zip(kept[:, 0], ages, strict=True))
+    found = DistinctRows.of(x[:, None], age)
+    rows = list(zip(x[found.rows], age[found.rows], strict=True))
     assert rows == list(dict.fromkeys(faces))
-    assert weight.mean() == pytest.approx(1)
-    assert weight / weight.sum() == pytest.approx([faces.count(row) / len(faces) for row in rows])
+    assert [rows[place] for place in found.of_row] == faces
+    assert found.total(None).tolist() == [faces.count(row) for row in rows]
+    assert found.total(age).tolist() == [faces.count(row) * row[1] for row in rows]
+    assert relative(found.total(None), len(rows)).mean() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -65,16 +67,16 @@ def test_kernels_are_those_of_scikit_learn(name):
     assert correlation(name, cdist(NEW, X) / 1.7) == pytest.approx(KERNELS[name](NEW, X))
 
 
-def test_kernel_ridge_on_repeated_rows_is_that_of_weighted_ones():
+def test_kernel_ridge_is_that_of_scikit_learn_with_weights_of_mean_1():
     mean = np.average(AGE, weights=WEIGHT)
     known = KernelRidgeOfSklearn(kernel="rbf", gamma=1 / (2 * 1.7**2), alpha=0.3)
     known.fit(X, AGE - mean, sample_weight=WEIGHT)
-    found = KernelRidge("rbf", length_scale=1.7, alpha=0.3).fit(*REPEATED)
+    found = KernelRidge("rbf", length_scale=1.7, alpha=0.3).fit(*WEIGHTED)
     assert found.predict(NEW) == pytest.approx(mean + known.predict(NEW))
 
 
-def test_the_process_on_repeated_rows_is_that_of_scikit_learn_with_a_noise_for_each_row():
-    found = GaussianProcess("matern32", length_scale=1.7, noise=0.2, tuning_rows=None).fit(*REPEATED)
+def test_the_process_is_that_of_scikit_learn_with_a_noise_for_each_row():
+    found = GaussianProcess("matern32", length_scale=1.7, noise=0.2, tuning_rows=None).fit(*WEIGHTED)
     kernel = ConstantKernel(found.variance_) * Matern(1.7, nu=1.5)
     known = GaussianProcessRegressor(kernel, alpha=found.variance_ * 0.2 / WEIGHT, optimizer=None)
     mean, deviation = known.fit(X, AGE - found.mean_).predict(NEW, return_std=True)
@@ -91,7 +93,7 @@ def test_the_process_on_repeated_rows_is_that_of_scikit_learn_with_a_noise_for_e
 
 
 def test_tuning_finds_what_makes_the_rows_most_likely():
-    found = GaussianProcess("rbf", length_scale=1.0, noise=1.0).fit(*REPEATED)
+    found = GaussianProcess("rbf", length_scale=1.0, noise=1.0).fit(*WEIGHTED)
     target = AGE - np.average(AGE, weights=WEIGHT)
 
     def likelihood(length_scale, noise):
@@ -107,7 +109,7 @@ def test_tuning_finds_what_makes_the_rows_most_likely():
 def test_many_rows_are_what_the_formula_with_full_matrices_says():
     """FITC as Snelson and Ghahramani give it, by inverses of all rows' covariances."""
     found = GaussianProcess("rbf", 1.7, 0.2, tuning_rows=None, exact_rows=59, inducing=15, random_state=3).fit(
-        *REPEATED
+        *WEIGHTED
     )
     points = found.points_.astype(np.float64)
     assert len(points) == 15
@@ -125,7 +127,7 @@ def test_many_rows_are_what_the_formula_with_full_matrices_says():
 
 def test_as_many_points_as_rows_come_to_the_exact_process():
     exact, sparse = (
-        GaussianProcess("matern32", 1.7, 0.2, tuning_rows=None, exact_rows=rows, inducing=60).fit(*REPEATED)
+        GaussianProcess("matern32", 1.7, 0.2, tuning_rows=None, exact_rows=rows, inducing=60).fit(*WEIGHTED)
         for rows in (60, 59)
     )
     for what in ("mean", "std"):
@@ -154,7 +156,7 @@ def test_faces_on_the_grid_keep_their_mean_and_leave_no_age_impossible(ages):
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_neighbours_are_distinct_faces_with_their_weights(weights):
-    found = KNeighbors(5, weights).fit(*REPEATED).predict_distribution(NEW)
+    found = KNeighbors(5, weights).fit(*WEIGHTED).predict_distribution(NEW)
     for face, apart in enumerate(cdist(NEW, X)):
         nearest = np.argsort(apart)[:5]
         share = WEIGHT[nearest] / (apart[nearest] if weights == "distance" else 1)
@@ -166,7 +168,7 @@ def test_neighbours_are_distinct_faces_with_their_weights(weights):
 
 @pytest.mark.parametrize("forest", [RandomForest, ExtraTrees])
 def test_a_forest_says_the_ages_of_those_that_share_its_leaves(forest):
-    found = forest(n_estimators=3, min_samples_leaf=4, random_state=0).fit(*REPEATED)
+    found = forest(n_estimators=3, min_samples_leaf=4, random_state=0).fit(*WEIGHTED)
     said = found.predict_distribution(NEW)
     together = (found.apply(NEW)[:, None] == found.apply(X)[None]) * WEIGHT[None, :, None]  # [faces, rows, trees]
     share = (together / together.sum(axis=1, keepdims=True)).mean(axis=2)
@@ -177,8 +179,8 @@ def test_a_forest_says_the_ages_of_those_that_share_its_leaves(forest):
 def test_trees_see_distinct_faces_with_their_weights():
     options = {"n_estimators": 3, "min_samples_leaf": 4, "random_state": 0}
     known = RandomForestRegressor(**options).fit(X, AGE, sample_weight=WEIGHT)
-    assert np.array_equal(RandomForest(**options).fit(*REPEATED).predict(NEW), known.predict(NEW))
-    boosted = HistGradientBoosting(max_iter=3, min_samples_leaf=30).fit(*REPEATED)
+    assert np.array_equal(RandomForest(**options).fit(*WEIGHTED).predict(NEW), known.predict(NEW))
+    boosted = HistGradientBoosting(max_iter=3, min_samples_leaf=30).fit(*WEIGHTED)
     assert all(predictor.get_n_leaf_nodes() <= 2 for (predictor,) in boosted._predictors)
 
 

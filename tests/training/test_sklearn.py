@@ -1,5 +1,6 @@
 """Regressors of scikit-learn: fitted, scored, saved and loaded as any other model."""
 
+import dataclasses
 import io
 import json
 import time
@@ -29,6 +30,7 @@ from vec2uage.predictions.metrics import METRICS, scores
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import MODEL_SUFFIXES
 from vec2uage.training.data import load as load_data
+from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners import sklearn
 from vec2uage.training.learners.registry import READERS, learner_of
 from vec2uage.training.learners.sklearn import Sklearn, SklearnModel
@@ -39,6 +41,7 @@ from vec2uage.training.run_settings import from_config
 CPU = torch.device("cpu")
 FOREST = ("model=ridge", "model._target_=sklearn.ensemble.RandomForestRegressor", "~model.alpha")
 SMALL_FOREST = (*FOREST, "+model.n_estimators=5")
+FEW_TREES = ("model=random_forest", "model.n_estimators=5")
 
 
 class Middle(RegressorMixin, BaseEstimator):
@@ -90,6 +93,34 @@ def test_a_regressor_is_fitted_and_scored_as_scikit_learn_does(overrides, estima
     assert outcome.seconds > 0
     over_batches = train([make_run(*overrides, "trainer.mean_over=batches")], data).outcomes[0]
     assert over_batches.scores == pytest.approx(expected_scores(estimator, data, batch=32))
+
+
+@pytest.mark.parametrize("overrides", [("model=ridge",), ("model=svr",), ("model=pls",)], ids=str)
+def test_copies_of_a_face_count_as_rows_or_as_weights_alike(overrides, make_run, make_data, train):
+    data, copies = make_data(), torch.arange(100) % 4 + 1
+    few = data.train
+    repeated = VectorInputs(few.x.repeat_interleave(copies, 0), few.age.repeat_interleave(copies))
+    run = make_run(*overrides)
+    estimator = run.model.build().fit(repeated.x.double().numpy(), repeated.age.double().numpy())
+    seen = train([run], dataclasses.replace(data, parts={**data.parts, "train": repeated})).outcomes[0]
+    test = data.parts["test"].x.double().numpy()
+    assert seen.prediction.median == pytest.approx(estimator.predict(test), abs=2e-3)
+    assert len(getattr(seen.model.estimator, "support_vectors_", few.x)) <= 100
+    expected = expected_scores(estimator, dataclasses.replace(data, parts={"train": repeated}))
+    assert seen.scores["train/mae"] == pytest.approx(expected["train/mae"], abs=2e-3)
+
+
+@pytest.mark.parametrize("model", [("model=ridge",), ("model=knn",), ("model=gaussian_process",), FEW_TREES], ids=str)
+def test_weights_of_rows_count_as_their_copies(model, make_run, make_data, train):
+    data, copies = make_data(), torch.arange(100) % 4 + 1
+    few = data.train
+    parts = (
+        VectorInputs(few.x.repeat_interleave(copies, 0), few.age.repeat_interleave(copies)),
+        VectorInputs(few.x, few.age, copies * 1.0),
+    )
+    seen = [train([make_run(*model)], dataclasses.replace(data, parts={**data.parts, "train": p})) for p in parts]
+    repeated, weighted = (found.outcomes[0].prediction.median for found in seen)
+    assert repeated == pytest.approx(weighted, rel=1e-6)
 
 
 def test_a_regressor_that_gives_no_number_has_diverged(make_run, make_data, train, monkeypatch):

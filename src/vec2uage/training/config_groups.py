@@ -3,7 +3,6 @@
 The other groups of a run name settings classes of one base, which `config.validate` checks by itself.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from vec2uage.training.losses import Loss
 from vec2uage.training.models import MLP
 from vec2uage.training.optimizers.base import StackedOptimizer
 from vec2uage.training.optimizers.torch_optim import TorchOptim
+from vec2uage.training.regressors.base import takes_weights
 from vec2uage.training.regularization import Regularization
 
 _OF_NETWORKS = (
@@ -93,7 +93,7 @@ def check_weights(model: Component, augmentation: Augmentation) -> list[str]:
     target: Any = locate(model.target)
     if not isinstance(augmentation, Weighting) or is_network(target):
         return []
-    if "sample_weight" in inspect.signature(target.fit).parameters:
+    if takes_weights(target):
         return []
     return [
         f"augmentation: {model.target} is fitted without weights of rows (sample_weight): take augmentation=balance, "

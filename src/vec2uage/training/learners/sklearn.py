@@ -26,11 +26,12 @@ from vec2uage.predictions.point import Point
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.config_groups import is_regressor
 from vec2uage.training.data import TrainingData
+from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners import skops_file
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.outcome import Model, Outcome
-from vec2uage.training.regressors.base import DistributionRegressor
+from vec2uage.training.regressors.base import DistinctRows, DistributionRegressor, takes_weights
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 
@@ -288,13 +289,11 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     began = time.perf_counter()
     takes_seed = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
     extra = {"random_state": derive(run.seed, "model") % 2**32} if takes_seed else {}
-    weight = data.train.weight
-    weights = {} if weight is None else {"sample_weight": weight.double().cpu().numpy()}
-    estimator = run.model.build(**extra).fit(_double(data.train.x), data.train.age.double().cpu().numpy(), **weights)
-    model = SklearnModel(estimator, data.dimension, data.normalization, data.encoder)
+    estimator = run.model.build(**extra)
+    model = SklearnModel(_fit(estimator, data.train), data.dimension, data.normalization, data.encoder)
     outcome = Outcome(status="completed", model=model)
     for part, inputs in data.parts.items():
-        prediction = model.predict_normalized(inputs.x)
+        prediction = _predict_copies(model, inputs.x) if part == "train" else model.predict_normalized(inputs.x)
         measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch)
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
@@ -303,6 +302,24 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
             outcome.status, outcome.reason = "diverged", "the model gives no number for some faces"
     outcome.seconds = time.perf_counter() - began
     return outcome
+
+
+def _fit(estimator: Any, train: VectorInputs) -> Any:
+    """Fit to each distinct row once, where it can have the weight of its copies, and else to all rows."""
+    x, age = train.x.cpu(), train.age.double().cpu().numpy()
+    weight = None if train.weight is None else train.weight.double().cpu().numpy()
+    if not takes_weights(estimator):
+        return estimator.fit(_double(x), age)
+    faces = DistinctRows.of(x.numpy(), age)
+    if weight is None and len(faces.rows) == len(age):
+        return estimator.fit(_double(x), age)
+    return estimator.fit(_double(x[faces.rows]), age[faces.rows], sample_weight=faces.total(weight))
+
+
+def _predict_copies(model: SklearnModel, x: Float[torch.Tensor, "N D"]) -> Prediction:
+    """Return what a model says of rows that are repeated, from one look at each."""
+    faces = DistinctRows.of(x.cpu().numpy())
+    return model.predict_normalized(x[faces.rows]).take(faces.of_row)
 
 
 def _double(x: Float[torch.Tensor, "N D"]) -> Float[np.ndarray, "N D"]:

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.normal import Normal
-from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.base import relative
 from vec2uage.training.regressors.kernel_ridge import Positive
 from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, correlation, distances, random_rows
 
@@ -20,8 +20,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     """A normal distribution of age for each face: that of the function where the face lies, and the noise.
 
     Length scale and noise are tuned to the marginal likelihood of some rows; the variance of the function is then the
-    one that is most likely for all rows. Distinct faces are weighted, see `distinct_rows`: one of weight w has 1/w of
-    the noise, a new one has the noise of weight 1.
+    one that is most likely for all rows. A face of weight w has 1/w of the noise, a new one that of weight 1.
     """
 
     def __init__(
@@ -42,9 +41,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.inducing = inducing
         self.random_state = random_state
 
-    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> "GaussianProcess":
+    def fit(
+        self,
+        X: Float[np.ndarray, "n D"],
+        y: Float[np.ndarray, " n"],
+        sample_weight: Float[np.ndarray, " n"] | None = None,
+    ) -> "GaussianProcess":
         """Fit to vectors and ages in years; UserError where all are of one age."""
-        x, age, weight = distinct_rows(X, y)
+        x, age, weight = X, y, relative(sample_weight, len(X))
         if age.min() == age.max():
             raise UserError(f"model: all training faces are {age[0]:g} years old: a Gaussian process needs two ages")
         self.mean_ = float(np.average(age, weights=weight))

@@ -8,14 +8,14 @@ from pydantic import Field
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from vec2uage.config.settings import PositiveInt
-from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.base import relative
 from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class KernelRidge(RegressorMixin, BaseEstimator):
-    """Ridge regression in the space of a kernel, around the mean age; distinct faces are weighted (`distinct_rows`)."""
+    """Ridge regression in the space of a kernel, around the weighted mean age."""
 
     def __init__(
         self,
@@ -33,11 +33,16 @@ class KernelRidge(RegressorMixin, BaseEstimator):
         self.inducing = inducing
         self.random_state = random_state
 
-    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> "KernelRidge":
+    def fit(
+        self,
+        X: Float[np.ndarray, "n D"],
+        y: Float[np.ndarray, " n"],
+        sample_weight: Float[np.ndarray, " n"] | None = None,
+    ) -> "KernelRidge":
         """Fit to vectors and ages in years."""
-        x, age, weight = distinct_rows(X, y)
-        self.mean_ = float(np.average(age, weights=weight))
-        solved = self._system().solve(x, age - self.mean_, weight, self.exact_rows, self.inducing, self.random_state)
+        weight = relative(sample_weight, len(X))
+        self.mean_ = float(np.average(y, weights=weight))
+        solved = self._system().solve(X, y - self.mean_, weight, self.exact_rows, self.inducing, self.random_state)
         self.points_ = solved.points.astype(np.float32)
         self.coefficients_ = solved.coefficients
         return self

@@ -10,22 +10,27 @@ from sklearn.neighbors import NearestNeighbors
 from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.regressors.age_weights import AgeWeights
-from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.base import relative
 
 _NEAREST = 1e-12  # what a smaller distance counts as
 
 
 class KNeighbors(RegressorMixin, BaseEstimator):
-    """The ages of the nearest distinct faces, each with the weight that balances ages, see `distinct_rows`."""
+    """The ages of the nearest faces, each with the weight that balances ages."""
 
     def __init__(self, n_neighbors: PositiveInt = 20, weights: Literal["uniform", "distance"] = "distance") -> None:
         self.n_neighbors = n_neighbors
         self.weights = weights
 
-    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> "KNeighbors":
+    def fit(
+        self,
+        X: Float[np.ndarray, "n D"],
+        y: Float[np.ndarray, " n"],
+        sample_weight: Float[np.ndarray, " n"] | None = None,
+    ) -> "KNeighbors":
         """Keep vectors and ages in years."""
-        x, self.age_, self.weight_ = distinct_rows(X, y)
-        self.points_ = x.astype(np.float32)
+        self.age_, self.weight_ = y, relative(sample_weight, len(X))
+        self.points_ = X.astype(np.float32)
         return self
 
     def predict(self, X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:

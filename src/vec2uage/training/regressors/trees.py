@@ -1,4 +1,4 @@
-"""Forests and boosted trees of scikit-learn on balanced ages: distinct faces are weighted, see `distinct_rows`."""
+"""Forests and boosted trees of scikit-learn on balanced ages, whose distinct faces come with weights."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor,
 
 from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.regressors.age_weights import AgeWeights
-from vec2uage.training.regressors.base import distinct_rows
+from vec2uage.training.regressors.base import relative
 
 
 class _LeafAges:
@@ -17,11 +17,16 @@ class _LeafAges:
     All training faces count in every tree, each tree alike (Meinshausen 2006, "Quantile Regression Forests").
     """
 
-    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> Any:
+    def fit(
+        self,
+        X: Float[np.ndarray, "n D"],
+        y: Float[np.ndarray, " n"],
+        sample_weight: Float[np.ndarray, " n"] | None = None,
+    ) -> Any:
         """Grow the trees, and remember which ages each leaf has."""
-        x, self.age_, self.weight_ = distinct_rows(X, y)
-        super().fit(x, self.age_, sample_weight=self.weight_)  # type: ignore[misc]
-        self.leaf_ = self.apply(x).astype(np.int32)  # type: ignore[attr-defined]
+        self.age_, self.weight_ = y, relative(sample_weight, len(X))
+        super().fit(X, y, sample_weight=self.weight_)  # type: ignore[misc]
+        self.leaf_ = self.apply(X).astype(np.int32)  # type: ignore[attr-defined]
         return self
 
     def predict_distribution(self, X: Float[np.ndarray, "N D"]) -> Discrete:
@@ -45,7 +50,11 @@ class ExtraTrees(_LeafAges, ExtraTreesRegressor):
 class HistGradientBoosting(HistGradientBoostingRegressor):
     """Boosted trees on binned numbers (Friedman 2001; Ke et al. 2017, "LightGBM")."""
 
-    def fit(self, X: Float[np.ndarray, "N D"], y: Float[np.ndarray, " N"]) -> Any:
+    def fit(
+        self,
+        X: Float[np.ndarray, "n D"],
+        y: Float[np.ndarray, " n"],
+        sample_weight: Float[np.ndarray, " n"] | None = None,
+    ) -> Any:
         """Grow the trees one after the other."""
-        x, age, weight = distinct_rows(X, y)
-        return super().fit(x, age, sample_weight=weight)
+        return super().fit(X, y, sample_weight=relative(sample_weight, len(X)))
