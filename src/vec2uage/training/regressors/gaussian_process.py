@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import LinAlgError, cholesky
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, RegressorMixin
 
@@ -11,7 +11,15 @@ from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.normal import Normal
 from vec2uage.training.regressors.base import relative
 from vec2uage.training.regressors.kernel_ridge import Positive
-from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, correlation, distances, random_rows
+from vec2uage.training.regressors.kernels import (
+    Kernel,
+    KernelSystem,
+    blocks,
+    correlation,
+    distances,
+    inverse_of_triangle,
+    random_rows,
+)
 
 _WIDEST = 5.0  # how far tuning may go from where it starts: factors of exp(-5) to exp(5)
 
@@ -19,8 +27,9 @@ _WIDEST = 5.0  # how far tuning may go from where it starts: factors of exp(-5) 
 class GaussianProcess(RegressorMixin, BaseEstimator):
     """A normal distribution of age for each face: that of the function where the face lies, and the noise.
 
-    Length scale and noise are tuned to the marginal likelihood of some rows; the variance of the function is then the
-    one that is most likely for all rows. A face of weight w has 1/w of the noise, a new one that of weight 1.
+    Length scale and noise are tuned on some rows, each of which is foretold from the others; the variance of the
+    function is then the one that is most likely for all rows. A face of weight w has 1/w of the noise, a new one that
+    of weight 1.
     """
 
     def __init__(
@@ -56,7 +65,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.length_scale_, self.noise_ = self._tuned(x, target, weight)
         solved = self._system().solve(x, target, weight, self.exact_rows, self.inducing, self.random_state)
         self.variance_ = solved.misfit / len(x)
-        self.points_, self.root_ = solved.points.astype(np.float32), solved.root.astype(np.float32)
+        self.points_, self.root_ = solved.points.astype(np.float32), solved.root().astype(np.float32)
         self.coefficients_ = solved.coefficients
         return self
 
@@ -71,7 +80,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         for rows in blocks(len(X)):
             near = system(X[rows], points)
             means.append(self.mean_ + near @ self.coefficients_)
-            known = np.square(near @ self.root_.T).sum(axis=1)
+            known = np.square(near.astype(np.float32) @ self.root_.T).sum(axis=1, dtype=np.float64)
             shares.append(np.maximum(1 - known, 0) + self.noise_)
         return Normal(np.concatenate(means), np.sqrt(self.variance_ * np.concatenate(shares)))
 
@@ -81,7 +90,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def _tuned(
         self, x: Float[np.ndarray, "n D"], target: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]
     ) -> tuple[float, float]:
-        """Return the length scale and the noise that make some rows most likely, in reach of those given."""
+        """Return the length scale and the noise by which some rows foretell others best, in reach of those given."""
         if self.tuning_rows is None:
             return self.length_scale, self.noise
         some = random_rows(len(x), self.tuning_rows, self.random_state, "tuning")
@@ -90,22 +99,33 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
         def unlikely(logs: Float[np.ndarray, " 2"]) -> float:
             length_scale, noise = np.exp(logs)
-            return -profile_likelihood(correlation(self.kernel, apart / length_scale), noise / weight, target)
+            return -left_out_score(correlation(self.kernel, apart / length_scale), noise, target, weight)
 
         bounds = [(value - _WIDEST, value + _WIDEST) for value in start]
-        options = {"initial_simplex": start + np.array([[0, 0], [1, 0], [0, -1]]), "xatol": 0.01, "fatol": 0.01}
+        options = {"initial_simplex": start + np.array([[0, 0], [1, 0], [0, -1]]), "xatol": 0.05, "fatol": 1e-4}
         found = np.exp(minimize(unlikely, start, method="Nelder-Mead", bounds=bounds, options=options).x)
         return float(found[0]), float(found[1])
 
 
-def profile_likelihood(
-    covariance: Float[np.ndarray, "n n"], noise: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]
+def left_out_score(
+    covariance: Float[np.ndarray, "n n"],
+    noise: float,
+    target: Float[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
 ) -> float:
-    """Return the logarithm of the marginal likelihood (equation 5.8) at the variance that makes it greatest, less the
-    terms that do not depend on covariance and noise, which are shares of that variance; -inf where it cannot be had."""
+    """Return the weighted mean of the log density of each target given all others (equations 5.10 to 5.13).
+
+    It is that of a new face, of weight 1, at the variance that makes it greatest; less log(2 pi e) / 2. -inf where the
+    covariance is singular. The marginal likelihood trusts that ages are a sample of the process; this asks only how
+    well one is foretold, of every age alike.
+    """
     try:
-        factor = cholesky(covariance + np.diag(noise), lower=True)
+        factor = cholesky(covariance + np.diag(noise / weight), lower=True)
     except LinAlgError:
         return -np.inf
-    variance = target @ cho_solve((factor, True), target) / len(target)
-    return float(-len(target) / 2 * np.log(variance) - np.log(np.diag(factor)).sum())
+    root = inverse_of_triangle(factor)
+    precision = np.square(root).sum(axis=0)
+    error = root.T @ (root @ target) / precision
+    share = 1 / precision + noise * (1 - 1 / weight)
+    variance = np.average(error**2 / share, weights=weight)
+    return float(-np.average(np.log(variance * share), weights=weight) / 2)

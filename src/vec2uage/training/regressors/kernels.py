@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Integer
 from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.seeds import numpy_generator
@@ -47,9 +48,10 @@ class Solution:
 
     points: Float[np.ndarray, "M D"]
     coefficients: Float[np.ndarray, " M"]
-    root: Float[np.ndarray, "M M"]
     misfit: float
     """The quadratic form of the targets in the inverse of their covariance."""
+    root: Callable[[], Float[np.ndarray, "M M"]]
+    """Makes the root once: it takes the place of what the solution was found by."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,14 @@ class KernelSystem:
     def _exact(
         self, x: Float[np.ndarray, "N D"], target: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]
     ) -> Solution:
-        covariance = correlation(self.kernel, distances(x) / self.length_scale)
-        factor = cholesky(covariance + np.diag(self.noise / weight), lower=True, overwrite_a=True)
+        covariance = np.empty((len(x), len(x)))
+        for rows in blocks(len(x)):
+            covariance[rows] = self(x[rows], x)
+        np.fill_diagonal(covariance, 1 + self.noise / weight)
+        # Transposed, it lies as LAPACK has it: factor and root take its place, and no second matrix is needed.
+        factor = cholesky(covariance.T, lower=True, overwrite_a=True)
         coefficients = cho_solve((factor, True), target)
-        root = solve_triangular(factor, np.eye(len(x)), lower=True, overwrite_b=True)
-        return Solution(x, coefficients, root, float(target @ coefficients))
+        return Solution(x, coefficients, float(target @ coefficients), lambda: inverse_of_triangle(factor))
 
     def _sparse(
         self,
@@ -120,9 +125,25 @@ class KernelSystem:
         return Solution(
             points,
             solve_triangular(factor, axes @ fitted, lower=True, trans="T"),
-            solve_triangular(factor, root.T, lower=True, trans="T").T,
             squares - float(along @ fitted),
+            lambda: solve_triangular(factor, root.T, lower=True, trans="T").T,
         )
+
+
+def exact_bytes(rows: int) -> int:
+    """Return the bytes that the exact solution of so many rows takes: their covariance, and some rows of it at work."""
+    return 8 * rows * (rows + 4 * min(rows, _BLOCK))
+
+
+def sparse_bytes(points: int) -> int:
+    """Return the bytes that so many points need to stand for all rows: some of their square, and rows at work."""
+    return 8 * points * (6 * points + 4 * _BLOCK)
+
+
+def inverse_of_triangle(factor: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Return the inverse of a lower triangular matrix, in its place."""
+    inverse, _ = dtrtri(factor, lower=1, overwrite_c=1)
+    return inverse
 
 
 def random_rows(rows: int, most: int, seed: int, purpose: str) -> Integer[np.ndarray, " n"]:
