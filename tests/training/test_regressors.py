@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from scipy.stats import norm
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
@@ -21,7 +22,7 @@ from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners.registry import READERS
 from vec2uage.training.regressors.age_weights import AgeWeights
 from vec2uage.training.regressors.base import DistinctRows, relative
-from vec2uage.training.regressors.gaussian_process import GaussianProcess, profile_likelihood
+from vec2uage.training.regressors.gaussian_process import GaussianProcess, left_out_score
 from vec2uage.training.regressors.kernel_ridge import KernelRidge
 from vec2uage.training.regressors.kernels import correlation
 from vec2uage.training.regressors.nearest_neighbors import KNeighbors
@@ -44,6 +45,7 @@ SMALL = {
     "extra_trees": ("model=extra_trees", "model.n_estimators=5"),
     "hist_gradient_boosting": ("model=hist_gradient_boosting", "model.max_iter=5"),
     "pls": ("model=pls", "model.n_components=3"),
+    "label_sensitive": ("model=label_sensitive", "model.n_components=3", "model.n_neighbors=20"),
 }
 DRAWING = ("sparse", "random_forest", "extra_trees", "hist_gradient_boosting")
 SPREAD = ("gaussian_process", "sparse", "knn", "random_forest", "extra_trees")
@@ -92,18 +94,39 @@ def test_the_process_is_that_of_scikit_learn_with_a_noise_for_each_row():
     assert likelihoods[1] == max(likelihoods)
 
 
-def test_tuning_finds_what_makes_the_rows_most_likely():
-    found = GaussianProcess("rbf", length_scale=1.0, noise=1.0).fit(*WEIGHTED)
-    target = AGE - np.average(AGE, weights=WEIGHT)
+def test_the_score_of_left_out_rows_is_that_of_processes_fitted_without_them():
+    target, share = AGE - AGE.mean(), 0.2
+    error, deviation = np.zeros(60), np.zeros(60)
+    for row in range(60):
+        others = np.arange(60) != row
+        known = GaussianProcessRegressor(Matern(1.7, nu=1.5), alpha=share / WEIGHT[others], optimizer=None)
+        mean, std = known.fit(X[others], target[others]).predict(X[row : row + 1], return_std=True)
+        error[row], deviation[row] = target[row] - mean[0], np.sqrt(std[0] ** 2 + share)
+    variance = np.average((error / deviation) ** 2, weights=WEIGHT)
+    densities = norm.logpdf(error, scale=np.sqrt(variance) * deviation)
+    found = left_out_score(correlation("matern32", cdist(X, X) / 1.7), share, target, WEIGHT)
+    assert found - np.log(2 * np.pi * np.e) / 2 == pytest.approx(np.average(densities, weights=WEIGHT))
 
-    def likelihood(length_scale, noise):
-        return profile_likelihood(correlation("rbf", cdist(X, X) / length_scale), noise / WEIGHT, target)
 
-    best = likelihood(found.length_scale_, found.noise_)
-    assert best > likelihood(1.0, 1.0)
+def test_tuning_finds_the_noise_of_ages_that_a_process_has_drawn():
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((300, 2))
+    kernel = Matern(0.5, nu=1.5)
+    age = 9 + 3 * np.linalg.cholesky(kernel(x) + 0.25 * np.eye(300)) @ generator.standard_normal(300)
+    found = GaussianProcess("matern32").fit(x, age)
+    assert np.sqrt(found.variance_ * found.noise_) == pytest.approx(3 * 0.5, rel=0.1)
+    assert found.length_scale_ == pytest.approx(0.5, rel=0.1)
+
+    def score(length_scale, noise):
+        return left_out_score(
+            correlation("matern32", cdist(x, x) / length_scale), noise, age - age.mean(), np.ones(300)
+        )
+
+    best = score(found.length_scale_, found.noise_)
+    assert best > score(1.0, 0.1)
     for factor in (0.8, 1.25):
-        assert best >= likelihood(found.length_scale_ * factor, found.noise_)
-        assert best >= likelihood(found.length_scale_, found.noise_ * factor)
+        assert best >= score(found.length_scale_ * factor, found.noise_)
+        assert best >= score(found.length_scale_, found.noise_ * factor)
 
 
 def test_many_rows_are_what_the_formula_with_full_matrices_says():
