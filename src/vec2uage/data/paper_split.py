@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import ranges, span
 from vec2uage.base.seeds import numpy_generator
 from vec2uage.config.settings import settings
-from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, AgeRange, Parts, is_divided, within
-from vec2uage.data.splits import GroupIds, Split
+from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, Parts, is_divided, within
+from vec2uage.data.splits import GroupIds, SplitOfAges, with_followers
 from vec2uage.data.vectorset import VectorSet, concatenate, drop_exact_duplicates, needed_ages
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,9 @@ LARGE_SHARE = 0.1  # of all rows: more than one of many persons has
 
 
 @settings
-class PaperSplit(Split):
+class PaperSplit(SplitOfAges):
     """Which rows are used, and how they are divided into parts (paper section 3.3)."""
 
-    age_range: AgeRange = (1, 18)
-    train_ages: AgeRange | None = None
-    """Ages to train on, with those of `age_range` among them: faces of the others are in the training part only, and
-    the held-out ones are the same whatever it is. None: `age_range`, as in the paper."""
     heldout_per_age: Annotated[int, Field(ge=2, multiple_of=2)] = 500
     """Rows of each age in the held-out pool, half for validation and half for test (paper: 500)."""
     calibration_per_age: Annotated[int, Field(ge=0)] = 0
@@ -50,18 +46,6 @@ class PaperSplit(Split):
     group: Literal["auto", "subject", "none"] = "auto"
     """`subject`: all pictures of a person lie on one side; `none`: rows are drawn one by one; `auto`:
     `subject` where any subject is known."""
-
-    @model_validator(mode="after")
-    def _trained_on_what_is_judged(self) -> "PaperSplit":
-        first, last = self.label_range
-        if first > self.age_range[0] or last < self.age_range[1]:
-            raise ValueError("train_ages must hold all ages of age_range")
-        return self
-
-    @property
-    def label_range(self) -> AgeRange:
-        """The first and last whole age of any part."""
-        return self.train_ages or self.age_range
 
     @property
     def gives(self) -> tuple[str, ...]:
@@ -81,10 +65,6 @@ class PaperSplit(Split):
         """Return the rows of `age_range` and `train_ages`."""
         return within(vs, self.label_range)
 
-    def judged(self, vs: VectorSet) -> VectorSet:
-        """Return the rows of `age_range`."""
-        return within(vs, self.age_range)
-
     def divide(self, parts: Parts, seed: int, group_ids: GroupIds | None = None) -> Parts:
         """Divide the rows of `age_range`, without exact duplicates.
 
@@ -98,14 +78,8 @@ class PaperSplit(Split):
         """
         self.check(is_divided(parts))
         vs = parts[UNDIVIDED]
-        is_augmented = vs.parents != ""
-        if not is_augmented.any():
-            return _divide(vs, self, seed, group_ids)
-        divided = _divide(vs.take(~is_augmented), self, seed, None if group_ids is None else group_ids[~is_augmented])
-        train = divided["train"]
-        followers = vs.take(is_augmented & np.isin(vs.parents, train.names))
-        log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{is_augmented.sum():,}")
-        return {**divided, "train": concatenate([train, followers])}
+        photographed_ids = None if group_ids is None else group_ids[vs.parents == ""]
+        return with_followers(vs, lambda photographed: _divide(photographed, self, seed, photographed_ids))
 
 
 def _divide(vs: VectorSet, split: PaperSplit, seed: int, group_ids: GroupIds | None) -> Parts:

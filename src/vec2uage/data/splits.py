@@ -1,14 +1,22 @@
-"""The config group `split`: how vectors are divided into named parts; see `paper_split` for the one that draws them."""
+"""The config group `split`: how vectors are divided into named parts.
 
+`paper_split` has the one that draws them, `listed_split` the one that reads which faces were drawn before.
+"""
+
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Integer
+from pydantic import model_validator
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.parts import ALL_PARTS, PARTS, UNDIVIDED, AgeRange, Parts, is_divided, within
 from vec2uage.data.vectorset import VectorSet, concatenate
+
+log = logging.getLogger(__name__)
 
 GroupIds = Integer[np.ndarray, " N"]
 """A number for each row of a VectorSet: rows of one number stay in one part."""
@@ -57,6 +65,47 @@ class Split(ABC):
         """Raise UserError where this split cannot take a set that is divided already, or one that is not."""
         if divided:
             raise UserError("split: dataset=prepared is divided already: leave this option out, or take split=prepared")
+
+
+@settings
+class SplitOfAges(Split):
+    """A split that judges faces of some ages, and may train on others, too."""
+
+    age_range: AgeRange = (1, 18)
+    train_ages: AgeRange | None = None
+    """Ages to train on, with those of `age_range` among them: faces of the others are in the training part only, and
+    the held-out ones are the same whatever it is. None: `age_range`, as in the paper."""
+
+    @model_validator(mode="after")
+    def _trained_on_what_is_judged(self) -> "SplitOfAges":
+        first, last = self.label_range
+        if first > self.age_range[0] or last < self.age_range[1]:
+            raise ValueError("train_ages must hold all ages of age_range")
+        return self
+
+    @property
+    def label_range(self) -> AgeRange:
+        """The first and last whole age of any part."""
+        return self.train_ages or self.age_range
+
+    def judged(self, vs: VectorSet) -> VectorSet:
+        """Return the rows of `age_range`."""
+        return within(vs, self.age_range)
+
+
+def with_followers(vs: VectorSet, divide: Callable[[VectorSet], Parts]) -> Parts:
+    """Return what `divide` makes of the photographed faces, with the augmented faces of its training rows added.
+
+    Augmented faces are never held out: those whose parent is a training row follow it, the others are left out.
+    """
+    is_augmented = vs.parents != ""
+    if not is_augmented.any():
+        return divide(vs)
+    divided = divide(vs.take(~is_augmented))
+    train = divided["train"]
+    followers = vs.take(is_augmented & np.isin(vs.parents, train.names))
+    log.info("%s of %s augmented faces follow their parents", f"{len(followers):,}", f"{is_augmented.sum():,}")
+    return {**divided, "train": concatenate([train, followers])}
 
 
 @settings

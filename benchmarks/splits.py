@@ -1,0 +1,72 @@
+"""Draws the lists in benchmarks/splits: `python -m benchmarks.splits utkface VECTORS --photographs FOLDER`.
+
+Copies of one picture and likely pictures of one person stay in one part. They are found as `vec2uage.prepare
+leakage=group leakage.group_same_person=true` finds them: by the vectors, and by the pictures where these are given.
+"""
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from vec2uage.data.dataset import VectorFile
+from vec2uage.data.leakage import Findings, Leakage, audit
+from vec2uage.data.listed_split import write_list
+from vec2uage.data.paper_split import PaperSplit
+from vec2uage.data.parts import UNDIVIDED
+from vec2uage.data.vectorset import VectorSet
+from vec2uage.faces.image import decode
+from vec2uage.faces.signature import signature
+
+FOLDER = Path(__file__).with_name("splits")
+SPLITS = 25
+LEAKAGE = Leakage(action="group", near_duplicate=0.95, signature_bits=44, same_person=0.9, group_same_person=True)
+MAX_PIXELS = 10_000_000
+
+
+@dataclass(frozen=True)
+class Published:
+    """A set whose splits are published."""
+
+    split: PaperSplit
+    """How they are drawn, each from its number."""
+    told_by: str
+    """What tells a face (see `listed_split.DIGESTS`)."""
+    encoder: str
+
+
+SETS = {
+    "utkface": Published(PaperSplit(heldout_per_age=20, train_ages=(1, 40)), "name_sha256", "facenet-casia-webface"),
+    "visage": Published(
+        PaperSplit(heldout_per_age=10, train_ages=(1, 20), missing_ages="allow"), "vector_sha256", "facenet-vggface2"
+    ),
+}
+
+
+def find_copies(vs: VectorSet, photographs: Path | None) -> Findings:
+    """Return the copies and likely same persons among faces, by their vectors and, where there are, photographs."""
+    pictures = {} if photographs is None else {name: photographs / name for name in vs.names}
+    signatures = {name: signature(decode(path.read_bytes(), MAX_PIXELS)) for name, path in pictures.items()}
+    return audit(vs, LEAKAGE, signatures=signatures)
+
+
+def main() -> None:
+    """Write the list of one set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=SETS)
+    parser.add_argument("vectors", type=Path, help="file of the vectors")
+    parser.add_argument("--photographs", type=Path, help="folder of their pictures, under their names")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    published = SETS[arguments.set]
+    vs = VectorFile(path=str(arguments.vectors), encoder=published.encoder).read()
+    group_ids = find_copies(vs, arguments.photographs).clusters
+    divisions = {
+        number: published.split.divide({UNDIVIDED: vs}, number, group_ids=group_ids) for number in range(SPLITS)
+    }
+    FOLDER.mkdir(exist_ok=True)
+    write_list(FOLDER / f"{arguments.set}.csv", vs, divisions, published.told_by)
+
+
+if __name__ == "__main__":
+    main()
