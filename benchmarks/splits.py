@@ -50,22 +50,28 @@ def find_copies(vs: VectorSet, photographs: Path | None) -> Findings:
     return audit(vs, LEAKAGE, signatures=signatures)
 
 
+def read_set(name: str, path: Path) -> VectorSet:
+    """Return the vectors of one of the sets."""
+    return VectorFile(path=str(path), encoder=SETS[name].encoder).read()
+
+
+def draw(name: str, vs: VectorSet, photographs: Path | None, path: Path) -> None:
+    """Write the list of one of the sets."""
+    published, group_ids = SETS[name], find_copies(vs, photographs).clusters
+    divisions = {number: published.split.divide({UNDIVIDED: vs}, number, group_ids) for number in range(SPLITS)}
+    write_list(path, vs, divisions, published.told_by)
+
+
 def main() -> None:
-    """Write the list of one set."""
+    """Write the list of one of the sets to the folder of the repository."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=SETS)
     parser.add_argument("vectors", type=Path, help="file of the vectors")
     parser.add_argument("--photographs", type=Path, help="folder of their pictures, under their names")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    published = SETS[arguments.set]
-    vs = VectorFile(path=str(arguments.vectors), encoder=published.encoder).read()
-    group_ids = find_copies(vs, arguments.photographs).clusters
-    divisions = {
-        number: published.split.divide({UNDIVIDED: vs}, number, group_ids=group_ids) for number in range(SPLITS)
-    }
-    FOLDER.mkdir(exist_ok=True)
-    write_list(FOLDER / f"{arguments.set}.csv", vs, divisions, published.told_by)
+    vs = read_set(arguments.set, arguments.vectors)
+    draw(arguments.set, vs, arguments.photographs, FOLDER / f"{arguments.set}.csv")
 
 
 if __name__ == "__main__":
