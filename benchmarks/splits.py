@@ -2,6 +2,7 @@
 
 Copies of one picture and likely pictures of one person stay in one part. They are found as `vec2uage.prepare
 leakage=group leakage.group_same_person=true` finds them: by the vectors, and by the pictures where these are given.
+Equal faces of which two ages are told are in no part, as prepare leaves them out.
 """
 
 import argparse
@@ -9,12 +10,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vec2uage.data.dataset import VectorFile
 from vec2uage.data.leakage import Findings, Leakage, audit
 from vec2uage.data.listed_split import write_list
 from vec2uage.data.paper_split import PaperSplit
 from vec2uage.data.parts import UNDIVIDED
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 from vec2uage.faces.image import decode
 from vec2uage.faces.signature import signature
 
@@ -50,6 +53,14 @@ def find_copies(vs: VectorSet, photographs: Path | None) -> Findings:
     return audit(vs, LEAKAGE, signatures=signatures)
 
 
+def without_conflicts(vs: VectorSet) -> VectorSet:
+    """Return the rows without those of which equal vectors are said to be of another age: one of both is wrong."""
+    ages: dict[bytes, set[float]] = {}
+    for vector, age in zip(vs.vectors, needed_ages(vs, "a list of splits"), strict=True):
+        ages.setdefault(vector.tobytes(), set()).add(float(age))
+    return vs.take(np.array([len(ages[vector.tobytes()]) == 1 for vector in vs.vectors]))
+
+
 def read_set(name: str, path: Path) -> VectorSet:
     """Return the vectors of one of the sets."""
     return VectorFile(path=str(path), encoder=SETS[name].encoder).read()
@@ -57,8 +68,9 @@ def read_set(name: str, path: Path) -> VectorSet:
 
 def draw(name: str, vs: VectorSet, photographs: Path | None, path: Path) -> None:
     """Write the list of one of the sets."""
-    published, group_ids = SETS[name], find_copies(vs, photographs).clusters
-    divisions = {number: published.split.divide({UNDIVIDED: vs}, number, group_ids) for number in range(SPLITS)}
+    published, used = SETS[name], without_conflicts(vs)
+    group_ids = find_copies(used, photographs).clusters
+    divisions = {number: published.split.divide({UNDIVIDED: used}, number, group_ids) for number in range(SPLITS)}
     write_list(path, vs, divisions, published.told_by)
 
 

@@ -26,7 +26,7 @@ from vec2uage.data.vectorset import VectorSet
 log = logging.getLogger(__name__)
 
 DIGITS = 16  # hex digits of a SHA-256 that tell a face: two of a million faces are alike once in ten million lists
-LEFT_OUT = "left_out"  # for the splits in which a face is in no part: a copy, or the same person, of a held-out one
+LEFT_OUT = "left_out"  # for the splits in which a face is in no part, such as a copy of a held-out one
 COLUMNS = ("validation", "test", LEFT_OUT)  # each with the numbers of splits; in all others, a face is trained on
 AGAIN = "take the list as it was published (split.path)"
 
@@ -61,6 +61,10 @@ class FaceList:
     def numbers(self) -> list[int]:
         """The numbers of the splits, in rising order."""
         return sorted({number for place in self.places.values() for number in place})
+
+    def place(self, digest: str, number: int) -> str:
+        """Return the part that a face is in, or `LEFT_OUT`, where also those are that are not on the list."""
+        return self.places[digest].get(number, "train") if digest in self.places else LEFT_OUT
 
 
 def write_list(path: Path, vs: VectorSet, divisions: Mapping[int, Parts], told_by: str) -> None:
@@ -138,8 +142,8 @@ class ListedSplit(SplitOfAges):
     def _divide(self, vs: VectorSet, number: int) -> Parts:
         listed = _kept_list(self.path, _changed(self.path))
         vs, digests = _distinct(vs, DIGESTS[listed.told_by](vs), listed.told_by)
-        self._check_same_set(listed, digests)
-        where = np.array([_place(listed, digest, number) for digest in digests], dtype=object)
+        self._check_same_set(listed, digests, number)
+        where = np.array([listed.place(digest, number) for digest in digests], dtype=object)
         parts = {}
         for part in PARTS:
             if not (where == part).any():
@@ -150,18 +154,19 @@ class ListedSplit(SplitOfAges):
                 raise UserError(f"{part}: {error}") from None
         return parts
 
-    def _check_same_set(self, listed: FaceList, digests: Sequence[str]) -> None:
-        """Raise UserError where faces of the list are missing, or there are others that are to be refused."""
-        missing = len(listed.places.keys() - set(digests))
+    def _check_same_set(self, listed: FaceList, digests: Sequence[str], number: int) -> None:
+        """Raise UserError where faces of a split are missing, or there are others that are to be refused."""
+        needed = {digest for digest in listed.places if listed.place(digest, number) != LEFT_OUT}
+        missing = len(needed - set(digests))
         others = sum(digest not in listed.places for digest in digests)
-        if missing == len(listed.places):
+        if missing == len(needed):
             raise UserError(
                 f"{self.path}: none of its {counted(missing, 'face')} is in the data, told by {listed.told_by}: "
                 "it is a list of another set (split.path)"
             )
         if missing:
             raise UserError(
-                f"{self.path}: {missing:,} of its {counted(len(listed.places), 'face')} are not in the data: "
+                f"{self.path}: {missing:,} of the {len(needed):,} faces of split {number} are not in the data: "
                 "results on fewer faces compare with no others; complete the data, or draw a split of your own "
                 "(split=paper)"
             )
@@ -172,10 +177,6 @@ class ListedSplit(SplitOfAges):
             )
         if others:
             log.info("%s not on the list of the split and left out", counted(others, "face"))
-
-
-def _place(listed: FaceList, digest: str, number: int) -> str:
-    return listed.places[digest].get(number, "train") if digest in listed.places else LEFT_OUT
 
 
 def _distinct(vs: VectorSet, digests: Sequence[str], told_by: str) -> tuple[VectorSet, list[str]]:
