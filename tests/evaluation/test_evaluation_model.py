@@ -19,6 +19,7 @@ from vec2uage.evaluation.ensemble import warn_of_rows_seen
 from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.models import model_file
 from vec2uage.runs.result import RunResult
 from vec2uage.training.heads.base import Head
 from vec2uage.training.model_file import NetworkModel
@@ -81,12 +82,12 @@ def faces(encoder: str = "facenet", dimension: int = 3) -> VectorSet:
 
 def test_a_model_is_found_by_its_file_and_by_its_run_folder(tmp_path: Path) -> None:
     path = mlp(tmp_path)
-    assert models.find(str(path)) == models.find(str(tmp_path)) == path
+    assert model_file(str(path), "checkpoint") == model_file(str(tmp_path), "checkpoint") == path
     with pytest.raises(UserError, match="no such file or folder"):
-        models.find(str(tmp_path / "nowhere"))
+        model_file(str(tmp_path / "nowhere"), "checkpoint")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no best\.safetensors in this folder"):
-        models.find(str(tmp_path / "empty"))
+        model_file(str(tmp_path / "empty"), "checkpoint")
 
 
 def test_a_network_of_the_users_own_is_built_from_the_configuration_of_its_run(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Several models as one: found by a sweep, a glob or a list, and opened as an ensemble."""
 
-import glob
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -11,16 +10,12 @@ from vec2uage.base.formatting import counted
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation import model as models
 from vec2uage.evaluation.evaluate_settings import Foreign
-from vec2uage.runs.folder import MODEL_SUFFIXES, RunFolder
-from vec2uage.runs.index import collect, repeats, repeats_text
-from vec2uage.runs.result import RunResult
-from vec2uage.runs.variants import stated_options
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.models import model_files
 from vec2uage.training.monitor import badness
 from vec2uage.training.outcome import Model
 
 log = logging.getLogger(__name__)
-
-_WILD = ("*", "?")
 
 
 def find(checkpoint: str | Sequence[str], top: int | None = None, monitor: str = "validation/mae") -> list[Path]:
@@ -32,9 +27,7 @@ def find(checkpoint: str | Sequence[str], top: int | None = None, monitor: str =
     where nothing is found, a result.json is damaged, or there are not so many models or no such scores.
     """
     given = [checkpoint] if isinstance(checkpoint, str) else checkpoint
-    found = list(dict.fromkeys(path for text in given for path in _named(text)))
-    if not found:
-        raise UserError("checkpoint names no model: give a run folder, a sweep folder, or a file")
+    found = model_files(given, "checkpoint")
     return found if top is None else _best(found, top, monitor)
 
 
@@ -103,51 +96,6 @@ def warn_of_rows_seen(vs: VectorSet, paths: Sequence[Path], is_of_same_data: Cal
             else "only part=test of runs that share their split is what an ensemble has not seen",
         )
     return every
-
-
-def _named(text: str) -> list[Path]:
-    """Return the files of the models that one text names."""
-    path = Path(text)
-    if path.exists() or not any(wild in text for wild in _WILD):
-        is_sweep = path.is_dir() and not RunFolder(path).model.is_file() and not RunFolder(path).config.is_file()
-        return _completed([path], text) if is_sweep else [models.find(text)]
-    # brackets stand in the names of runs: they are no wildcards
-    matches = map(Path, sorted(glob.glob(text.replace("[", "[[]"), recursive=True)))  # noqa: PTH207 - may be absolute
-    folders, files = [], []
-    for match in matches:
-        is_model = match.suffix in MODEL_SUFFIXES
-        if match.is_dir() or (is_model and RunFolder(match.parent).config.is_file()):
-            folders.append(match if match.is_dir() else match.parent)
-        elif is_model:
-            files.append(match)
-    if not folders and not files:
-        raise UserError(f"{text}: no model or folder has such a name (checkpoint)")
-    return [*files, *(_completed(folders, text) if folders else ())]
-
-
-def _completed(folders: Sequence[Path], text: str) -> list[Path]:
-    """Return the models of all completed runs at or below some folders, each run once; tell what is left out."""
-    runs: dict[Path, RunResult] = {}
-    left_out: dict[Path, str] = {}
-    for folder in folders:
-        results, rejects = collect(folder)
-        if rejects:
-            raise UserError(f"{next(iter(rejects.values()))}: leave that run out, or train it again")
-        for config in folder.rglob(RunFolder(folder).config.name):
-            if not RunFolder(config.parent).result.exists():
-                left_out[config.parent] = "not ended"
-        runs |= {path: result for path, result in results.items() if result.status == "completed"}
-        left_out |= {path: result.ending for path, result in results.items() if result.status != "completed"}
-    if left_out:
-        path, why = next(iter(left_out.items()))
-        log.warning("%s left out of %s as not completed: %s (%s)", counted(len(left_out), "run"), text, path, why)
-    if not runs:
-        raise UserError(f"{text}: no completed run lies there (checkpoint): give a folder of vec2uage.train, or a file")
-    paths = list(runs)
-    again = repeats(list(runs.values()), list(map(stated_options, runs.values())))
-    if again:
-        log.warning(repeats_text([(str(paths[later]), str(paths[earlier])) for later, earlier in again.items()]))
-    return [models.find(str(path)) for position, path in enumerate(paths) if position not in again]
 
 
 def _best(found: Sequence[Path], top: int, monitor: str) -> list[Path]:

@@ -62,7 +62,7 @@ class Evaluation:
     trust_code: bool
     minors: Minors
     ensemble: Ensemble
-    save_as: Annotated[str, Field(pattern=r"\.(safetensors|skops)$")] | None
+    save_as: Annotated[str, Field(pattern=r"\.(safetensors|skops|stack)$")] | None
     statement: bool
     """Whether what was found is stated beside the model (`evaluation.statement`)."""
     foreign: Foreign

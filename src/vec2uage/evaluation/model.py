@@ -1,9 +1,9 @@
-"""The model of an evaluation: found by a path, built from its file, and checked to fit the vectors."""
+"""The model of an evaluation: built from its file, and checked to fit the vectors."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -11,38 +11,17 @@ from jaxtyping import Float32
 from vec2uage.base.csv_file import read_csv
 from vec2uage.base.encoder import UNKNOWN, check
 from vec2uage.base.errors import UserError
-from vec2uage.config.component import Component
-from vec2uage.config.trust import check_trusted
-from vec2uage.config.validate import refuse
 from vec2uage.data.vectorset import VectorSet
 from vec2uage.evaluation.evaluate_settings import Foreign
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.mixture import pool
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training import foreign_model
-from vec2uage.training.config_groups import check_head, check_model
-from vec2uage.training.heads.base import Head
 from vec2uage.training.learners.registry import READERS
 from vec2uage.training.outcome import Model
+from vec2uage.training.readers import open_file
 
 log = logging.getLogger(__name__)
-
-_CHECKS: dict[str, Callable[[Any, str, list[str]], Any]] = {"model": check_model, "head": check_head}
-
-
-def find(checkpoint: str) -> Path:
-    """Return the file of a model, which is given as such or as its run folder; UserError where there is none."""
-    path = Path(checkpoint)
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder (checkpoint)")
-    if not path.is_dir():
-        return path
-    file = RunFolder(path).model
-    if not file.is_file():
-        raise UserError(
-            f"{path}: no {file.name} in this folder (checkpoint): give a folder of vec2uage.train, or a file"
-        )
-    return file
 
 
 def open_model(path: Path, foreign: Foreign, trust_code: bool = False) -> Model:
@@ -59,8 +38,7 @@ def open_model(path: Path, foreign: Foreign, trust_code: bool = False) -> Model:
                 f"{path} is a model of vec2uage and says itself what a foreign checkpoint does not: "
                 "leave out foreign.encoder"
             )
-        _check_unchanged(path)
-        return reader.load(path, **_as_configured(path, reader.untrusted_classes(path), trust_code))
+        return open_file(reader, path, trust_code)
     return foreign_model.load(path, foreign.normalization, foreign.encoder or UNKNOWN)
 
 
@@ -129,38 +107,3 @@ def rows_seen(vs: VectorSet, path: Path, is_of_same_data: bool = False) -> set[s
 
 def _is_own(path: Path) -> bool:
     return path.suffix in READERS
-
-
-def _check_unchanged(path: Path) -> None:
-    """Raise UserError where a run says that its model was another file; warn where its result cannot be read."""
-    folder = RunFolder(path.parent)
-    if not path.is_file() or not folder.result.is_file():
-        return
-    try:
-        result = folder.read_result()
-    except UserError as error:
-        log.warning("it is not known whether %s is as its run wrote it: %s", path, error)
-        return
-    if path.name in result.files and not folder.is_as_written(path, result):
-        raise UserError(
-            f"{path} is not the file that {folder.result.name} beside it speaks of: it is damaged or of another run; "
-            "train the run again, or put the file into a folder of its own"
-        )
-
-
-def _as_configured(path: Path, classes: Mapping[str, str], trust_code: bool) -> dict[str, Component | Head]:
-    """Build what the config.yaml beside a file says of some config groups; `classes` are those that the file names."""
-    if not classes:
-        return {}
-    file = RunFolder(path.parent).config
-    if not file.is_file():
-        raise UserError(
-            f"{path} holds a {' and a '.join(classes.values())}: it can be built in its run folder only, as "
-            f"{file.name} says there"
-        )
-    config = RunFolder(path.parent).read_config()
-    check_trusted([config.get(group) for group in classes], str(file), trust_code)
-    problems: list[str] = []
-    built = {group: _CHECKS[group](config.get(group), group, problems) for group in classes}
-    refuse([f"{file}: {problem}" for problem in problems])
-    return built

@@ -21,8 +21,8 @@ from vec2uage.predictions.minors import boundary, p_minor
 from vec2uage.runs.result import Damaged, RunResult
 
 _LARGEST_CONFIG = 1 << 18  # bytes; that of a run has about 3,000
-MODEL_SUFFIXES = (".safetensors", ".skops")
-"""Of networks, and of scikit-learn's models."""
+MODEL_SUFFIXES = (".safetensors", ".skops", ".stack")
+"""Of networks, of scikit-learn's models, and of stacks of both."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class _Runs:
 log = logging.getLogger(__name__)
 
 _RUNS = TypeAdapter(_Runs)
-_NESTED = ("scores", "overrides", "choices", "files", "provenance")
+_NESTED = ("scores", "overrides", "choices", "files", "provenance", "members")
 _SCALARS = tuple(field.name for field in fields(RunResult) if field.name not in _NESTED)
 
 

@@ -21,6 +21,15 @@ class Damaged(UserError):
     """What a run has written is not there as it was written."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class MemberOfStack:
+    """A run that a stack of models is made of."""
+
+    path: str  # of its model
+    sha256: str  # of that file
+    weight: float  # its share of what the stack says
+
+
 @dataclass(kw_only=True)
 class RunResult:
     """What one run did and how well: the manifest of its folder.
@@ -55,6 +64,7 @@ class RunResult:
     started: str = ""
     files: dict[str, str] = field(default_factory=dict)  # SHA-256 of what the run has written, by file name
     provenance: dict[str, Any] = field(default_factory=dict)
+    members: list[MemberOfStack] = field(default_factory=list)  # of `model=stack`
 
     @property
     def ending(self) -> str:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from vec2uage.config.component import Component, locate
-from vec2uage.config.validate import check_call, check_group, check_value, target_of
+from vec2uage.config.validate import check_call, check_group, check_settings, check_value, target_of
 from vec2uage.data.loading import Augmentation, Weighting
 from vec2uage.training.heads.base import Head
 from vec2uage.training.losses import Loss
@@ -19,6 +19,7 @@ from vec2uage.training.optimizers.base import StackedOptimizer
 from vec2uage.training.optimizers.torch_optim import TorchOptim
 from vec2uage.training.regressors.base import takes_weights
 from vec2uage.training.regularization import Regularization
+from vec2uage.training.stacking.options import Stacking
 
 _OF_NETWORKS = (
     "head",
@@ -32,9 +33,18 @@ _OF_NETWORKS = (
 )
 
 
-def unused_groups(model: Component) -> tuple[str, ...]:
-    """Return the config groups that a model has no use for: those that say how a network is trained, if it is none."""
-    return () if is_network(locate(model.target)) else _OF_NETWORKS
+def unused_groups(model: Component) -> dict[str, str]:
+    """Return the options that a model has no use for, and why.
+
+    They are those that say how a network is trained, if it is none, and of a stack also `normalization`.
+    """
+    target = locate(model.target)
+    if is_network(target):
+        return {}
+    unused = dict.fromkeys(_OF_NETWORKS, f"{model.target} is no network")
+    if is_stacking(target):
+        unused["normalization"] = "each member of a stack has its own"
+    return unused
 
 
 def is_network(target: Any) -> bool:
@@ -51,8 +61,13 @@ def is_regressor(target: Any) -> bool:
     return issubclass(target, BaseEstimator) and issubclass(target, RegressorMixin)
 
 
+def is_stacking(target: Any) -> bool:
+    """Tell whether a model is a stack of completed runs."""
+    return isinstance(target, type) and issubclass(target, Stacking)
+
+
 def check_model(values: Any, key: str, problems: list[str]) -> Component | None:
-    """Return the network or the regressor that a group describes, or None with lines in `problems`.
+    """Return the network, the regressor or the stack that a group describes, or None with lines in `problems`.
 
     Its options are bound to the signature of its class; both sizes of a network are filled in when it is built.
     """
@@ -61,6 +76,9 @@ def check_model(values: Any, key: str, problems: list[str]) -> Component | None:
         return None
     if is_network(target):
         return check_call(values["_target_"], values, key, {"in_features", "out_features", "tied_outputs"}, problems)
+    if is_stacking(target):
+        stacking = check_settings(target, values, key, problems)
+        return None if stacking is None else Component(values["_target_"], tuple(sorted(vars(stacking).items())))
     if not is_regressor(target):
         problems.append(
             f"{key}._target_ = {values['_target_']}: must be a subclass of torch.nn.Module, or a regressor of "
@@ -91,7 +109,7 @@ def _problems_of_sklearn(regressor: Component) -> list[str]:
 def check_weights(model: Component, augmentation: Augmentation) -> list[str]:
     """Return what is wrong where training rows count by weights, and the regressor knows of none."""
     target: Any = locate(model.target)
-    if not isinstance(augmentation, Weighting) or is_network(target):
+    if not isinstance(augmentation, Weighting) or not is_regressor(target):
         return []
     if takes_weights(target):
         return []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -148,7 +149,7 @@ class NetworkModel:
         tensor_file.write(path, self._tensors(), description)
 
 
-def untrusted_classes(path: Path) -> dict[str, str]:
+def untrusted_classes(path: Traversable) -> dict[str, str]:
     """Return by config group, `model` or `head`, the class that a file names if it is none of vec2uage's own.
 
     Nothing of it is imported. Raises UserError for a missing, damaged or foreign file.
@@ -158,7 +159,7 @@ def untrusted_classes(path: Path) -> dict[str, str]:
     return model if _own_head(header.head) else model | {"head": str(header.head.get("_target_"))}
 
 
-def load(path: Path, model: Component | None = None, head: Head | None = None) -> NetworkModel:
+def load(path: Traversable, model: Component | None = None, head: Head | None = None) -> NetworkModel:
     """Read a model that `NetworkModel.save` wrote.
 
     A file can name any class; only those in `OWN`, and vec2uage's own heads, are built from a name in a file. For a
@@ -235,7 +236,7 @@ def _own_head(options: dict[str, Any]) -> type[Head] | None:
     return None
 
 
-def _build_head(options: dict[str, Any], path: Path) -> Head:
+def _build_head(options: dict[str, Any], path: Traversable) -> Head:
     own = _own_head(options)
     if own is None:
         raise UserError(f"{path} has a head that is none of vec2uage's own: {options.get('_target_')}")
@@ -260,7 +261,7 @@ class _Header:
     calibration: dict[str, Any] | None = None
 
 
-def _read(path: Path) -> tuple[Tensors, _Header]:
+def _read(path: Traversable) -> tuple[Tensors, _Header]:
     tensors, description = tensor_file.read(path)
     if description.get("format") != _FORMAT:
         raise UserError(f"{path} is no model written by this version of vec2uage (its header does not say {_FORMAT})")

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vec2uage.predictions.base import Prediction
-from vec2uage.runs.result import Status
+from vec2uage.runs.result import MemberOfStack, Status
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.range_test import Curve
 
@@ -82,4 +82,6 @@ class Outcome:
     weights: Tensors = field(default_factory=dict)
     posterior: Tensors = field(default_factory=dict)
     """What `Averaging.members` draws from beside the weights."""
+    members: list[MemberOfStack] = field(default_factory=list)
+    """Of a stack of models."""
     seconds: float = 0.0

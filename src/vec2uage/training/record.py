@@ -113,6 +113,7 @@ class Recorder:
             parameters=sum(t.numel() for t in outcome.weights.values()) or None,
             data_fingerprint=data.fingerprint,
             encoder=data.encoder,
+            members=outcome.members,
         )
         self._check_in_place()
         self.folder.write_result(result)

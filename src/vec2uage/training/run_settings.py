@@ -109,8 +109,8 @@ class RunSettings:
 
     @property
     def unused_groups(self) -> tuple[str, ...]:
-        """The config groups that the model has no use for."""
-        return unused_groups(self.model)
+        """The options that the model has no use for."""
+        return tuple(unused_groups(self.model))
 
     @property
     def used_choices(self) -> dict[str, str]:
@@ -234,11 +234,11 @@ def _without_effect(model: Component, head: Any, overrides: Sequence[str], in_sw
     leave_out = "leave it out"
     if in_sweep:
         leave_out += ", or train these jobs by a command of their own with the same hydra.sweep.dir, as one sweep"
-    unused, why = unused_groups(model), f"{model.target} is no network"
+    unused = unused_groups(model)
     if not unused and isinstance(head, Mapping) and "loss" not in head:
-        unused, why = ("loss",), f"{head.get('_target_')} has a loss of its own"
+        unused = {"loss": f"{head.get('_target_')} has a loss of its own"}
     groups = {key.partition(".")[0] for key, _ in map(split_override, overrides)}
-    return [f"{group}: {why}, so this group has no effect: {leave_out}" for group in unused if group in groups]
+    return [f"{group}: {why}, so it has no effect: {leave_out}" for group, why in unused.items() if group in groups]
 
 
 def _hash(plain: Mapping[str, Any], model: Component) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write(path: Path, tensors: Tensors, description: Mapping[str, Any]) -> None:
         temporary.write_bytes(to_bytes(tensors, metadata={_KEY: text}))
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def read(path: Traversable) -> tuple[Tensors, dict[str, Any]]:
     """Return what `write` was given: tensors in memory of their own, and the description, empty where there is none.
 
     Every byte is checked against the digest, at about 0.7 s for a GB; a file of an earlier version has none. Raises
@@ -39,17 +40,17 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        if path.stat().st_size < 8:
+        data = path.read_bytes()
+        if len(data) < 8:
             raise ValueError("it ends within its header")
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > LARGEST_HEADER:
-                raise ValueError(f"it says that its header has {length:,} bytes")
-            header = json.loads(file.read(length), object_pairs_hook=_once_each)
+        length = int.from_bytes(data[:8], "little")
+        if length > LARGEST_HEADER:
+            raise ValueError(f"it says that its header has {length:,} bytes")
+        header = json.loads(data[8 : 8 + length], object_pairs_hook=_once_each)
         description = json.loads(header.get("__metadata__", {}).get(_KEY, "{}"), object_pairs_hook=_once_each)
         if not isinstance(description, dict) or _is_nested(description, _DEEPEST):
             raise ValueError("its description is no mapping, or one too deep")
-        tensors = from_bytes(path.read_bytes())
+        tensors = from_bytes(data)
         return tensors, without_digest(description, digest(tensors))
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,1 +1,1 @@
-"""What trains models of one kind: networks as stacks, and scikit-learn's regressors; one file each."""
+"""What makes models: of networks, in stacks of runs; of regressors of scikit-learn; of completed runs."""

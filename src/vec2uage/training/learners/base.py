@@ -48,6 +48,12 @@ class Learner(Protocol):
     def warning(self, run: RunSettings, data: TrainingData) -> str:
         """Return what a user should know of the settings, "" for nothing."""
 
+    def made_of(self, run: RunSettings) -> list[str]:
+        """Return the SHA-256 of the models that a run is made of, sorted: none unless it is a stack.
+
+        Raises UserError where they are not there.
+        """
+
     def fit(
         self,
         runs: Sequence[RunSettings],

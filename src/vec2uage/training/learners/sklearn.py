@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -135,7 +136,7 @@ class SklearnEnsemble:
         )
 
 
-def untrusted_classes(path: Path) -> dict[str, str]:
+def untrusted_classes(path: Traversable) -> dict[str, str]:
     """Return the model's class, or one within it, as `{"model": name}` if it needs more than its name to be trusted.
 
     Nothing is run. Raises UserError for a missing or damaged file.
@@ -144,7 +145,7 @@ def untrusted_classes(path: Path) -> dict[str, str]:
     return {"model": foreign[0]} if foreign else {}
 
 
-def load(path: Path, model: Component | None = None) -> SklearnModel:
+def load(path: Traversable, model: Component | None = None) -> SklearnModel:
     """Read a model that `SklearnModel.save` wrote; nothing in the file is run.
 
     It may hold what skops trusts, the classes of `training.regressors` and, with the `model` that the configuration of
@@ -202,7 +203,7 @@ def _can_standardize(known: _Content) -> bool:
     return whole == [True, True] and bool(np.isfinite(arrays).all() and (known.std > 0).all())
 
 
-def _untrusted_names(path: Path) -> list[str]:
+def _untrusted_names(path: Traversable) -> list[str]:
     from skops import io as skops
 
     with _errors_of_users(path):
@@ -212,7 +213,7 @@ def _untrusted_names(path: Path) -> list[str]:
 
 
 @contextmanager
-def _errors_of_users(path: Path) -> Iterator[None]:
+def _errors_of_users(path: Traversable) -> Iterator[None]:
     """Raise UserError for all that goes wrong with a file: skops raises whatever its readers meet in a damaged one."""
     try:
         yield
@@ -264,6 +265,9 @@ class Sklearn:
 
     def warning(self, run: RunSettings, data: TrainingData) -> str:
         return ""
+
+    def made_of(self, run: RunSettings) -> list[str]:
+        return []
 
     def fit(
         self,

@@ -34,6 +34,9 @@ class StackedTorch:
     def warning(self, run: RunSettings, data: TrainingData) -> str:
         return run.averaging.warning(run.trainer.max_epochs, self.steps_per_epoch(run, data))
 
+    def made_of(self, run: RunSettings) -> list[str]:
+        return []
+
     def fit(
         self,
         runs: Sequence[RunSettings],

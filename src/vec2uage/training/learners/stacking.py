@@ -1,0 +1,113 @@
+"""Combines completed runs: their predictions for the validation part say how much each of them counts."""
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from vec2uage.base.errors import UserError
+from vec2uage.data.loading import load_parts
+from vec2uage.data.vectorset import needed_ages
+from vec2uage.predictions.base import Prediction
+from vec2uage.predictions.metrics import scores
+from vec2uage.predictions.weighted import best_weights, equal_weights, mix_weighted, spread_of, widened
+from vec2uage.runs.result import MemberOfStack
+from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.data import TrainingData
+from vec2uage.training.learners.base import Observer
+from vec2uage.training.outcome import Outcome
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.stack_check import StackCheck
+from vec2uage.training.stacking.members import CompletedRun, completed_runs, grouped, open_members
+from vec2uage.training.stacking.model import Member, ModelFile, StackingModel
+from vec2uage.training.stacking.options import Stacking
+
+
+class StackingLearner:
+    """Makes a `StackingModel` of the runs that `model.members` names; one run at a time."""
+
+    def stack_key(self, run: RunSettings) -> Hashable:
+        apart = ("seed", *run.unused_groups)
+        return *((name, option) for name, option in run.options().items() if name not in apart), run.split_seed
+
+    def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
+        return StackCheck(False, reason="models are combined one after the other")
+
+    def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
+        return 3 * sum(member.path.stat().st_size for member in completed_runs(_stacking(run)))
+
+    def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
+        return 0
+
+    def warning(self, run: RunSettings, data: TrainingData) -> str:
+        return ""
+
+    def made_of(self, run: RunSettings) -> list[str]:
+        return sorted(member.sha256 for member in completed_runs(_stacking(run)))
+
+    def fit(
+        self,
+        runs: Sequence[RunSettings],
+        data: TrainingData,
+        device: torch.device,
+        observer: Observer,
+        checkpoints: Sequence[Checkpoint] = (),
+    ) -> None:
+        for position, run in enumerate(runs):
+            if observer.interrupted():
+                observer.end(position, Outcome(status="interrupted"))
+                continue
+            observer.end(position, _combined(run))
+
+
+def _stacking(run: RunSettings) -> Stacking:
+    stacking: Stacking = run.model.build()
+    return stacking
+
+
+def _combined(run: RunSettings) -> Outcome:
+    """Combine the members of one stack; they see vectors as they are, as each has its own normalisation."""
+    began = time.perf_counter()
+    if run.trainer.overfit:
+        raise UserError("trainer.overfit = true: a stack is not trained in batches: leave it out")
+    stacking = _stacking(run)
+    parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+    ages = {name: needed_ages(part, "training") for name, part in parts.items()}
+    groups = grouped(open_members(stacking, run, parts))
+    drawn = [Member(tuple(file for _, file in group), 1.0, None) for group in groups]
+    own = [{name: member.predict(part.vectors) for name, part in parts.items()} for member in drawn]
+    for predictions, group in zip(own, groups, strict=True):
+        _check_numbers(predictions, group)
+    spreads = [spread_of(predictions["validation"], ages["validation"]) for predictions in own]
+    wide = [
+        {name: widened(prediction, spread) for name, prediction in predictions.items()}
+        for predictions, spread in zip(own, spreads, strict=True)
+    ]
+    if stacking.weights == "equal":
+        weights = equal_weights(len(wide))
+    else:
+        weights = best_weights([predictions["validation"] for predictions in wide], ages["validation"])
+    counting = [place for place, weight in enumerate(weights) if weight > 0]
+    members = [Member(drawn[place].files, float(weights[place]), spreads[place]) for place in counting]
+    outcome = Outcome(status="completed", model=StackingModel(tuple(members), parts["train"].encoder))
+    for name in parts:
+        mixed = mix_weighted([wide[place][name] for place in counting], [member.weight for member in members])
+        measured = scores(ages[name], mixed, run.trainer.scored_batch)
+        outcome.scores |= {f"{name}/{metric}": score for metric, score in measured.items()}
+        if name == "test":
+            outcome.prediction = mixed
+    outcome.members = [
+        MemberOfStack(path=str(member.path), sha256=member.sha256, weight=float(weight) / len(group))
+        for weight, group in zip(weights, groups, strict=True)
+        for member, _ in group
+    ]
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _check_numbers(predictions: Mapping[str, Prediction], group: Sequence[tuple[CompletedRun, ModelFile]]) -> None:
+    if not all(np.isfinite(prediction.median).all() for prediction in predictions.values()):
+        raise UserError(
+            f"{group[0][0].path} gives no number for some faces (model.members): its training diverged; leave it out"
+        )

@@ -1,0 +1,137 @@
+"""The members of a stack: found, whole as their runs wrote them, and of the stack's own split and vectors."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vec2uage.base.encoder import check
+from vec2uage.base.errors import UserError
+from vec2uage.config.settings import EXECUTION_OPTIONS
+from vec2uage.config.trust import check_trusted
+from vec2uage.config.validate import check_options, options_of, refuse
+from vec2uage.data.loading import load_parts
+from vec2uage.data.parts import Parts, fingerprint
+from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.models import model_files
+from vec2uage.runs.result import RunResult
+from vec2uage.training.readers import RUN_READERS, configured_in, open_file
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.stacking.model import ModelFile
+from vec2uage.training.stacking.options import Stacking
+
+_OPTION = "model.members"
+_OF_DATA = ("dataset", "split", "augmentation")
+
+
+@dataclass(frozen=True)
+class CompletedRun:
+    """A run whose model a stack can take, and what its result.json says."""
+
+    path: Path
+    """Of its model."""
+    result: RunResult
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lies."""
+        return RunFolder(self.path.parent)
+
+    @property
+    def sha256(self) -> str:
+        """Of its model's file."""
+        return self.result.files[self.path.name]
+
+
+def completed_runs(stacking: Stacking) -> list[CompletedRun]:
+    """Return the runs that a stack names, each once; their models are not read.
+
+    Raises UserError where nothing is found, and for what is no completed run, or no model that can be a member.
+    """
+    return [_completed(path) for path in model_files(stacking.members, _OPTION)]
+
+
+def _completed(path: Path) -> CompletedRun:
+    folder = RunFolder(path.parent)
+    if path.suffix not in RUN_READERS:
+        raise UserError(
+            f"{path} is no member of a stack ({_OPTION}): give runs of networks or of regressors; of a stack, those "
+            "that it is made of"
+        )
+    if path.name != folder.model.name or not folder.result.is_file():
+        raise UserError(f"{path} lies in no folder of a run that has ended ({_OPTION}): nobody knows what it has seen")
+    result = folder.read_result()
+    if result.status != "completed" or path.name not in result.files:
+        raise UserError(f"{path.parent} is no completed run but {result.ending} ({_OPTION}): leave it out")
+    return CompletedRun(path, result)
+
+
+def open_members(stacking: Stacking, own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, ModelFile]]:
+    """Read the models of a stack, in the order of their runs.
+
+    `own` are the settings of the stack's run, and `parts` its data. Raises UserError, besides what `completed_runs`
+    does, for a model that is not as its run wrote it, is for other vectors, or has seen, or may have seen, faces that
+    this stack keeps from training.
+    """
+    found = []
+    for run in completed_runs(stacking):
+        if not run.folder.is_as_written(run.path, run.result):
+            raise UserError(f"{run.path} has changed since its run ended ({_OPTION}): train that run again")
+        _check_split(run, stacking.trust_code, own, parts)
+        reader = RUN_READERS[run.path.suffix]
+        model = open_file(reader, run.path, stacking.trust_code)
+        wanted = parts["train"]
+        if model.dimension != wanted.dimension:
+            raise UserError(
+                f"{run.path} takes vectors of {model.dimension} numbers, those of this dataset have {wanted.dimension} "
+                f"({_OPTION})"
+            )
+        check(model.encoder, wanted.encoder, (str(run.path), "the dataset"), f"leave it out of {_OPTION}")
+        groups = reader.untrusted_classes(run.path)
+        config = configured_in(run.folder, stacking.trust_code).config if groups else {}
+        described = {group: config[group] for group in groups} or None
+        found.append((run, ModelFile(run.path.read_bytes(), run.path.suffix, model, described)))
+    return found
+
+
+def _check_split(run: CompletedRun, trust_code: bool, own: RunSettings, parts: Parts) -> None:
+    """Raise UserError unless a run has kept from training just the faces that the stack keeps, part by part."""
+    config, where = run.folder.read_config(), str(run.folder.config)
+    plain = {name: config.get(name) for name in _OF_DATA}
+    check_trusted(list(plain.values()), where, trust_code)
+    problems: list[str] = []
+    annotations = {name: annotation for name, annotation in options_of(RunSettings).items() if name in _OF_DATA}
+    settings = check_options(annotations, plain, problems)
+    refuse([f"{where}: {problem}" for problem in problems])
+    theirs = load_parts(**settings, run_seed=run.result.seed)
+    for name in parts:
+        if name != "train" and (name not in theirs or theirs[name].fingerprint() != parts[name].fingerprint()):
+            raise UserError(
+                f"{run.path.parent} was trained on another split ({_OPTION}): its {name} part is not that of this "
+                "run, so that it may have been trained on faces which are to be predicted: give runs of this "
+                "dataset and split"
+            )
+    if run.result.data_fingerprint != fingerprint(theirs):
+        raise UserError(
+            f"{run.path.parent}: its data have changed since it was trained ({_OPTION}): train that run again"
+        )
+
+
+def grouped(found: Sequence[tuple[CompletedRun, ModelFile]]) -> list[list[tuple[CompletedRun, ModelFile]]]:
+    """Return the runs in groups that differ in nothing but their seed: what they say counts as that of one member."""
+    groups: dict[str, list[tuple[CompletedRun, ModelFile]]] = {}
+    for run, file in found:
+        config = _without_seed(run.folder.read_config())
+        key = json.dumps([config, dict(file.model.traits())], sort_keys=True, default=str)
+        groups.setdefault(key, []).append((run, file))
+    return list(groups.values())
+
+
+def _without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
+    idle = ("seed", *EXECUTION_OPTIONS)
+    kept = {key: value for key, value in config.items() if key not in idle}
+    trainer = config.get("trainer")
+    if isinstance(trainer, Mapping):
+        kept["trainer"] = {key: value for key, value in trainer.items() if f"trainer.{key}" not in idle}
+    return kept
