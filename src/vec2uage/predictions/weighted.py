@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.linalg import cholesky
-from scipy.optimize import nnls
 from scipy.special import logsumexp
 
 from vec2uage.predictions.base import Ages, Prediction, RowIndex
@@ -90,15 +88,17 @@ def best_weights(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"]
     mixture of members that differ. Five faces' worth of score is added for the square of the distance from equal
     weights: of few faces, the best weights fit to chance (Breiman 1996, "Stacked Regressions").
     """
+    from scipy.optimize import nnls
+
     scores = _cross_scores(predictions, ages)
     mean_score = np.trace(scores) / len(scores)
     penalty = _TOWARDS_EQUAL * mean_score / len(ages) + _JITTER * scores.max()
     # On weights of sum 1, the square of their own length and of their distance from equal ones differ by a constant.
-    factor = cholesky(scores + penalty * np.eye(len(scores)))
+    factor = np.linalg.cholesky(scores + penalty * np.eye(len(scores)))
     # Least squares with a row more, which asks for a sum of 1, has its solution along the best weights (Lawson and
     # Hanson 1974, chapter 23).
     scale = np.sqrt(mean_score + penalty)
-    system = np.vstack([factor / scale, np.ones(len(scores))])
+    system = np.vstack([factor.T / scale, np.ones(len(scores))])
     along, _ = nnls(system, np.append(np.zeros(len(scores)), 1.0))
     return np.asarray(along / along.sum())
 

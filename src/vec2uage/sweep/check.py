@@ -1,6 +1,7 @@
 """What a sweep is refused for once its jobs are composed: its launcher, and files that are not there."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +15,7 @@ from vec2uage.sweep.executors.base import Executor
 from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.options import Resume
 from vec2uage.sweep.resume import has_ended
+from vec2uage.training.learners.registry import learner_of
 
 
 def check_sweeper(master: DictConfig) -> None:
@@ -67,9 +69,12 @@ def check_data(jobs: Sequence[Job], resume: Resume) -> None:
     """
     settings = [job.settings for job in jobs if resume is False or not has_ended(job)]
     problems: dict[str, None] = {}
-    for dataset, augmentation in dict.fromkeys((run.dataset, run.augmentation) for run in settings):
+    read = [
+        partial(check_files, *files) for files in dict.fromkeys((run.dataset, run.augmentation) for run in settings)
+    ]
+    for check in [*read, *(partial(learner_of(run).made_of, run) for run in settings)]:
         try:
-            check_files(dataset, augmentation)
+            check()
         except UserError as error:
             problems[str(error)] = None
     if problems:

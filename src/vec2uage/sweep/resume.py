@@ -32,6 +32,7 @@ from vec2uage.sweep.options import Resume
 from vec2uage.sweep.plan import devices_of
 from vec2uage.training import checkpoint
 from vec2uage.training.data import load
+from vec2uage.training.learners.registry import learner_of
 
 log = logging.getLogger(__name__)
 
@@ -205,17 +206,21 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     made = {job: before.kept for job, before in found.items() if before.kept is not None}
     changed = {job: kept for job, kept in made.items() if _is_changed(job, kept)}
     of_other_data = {} if changed else _of_other_data(made)
-    if not changed and not of_other_data:
+    of_other_models = {} if changed or of_other_data else _of_other_models(made)
+    refused = changed or of_other_data or of_other_models
+    if not refused:
         return
-    job, kept = next(iter((changed or of_other_data).items()))
+    job, kept = next(iter(refused.items()))
     what = []
     if job in of_other_data:
         what.append("on other data")
+    if job in of_other_models:
+        what.append("of other models (model.members)")
     if kept.config_hash != job.settings.config_hash:
         what.append(f"with another configuration ({_changed_options(job, jobs[job])})")
     if kept.code != code_fingerprint():
         what.append(f"by another version of vec2uage (code {kept.code}, now {code_fingerprint()})")
-    others = len(changed or of_other_data) - 1
+    others = len(refused) - 1
     raise FolderConflict(
         f"{job.folder} holds a run made {' and '.join(what)}"
         + (f", and so do{'es' * (others == 1)} {counted(others, 'other folder')}" if others else "")
@@ -242,6 +247,18 @@ def _of_other_data(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Jo
         if now != made[members[0]].data_fingerprint:
             changed += members
     return {job: made[job] for job in changed}
+
+
+def _of_other_models(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Job, RunResult | checkpoint.Header]:
+    """Return the jobs whose results are of stacks of other models than those that they would be made of now."""
+    changed = {}
+    for job, kept in made.items():
+        if not isinstance(kept, RunResult) or not kept.members:
+            continue
+        with suppress(UserError):  # models that are gone are not needed any more
+            if sorted(member.sha256 for member in kept.members) != learner_of(job.settings).made_of(job.settings):
+                changed[job] = kept
+    return changed
 
 
 def _changed_options(job: Job, cfg: DictConfig) -> str:

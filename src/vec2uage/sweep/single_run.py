@@ -26,6 +26,8 @@ from vec2uage.training.run_settings import from_config
 
 log = logging.getLogger(__name__)
 
+_MOST_MEMBERS = 12  # of a stack of models that are printed
+
 
 def run_single(invocation: Invocation) -> int:
     """Train one run and print its result, or the one that is there, or with `plan` what would be trained.
@@ -70,6 +72,14 @@ def _train(job: Job, invocation: Invocation, resume: Resume) -> RunResult:
     return finished.results[job]
 
 
+def _members_text(result: RunResult) -> list[str]:
+    """Return what is printed of the models that a stack is made of: those that count most, and how much."""
+    members = sorted(result.members, key=lambda member: -member.weight)
+    lines = [f"{member.weight:23.3f}  {visible(member.path)}" for member in members[:_MOST_MEMBERS]]
+    others = [f"{'':25}and {len(members) - _MOST_MEMBERS} more, see result.json"]
+    return [*lines, *(others if len(members) > _MOST_MEMBERS else ())]
+
+
 def _result_text(result: RunResult, folder: Path) -> str:
     """Return what is printed of a run that has ended; a model without epochs has neither losses nor a learning rate."""
     path = shown(folder)
@@ -90,6 +100,7 @@ def _result_text(result: RunResult, folder: Path) -> str:
         visible(f"{result.status}" + (f": {result.reason}" if result.reason else "")),
         f"{'':12}" + "".join(f"{heads[name]:>11}" for name in measured),
         *(f"{part:12}" + "".join(cell(part, name) for name in measured) for part in scored),
+        *_members_text(result),
         ", ".join(training),
         f"run:     {path}",
     ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
@@ -43,6 +43,7 @@ class Configured:
         return built
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Reads the model files of one kind."""
 
