@@ -17,14 +17,15 @@ log = logging.getLogger(__name__)
 _WILD = ("*", "?")
 
 
-def model_files(given: Sequence[str], option: str) -> list[Path]:
+def model_files(given: Sequence[str], option: str, is_told: bool = True) -> list[Path]:
     """Return the files of models, each once, in the order they are given and of their runs.
 
     Each text is a file, a run folder, a sweep folder, or a glob of such with `*`, `**` and `?`. What is named by itself
-    is taken as it is; of sweeps and globs only the completed runs are, each once, and what is left out is told.
-    `option` is what messages call the texts. Raises UserError where nothing is found, or a result.json is damaged.
+    is taken as it is; of sweeps and globs only the completed runs are, each once, and what is left out is told, if it
+    `is_told`. `option` is what messages call the texts. Raises UserError where nothing is found, or a result.json is
+    damaged.
     """
-    found = list(dict.fromkeys(path for text in given for path in _named(text, option)))
+    found = list(dict.fromkeys(path for text in given for path in _named(text, option, is_told)))
     if not found:
         raise UserError(f"{option} names no model: give a run folder, a sweep folder, or a file")
     return found
@@ -43,12 +44,12 @@ def model_file(text: str, option: str) -> Path:
     return file
 
 
-def _named(text: str, option: str) -> list[Path]:
+def _named(text: str, option: str, is_told: bool) -> list[Path]:
     """Return the files of the models that one text names."""
     path = Path(text)
     if path.exists() or not any(wild in text for wild in _WILD):
         is_sweep = path.is_dir() and not RunFolder(path).model.is_file() and not RunFolder(path).config.is_file()
-        return _completed([path], text, option) if is_sweep else [model_file(text, option)]
+        return _completed([path], text, option, is_told) if is_sweep else [model_file(text, option)]
     # brackets stand in the names of runs: they are no wildcards
     matches = map(Path, sorted(glob.glob(text.replace("[", "[[]"), recursive=True)))  # noqa: PTH207 - may be absolute
     folders, files = [], []
@@ -60,10 +61,10 @@ def _named(text: str, option: str) -> list[Path]:
             files.append(match)
     if not folders and not files:
         raise UserError(f"{text}: no model or folder has such a name ({option})")
-    return [*files, *(_completed(folders, text, option) if folders else ())]
+    return [*files, *(_completed(folders, text, option, is_told) if folders else ())]
 
 
-def _completed(folders: Sequence[Path], text: str, option: str) -> list[Path]:
+def _completed(folders: Sequence[Path], text: str, option: str, is_told: bool) -> list[Path]:
     """Return the models of all completed runs at or below some folders, each run once; tell what is left out."""
     runs: dict[Path, RunResult] = {}
     left_out: dict[Path, str] = {}
@@ -76,13 +77,13 @@ def _completed(folders: Sequence[Path], text: str, option: str) -> list[Path]:
                 left_out[config.parent] = "not ended"
         runs |= {path: result for path, result in results.items() if result.status == "completed"}
         left_out |= {path: result.ending for path, result in results.items() if result.status != "completed"}
-    if left_out:
+    if left_out and is_told:
         path, why = next(iter(left_out.items()))
         log.warning("%s left out of %s as not completed: %s (%s)", counted(len(left_out), "run"), text, path, why)
     if not runs:
         raise UserError(f"{text}: no completed run lies there ({option}): give a folder of vec2uage.train, or a file")
     paths = list(runs)
     again = repeats(list(runs.values()), list(map(stated_options, runs.values())))
-    if again:
+    if again and is_told:
         log.warning(repeats_text([(str(paths[later]), str(paths[earlier])) for later, earlier in again.items()]))
     return [model_file(str(path), option) for position, path in enumerate(paths) if position not in again]

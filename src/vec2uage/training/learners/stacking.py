@@ -35,7 +35,7 @@ class StackingLearner:
         return StackCheck(False, reason="models are combined one after the other")
 
     def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
-        return 3 * sum(member.path.stat().st_size for member in completed_runs(_stacking(run)))
+        return 3 * sum(member.path.stat().st_size for member in completed_runs(run))
 
     def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
         return 0
@@ -44,7 +44,7 @@ class StackingLearner:
         return ""
 
     def made_of(self, run: RunSettings) -> list[str]:
-        return sorted(member.sha256 for member in completed_runs(_stacking(run)))
+        return sorted(member.sha256 for member in completed_runs(run))
 
     def fit(
         self,
@@ -61,20 +61,15 @@ class StackingLearner:
             observer.end(position, _combined(run))
 
 
-def _stacking(run: RunSettings) -> Stacking:
-    stacking: Stacking = run.model.build()
-    return stacking
-
-
 def _combined(run: RunSettings) -> Outcome:
     """Combine the members of one stack; they see vectors as they are, as each has its own normalisation."""
     began = time.perf_counter()
     if run.trainer.overfit:
         raise UserError("trainer.overfit = true: a stack is not trained in batches: leave it out")
-    stacking = _stacking(run)
+    stacking: Stacking = run.model.build()
     parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
     ages = {name: needed_ages(part, "training") for name, part in parts.items()}
-    groups = grouped(open_members(stacking, run, parts))
+    groups = grouped(open_members(run, parts))
     drawn = [Member(tuple(file for _, file in group), 1.0, None) for group in groups]
     own = [{name: member.predict(part.vectors) for name, part in parts.items()} for member in drawn]
     for predictions, group in zip(own, groups, strict=True):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vec2uage.config.trust import check_trusted
 from vec2uage.config.validate import check_options, options_of, refuse
 from vec2uage.data.loading import load_parts
 from vec2uage.data.parts import Parts, fingerprint
+from vec2uage.data.splits import Split
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.models import model_files
 from vec2uage.runs.result import RunResult
@@ -44,12 +46,29 @@ class CompletedRun:
         return self.result.files[self.path.name]
 
 
-def completed_runs(stacking: Stacking) -> list[CompletedRun]:
-    """Return the runs that a stack names, each once; their models are not read.
+def completed_runs(own: RunSettings, is_told: bool = False) -> list[CompletedRun]:
+    """Return the runs that the stack of a run names, each once; their models are not read.
 
-    Raises UserError where nothing is found, and for what is no completed run, or no model that can be a member.
+    Of sweeps and globs those are taken that divide their rows with the same seed as this run; what else is left out is
+    told, if it `is_told`. Raises UserError where nothing is found, and for what is no completed run, or no model that
+    can be a member.
     """
-    return [_completed(path) for path in model_files(stacking.members, _OPTION)]
+    stacking: Stacking = own.model.build()
+    found: dict[Path, CompletedRun] = {}
+    for text in stacking.members:
+        runs = [_completed(path) for path in model_files([text], _OPTION, is_told)]
+        is_named = Path(text) in (runs[0].path, runs[0].path.parent)
+        of_split = [run for run in runs if is_named or _split_seed(run, stacking.trust_code) == own.split_seed]
+        if not of_split:
+            raise UserError(f"{text} holds no completed run of split.seed={own.split_seed} ({_OPTION})")
+        found |= {run.path: run for run in of_split}
+    return list(found.values())
+
+
+def _split_seed(run: CompletedRun, trust_code: bool) -> int:
+    """Return the seed with which a run divided its rows."""
+    split: Split = _data_settings(run, trust_code)["split"]
+    return split.seed_for(run.result.seed)
 
 
 def _completed(path: Path) -> CompletedRun:
@@ -67,18 +86,19 @@ def _completed(path: Path) -> CompletedRun:
     return CompletedRun(path, result)
 
 
-def open_members(stacking: Stacking, own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, ModelFile]]:
+def open_members(own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, ModelFile]]:
     """Read the models of a stack, in the order of their runs.
 
     `own` are the settings of the stack's run, and `parts` its data. Raises UserError, besides what `completed_runs`
     does, for a model that is not as its run wrote it, is for other vectors, or has seen, or may have seen, faces that
     this stack keeps from training.
     """
+    stacking: Stacking = own.model.build()
     found = []
-    for run in completed_runs(stacking):
+    for run in completed_runs(own, is_told=True):
         if not run.folder.is_as_written(run.path, run.result):
             raise UserError(f"{run.path} has changed since its run ended ({_OPTION}): train that run again")
-        _check_split(run, stacking.trust_code, own, parts)
+        _check_split(run, stacking.trust_code, parts)
         reader = RUN_READERS[run.path.suffix]
         model = open_file(reader, run.path, stacking.trust_code)
         wanted = parts["train"]
@@ -95,16 +115,27 @@ def open_members(stacking: Stacking, own: RunSettings, parts: Parts) -> list[tup
     return found
 
 
-def _check_split(run: CompletedRun, trust_code: bool, own: RunSettings, parts: Parts) -> None:
-    """Raise UserError unless a run has kept from training just the faces that the stack keeps, part by part."""
-    config, where = run.folder.read_config(), str(run.folder.config)
+def _data_settings(run: CompletedRun, trust_code: bool) -> dict[str, Any]:
+    """Return the settings that a run's data come of; UserError where its configuration does not tell."""
+    sha256 = run.result.files.get(run.folder.config.name, "")
+    return _read_data_settings(run.folder, sha256, trust_code)
+
+
+@lru_cache(maxsize=4096)  # reading YAML takes some milliseconds a run
+def _read_data_settings(folder: RunFolder, sha256: str, trust_code: bool) -> dict[str, Any]:
+    config, where = folder.read_config(), str(folder.config)
     plain = {name: config.get(name) for name in _OF_DATA}
     check_trusted(list(plain.values()), where, trust_code)
     problems: list[str] = []
     annotations = {name: annotation for name, annotation in options_of(RunSettings).items() if name in _OF_DATA}
     settings = check_options(annotations, plain, problems)
     refuse([f"{where}: {problem}" for problem in problems])
-    theirs = load_parts(**settings, run_seed=run.result.seed)
+    return settings
+
+
+def _check_split(run: CompletedRun, trust_code: bool, parts: Parts) -> None:
+    """Raise UserError unless a run has kept from training just the faces that the stack keeps, part by part."""
+    theirs = load_parts(**_data_settings(run, trust_code), run_seed=run.result.seed)
     for name in parts:
         if name != "train" and (name not in theirs or theirs[name].fingerprint() != parts[name].fingerprint()):
             raise UserError(
