@@ -15,6 +15,7 @@ from vec2uage.reporting.page import render
 from vec2uage.statistics.bootstrap import Interval
 
 RUNS = 80
+COMMAND = "python -m vec2uage.train -m 'model.hidden=[256,64]' " + "optimizer.lr=0.0123456789 " * 12
 OPTIMISERS = ("adagrad", "adam", "sgd", "swa")
 
 pytestmark = needs_chromium
@@ -81,7 +82,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             Section("Results", ("Validation chooses run_7.",) * 3, (summary(),), figures),
             Section("Every run", tables=(runs(),)),
-            Section("Where the numbers come from", ("A very_long_name_" + "without_a_break_" * 12,)),
+            Section("Where the numbers come from", ("A very_long_name_" + "without_a_break_" * 12,), command=COMMAND),
         ),
     )
     svg = {}
@@ -228,6 +229,11 @@ def test_a_figure_is_saved_as_its_drawing(opened: Opened, tmp_path: Path) -> Non
     assert saved.value.suggested_filename == "right.svg"
     saved.value.save_as(tmp_path / "right.svg")
     assert "<svg" in (tmp_path / "right.svg").read_text()
+
+
+def test_a_click_on_a_command_selects_all_of_it(opened: Opened) -> None:
+    opened.page.locator(".command").click()
+    assert opened.page.evaluate("getSelection().toString()").strip() == COMMAND.strip()
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(opened: Opened) -> None:

@@ -62,15 +62,21 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(
             f"The runs were tested on {count} different sets of faces: their errors are not of the same faces."
         )
-    if (count := len(distinct([run.result.encoder for run in sweep.runs]))) > 1:
-        found.append(f"The runs were made with {count} different encoders.")
-    if (count := len({run.result.code for run in sweep.runs})) > 1:
-        found.append(f"The runs were made with {count} different versions of the code.")
     if analysis.sweep.splits_differ:
         found.append(
             "Splits differ between runs, and runs of one split are not independent of each other: intervals are too "
             "narrow, and p too small, for what other faces would give."
         )
+    return [*found, *made_of(sweep)]
+
+
+def made_of(sweep: Sweep) -> list[str]:
+    """Say what there is to beware of in what the runs of a sweep were made of."""
+    found = []
+    if (count := len(distinct([run.result.encoder for run in sweep.runs]))) > 1:
+        found.append(f"The runs were made with {count} different encoders.")
+    if (count := len({run.result.code for run in sweep.runs})) > 1:
+        found.append(f"The runs were made with {count} different versions of the code.")
     if any(run.result.dataset == "synthetic" for run in sweep.runs):
         found.append("The vectors are generated: these numbers say nothing about faces.")
     return found

@@ -10,9 +10,11 @@ from typing import Any
 from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.reporting.read_run import Run, read_run
+from vec2uage.reporting.searched import Searched
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import collect, repeats
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.search_record import SearchRecord, read_search
 from vec2uage.runs.variants import (
     Options,
     differing,
@@ -54,6 +56,13 @@ class Sweep:
     """The variants whose runs have different configurations, though no option that was set tells of it: in what."""
     constant: frozenset[Path]
     """The folders of runs that others with other seeds repeat: no seed changes their model."""
+    search: Searched | None
+    """The search that its runs are the best of, and all other runs are left to; None for a sweep that is none."""
+
+    @property
+    def may_be_tested(self) -> bool:
+        """Whether it is chosen what its runs are: where several objectives leave that open, no test error is shown."""
+        return self.search is None or self.search.record.chosen is not None
 
     @cached_property
     def variants(self) -> dict[str, list[Run]]:
@@ -131,10 +140,13 @@ def read_sweep(folder: Path, name: str | None = None, by: Sequence[str] = ()) ->
     """Read a sweep, leaving out what is damaged.
 
     `name` is what the report calls it, by default as its folder is called; `by` are the swept options that its variants
-    are to differ in, by default all of them. Raises UserError where the folder is missing, no run has completed, or an
-    option of `by` was not swept.
+    are to differ in, by default all of them. Of a search, only the runs of its best trials are read: all others were
+    tried and not chosen, so that their test errors are nobody's business. Raises UserError where the folder is missing,
+    no run has completed, or an option of `by` was not swept.
     """
     found, rejects = collect(folder)
+    if search := read_search(folder):
+        found, rejects = _of_best(search, folder, found, rejects)
     configs = read_configs(found)
     options = used_options(found, configs, by)
     again = repeats(list(found.values()), list(options.values()))
@@ -190,6 +202,21 @@ def read_sweep(folder: Path, name: str | None = None, by: Sequence[str] = ()) ->
         left_out=Counter(of for path, of in names.items() if path not in used),
         mixed=_mixed(runs, configs, seeds),
         constant=constant,
+        search=Searched(search) if search else None,
+    )
+
+
+def _of_best(
+    search: SearchRecord, folder: Path, found: Mapping[Path, RunResult], rejects: Mapping[Path, str]
+) -> tuple[dict[Path, RunResult], dict[Path, str]]:
+    """Return the runs of the best trials, and why others of them cannot be read."""
+    if not search.best:
+        raise UserError(f"{folder}: no trial of this search has completed ({search.endings})")
+    paths = [folder / name for number in search.best for name in search.known[number].runs]
+    missing = {path: "missing, though search.json has it" for path in paths if path not in found}
+    return (
+        {path: found[path] for path in paths if path in found},
+        {path: rejects.get(path, reason) for path, reason in missing.items()},
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vec2uage.reporting import beware, conclusions
+from vec2uage.reporting import beware, conclusions, search_section
 from vec2uage.reporting.analysis import Analysis, across, analyse, known_runs
 from vec2uage.reporting.collect import Sweep
 from vec2uage.reporting.content import Figure, Report, Section, Table
@@ -46,6 +46,8 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
     not_comparable: list[str] = []
     by_crps = _by_crps(analyses, seed, resamples)
     for number, (first, second) in enumerate(pairwise(analyses), 1):
+        if not (first.sweep.may_be_tested and second.sweep.may_be_tested):
+            continue
         tables = []
         for one, other in ((first, second), *([by_crps[number - 1 : number + 1]] if by_crps else [])):
             if found := across(one, other, seed, resamples):
@@ -59,9 +61,8 @@ def compose(analyses: Sequence[Analysis], seed: int, resamples: int) -> Report:
         name = analysis.sweep.name if len(analyses) > 1 else ""
         of = f"{name}: " if name else ""
         crps = by_crps[place] if by_crps else None
-        answers = [conclusions.headline(analysis), *([f"By CRPS, {conclusions.headline(crps)}"] if crps else [])]
-        summary += [of + text for text in (*answers, *conclusions.summary(analysis))]
-        warnings.append(dict.fromkeys(beware.warnings(analysis), of))
+        summary += [of + text for text in _answers(analysis, crps)]
+        warnings.append(dict.fromkeys(_warnings(analysis), of))
         sections += [_named(section, name, stem) for section in _sections(analysis, crps, seed, resamples)]
     if any(experiment_of(analysis.sweep) for analysis in analyses):
         sections.append(_paper())
@@ -91,9 +92,48 @@ def _by_crps(analyses: Sequence[Analysis], seed: int, resamples: int) -> list[An
     return [analyse(analysis.sweep, seed, resamples, "crps") for analysis in analyses]
 
 
+def _answers(analysis: Analysis, crps: Analysis | None) -> list[str]:
+    if search := analysis.sweep.search:
+        return [search_section.headline(analysis, search), *search_section.summary(search)]
+    by_crps = [f"By CRPS, {conclusions.headline(crps)}"] if crps else []
+    return [conclusions.headline(analysis), *by_crps, *conclusions.summary(analysis)]
+
+
+def _warnings(analysis: Analysis) -> list[str]:
+    sweep = analysis.sweep
+    own = search_section.warnings(sweep.search) if sweep.search else []
+    return [*own, *(beware.warnings(analysis) if sweep.may_be_tested else beware.made_of(sweep))]
+
+
 def _sections(analysis: Analysis, crps: Analysis | None, seed: int, resamples: int) -> Iterator[Section]:
+    """Yield what a sweep shows; of a search that is its course, and then what its chosen trial is like."""
     sweep, experiment = analysis.sweep, experiment_of(analysis.sweep)
-    best, variants = analysis.best, analysis.sweep.variants
+    if sweep.search:
+        yield search_section.section(sweep.search)
+    else:
+        yield from _results(analysis, crps, experiment)
+    if sweep.may_be_tested:
+        yield from _details(sweep, experiment, seed, resamples)
+    parameters = sweep.runs[0].result.parameters
+    figures = _figures(
+        source=data.faces_by_source(sweep.row_counts),
+        gender=data.faces_by_gender(sweep.row_counts),
+        training_rows=data.training_rows(sweep.row_counts),
+        network=network.network(sweep.group("model"), parameters),
+    )
+    if figures:
+        yield Section("Data and network", _of_first_run(sweep), figures=figures)
+    listed = [results.runs(sweep, experiment)] if sweep.may_be_tested else []
+    left_out = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
+    if tables := (*listed, *left_out):
+        yield Section("Every run of the chosen trial" if sweep.search else "Every run", tables=tables)
+    yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
+
+
+def _results(analysis: Analysis, crps: Analysis | None, experiment: Experiment | None) -> Iterator[Section]:
+    """Yield how good the variants are, and how they differ."""
+    sweep = analysis.sweep
+    best, variants = analysis.best, sweep.variants
     styles = colours(list(variants))
     luck = conclusions.luck(best.name, select(best.runs)) if len(best.runs) > 1 else ""
     chances = {v.name: v.expected_chosen for v in analysis.variants if len(v.runs) > 1}
@@ -112,6 +152,12 @@ def _sections(analysis: Analysis, crps: Analysis | None, seed: int, resamples: i
         yield Section("Differences", tables=tables)
     if crps:
         yield Section("By CRPS", conclusions.by_crps(crps, sweep), (comparison.estimates(crps), *_compared(crps)))
+
+
+def _details(sweep: Sweep, experiment: Experiment | None, seed: int, resamples: int) -> Iterator[Section]:
+    """Yield what its runs are like: how sure, at each age, and as they trained."""
+    variants = sweep.variants
+    styles = colours(list(variants))
     yield from _uncertainty(sweep, seed, resamples)
     top = sorted(sweep.runs, key=lambda run: run.val_mae)[: results.TOP]
     yield Section(
@@ -128,18 +174,6 @@ def _sections(analysis: Analysis, crps: Analysis | None, seed: int, resamples: i
             runtime=distributions.runtime(variants, styles),
         ),
     )
-    parameters = sweep.runs[0].result.parameters
-    figures = _figures(
-        source=data.faces_by_source(sweep.row_counts),
-        gender=data.faces_by_gender(sweep.row_counts),
-        training_rows=data.training_rows(sweep.row_counts),
-        network=network.network(sweep.group("model"), parameters),
-    )
-    if figures:
-        yield Section("Data and network", _of_first_run(sweep), figures=figures)
-    left_out = [provenance_tables.failures(sweep)] if sweep.others or sweep.rejects or sweep.repeated else []
-    yield Section("Every run", tables=(results.runs(sweep, experiment), *left_out))
-    yield Section("Where the numbers come from", tables=(provenance_tables.provenance(sweep),))
 
 
 def _uncertainty(sweep: Sweep, seed: int, resamples: int) -> Iterator[Section]:
@@ -207,9 +241,9 @@ def _named(section: Section, sweep: str, stem: str) -> Section:
     """Put a sweep's name before a section's title and the names of its tables and figures."""
     if not sweep:
         return section
-    return Section(
-        f"{sweep}: {section.title}",
-        section.paragraphs,
-        tuple(replace(table, name=f"{stem}_{table.name}") for table in section.tables),
-        tuple(replace(figure, name=f"{stem}_{figure.name}") for figure in section.figures),
+    return replace(
+        section,
+        title=f"{sweep}: {section.title}",
+        tables=tuple(replace(table, name=f"{stem}_{table.name}") for table in section.tables),
+        figures=tuple(replace(figure, name=f"{stem}_{figure.name}") for figure in section.figures),
     )

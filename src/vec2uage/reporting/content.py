@@ -62,6 +62,8 @@ class Section:
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
+    command: str = ""
+    """A command line to copy, below the paragraphs."""
 
 
 @dataclass(frozen=True)
