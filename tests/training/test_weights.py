@@ -35,6 +35,9 @@ def test_a_step_with_weights_is_one_with_repeated_rows(head, two_ways, make_run,
         torch.testing.assert_close(weight, other.outcomes[0].weights[name], rtol=1e-4, atol=1e-6)
     for score in ("train/loss", "train/mae"):
         assert one.epochs[0][0].scores[score] == pytest.approx(other.epochs[0][0].scores[score], rel=1e-5)
+    scores, of_repeated = ({n: s for n, s in seen.outcomes[0].scores.items() if "train/" in n} for seen in (one, other))
+    assert {"train/loss", "train/mae", "train/rmse", "train/bias", "train/crps"} <= set(scores)
+    assert scores == pytest.approx({name: of_repeated[name] for name in scores}, rel=1e-4)
 
 
 def test_the_training_part_has_its_rows_once_and_those_of_every_age_count_the_same(make_run):
@@ -51,6 +54,9 @@ def test_a_regressor_is_fitted_with_the_weights_or_refused(make_run, train):
     data = load(run, torch.device("cpu"))
     x, age, weight = (column.double().numpy() for column in (data.train.x, data.train.age, data.train.weight))
     expected = Ridge(alpha=1.0).fit(x, age, sample_weight=weight).predict(data.parts["test"].x.double().numpy())
-    np.testing.assert_allclose(train([run], data).outcomes[0].prediction.median, expected, rtol=1e-4)
+    outcome = train([run], data).outcomes[0]
+    np.testing.assert_allclose(outcome.prediction.median, expected, rtol=1e-4)
+    errors = np.abs(Ridge(alpha=1.0).fit(x, age, sample_weight=weight).predict(x) - age)
+    assert outcome.scores["train/mae"] == pytest.approx(np.average(errors, weights=weight), rel=1e-4)
     with pytest.raises(UserError, match=r"augmentation: .*sample_weight.*balance"):
         make_run(*WEIGHTS, "model=ridge", "model._target_=sklearn.neighbors.KNeighborsRegressor", "~model.alpha")

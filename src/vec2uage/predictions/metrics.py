@@ -1,8 +1,11 @@
 """What is measured of predictions, by name: one registry for validation, results, tables, monitors and searches.
 
-A new metric is one function with `@metric`, of the true ages `[N]` in years and a `Prediction`.
+A new metric is one function with `@metric`, of the true ages `[N]` in years and a `Prediction`; one that has `weights`
+beside them is known of faces that do not all count the same, too.
 """
 
+import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +20,9 @@ from vec2uage.predictions.minors import boundary, is_minor, p_minor
 from vec2uage.predictions.roc import roc
 
 Ages = Real[np.ndarray, " N"]
-Measure = Callable[[Ages, Prediction], float]
+Weights = Float[np.ndarray, " N"] | None
+"""What each face counts for in a mean; None: all the same."""
+Measure = Callable[..., float]  # of ages and a Prediction, and of `weights` where they can count in it
 Best = Literal["lowest", "highest"] | float
 PERCENTS = (50, 80, 90, 95)
 """What the central intervals that are measured hold."""
@@ -39,6 +44,11 @@ class Metric:
     """Whether validation measures it in every epoch; all others are measured at the end of a run."""
     needs_spread: bool = False
     """Whether it says nothing of predictions without a spread (`Prediction.has_spread`)."""
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether faces may count for more than others in it."""
+        return "weights" in inspect.signature(self.measure).parameters
 
     def badness(self, value: float) -> float:
         """Return a number that falls as the value gets better: what a monitor compares."""
@@ -64,11 +74,16 @@ def metric(
 
 
 def scores(
-    ages: Ages, prediction: Prediction, batch_size: int | None = None, every_epoch: bool = False
+    ages: Ages,
+    prediction: Prediction,
+    batch_size: int | None = None,
+    every_epoch: bool = False,
+    weights: Weights = None,
 ) -> dict[str, float]:
     """Return the registered metrics that the prediction allows, by name, over all rows; they may be infinite or NaN.
 
-    With `every_epoch`, only those of every epoch. With `batch_size`, these are means over batches of so many rows.
+    With `every_epoch`, only those of every epoch. With `batch_size`, these are means over batches of so many rows. With
+    `weights`, only those that rows can count in by them.
 
     >>> from vec2uage.predictions.point import Point
     >>> scores(np.array([4.0, 10.0]), Point(np.array([5.0, 7.0])))["mae"]
@@ -77,53 +92,59 @@ def scores(
     allowed = [known for known in METRICS.values() if prediction.has_spread or not known.needs_spread]
     with np.errstate(all="ignore"):  # of a run that has diverged, nothing is a number
         return {
-            known.name: _measured(known, ages, prediction, batch_size if known.every_epoch else None)
+            known.name: _measured(known, ages, prediction, batch_size if known.every_epoch else None, weights)
             for known in allowed
-            if known.every_epoch or not every_epoch
+            if (known.every_epoch or not every_epoch) and (weights is None or known.takes_weights)
         }
 
 
-def _measured(known: Metric, ages: Ages, prediction: Prediction, batch_size: int | None) -> float:
+def _measured(known: Metric, ages: Ages, prediction: Prediction, batch_size: int | None, weights: Weights) -> float:
+    of_faces = {} if weights is None else {"weights": weights}
     if batch_size is None:
-        return known.measure(ages, prediction)
+        return known.measure(ages, prediction, **of_faces)
     batches = [slice(first, first + batch_size) for first in range(0, len(ages), batch_size)]
-    return float(np.mean([known.measure(ages[batch], prediction.take(batch)) for batch in batches]))
+
+    def measured(batch: slice) -> float:
+        own = {name: of_face[batch] for name, of_face in of_faces.items()}
+        return known.measure(ages[batch], prediction.take(batch), **own)
+
+    return float(np.mean(list(map(measured, batches))))
 
 
 @metric(unit="years", label="MAE", every_epoch=True)
-def mae(ages: Ages, prediction: Prediction) -> float:
+def mae(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the mean absolute error in years of the medians, which minimise it."""
-    return float(np.abs(_errors(ages, prediction.median)).mean())
+    return _mean(np.abs(_errors(ages, prediction.median)), weights)
 
 
 @metric(unit="years", label="MAE of the mean", needs_spread=True)
-def mae_of_mean(ages: Ages, prediction: Prediction) -> float:
+def mae_of_mean(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the mean absolute error in years of the means."""
-    return float(np.abs(_errors(ages, prediction.mean)).mean())
+    return _mean(np.abs(_errors(ages, prediction.mean)), weights)
 
 
 @metric(unit="years", label="RMSE", every_epoch=True)
-def rmse(ages: Ages, prediction: Prediction) -> float:
+def rmse(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the root of the mean squared error in years of the means, which minimise it."""
-    return float(np.sqrt(np.square(_errors(ages, prediction.mean)).mean()))
+    return math.sqrt(_mean(np.square(_errors(ages, prediction.mean)), weights))
 
 
 @metric(unit="years", best=0.0, every_epoch=True)
-def bias(ages: Ages, prediction: Prediction) -> float:
+def bias(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the mean of predicted mean minus age, in years: positive where people are judged too old."""
-    return float(_errors(ages, prediction.mean).mean())
+    return _mean(_errors(ages, prediction.mean), weights)
 
 
 @metric(unit="years", label="CRPS", every_epoch=True)
-def crps(ages: Ages, prediction: Prediction) -> float:
+def crps(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the mean continuous ranked probability score in years: the MAE where predictions are points."""
-    return float(prediction.crps(ages).mean())
+    return _mean(prediction.crps(ages), weights)
 
 
 @metric(unit="nats", label="log score", every_epoch=True, needs_spread=True)
-def log_score(ages: Ages, prediction: Prediction) -> float:
+def log_score(ages: Ages, prediction: Prediction, weights: Weights = None) -> float:
     """Return the mean negative logarithm of the density at the true age (in 1/years); infinite where one is 0."""
-    return float(-prediction.log_density(ages).mean())
+    return _mean(-prediction.log_density(ages), weights)
 
 
 def interval_coverage(ages: Ages, prediction: Prediction, level: float) -> float:
@@ -221,6 +242,10 @@ def per_age(ages: Ages, prediction: Prediction) -> dict[int, float]:
     errors = np.abs(_errors(ages, prediction.median))
     floors = np.floor(ages).astype(int)
     return {int(age): float(errors[floors == age].mean()) for age in np.unique(floors)}
+
+
+def _mean(of_face: Float[np.ndarray, " N"], weights: Weights) -> float:
+    return float(np.average(of_face, weights=weights))
 
 
 def _errors(ages: Ages, predicted: Real[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:

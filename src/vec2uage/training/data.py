@@ -53,7 +53,7 @@ def load(run: RunSettings, device: torch.device) -> TrainingData:
     run.head.check_labels({name: part.age for name, part in data.parts.items()})
     if not run.trainer.overfit:
         return data
-    batch = data.train.first(run.trainer.batch_size)
+    batch = replace(data.train.first(run.trainer.batch_size), weight=None)  # weights are those of the whole part
     return replace(
         data,
         parts=dict.fromkeys(data.parts, batch),

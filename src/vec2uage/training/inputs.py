@@ -19,6 +19,10 @@ class Inputs(Protocol):
     @property
     def age(self) -> Float[Tensor, " N"]: ...
 
+    @property
+    def weight(self) -> Float[Tensor, " N"] | None:
+        """What each face counts for, in the mean 1; None: every face counts the same."""
+
     def __len__(self) -> int: ...
 
     def gather(self, index: Int[Tensor, "K B"]) -> Batch:

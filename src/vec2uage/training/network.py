@@ -91,19 +91,23 @@ def part_scores(
     part: str,
     head: Head,
     raw: Float[Tensor, "M N O"],
-    age: Float[Tensor, " N"],
+    inputs: Inputs,
     batch_size: int | None = None,
     every_epoch: bool = False,
 ) -> dict[str, float]:
     """Return mean loss and metrics of a part, with `every_epoch` those of every epoch alone.
 
-    Every row weighs the same, or with `batch_size` every batch (`scores` tells of which metrics). The loss is the mean
-    of those of the M networks; the metrics are of what they say together.
+    Every row counts by its weight, or with `batch_size` every batch the same (`scores` tells of which metrics). The
+    loss is the mean of those of the M networks; the metrics are of what they say together.
     """
+    age, weight = inputs.age, inputs.weight
     losses = head.loss_of(raw, age.expand(raw.shape[:2])).double().mean(0)
+    if weight is not None:
+        losses = losses * weight
     if batch_size is None:
         loss = sum(float(block.sum()) for block in losses.split(EVALUATION_ROWS)) / len(age)
     else:
         loss = float(torch.stack([batch.mean() for batch in losses.split(batch_size)]).mean())
-    measured = scores(age.cpu().numpy(), prediction(head, raw), batch_size, every_epoch)
+    weights = None if weight is None else weight.double().cpu().numpy()
+    measured = scores(age.cpu().numpy(), prediction(head, raw), batch_size, every_epoch, weights)
     return {f"{part}/{name}": score for name, score in {"loss": loss, **measured}.items()}

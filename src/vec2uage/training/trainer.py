@@ -226,7 +226,7 @@ def validate(
         posterior = {name: tensor[position] for name, tensor in posteriors.items()}
         raw = evaluate(network, {name: tensor[None] for name, tensor in own.items()}, validation)
         batch_size = settings.trainer.scored_batch
-        scores = part_scores("validation", network.head, raw, validation.age, batch_size, every_epoch=True)
+        scores = part_scores("validation", network.head, raw, validation, batch_size, every_epoch=True)
         train_loss, train_mae, lr = means[:, position].tolist()
         outcome, monitor = outcomes[run], settings.trainer.monitor
         outcome.epochs = epoch + 1
@@ -295,7 +295,7 @@ def retire_finished(
                 members = runs[run].averaging.members(outcome.weights, outcome.posterior, generator)
             for part, inputs in data.parts.items():
                 raw = evaluate(network, members, inputs)
-                outcome.scores |= part_scores(part, network.head, raw, inputs.age, runs[run].trainer.scored_batch)
+                outcome.scores |= part_scores(part, network.head, raw, inputs, runs[run].trainer.scored_batch)
                 if part == "test":
                     outcome.prediction = prediction(network.head, raw)
             outcome.model = trained_model(runs[run], members, data)

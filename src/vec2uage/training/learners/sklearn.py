@@ -298,7 +298,7 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     outcome = Outcome(status="completed", model=model)
     for part, inputs in data.parts.items():
         prediction = _predict_copies(model, inputs.x) if part == "train" else model.predict_normalized(inputs.x)
-        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch)
+        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch, weights=_weights(inputs))
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
             outcome.prediction = prediction
@@ -311,7 +311,7 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
 def _fit(estimator: Any, train: VectorInputs) -> Any:
     """Fit to each distinct row once, where it can have the weight of its copies, and else to all rows."""
     x, age = train.x.cpu(), train.age.double().cpu().numpy()
-    weight = None if train.weight is None else train.weight.double().cpu().numpy()
+    weight = _weights(train)
     if not takes_weights(estimator):
         return estimator.fit(_double(x), age)
     faces = DistinctRows.of(x.numpy(), age)
@@ -324,6 +324,11 @@ def _predict_copies(model: SklearnModel, x: Float[torch.Tensor, "N D"]) -> Predi
     """Return what a model says of rows that are repeated, from one look at each."""
     faces = DistinctRows.of(x.cpu().numpy())
     return model.predict_normalized(x[faces.rows]).take(faces.of_row)
+
+
+def _weights(inputs: VectorInputs) -> Float[np.ndarray, " N"] | None:
+    """Return what each face counts for; None: all the same."""
+    return None if inputs.weight is None else inputs.weight.double().cpu().numpy()
 
 
 def _double(x: Float[torch.Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
