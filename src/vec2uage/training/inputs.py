@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vec2uage.base.cores import threads
+
+_BLOCK = 4096  # rows that are squared at a time
 # The faces of K runs, their ages in years, and what each counts for in the mean of a loss.
 Batch = tuple[Float[Tensor, "K B ..."], Float[Tensor, "K B"], Float[Tensor, "K B"]]
 
@@ -22,6 +26,10 @@ class Inputs(Protocol):
     @property
     def weight(self) -> Float[Tensor, " N"] | None:
         """What each face counts for, in the mean 1; None: every face counts the same."""
+
+    @property
+    def root_mean_square(self) -> float:
+        """Of all numbers of all faces."""
 
     def __len__(self) -> int: ...
 
@@ -40,6 +48,13 @@ class VectorInputs:
     age: Float[Tensor, " N"]
     weight: Float[Tensor, " N"] | None = None
     """Of mean 1; None: every face counts the same."""
+
+    @cached_property
+    def root_mean_square(self) -> float:
+        """Of all numbers, computed once."""
+        with threads(1):  # as the bits of a sum can depend on how many there are
+            squares = sum(block.double().square().sum().item() for block in self.blocks(_BLOCK))
+        return float((squares / self.x.numel()) ** 0.5)
 
     def __len__(self) -> int:
         return len(self.age)

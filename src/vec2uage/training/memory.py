@@ -15,10 +15,10 @@ from vec2uage.training.run_settings import RunSettings, per_run_options
 def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     """Return the bytes that one run of a stack needs: weights, what the optimiser keeps, activations, data order.
 
-    Weights count five times: themselves, their gradients, the best of the run so far, and two tensors of their size
-    that pass by in an update. What an averaging draws members from counts twice: as it is, and as it was in the best
-    epoch. The members themselves do not count: they are
-    made of one run at a time, and not on a GPU.
+    Activations are also what regularisation makes of a batch. Weights count five times: themselves, their gradients,
+    the best of the run so far, and two tensors of their size that pass by in an update. What an averaging draws members
+    from counts twice: as it is, and as it was in the best epoch. The members themselves do not count: they are made of
+    one run at a time, and not on a GPU.
     """
     head = settings.head
     module = models.build(settings.model, dimension, head.outputs, settings.seed, head.tied_outputs)
@@ -42,7 +42,8 @@ def run_bytes(settings: RunSettings, dimension: int, rows: int) -> int:
     of_optimizer = _total(state) if isinstance(state, dict) else 2 * of_weights
     averaging = settings.averaging.init(per_run_options([settings.averaging]), params)
     of_averaging = _total(averaging) + _total(settings.averaging.posterior(averaging))
-    return 5 * of_weights + of_optimizer + of_averaging + activations + 8 * rows
+    of_batch = settings.regularization.bytes_of_batch(dimension, forward.hidden_widths, batch)
+    return 5 * of_weights + of_optimizer + of_averaging + activations + of_batch + 8 * rows
 
 
 def _total(tensors: dict[str, Any]) -> int:

@@ -10,12 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from vec2uage.base import seeds
-from vec2uage.base.cores import threads
 from vec2uage.config.settings import settings
 from vec2uage.training.inputs import Batch, Inputs
 from vec2uage.training.optimizers.base import Tensors, expand_per_run
 
-_BLOCK = 4096  # rows that are squared at a time
 Strength = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -41,6 +39,12 @@ class Regularization:
     def in_use(self) -> tuple[str, ...]:
         """The names of the options that are on."""
         return tuple(name for name in self.per_run if getattr(self, name))
+
+    def bytes_of_batch(self, dimension: int, widths: Sequence[int], batch: int) -> int:
+        """Return the bytes that one run needs to draw and to apply it, for vectors and hidden layers of such widths."""
+        copies = 3 * bool(self.mixup) + bool(self.input_noise)  # of the vectors: the partners and two products; noise
+        masks = 2 * bool(self.dropout)  # what is drawn, and what is made of it
+        return 4 * batch * (copies * dimension + masks * sum(widths))
 
 
 @dataclass(frozen=True)
@@ -133,13 +137,6 @@ def perturbation(runs: Sequence[Regularized], train: Inputs, *purpose: str) -> P
             name: torch.tensor([getattr(run.regularization, name) for run in runs], device=device) for name in in_use
         },
         generators={name: generators(name) for name in in_use},
-        scale=_root_mean_square(train) if "input_noise" in in_use else 0.0,
+        scale=train.root_mean_square if "input_noise" in in_use else 0.0,
         ages=(float(train.age.min()), float(train.age.max())),
     )
-
-
-def _root_mean_square(train: Inputs) -> float:
-    with threads(1):  # as the bits of a sum can depend on how many there are
-        squares = [(block.double().square().sum().item(), block.numel()) for block in train.blocks(_BLOCK)]
-    total, numbers = map(sum, zip(*squares, strict=True))
-    return float((total / numbers) ** 0.5)
