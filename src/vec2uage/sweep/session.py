@@ -59,11 +59,12 @@ class SweepSession:
         task_function: TaskFunction,
         launcher: Launcher | None = None,
         first: int = 0,
+        with_table: bool = True,
     ) -> None:
         """Begin the sweep of `master`, the configuration that Hydra composed for all of its jobs (see `parse_grid`).
 
         `launcher` is what trains the jobs one by one; None: they are trained as stacks. `first` is the number of the
-        first job.
+        first job. `with_table`: the table of all runs, with their test errors, is printed at the end.
         """
         self.folder = Path(master.hydra.sweep.dir)
         self.job_returns: list[JobReturn] = []
@@ -74,6 +75,7 @@ class SweepSession:
         self._launcher = launcher
         self._composer = Composer(context.config_loader, master)
         self._next = first
+        self._with_table = with_table
         self._results: dict[Path, RunResult] = {}
         self._started: dict[Path, JobReturn] = {}
         self._executor: Executor | None = None
@@ -217,7 +219,7 @@ class SweepSession:
             if self._is_open and is_refused:
                 self._restore_multirun()
             elif self._is_open:
-                summarize(self.folder, self._results)
+                summarize(self.folder, self._results, self._with_table)
         if is_refused and isinstance(error, FolderConflict):
             discard_unused(self.folder)
 

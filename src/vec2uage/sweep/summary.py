@@ -22,8 +22,10 @@ _PARTS = ("train", "validation", "test")
 _NAMED = 3  # of the runs that ended alike; sweep.csv has all
 
 
-def summarize(folder: Path, ended: Mapping[Path, RunResult]) -> None:
+def summarize(folder: Path, ended: Mapping[Path, RunResult], with_table: bool = True) -> None:
     """Write sweep.json and sweep.csv and print the table of all runs below a sweep's folder, if there are any.
+
+    Without the table it says what did not complete.
 
     Of the runs that this session has `ended`, by their folders, those count whose results could not be written there.
     """
@@ -39,7 +41,7 @@ def summarize(folder: Path, ended: Mapping[Path, RunResult]) -> None:
         write_sweep(runs, folder, options)
     except OSError as error:
         log.warning("sweep.json and sweep.csv do not tell how the runs have ended: %s", error_sentence(error))
-    print(report(runs, options, str(folder)))
+    print(report(runs, options, str(folder), with_table))
 
 
 def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
@@ -67,13 +69,13 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
     return "\n".join([*lines, *map(visible, explained(short))])
 
 
-def report(results: Sequence[RunResult], options: Sequence[Options], folder: str) -> str:
+def report(results: Sequence[RunResult], options: Sequence[Options], folder: str, with_table: bool = True) -> str:
     """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
     lines, again = [], repeats(results, options)
     names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
     options = [of_run for place, of_run in enumerate(options) if place not in again]
     results = [result for place, result in enumerate(results) if place not in again]
-    if scored := [result for result in results if _is_scored(result)]:
+    if scored := [result for result in results if with_table and _is_scored(result)]:
         lines.append(table(results, options))
         best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
         validation, test = best.scores["validation/mae"], best.scores["test/mae"]

@@ -76,7 +76,7 @@ def parse_search(
             "'optimizer.lr=log(1e-5,1e-1)', or choose a space, as search=network"
         )
     problems: list[str] = []
-    distributions = {key: d for key, o in searched.items() if (d := _distribution(o, problems))}
+    distributions = {key: d for key, o in searched.items() if (d := distribution(o, problems))}
     refuse(problems)
     others = [o for key, o in options.items() if key not in searched]
     [repeats] = BasicSweeper.split_arguments(others, None)
@@ -123,7 +123,7 @@ def _ends(distribution: "BaseDistribution") -> tuple[Any, ...]:
     return known.choices if hasattr(known, "choices") else (known.low, known.high)
 
 
-def _distribution(override: Override, problems: list[str]) -> "BaseDistribution | None":
+def distribution(override: Override, problems: list[str]) -> "BaseDistribution | None":
     """Return what the values of an option are drawn from, or None with a line in `problems`."""
     key = override.get_key_element()
     try:

@@ -1,0 +1,45 @@
+"""What `plan=true` says of a leaderboard: its entries, and how long they take, as runs that have ended tell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from vec2uage.base.formatting import counted, duration
+from vec2uage.config.hydra.composer import Composer
+from vec2uage.config.hydra.entries import ParsedEntry
+from vec2uage.runs.index import collect
+from vec2uage.sweep.compose import compose_jobs
+from vec2uage.sweep.leaderboard.contest import Contest
+from vec2uage.sweep.resume import ENDED
+
+
+def forecast(contests: Sequence[Contest], later: Sequence[ParsedEntry], composer: Composer) -> str:
+    """Return a line an entry: its runs, how many have ended, and the time for those to come if these tell.
+
+    Seconds are those of the runs, which several at a time share. `later` are entries that are made of others.
+    """
+    seconds = _known(composer.folder)
+    width = max(len(contest.entry.name) for contest in contests)
+    lines = [f"{'entry':{width}}  {'runs':>6}  {'ended':>6}  {'to come':>9}"]
+    total, unknown, first = 0.0, 0, 0
+    for contest in contests:
+        jobs = compose_jobs(composer, contest.overrides, first)
+        first += len(jobs)
+        ended = [seconds[job.job.settings.config_hash] for job in jobs if job.job.settings.config_hash in seconds]
+        left = len(jobs) - len(ended)
+        time = fmean(ended) * left if ended else 0.0
+        total, unknown = total + time, unknown + (0 if ended else left)
+        told = duration(time) if ended else "?"
+        lines.append(f"{contest.entry.name:{width}}  {len(jobs):6}  {len(ended):6}  {told:>9}")
+    lines += [f"{entry.name:{width}}  after {', '.join(dict.fromkeys(entry.needs))}" for entry in later]
+    lines.append(
+        f"about {duration(total)} of one core"
+        + (f", and {counted(unknown, 'run')} of which none alike has ended: one split first tells" if unknown else "")
+    )
+    return "\n".join([*lines, ""])
+
+
+def _known(sweep: Path) -> dict[str, float]:
+    """Return the seconds of the runs that have ended, by the hash of their configuration."""
+    found = collect(sweep)[0].values() if sweep.is_dir() else []
+    return {run.config_hash: run.seconds for run in found if run.status in ENDED and run.seconds is not None}
