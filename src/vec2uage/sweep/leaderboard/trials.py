@@ -28,7 +28,12 @@ def draw(entry: ParsedEntry, trials: int, seed: int) -> tuple[Options, ...]:
     for _ in range(trials * _DRAWS):
         if len(found) >= trials:
             break
-        drawn = {key: str(value) for key, value in study.ask(dict(entry.distributions)).params.items()}
+        drawn = {key: _text(value) for key, value in study.ask(dict(entry.distributions)).params.items()}
         if drawn not in found:
             found.append(drawn)
     return tuple(found)
+
+
+def _text(value: object) -> str:
+    """Return a drawn value as one types it: no more digits than make a difference."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
