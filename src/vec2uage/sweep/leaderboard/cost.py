@@ -10,6 +10,7 @@ from vec2uage.runs.leaderboard import Cost
 from vec2uage.sweep.grouping import Job
 from vec2uage.training.data import load
 from vec2uage.training.learners.registry import READERS
+from vec2uage.training.readers import open_file
 
 _FACES = 1000
 _TIMES = 3
@@ -21,9 +22,7 @@ def measure(job: Job) -> Cost:
     Raises UserError where its file cannot be read.
     """
     path = RunFolder(job.folder).model
-    reader = READERS[path.suffix]
-    own = {group: getattr(job.settings, group) for group in reader.untrusted_classes(path)}
-    model = reader.load(path, **own)
+    model = open_file(READERS[path.suffix], path, trust_code=True)  # which has just been trained by its name
     known = load(job.settings, torch.device("cpu")).train.x.numpy()
     vectors = known[np.arange(_FACES) % len(known)]
     seconds = []
