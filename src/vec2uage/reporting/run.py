@@ -10,6 +10,7 @@ from vec2uage import __version__
 from vec2uage.base.access import make_folder, refuse_link
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
+from vec2uage.reporting import leaderboard_page
 from vec2uage.reporting.analysis import analyse
 from vec2uage.reporting.collect import read_sweep
 from vec2uage.reporting.compose import compose
@@ -19,6 +20,8 @@ from vec2uage.reporting.formats import comma_separated, latex, markdown
 from vec2uage.reporting.page import render
 from vec2uage.reporting.report_settings import Format, ReportSettings
 from vec2uage.runs.folder import RunFolder
+from vec2uage.runs.leaderboard import FILE as LEADERBOARD
+from vec2uage.runs.leaderboard import read_leaderboard
 from vec2uage.runs.tensorboard import EventLog
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,14 @@ def write(settings: ReportSettings, folder: Path) -> Report:
         raise UserError(f"{folder} holds runs: set hydra.run.dir to another folder")
     for name in ("tables", "figures"):
         refuse_link(folder / name)
+    if boards := [path for path in map(Path, settings.sweep) if (path / LEADERBOARD).is_file()]:
+        if len(settings.sweep) > 1:
+            raise UserError(
+                f"{boards[0]} is a leaderboard, whose report is of it alone: report on others by themselves"
+            )
+        report = leaderboard_page.compose(read_leaderboard(boards[0]), boards[0].absolute().name)
+        _write(report, settings, folder, boards, f"Made by vec2uage {__version__} of {boards[0].absolute().name}.")
+        return report
     analyses = []
     folders = {Path(path).absolute(): Path(path) for path in settings.sweep}
     called = [absolute.name for absolute in folders]
@@ -47,16 +58,20 @@ def write(settings: ReportSettings, folder: Path) -> Report:
         log.info("%s: %s%s", sweep.folder, count, f", {missing} without figures" if missing else "")
         analyses.append(analyse(sweep, settings.seed, settings.resamples))
     report = compose(analyses, settings.seed, settings.resamples)
+    # no time of its own: the same folders and options give the same bytes
+    latest = max(run.result.started for analysis in analyses for run in analysis.sweep.runs)
+    made = f"Made by vec2uage {__version__} of runs that began until {latest or 'an unknown time'}."
+    _write(report, settings, folder, [analysis.sweep.folder for analysis in analyses], made)
+    return report
+
+
+def _write(report: Report, settings: ReportSettings, folder: Path, sweeps: Sequence[Path], made: str) -> None:
     _replace_earlier(report, settings.formats, folder)
     write_tables(report, folder / "tables")
     svg = draw(report, folder / "figures", settings.formats)
     if settings.tensorboard:
-        write_images(report, [analysis.sweep.folder for analysis in analyses])
-    # no time of its own: the same folders and options give the same bytes
-    latest = max(run.result.started for analysis in analyses for run in analysis.sweep.runs)
-    made = f"Made by vec2uage {__version__} of runs that began until {latest or 'an unknown time'}."
+        write_images(report, sweeps)
     write_text(folder / "index.html", render(report, svg, made))
-    return report
 
 
 def write_tables(report: Report, folder: Path) -> None:

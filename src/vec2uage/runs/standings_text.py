@@ -12,8 +12,8 @@ def conclusions(standings: Standings) -> list[str]:
     board, headline = standings.board, standings.headline
     times = ", ".join(f"{name} {number}" for name, number in headline.times.items())
     said = [
-        f"Chosen by validation in each of {counted(len(board.splits), 'split')} among "
-        f"{_counted_entries(len(standings.rows))}, the test MAE is {years(headline.mae)} years"
+        f"Chosen by validation in each split ({len(board.splits)}) among "
+        f"{len(standings.rows)} entries, the test MAE is {years(headline.mae)} years"
         + (f", {against(headline.difference, board.reference)}" if headline.difference else "")
         + f" (chosen: {times})."
     ]
@@ -24,15 +24,15 @@ def conclusions(standings: Standings) -> list[str]:
         + (f", {against(first.difference, board.reference)}" if first.difference else ", and it is the reference")
         + "."
     )
-    others = [(row.entry.name, row.from_first) for row in standings.rows if row.from_first]
-    if others:
-        alike = [name for name, difference in others if not difference.p < ALPHA]
-        worse = [name for name, d in others if d.p < ALPHA and d.interval.estimate > 0]
-        better = [name for name, d in others if d.p < ALPHA and d.interval.estimate < 0]
-        parts = [f"worse on the test: {', '.join(worse)}"] * bool(worse)
-        parts += [f"better: {', '.join(better)}"] * bool(better)
-        parts += [f"not told apart from it: {', '.join(alike)}"] * bool(alike)
-        said.append(f"Compared with {first.entry.name} (Holm's p below {ALPHA:g}), {'; '.join(parts)}.")
+    told = [(row.entry.name, row.from_first) for row in standings.rows if row.from_first and row.from_first.p >= 0]
+    groups = {
+        "above it on the test": [name for name, d in told if d.p < ALPHA and d.interval.estimate > 0],
+        "below it": [name for name, d in told if d.p < ALPHA and d.interval.estimate < 0],
+        "not told apart from it": [name for name, d in told if d.p >= ALPHA],
+    }
+    if told:
+        parts = [f"{words}: {', '.join(names)}" for words, names in groups.items() if names]
+        said.append(f"Of the others (p below {ALPHA:g} after Holm), {'; '.join(parts)}.")
     return said + incomplete(board)
 
 
@@ -72,7 +72,3 @@ def p_text(p: float) -> str:
     ('<0.001', '0.031', '')
     """
     return "" if p != p else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _counted_entries(number: int) -> str:
-    return f"{number} entries" if number != 1 else "1 entry"
