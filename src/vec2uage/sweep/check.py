@@ -1,6 +1,6 @@
 """What a sweep is refused for once its jobs are composed: its launcher, and files that are not there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from omegaconf import DictConfig, OmegaConf
@@ -69,10 +69,11 @@ def check_data(jobs: Sequence[Job], resume: Resume) -> None:
     """
     settings = [job.settings for job in jobs if resume is False or not has_ended(job)]
     problems: dict[str, None] = {}
-    read = [
+    checks: list[Callable[[], object]] = [
         partial(check_files, *files) for files in dict.fromkeys((run.dataset, run.augmentation) for run in settings)
     ]
-    for check in [*read, *(partial(learner_of(run).made_of, run) for run in settings)]:
+    checks += [partial(learner_of(run).made_of, run) for run in settings]
+    for check in checks:
         try:
             check()
         except UserError as error:

@@ -251,7 +251,7 @@ def _of_other_data(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Jo
 
 def _of_other_models(made: Mapping[Job, RunResult | checkpoint.Header]) -> dict[Job, RunResult | checkpoint.Header]:
     """Return the jobs whose results are of stacks of other models than those that they would be made of now."""
-    changed = {}
+    changed: dict[Job, RunResult | checkpoint.Header] = {}
     for job, kept in made.items():
         if not isinstance(kept, RunResult) or not kept.members:
             continue
