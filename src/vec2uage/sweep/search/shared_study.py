@@ -12,7 +12,7 @@ from vec2uage.base.access import make_folder
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import wait_for
 from vec2uage.sweep.search.options import SearchOptions
-from vec2uage.sweep.search.study import Ended, Study, damage_told, open_journal, sampler, without_torn_line
+from vec2uage.sweep.search.study import Ended, Study, damage_told, ended, open_journal, sampler, without_torn_line
 
 _FOLDER = "folder"  # of a trial: that of the sweep whose command asked for it
 
@@ -49,9 +49,13 @@ class SharedStudy(Study):
             if not path.exists():
                 self._begin()
             without_torn_line(path)
-            with damage_told(path, "no command can go on with it"):
+            with damage_told(path, "name another one by hydra.sweeper.study"):
                 self._study = open_journal(path)
                 self._refuse_another(self._study)
+                for trial in self.trials:
+                    self.folder_of(trial)
+                    if trial.state.is_finished():
+                        ended(trial)
 
     def folder_of(self, trial: FrozenTrial) -> Path:
         return Path(trial.user_attrs[_FOLDER])

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import TypeAdapter
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
@@ -47,6 +48,9 @@ class Ended:
     scores: Mapping[str, float] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     at_epochs: Mapping[int, float] = field(default_factory=dict)
+
+
+_SCHEMA = TypeAdapter(Ended)
 
 
 class Study:
@@ -227,4 +231,5 @@ def _essence(trial: FrozenTrial) -> dict[str, Any]:
 
 def ended(trial: FrozenTrial) -> Ended:
     """Return how a trial of a study was told to have ended."""
-    return Ended(**trial.user_attrs[_ENDED])
+    found: Ended = _SCHEMA.validate_python(trial.user_attrs[_ENDED])
+    return found
