@@ -17,6 +17,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.search_record import TrialRecord, read_search
+from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.search.pruners import Halving, Median
 from vec2uage.sweep.search.search import run_search
 from vec2uage.sweep.session import SweepSession
@@ -198,3 +199,30 @@ def test_a_search_whose_first_trials_all_fail_ends_with_the_reason_and_begins_an
         search(tmp_path / "sweep", RATE, runs=given)
     assert len(list(tmp_path.rglob("result.json"))) == 2, "those of one batch"
     assert not (tmp_path / "sweep/study.journal").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["optimizer=swa", "lr_finder=range_test"],
+        ["optimizer.lr=0.01", "regularization.dropout=0.2", "regularization.mixup=0.4", "lr_schedule=cosine"],
+    ],
+)
+def test_what_pauses_has_the_bits_of_what_trains_through_beside_what_diverges(
+    tmp_path: Path, options: list[str]
+) -> None:
+    sweep = make_sweep()
+    few = ["trainer.device=cpu", "trainer.max_epochs=3", "early_stopping=none", *options]
+    runs = [[*few, "seed=1"], [*few, "seed=2"], [*few, "seed=3", "lr_finder=none", "optimizer.lr=1e38"]]
+    jobs = {name: sweep.jobs(tmp_path / name, runs) for name in ("paused", "through")}
+    for epochs in (1, 2):
+        results = train_jobs(jobs["paused"], "", until=epochs).results
+        jobs["paused"] = [job for job in jobs["paused"] if results[job].status == "running"]
+        assert {results[job].epochs for job in jobs["paused"]} == {epochs}
+    assert len(jobs["paused"]) == 2, "one has diverged"
+    ended = [train_jobs(own, "").results for own in jobs.values()]
+    for job, through in zip(jobs["paused"], jobs["through"], strict=False):
+        assert ended[0][job].scores == ended[1][through].scores
+        for file in ("best.safetensors", "metrics.csv", "predictions.csv"):
+            assert (job.folder / file).read_bytes() == (through.folder / file).read_bytes()

@@ -39,7 +39,7 @@ class Sweep:
     runs: tuple[Run, ...]
     """Those that completed."""
     others: tuple[RunResult, ...]
-    """Those that did not: diverged, failed, interrupted or pending."""
+    """Those that did not: diverged, pruned, failed, interrupted or pending."""
     rejects: dict[Path, str]
     """Folders that cannot be read, and why."""
     repeated: dict[Path, Path]
