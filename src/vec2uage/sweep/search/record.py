@@ -1,5 +1,6 @@
 """What a search leaves behind and says at its end: search.json, and the best trial with the command that repeats it."""
 
+import math
 import os
 import shlex
 import statistics
@@ -40,7 +41,7 @@ def _trial_as_json(trial: FrozenTrial, folder: Path, study: Study) -> dict[str, 
         "reason": told.reason,
         "options": trial.params,
         "scores": told.scores,
-        "at_epochs": told.at_epochs,
+        "at_epochs": {epoch: value for epoch, value in told.at_epochs.items() if math.isfinite(value)},
         "runs": [os.path.relpath(study.folder_of(trial) / name, folder) for name in told.runs],
     }
 

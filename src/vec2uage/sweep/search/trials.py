@@ -1,11 +1,13 @@
 """The trials of a batch from their jobs to their ends: trained together, compared at some epochs, and some ended."""
 
+import logging
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vec2uage.base.formatting import counted
 from vec2uage.config.validate import refuse
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.metrics_log import read_score
@@ -15,6 +17,8 @@ from vec2uage.sweep.resume import is_kept
 from vec2uage.sweep.search.options import SearchOptions
 from vec2uage.sweep.search.study import Ended, EndStatus, Study
 from vec2uage.sweep.session import SweepSession
+
+log = logging.getLogger(__name__)
 
 Overrides = tuple[str, ...]
 Results = dict[Path, RunResult]  # by run folder
@@ -115,11 +119,14 @@ def _compare(trials: Mapping[int, _Trial], study: Study, options: SearchOptions,
         trial.at_epochs[epoch] = statistics.fmean(_best(item, epoch, options) for item in trial.jobs)
     values = {number: trial.at_epochs[epoch] for number, trial in there.items()}
     worse = options.pruner.worse(values, *study.reached(epoch))
-    for number, reason in worse.items():
-        if trials[number].status is None:
-            [name] = options.objective
-            trials[number].status = "pruned"
-            trials[number].reason = f"after epoch {epoch}, {name} was {values[number]:.4g}, and {reason}"
+    going = [number for number, trial in there.items() if trial.status is None]
+    pruned = [number for number in going if number in worse]
+    [name] = options.objective
+    for number in pruned:
+        trials[number].status = "pruned"
+        trials[number].reason = f"after epoch {epoch}, {name} was {values[number]:.4g}, and {worse[number]}"
+    if going:
+        log.info("after epoch %d: %d of %s end", epoch, len(pruned), counted(len(going), "trial"))
 
 
 def _best(item: ComposedJob, epochs: int, options: SearchOptions) -> float:
