@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from hydra_plugins._vec2uage_sweeper import SessionSweeper
 
 
 class FusedLauncher(BasicLauncher):
@@ -36,30 +38,26 @@ class FusedLauncher(BasicLauncher):
         return sweep.job_returns
 
 
-class GridSweeper(BasicSweeper):
+class GridSweeper(SessionSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
-    def __init__(self, search: Any = None, pruner: Any = None, **options: Any) -> None:  # see `check_sweeper`
-        super().__init__(**options)
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.task_function = task_function
-
-    def sweep(self, arguments: list[str]) -> Any:
+    def train(
+        self,
+        context: HydraContext,
+        master: DictConfig,
+        task_function: TaskFunction,
+        launcher: Launcher | None,
+        arguments: Sequence[str],
+    ) -> list[JobReturn]:
         from vec2uage.config.hydra.composer import parse_grid
         from vec2uage.sweep.check import check_sweeper
         from vec2uage.sweep.job_returns import raise_failure
         from vec2uage.sweep.session import SweepSession
 
-        assert self.hydra_context is not None
-        assert self.config is not None
-        check_sweeper(self.config)
-        given = [*self._parse_config(), *arguments]
-        overrides = parse_grid(self.hydra_context.config_loader, self.config, given)
+        check_sweeper(master)
+        overrides = parse_grid(context.config_loader, master, arguments)
         [grid] = self.split_arguments(overrides, max_batch_size=None)
-        launcher = None if isinstance(self.launcher, FusedLauncher) else self.launcher
-        with SweepSession(self.hydra_context, self.config, self.task_function, launcher) as sweep:
+        with SweepSession(context, master, task_function, launcher) as sweep:
             results = sweep.run(grid)
         raise_failure(sweep.job_returns, results)
-        return [sweep.job_returns]
+        return sweep.job_returns
