@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="UTKFace's vectors")
     parser.add_argument("--trials", type=int, default=64, help="configurations, of one run each")
-    parser.add_argument("--batch", type=int, default=16, help="trials that are asked for at a time")
+    parser.add_argument("--batch", type=int, default=8, help="trials that are asked for at a time")
     parser.add_argument("--repeats", type=int, default=5, help="repetitions")
     parser.add_argument("--train-per-age", type=int, default=500, help="rows of each of 18 ages")
     parser.add_argument("--epochs", type=int, default=100, help="of every run at most")
