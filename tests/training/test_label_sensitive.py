@@ -32,7 +32,8 @@ def test_it_is_what_sums_over_pairs_of_faces_say():
     expected = []
     for face, apart in zip(new, cdist(new, points), strict=True):
         faces = np.argsort(apart)[:12]
-        local = SVR(C=2, epsilon=0.25).fit(points[faces], AGE[faces], sample_weight=weight[faces])
+        gamma = 1 / np.trace(np.cov(points[faces].T, bias=True))
+        local = SVR(C=2, epsilon=0.25, gamma=gamma).fit(points[faces], AGE[faces], sample_weight=weight[faces])
         expected.append(local.predict(face[None])[0])
     found = LabelSensitive(1.5, 0.3, graph_neighbors=9, n_components=2, n_neighbors=12, C=2.0, epsilon=0.25)
     assert found.fit(X, AGE, WEIGHT).predict(NEW) == pytest.approx(expected, abs=0.02)

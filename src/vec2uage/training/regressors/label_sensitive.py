@@ -27,6 +27,7 @@ from vec2uage.training.regressors.kernel_ridge import Positive
 from vec2uage.training.regressors.kernels import blocks
 
 _RIDGE = 1e-6  # of the mean variance, on the diagonal of a scatter that has to be inverted
+_CLOSEST = 1e-12  # what less variance of neighbours counts as
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Years = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -80,7 +81,9 @@ class LabelSensitive(RegressorMixin, BaseEstimator):
         with config_context(assume_finite=True, skip_parameter_validation=True):  # thousands of small fits
             for rows, near in _neighbors(points, projected, self.n_neighbors):
                 for row, faces in enumerate(near, start=rows.start):
-                    local = SVR(C=self.C, epsilon=self.epsilon)
+                    # gamma=scale would take the variance of all numbers, and change with the sign of a direction
+                    gamma = 1 / max(points[faces].var(axis=0).sum(), _CLOSEST)
+                    local = SVR(C=self.C, epsilon=self.epsilon, gamma=gamma)
                     local.fit(points[faces], self.age_[faces], sample_weight=self.weight_[faces])
                     ages[row] = local.predict(projected[row : row + 1])[0]
         return ages
