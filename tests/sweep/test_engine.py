@@ -10,19 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from sklearn.base import BaseEstimator, RegressorMixin
 from sweeps import Dropping, Sweep
 from torch import nn
 
-from vec2uage.base.cores import threads
+from vec2uage.base.cores import cores, threads
 from vec2uage.base.errors import UserError
 from vec2uage.runs.folder import RunFolder
 from vec2uage.sweep import calibration, engine, layout
 from vec2uage.sweep import plan as plan_module
 from vec2uage.sweep.engine import train_jobs
 from vec2uage.sweep.plan import Plan
+from vec2uage.sweep.preview import preview
 from vec2uage.sweep.resume import has_ended, prepare_folders
 from vec2uage.sweep.state import SweepResult
 from vec2uage.training.data import TrainingData
@@ -344,6 +347,45 @@ def test_groups_share_gpus_and_each_is_one_stack_on_every_gpu(
     assert [len(stack) for stack in laid_out.stacks] == [2, 2]
     little = replace(plan, room=laid_out.run_bytes * 3 // 2)
     assert [len(stack) for stack in layout.lay_out(jobs[:4], little, 1).stacks] == [1, 1, 1, 1]
+
+
+class Large(RegressorMixin, BaseEstimator):
+    """Takes a gigabyte, as it says, and remembers how many are fitted at a time."""
+
+    now, most, lock = 0, 0, threading.Lock()
+
+    def __init__(self, age: float = 9.0) -> None:
+        self.age = age
+
+    def fit_bytes(self, rows: int) -> int:
+        return 10**9
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> "Large":
+        with self.lock:
+            Large.now += 1
+            Large.most = max(Large.now, Large.most)
+        threading.Event().wait(0.1)
+        with self.lock:
+            Large.now -= 1
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.full(len(x), self.age)
+
+
+@pytest.mark.parametrize(("gigabytes", "at_once"), [(100, 3), (5, 2), (1, 1)])
+def test_no_more_models_are_fitted_at_a_time_than_memory_holds(
+    gigabytes: int, at_once: int, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "memory_bytes", lambda: gigabytes * 10**9)
+    monkeypatch.setattr(Large, "most", 0)
+    own = ["model=ridge", f"model._target_={__name__}.Large", "~model.alpha", "trainer.device=cpu"]
+    runs = [["model=ridge", "trainer.device=cpu"], *([*own, f"+model.age={age}"] for age in range(4))]
+    jobs = sweep.jobs(tmp_path, runs)
+    assert f"about {min(at_once, cores())}." in preview(jobs, False).partition("memory:")[2]
+    result = train_jobs(jobs, "python -m vec2uage.train", cores=3)
+    assert {run.status for run in result.results.values()} == {"completed"}
+    assert Large.most == at_once
 
 
 THREE = [[*QUICK, "trainer.stack_size=3", f"seed={seed}"] for seed in range(3)]

@@ -382,3 +382,21 @@ SCALED = {"normalization": "standardize", "mean": np.zeros(3, np.float32), "std"
 def test_content_that_was_never_saved_is_refused(said, says, tmp_path):
     with pytest.raises(UserError, match=says):
         sklearn.load(forged(tmp_path / "m", **said))
+
+
+def test_the_memory_of_a_kernel_is_planned_for(make_run, make_data):
+    data, copies = make_data(), torch.arange(100) % 4 + 1
+    few = data.train
+    repeated = VectorInputs(few.x.repeat_interleave(copies, 0), few.age.repeat_interleave(copies))
+    data = dataclasses.replace(data, parts={**data.parts, "train": repeated})
+
+    def needed(*overrides):
+        run = make_run(*overrides)
+        return learner_of(run).run_bytes(run, data) - 2 * repeated.x.nbytes
+
+    assert needed("model=ridge") == 0
+    assert needed("model=svr") == 4 * 100**2
+    exact, sparse = (needed("model=kernel_ridge", f"model.exact_rows={rows}", "model.inducing=9") for rows in (100, 99))
+    assert exact == 8 * 100 * 600 > sparse
+    assert needed("model=gaussian_process", "model.tuning_rows=null") == exact + 4 * 100**2
+    assert needed("model=gaussian_process", "model.exact_rows=1", "model.inducing=1") == 6 * 8 * 100**2

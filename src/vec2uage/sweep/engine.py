@@ -87,6 +87,8 @@ class Scheduler:
     """Whether to log how each group is trained."""
     precision: Precision | None = None
     """Of what trains now."""
+    at_once: int = 1
+    """How many stacks such as the largest that trains now may train at a time."""
     free: dict[tuple[torch.device, ...], FreeSlots] = field(default_factory=dict)
     pending: set[Future[None]] = field(default_factory=set)
 
@@ -113,16 +115,21 @@ class Scheduler:
         if layout.devices not in self.free:
             self.free[layout.devices] = _free_slots(layout.devices, self.plan)
         free = self.free[layout.devices]
-        self.pending |= {
-            self.pool.submit(_train, stack, data, free, layout.stack_check, self.sweep, by_itself)
-            for stack in layout.stacks
-        }
+        for stack in layout.stacks:
+            self._wait_for_room(layout.at_once)
+            self.pending.add(self.pool.submit(_train, stack, data, free, layout.stack_check, self.sweep, by_itself))
         if by_itself:
             self.wait()
 
+    def _wait_for_room(self, at_once: int) -> None:
+        """Wait until so few stacks train that memory holds one beside them of which it holds so many."""
+        limit = min(at_once, self.at_once)
+        self.wait(limit)
+        self.at_once = limit if self.pending else at_once
+
     def _log(self, layout: Layout) -> None:
         if self.is_logged:
-            log.info("%s", layout.describe(self.plan.workers))
+            log.info("%s", layout.describe())
         if layout.warning:
             log.warning("%s", layout.warning)
 

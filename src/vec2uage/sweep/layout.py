@@ -7,6 +7,7 @@ import torch
 
 from vec2uage.base.cores import cores
 from vec2uage.base.formatting import counted
+from vec2uage.base.memory import memory_bytes
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.runs.variants import split_override
 from vec2uage.sweep import calibration
@@ -16,6 +17,8 @@ from vec2uage.training.data import TrainingData, load
 from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
+
+_MEMORY_SHARE = 0.5  # of the machine's memory, for all models without epochs that are fitted at a time
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Layout:
     devices: tuple[torch.device, ...]
     stack_check: StackCheck
     stacks: list[list[Job]]
+    at_once: int
+    """How many stacks such as these train at a time, at most."""
     seconds: float | None
 
     @property
@@ -68,9 +73,9 @@ class Layout:
         """The runs in a stack: one number, or two where the runs do not divide evenly."""
         return "-".join(map(str, sorted({len(stack) for stack in self.stacks})))
 
-    def describe(self, workers: int) -> str:
+    def describe(self) -> str:
         """Say in one line what is trained, and how."""
-        how = f"stacks of {self.stack_sizes}, {min(workers, len(self.stacks))} at a time"
+        how = f"stacks of {self.stack_sizes}, {min(self.at_once, len(self.stacks))} at a time"
         why = "" if self.stack_check.stackable else f" (one by one: {self.stack_check.reason})"
         return f"{counted(len(self.jobs), 'run')} of {self.what}: {how}{why}"
 
@@ -112,7 +117,13 @@ def lay_out(members: Sequence[Job], plan: Plan, available: int | None, epochs_do
         steps = learner.steps_per_epoch(settings, data) * epochs
         size, seconds = best.stack_size, best.estimate(runs, steps)
     stacks = split_evenly(list(members), size, plan.workers // plan.groups)
-    return Layout(list(members), epochs, data, devices, stack_check, stacks, seconds)
+    at_once = plan.workers if settings.is_network else _that_memory_holds(learner.run_bytes(settings, data), plan)
+    return Layout(list(members), epochs, data, devices, stack_check, stacks, at_once, seconds)
+
+
+def _that_memory_holds(run_bytes: int, plan: Plan) -> int:
+    """Return how many models without epochs are fitted at a time: without memory the system may end the process."""
+    return max(1, min(plan.workers, int(_MEMORY_SHARE * memory_bytes()) // run_bytes))
 
 
 def _is_calibrated(settings: RunSettings, devices: Sequence[torch.device], runs: int) -> bool:

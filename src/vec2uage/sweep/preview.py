@@ -27,7 +27,7 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
         f"{counted(plan.workers, 'stack')} at a time on {_devices(plan)}, {counted(plan.threads, 'CPU thread')} each",
         "",
         f"{'runs':>5}  {'stacks':>12}  {'steps':>9}  {'memory':>9}  {'at most':>9}",
-        *(_line(layout, plan) for layout in layouts),
+        *(_line(layout) for layout in layouts),
         "",
         f"memory: about {size(at_a_time(layouts, plan))} at a time, data included",
         f"time:   {_total(layouts)}",
@@ -35,19 +35,19 @@ def preview(jobs: Sequence[Job], resume: Resume) -> str:
     return "\n".join(lines)
 
 
-def _line(layout: Layout, plan: Plan) -> str:
+def _line(layout: Layout) -> str:
     stacks = f"{len(layout.stacks)} of {layout.stack_sizes}"
     why = "" if layout.stack_check.stackable else f" (one by one: {layout.stack_check.reason})"
     time = "?" if layout.seconds is None else duration(layout.seconds)
     return (
         f"{len(layout.jobs):5}  {stacks:>12}  {layout.steps:9,}  "
-        f"{size(_bytes(layout, plan) + _data_bytes(layout)):>9}  {time:>9}  {layout.what}{why}"
+        f"{size(_bytes(layout) + _data_bytes(layout)):>9}  {time:>9}  {layout.what}{why}"
     )
 
 
-def _bytes(layout: Layout, plan: Plan) -> int:
+def _bytes(layout: Layout) -> int:
     largest = max(len(stack) for stack in layout.stacks)
-    return min(plan.workers, len(layout.stacks)) * largest * layout.run_bytes
+    return min(layout.at_once, len(layout.stacks)) * largest * layout.run_bytes
 
 
 def _data_bytes(layout: Layout) -> int:
@@ -56,9 +56,11 @@ def _data_bytes(layout: Layout) -> int:
 
 def at_a_time(layouts: Sequence[Layout], plan: Plan) -> int:
     """Return the bytes of the largest stacks that can train at the same time, and of their data on every device."""
-    stacks = sorted(layout.run_bytes * len(stack) for layout in layouts for stack in layout.stacks)
+    stacks = sorted((layout.run_bytes * len(stack), layout.at_once) for layout in layouts for stack in layout.stacks)
+    # A stack trains beside smaller ones, together no more than there may be of it.
+    most = max(sum(own for own, _ in stacks[: last + 1][-at_once:]) for last, (_, at_once) in enumerate(stacks))
     data = sorted({layout.data.fingerprint: _data_bytes(layout) for layout in layouts}.values())
-    return sum(stacks[-plan.workers :]) + sum(data[-plan.groups :]) * len(set(plan.devices))
+    return most + sum(data[-plan.groups :]) * len(set(plan.devices))
 
 
 def _total(layouts: Sequence[Layout]) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vec2uage.base.cores import threads
+from vec2uage.training.regressors.base import DistinctRows
 
 _BLOCK = 4096  # rows that are squared at a time
 # The faces of K runs, their ages in years, and what each counts for in the mean of a loss.
@@ -58,6 +59,11 @@ class VectorInputs:
 
     def __len__(self) -> int:
         return len(self.age)
+
+    @cached_property
+    def distinct(self) -> DistinctRows:
+        """Which faces are there once, and which of these each row is: the same vector, of the same age."""
+        return DistinctRows.of(self.x.cpu().numpy(), self.age.cpu().numpy())
 
     def first(self, rows: int) -> "VectorInputs":
         """Return the first `rows` faces."""

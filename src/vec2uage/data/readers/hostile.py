@@ -1,11 +1,11 @@
 """Checks of what a file says of itself, made before memory is taken for it or its text is understood wrongly."""
 
-import os
 import stat
 from pathlib import Path
 
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import size
+from vec2uage.base.memory import memory_bytes
 
 LARGE = 100_000_000
 """Bytes that any file may unfold to."""
@@ -16,7 +16,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 def check_size(path: Path, unfolded: int, stored: int) -> None:
     """Raise UserError where `stored` bytes say that they are `unfolded` bytes of data, and those cannot be read."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = memory_bytes()
     if unfolded > memory:
         raise UserError(f"{path}: says that it holds {size(unfolded)}, but this machine has {size(memory)}")
     if unfolded > max(LARGE, MOST_FOLDED * stored):

@@ -32,7 +32,7 @@ from vec2uage.training.learners import skops_file
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
 from vec2uage.training.outcome import Model, Outcome
-from vec2uage.training.regressors.base import DistinctRows, DistributionRegressor, takes_weights
+from vec2uage.training.regressors.base import DistributionRegressor, Sizable, takes_weights
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 
@@ -258,7 +258,11 @@ class Sklearn:
         return StackCheck(False, reason="scikit-learn fits one model at a time")
 
     def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
-        return 2 * data.train.x.nbytes  # the same vectors in double precision
+        regressor = run.model.build()
+        in_double = 2 * data.train.x.nbytes
+        if not isinstance(regressor, Sizable):
+            return in_double
+        return in_double + regressor.fit_bytes(len(data.train.distinct.rows))
 
     def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
         return 0
@@ -285,7 +289,10 @@ class Sklearn:
             if observer.interrupted():
                 observer.end(position, Outcome(status="interrupted"))
                 continue
-            observer.end(position, _fitted(run, data))
+            # Boosting and neighbours would take all cores, beside as many other runs.
+            with threadpool_limits(torch.get_num_threads(), user_api="openmp"):
+                outcome = _fitted(run, data)
+            observer.end(position, outcome)
 
 
 def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
@@ -297,7 +304,7 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     model = SklearnModel(_fit(estimator, data.train), data.dimension, data.normalization, data.encoder)
     outcome = Outcome(status="completed", model=model)
     for part, inputs in data.parts.items():
-        prediction = _predict_copies(model, inputs.x) if part == "train" else model.predict_normalized(inputs.x)
+        prediction = _predict_copies(model, inputs) if part == "train" else model.predict_normalized(inputs.x)
         measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch, weights=_weights(inputs))
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
@@ -314,16 +321,16 @@ def _fit(estimator: Any, train: VectorInputs) -> Any:
     weight = _weights(train)
     if not takes_weights(estimator):
         return estimator.fit(_double(x), age)
-    faces = DistinctRows.of(x.numpy(), age)
+    faces = train.distinct
     if weight is None and len(faces.rows) == len(age):
         return estimator.fit(_double(x), age)
     return estimator.fit(_double(x[faces.rows]), age[faces.rows], sample_weight=faces.total(weight))
 
 
-def _predict_copies(model: SklearnModel, x: Float[torch.Tensor, "N D"]) -> Prediction:
+def _predict_copies(model: SklearnModel, inputs: VectorInputs) -> Prediction:
     """Return what a model says of rows that are repeated, from one look at each."""
-    faces = DistinctRows.of(x.cpu().numpy())
-    return model.predict_normalized(x[faces.rows]).take(faces.of_row)
+    faces = inputs.distinct
+    return model.predict_normalized(inputs.x[faces.rows]).take(faces.of_row)
 
 
 def _weights(inputs: VectorInputs) -> Float[np.ndarray, " N"] | None:

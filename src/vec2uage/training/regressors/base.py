@@ -24,6 +24,14 @@ class DistributionRegressor(Protocol):
         """Return a distribution of age for each of N vectors."""
 
 
+@runtime_checkable
+class Sizable(Protocol):
+    """A regressor that takes much memory to be fitted, and knows how much."""
+
+    def fit_bytes(self, rows: int) -> int:
+        """Return the bytes that fitting it to so many rows takes beside them."""
+
+
 def takes_weights(regressor: Any) -> bool:
     """Tell whether rows of a class of regressors, or of one regressor, can count by weights."""
     return "sample_weight" in inspect.signature(regressor.fit).parameters

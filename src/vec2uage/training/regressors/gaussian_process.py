@@ -19,8 +19,10 @@ from vec2uage.training.regressors.kernels import (
     distances,
     inverse_of_triangle,
     random_rows,
+    solving_bytes,
 )
 
+_TUNING_MATRICES = 6  # of the size of the covariance of the rows that tune, at most
 _WIDEST = 5.0  # how far tuning may go from where it starts: factors of exp(-5) to exp(5)
 
 
@@ -83,6 +85,12 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             known = np.square(near.astype(np.float32) @ self.root_.T).sum(axis=1, dtype=np.float64)
             shares.append(np.maximum(1 - known, 0) + self.noise_)
         return Normal(np.concatenate(means), np.sqrt(self.variance_ * np.concatenate(shares)))
+
+    def fit_bytes(self, rows: int) -> int:
+        """Return the bytes that fitting takes: what tunes it, then the solution and its root in single precision."""
+        tuning = _TUNING_MATRICES * 8 * min(rows, self.tuning_rows or 0) ** 2
+        points = rows if rows <= self.exact_rows else min(rows, self.inducing)
+        return max(tuning, solving_bytes(rows, self.exact_rows, self.inducing) + 4 * points**2)
 
     def _system(self) -> KernelSystem:
         return KernelSystem(self.kernel, self.length_scale_, self.noise_)

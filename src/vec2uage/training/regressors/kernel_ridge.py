@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from vec2uage.config.settings import PositiveInt
 from vec2uage.training.regressors.base import relative
-from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks
+from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, solving_bytes
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -52,6 +52,10 @@ class KernelRidge(RegressorMixin, BaseEstimator):
         system, points = self._system(), self.points_.astype(np.float64)
         parts = [system(X[rows], points) @ self.coefficients_ for rows in blocks(len(X))]
         return self.mean_ + np.concatenate([np.zeros(0), *parts])
+
+    def fit_bytes(self, rows: int) -> int:
+        """Return the bytes that fitting takes."""
+        return solving_bytes(rows, self.exact_rows, self.inducing)
 
     def _system(self) -> KernelSystem:
         return KernelSystem(self.kernel, self.length_scale, self.alpha)

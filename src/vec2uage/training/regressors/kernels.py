@@ -130,14 +130,10 @@ class KernelSystem:
         )
 
 
-def exact_bytes(rows: int) -> int:
-    """Return the bytes that the exact solution of so many rows takes: their covariance, and some rows of it at work."""
-    return 8 * rows * (rows + 4 * min(rows, _BLOCK))
-
-
-def sparse_bytes(points: int) -> int:
-    """Return the bytes that so many points need to stand for all rows: some of their square, and rows at work."""
-    return 8 * points * (6 * points + 4 * _BLOCK)
+def solving_bytes(rows: int, exact_rows: int, inducing: int) -> int:
+    """Return the bytes that `KernelSystem.solve` takes: covariances of all rows or inducing ones, and rows at work."""
+    points, matrices = (rows, 1) if rows <= exact_rows else (min(rows, inducing), 6)
+    return 8 * points * (matrices * points + 5 * min(rows, _BLOCK))
 
 
 def inverse_of_triangle(factor: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:

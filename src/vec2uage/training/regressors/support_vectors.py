@@ -13,6 +13,7 @@ class SVR(sklearn.svm.SVR):
     """That of scikit-learn, but `gamma=scale` takes the variance of faces by their weights, as of repeated rows."""
 
     gamma: Any
+    cache_size: Any
 
     def fit(
         self,
@@ -28,6 +29,10 @@ class SVR(sklearn.svm.SVR):
             return super().fit(X, y, sample_weight=sample_weight)
         finally:
             self.gamma = gamma
+
+    def fit_bytes(self, rows: int) -> int:
+        """Return the bytes that fitting takes: the part of the kernel that is kept, in single precision."""
+        return min(int(self.cache_size * 2**20), 4 * rows**2)
 
 
 def _scale(x: Float[np.ndarray, "n D"], weight: Float[np.ndarray, " n"]) -> float:
