@@ -36,6 +36,7 @@ from vec2uage.training.learners.registry import READERS, learner_of
 from vec2uage.training.learners.sklearn import Sklearn, SklearnModel
 from vec2uage.training.learners.stacked_torch import StackedTorch
 from vec2uage.training.normalization import Normalization
+from vec2uage.training.regressors.gaussian_process import GaussianProcess
 from vec2uage.training.run_settings import from_config
 
 CPU = torch.device("cpu")
@@ -377,6 +378,9 @@ SCALED = {"normalization": "standardize", "mean": np.zeros(3, np.float32), "std"
         (SCALED | {"std": np.zeros(3, np.float32)}, "mean and deviation do not fit"),
         (SCALED | {"std": np.array(["a", "b", "c"])}, "mean and deviation do not fit"),
         ({"estimator": {"a": 1}}, "holds a dict, which is no regressor"),
+        ({"estimator": Ridge()}, "gives no age for 3 numbers"),
+        ({"estimator": GaussianProcess()}, "gives no age for 3 numbers"),
+        ({"dimension": 4}, "gives no age for 4 numbers"),
     ],
 )
 def test_content_that_was_never_saved_is_refused(said, says, tmp_path):

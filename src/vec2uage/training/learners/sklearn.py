@@ -178,7 +178,9 @@ def load(path: Traversable, model: Component | None = None) -> SklearnModel:
         raise UserError(f"{path} holds a {type(known.estimator).__name__}, which is no regressor")
     mean, std = (None if values is None else torch.from_numpy(values) for values in (known.mean, known.std))
     normalization = Normalization(known.normalization, mean, std)
-    return SklearnModel(known.estimator, known.dimension, normalization, known.encoder, known.calibration)
+    loaded = SklearnModel(known.estimator, known.dimension, normalization, known.encoder, known.calibration)
+    _check_predicts(loaded, path)
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,15 @@ class _Content:
     std: Any
     encoder: str
     calibration: dict[str, Any] | None = None
+
+
+def _check_predicts(model: SklearnModel, path: Path) -> None:
+    """Raise UserError where a regressor is none for such vectors, or was never fitted, by asking it once."""
+    try:
+        model.predict(np.ones((1, model.dimension), dtype=np.float32))
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is damaged: it gives no age for {model.dimension} numbers ({reason[:200]})") from None
 
 
 def _can_standardize(known: _Content) -> bool:
