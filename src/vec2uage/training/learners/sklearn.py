@@ -196,7 +196,7 @@ class _Content:
     calibration: dict[str, Any] | None = None
 
 
-def _check_predicts(model: SklearnModel, path: Path) -> None:
+def _check_predicts(model: SklearnModel, path: Traversable) -> None:
     """Raise UserError where a regressor is none for such vectors, or was never fitted, by asking it once."""
     try:
         model.predict(np.ones((1, model.dimension), dtype=np.float32))
