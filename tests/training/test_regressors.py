@@ -23,6 +23,7 @@ from vec2uage.training.learners.registry import READERS
 from vec2uage.training.regressors.age_weights import AgeWeights
 from vec2uage.training.regressors.base import DistinctRows, relative
 from vec2uage.training.regressors.gaussian_process import GaussianProcess, left_out_score
+from vec2uage.training.regressors.kernel_distribution import KernelDistribution
 from vec2uage.training.regressors.kernel_ridge import KernelRidge
 from vec2uage.training.regressors.kernels import correlation
 from vec2uage.training.regressors.nearest_neighbors import KNeighbors
@@ -38,6 +39,7 @@ NEW = GENERATOR.standard_normal((20, 4))
 KERNELS = {f"matern{2 * nu:.0f}2": Matern(1.7, nu=nu) for nu in (0.5, 1.5, 2.5)} | {"rbf": RBF(1.7)}
 SMALL = {
     "kernel_ridge": ("model=kernel_ridge",),
+    "kernel_distribution": ("model=kernel_distribution",),
     "gaussian_process": ("model=gaussian_process",),
     "sparse": ("model=gaussian_process", "model.exact_rows=10", "model.inducing=30"),
     "knn": ("model=knn",),
@@ -48,7 +50,7 @@ SMALL = {
     "label_sensitive": ("model=label_sensitive", "model.n_components=3", "model.n_neighbors=20"),
 }
 DRAWING = ("sparse", "random_forest", "extra_trees", "hist_gradient_boosting")
-SPREAD = ("gaussian_process", "sparse", "knn", "random_forest", "extra_trees")
+SPREAD = ("kernel_distribution", "gaussian_process", "sparse", "knn", "random_forest", "extra_trees")
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=30))
@@ -75,6 +77,25 @@ def test_kernel_ridge_is_that_of_scikit_learn_with_weights_of_mean_1():
     known.fit(X, AGE - mean, sample_weight=WEIGHT)
     found = KernelRidge("rbf", length_scale=1.7, alpha=0.3).fit(*WEIGHTED)
     assert found.predict(NEW) == pytest.approx(mean + known.predict(NEW))
+
+
+def test_the_distribution_function_is_kernel_ridge_regression_at_every_age():
+    ages = AGE + np.where(np.arange(60) % 3 == 0, 0.25, 0)
+    found = KernelDistribution("matern32", length_scale=1.7, alpha=0.3).fit(X, ages, COPIES.astype(np.float64))
+    said = found.predict_distribution(NEW)
+    assert said.ages == pytest.approx(np.arange(np.floor(ages.min()), np.ceil(ages.max()) + 1))
+    older = np.clip(ages[:, None] - said.ages[:-1], 0, 1)  # 7.25 years: older than 6, and than 7 by a quarter
+    mean, kernel = np.average(older, axis=0, weights=WEIGHT), KERNELS["matern32"]
+    known = KernelRidgeOfSklearn(kernel="precomputed", alpha=0.3).fit(kernel(X), older - mean, WEIGHT)
+    expected = np.sort(np.clip(known.predict(kernel(NEW, X)) + mean, 0, 1), axis=1)[:, ::-1]
+    probabilities = -np.diff(expected, prepend=1, append=0, axis=1)
+    assert said.probabilities == pytest.approx((60 * probabilities + 1 / len(said.ages)) / 61)
+    assert np.array_equal(found.predict(NEW), said.median)
+
+
+def test_a_distribution_of_one_age_is_refused():
+    with pytest.raises(UserError, match=r"9 years old.*two ages"):
+        KernelDistribution().fit(X, np.full(60, 9.0))
 
 
 def test_the_process_is_that_of_scikit_learn_with_a_noise_for_each_row():

@@ -42,11 +42,15 @@ class AgeWeights:
         return (at + above).reshape(-1, size)
 
     def distribution(self, weights: Float[np.ndarray, "N G"]) -> Discrete:
-        """Return what weights on the grid come to, with a rest for ages that no face near has.
-
-        That is 1 of n + 1 parts for n training faces, the same for all ages, as in Laplace's rule of succession: what
-        has not been seen is not impossible, and its log score not infinite.
-        """
+        """Return what weights on the grid come to, with a rest for ages that no face near has."""
         shares = weights / weights.sum(axis=1, keepdims=True)
-        n = len(self.lower)
-        return Discrete(self.grid, (n * shares + 1 / len(self.grid)) / (n + 1))
+        return with_rest(self.grid, shares, len(self.lower))
+
+
+def with_rest(grid: Float[np.ndarray, " G"], shares: Float[np.ndarray, "N G"], faces: int) -> Discrete:
+    """Return the distributions of shares on the grid of so many training faces, with a rest for all ages.
+
+    That is 1 of n + 1 parts for n training faces, the same for all ages, as in Laplace's rule of succession: what has
+    not been seen is not impossible, and its log score not infinite.
+    """
+    return Discrete(grid, (faces * shares + 1 / len(grid)) / (faces + 1))

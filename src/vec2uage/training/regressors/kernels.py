@@ -47,9 +47,9 @@ class Solution:
     of its variance, 1 before, the training rows take away."""
 
     points: Float[np.ndarray, "M D"]
-    coefficients: Float[np.ndarray, " M"]
+    coefficients: Float[np.ndarray, "M *T"]
     misfit: float
-    """The quadratic form of the targets in the inverse of their covariance."""
+    """The quadratic form of the targets in the inverse of their covariance; of several targets, the sum."""
     root: Callable[[], Float[np.ndarray, "M M"]]
     """Makes the root once: it takes the place of what the solution was found by."""
 
@@ -68,15 +68,16 @@ class KernelSystem:
     def solve(
         self,
         x: Float[np.ndarray, "N D"],
-        target: Float[np.ndarray, " N"],
+        target: Float[np.ndarray, "N *T"],
         weight: Float[np.ndarray, " N"],
         exact_rows: int,
         inducing: int,
         seed: int,
     ) -> Solution:
-        """Fit the targets; a row of weight w has 1/w of the noise, as w rows of one vector have in the mean.
+        """Fit the targets, T of them at once where they are a matrix.
 
-        Above `exact_rows`, `inducing` random ones stand for all.
+        A row of weight w has 1/w of the noise, as w rows of one vector have in the mean. Above `exact_rows`,
+        `inducing` random ones stand for all.
         UserError where the noise is too little for rows that are nearly the same.
         """
         try:
@@ -91,7 +92,7 @@ class KernelSystem:
             ) from None
 
     def _exact(
-        self, x: Float[np.ndarray, "N D"], target: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]
+        self, x: Float[np.ndarray, "N D"], target: Float[np.ndarray, "N *T"], weight: Float[np.ndarray, " N"]
     ) -> Solution:
         covariance = np.empty((len(x), len(x)))
         for rows in blocks(len(x)):
@@ -100,32 +101,33 @@ class KernelSystem:
         # Transposed, it lies as LAPACK has it: factor and root take its place, and no second matrix is needed.
         factor = cholesky(covariance.T, lower=True, overwrite_a=True)
         coefficients = cho_solve((factor, True), target)
-        return Solution(x, coefficients, float(target @ coefficients), lambda: inverse_of_triangle(factor))
+        misfit = float(np.vdot(target, coefficients))
+        return Solution(x, coefficients, misfit, lambda: inverse_of_triangle(factor))
 
     def _sparse(
         self,
         x: Float[np.ndarray, "N D"],
-        target: Float[np.ndarray, " N"],
+        target: Float[np.ndarray, "N *T"],
         weight: Float[np.ndarray, " N"],
         points: Float[np.ndarray, "M D"],
     ) -> Solution:
         own = correlation(self.kernel, distances(points) / self.length_scale)
         factor = cholesky(own + _JITTER * np.eye(len(points)), lower=True)
-        gram, product, squares = np.eye(len(points)), np.zeros(len(points)), 0.0
+        gram, product, squares = np.eye(len(points)), np.zeros((len(points), *target.shape[1:])), 0.0
         for rows in blocks(len(x)):
             features = solve_triangular(factor, self(x[rows], points).T, lower=True)
             precision = 1 / (np.maximum(1 - np.square(features).sum(axis=0), 0) + self.noise / weight[rows])
             gram += (features * precision) @ features.T
-            product += features @ (precision * target[rows])
-            squares += float(precision @ target[rows] ** 2)
+            product += features @ (precision * target[rows].T).T
+            squares += float(np.sum(precision @ target[rows] ** 2))
         strength, axes = eigh(gram, overwrite_a=True)
         along = axes.T @ product
-        fitted = along / strength
+        fitted = (along.T / strength).T
         root = np.sqrt(np.maximum(1 - 1 / strength, 0))[:, None] * axes.T
         return Solution(
             points,
             solve_triangular(factor, axes @ fitted, lower=True, trans="T"),
-            squares - float(along @ fitted),
+            squares - float(np.vdot(along, fitted)),
             lambda: solve_triangular(factor, root.T, lower=True, trans="T").T,
         )
 
