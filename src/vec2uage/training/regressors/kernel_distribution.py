@@ -10,7 +10,7 @@ from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.regressors.age_weights import with_rest
 from vec2uage.training.regressors.base import relative
 from vec2uage.training.regressors.kernel_ridge import Positive
-from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks
+from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, solving_bytes
 
 
 class KernelDistribution(RegressorMixin, BaseEstimator):
@@ -71,6 +71,10 @@ class KernelDistribution(RegressorMixin, BaseEstimator):
         older = self.mean_ + np.concatenate([np.zeros((0, len(self.mean_))), *parts])
         falling = -np.sort(-older.clip(0, 1), axis=1)
         return with_rest(self.grid_, -np.diff(falling, axis=1, prepend=1, append=0), self.faces_)
+
+    def fit_bytes(self, rows: int) -> int:
+        """Return the bytes that fitting takes."""
+        return solving_bytes(rows, self.exact_rows, self.inducing)
 
     def _system(self) -> KernelSystem:
         return KernelSystem(self.kernel, self.length_scale, self.alpha)
