@@ -49,7 +49,7 @@ class Display:
     def end(self, job: Job, result: RunResult) -> None:
         """Show that a run has ended, but not why: a reason stands once, at the end of the sweep.
 
-        Epochs it did not need count as done.
+        Nor how it did on the test faces, by which nobody should choose. Epochs it did not need count as done.
         """
         with self._lock:
             self._ended += 1
@@ -76,8 +76,8 @@ class Display:
 
 
 def _outcome(result: RunResult) -> str:
-    test, validation = result.scores.get("test/mae"), result.scores.get("validation/mae")
-    if test is None or validation is None:
+    validation = result.scores.get("validation/mae")
+    if validation is None:
         return result.status
     at_epoch = "" if result.best_epoch is None else f" at epoch {result.best_epoch}"
-    return f"{result.status}, mae {validation:.3f} validation / {test:.3f} test{at_epoch}"
+    return f"{result.status}, mae {validation:.3f} validation{at_epoch}"
