@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vec2uage.base.encoder import check
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.trust import check_trusted
@@ -90,8 +89,8 @@ def open_members(own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, Mod
     """Read the models of a stack, in the order of their runs.
 
     `own` are the settings of the stack's run, and `parts` its data. Raises UserError, besides what `completed_runs`
-    does, for a model that is not as its run wrote it, is for other vectors, or has seen, or may have seen, faces that
-    this stack keeps from training.
+    does, for a model that is not as its run wrote it, or of vectors of another encoder, or that may have
+    seen faces which this stack keeps from training.
     """
     stacking: Stacking = own.model.build()
     found = []
@@ -101,13 +100,6 @@ def open_members(own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, Mod
         _check_split(run, stacking.trust_code, parts)
         reader = RUN_READERS[run.path.suffix]
         model = open_file(reader, run.path, stacking.trust_code)
-        wanted = parts["train"]
-        if model.dimension != wanted.dimension:
-            raise UserError(
-                f"{run.path} takes vectors of {model.dimension} numbers, those of this dataset have {wanted.dimension} "
-                f"({_OPTION})"
-            )
-        check(model.encoder, wanted.encoder, (str(run.path), "the dataset"), f"leave it out of {_OPTION}")
         groups = reader.untrusted_classes(run.path)
         config = configured_in(run.folder, stacking.trust_code).config if groups else {}
         described = {group: config[group] for group in groups} or None
@@ -136,12 +128,18 @@ def _read_data_settings(folder: RunFolder, sha256: str, trust_code: bool) -> dic
 def _check_split(run: CompletedRun, trust_code: bool, parts: Parts) -> None:
     """Raise UserError unless a run has kept from training just the faces that the stack keeps, part by part."""
     theirs = load_parts(**_data_settings(run, trust_code), run_seed=run.result.seed)
+    encoders = theirs["train"].encoder, parts["train"].encoder
+    if encoders[0] != encoders[1]:
+        raise UserError(
+            f"{run.path.parent} was trained on vectors of another encoder ({_OPTION}): {encoders[0]}, and not "
+            f"{encoders[1]} as this run's dataset has"
+        )
     for name in parts:
         if name != "train" and (name not in theirs or theirs[name].fingerprint() != parts[name].fingerprint()):
             raise UserError(
-                f"{run.path.parent} was trained on another split ({_OPTION}): its {name} part is not that of this "
-                "run, so that it may have been trained on faces which are to be predicted: give runs of this "
-                "dataset and split"
+                f"{run.path.parent} was trained on other data or another split ({_OPTION}): its {name} part is not "
+                "that of this run, so that it may have learnt from faces which are to be predicted: give runs of the "
+                "same dataset and split"
             )
     if run.result.data_fingerprint != fingerprint(theirs):
         raise UserError(

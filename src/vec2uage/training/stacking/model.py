@@ -133,13 +133,13 @@ class StackingReader:
         archive, description = _read(path)
 
         def file(named: _File) -> ModelFile:
-            suffix = Path(named.name).suffix
+            member, suffix = ZipPath(archive, named.name), Path(named.name).suffix
             of_run = None
             if configured is not None and named.config is not None:
-                of_run = Configured(named.config, f"{path}/{named.name}", configured.trust_code)
-            model = RUN_READERS[suffix].open(ZipPath(archive, named.name), of_run)
+                of_run = Configured(named.config, str(member), configured.trust_code)
+            model = RUN_READERS[suffix].open(member, of_run)
             if (model.dimension, model.encoder) != (description.dimension, description.encoder):
-                raise UserError(f"{path}/{named.name} is for other vectors than the stack that it is a member of")
+                raise UserError(f"{member} is for other vectors than the stack that it is a member of")
             return ModelFile(archive.read(named.name), suffix, model, named.config)
 
         members = [Member(tuple(map(file, m.files)), m.weight, m.spread) for m in description.members]
@@ -184,6 +184,7 @@ def _read(path: Traversable) -> tuple[ZipFile, _Description]:
     try:
         data = path.read_bytes()
         archive = ZipFile(io.BytesIO(data))
+        archive.filename = str(path)  # so that messages about what is in it name it
         _check_size(archive, len(data))
         plain = json.loads(archive.read(_DESCRIPTION))
         if isinstance(plain, dict) and plain.get("format") != _FORMAT:
