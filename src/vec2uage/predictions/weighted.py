@@ -18,20 +18,21 @@ _KNOTS = 200  # of a distribution function, at least
 _STEP = 0.05  # years: distribution functions are compared in the middle of such steps
 _MOST_STEPS = 4000
 _FACES = 256  # at a time
+_FOLDS = 5
 _TOWARDS_EQUAL = 5  # faces: as much as these say against unequal weights
 _JITTER = 1e-10  # of the largest score, so that members which say the same can be told apart
 
 
 @dataclass(frozen=True)
 class WeightedMixture(Piecewise):
-    """Predictions for the same N faces, each with its weight; these are above 0, and 1 in sum.
+    """Predictions for the same N faces, each with its weight, which may be another for each face; 1 in sum.
 
     Its distribution function is exact at the knots of its components and at further ones between them, at least 200 in
     all, and taken as straight between these: off by less than 0.001 where components are normal.
     """
 
     components: Sequence[Prediction]
-    weights: Float[np.ndarray, " M"]
+    weights: Float[np.ndarray, "M *N"]
 
     def __len__(self) -> int:
         return len(self.components[0])
@@ -64,10 +65,11 @@ class WeightedMixture(Piecewise):
 
     def log_density(self, age: Ages) -> Float[np.ndarray, "*G N"]:
         densities = np.stack([component.log_density(age) for component in self.components], axis=-1)
-        return np.asarray(logsumexp(densities + np.log(self.weights), axis=-1))
+        return np.asarray(logsumexp(densities, axis=-1, b=self.weights.T))
 
     def take(self, index: RowIndex) -> "WeightedMixture":
-        return WeightedMixture([component.take(index) for component in self.components], self.weights)
+        weights = self.weights if self.weights.ndim == 1 else self.weights[:, index]
+        return WeightedMixture([component.take(index) for component in self.components], weights)
 
     def tempered(self, temperature: float) -> "WeightedMixture":
         return WeightedMixture([component.tempered(temperature) for component in self.components], self.weights)
@@ -78,7 +80,7 @@ def mix_weighted(predictions: Sequence[Prediction], weights: Sequence[float] | F
     return predictions[0] if len(predictions) == 1 else WeightedMixture(predictions, np.array(weights))
 
 
-def widened(prediction: Prediction, spread: float | None) -> Prediction:
+def widened(prediction: Prediction, spread: float | Float[np.ndarray, " N"] | None) -> Prediction:
     """Return normal distributions around points with the deviation `spread`, in years; None: the prediction itself."""
     if spread is None:
         return prediction
@@ -94,6 +96,46 @@ def spread_of(prediction: Prediction, ages: Real[np.ndarray, " N"]) -> float | N
         return None
     errors = prediction.mean.astype(np.float64) - ages
     return max(float(np.sqrt(np.square(errors).mean())), _STEP)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How much each of M predictions counts, and how wide those of points are made (see `widened`)."""
+
+    weights: Float[np.ndarray, " M"]
+    spreads: tuple[float | None, ...]
+
+
+def combine(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"], equal: bool) -> Combination:
+    """Fit spreads to faces of these ages, and weights unless they are `equal`."""
+    spreads = tuple(spread_of(prediction, ages) for prediction in predictions)
+    if equal:
+        return Combination(equal_weights(len(predictions)), spreads)
+    wide = [widened(prediction, spread) for prediction, spread in zip(predictions, spreads, strict=True)]
+    return Combination(best_weights(wide, ages), spreads)
+
+
+def cross_fitted(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"], equal: bool) -> Prediction:
+    """Return the mixture in which each of two or more faces is told by a combination that was fitted without it.
+
+    Faces are taken in turn, by age, into five folds. What is fitted to the faces that it is judged on looks better than
+    it is, and would be chosen before models that have not seen them.
+    """
+    folds = min(_FOLDS, len(ages))
+    fold = np.empty(len(ages), dtype=np.int64)
+    fold[np.argsort(ages, kind="stable")] = np.arange(len(ages)) % folds
+    weights = np.empty((len(predictions), len(ages)))
+    spreads = np.empty((len(predictions), len(ages)))
+    for each in range(folds):
+        others = [prediction.take(fold != each) for prediction in predictions]
+        found = combine(others, ages[fold != each], equal)
+        weights[:, fold == each] = found.weights[:, None]
+        spreads[:, fold == each] = [[np.nan if spread is None else spread] for spread in found.spreads]
+    wide = [
+        widened(prediction, None if np.isnan(of_each).any() else of_each)
+        for prediction, of_each in zip(predictions, spreads, strict=True)
+    ]
+    return wide[0] if len(wide) == 1 else WeightedMixture(wide, weights)
 
 
 def equal_weights(members: int) -> Float[np.ndarray, " M"]:

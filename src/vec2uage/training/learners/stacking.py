@@ -11,7 +11,7 @@ from vec2uage.data.loading import load_parts
 from vec2uage.data.vectorset import needed_ages
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
-from vec2uage.predictions.weighted import best_weights, equal_weights, mix_weighted, spread_of, widened
+from vec2uage.predictions.weighted import combine, cross_fitted, mix_weighted, widened
 from vec2uage.runs.result import MemberOfStack
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
@@ -74,24 +74,23 @@ def _combined(run: RunSettings) -> Outcome:
     own = [{name: member.predict(part.vectors) for name, part in parts.items()} for member in drawn]
     for predictions, group in zip(own, groups, strict=True):
         _check_numbers(predictions, group)
-    spreads = [spread_of(predictions["validation"], ages["validation"]) for predictions in own]
-    wide = [
-        {name: widened(prediction, spread) for name, prediction in predictions.items()}
-        for predictions, spread in zip(own, spreads, strict=True)
-    ]
-    if stacking.weights == "equal":
-        weights = equal_weights(len(wide))
-    else:
-        weights = best_weights([predictions["validation"] for predictions in wide], ages["validation"])
+    if len(ages["validation"]) < 2:
+        raise UserError("model=stack needs two validation faces or more: take a split that has them")
+    of_validation = [predictions["validation"] for predictions in own]
+    found = combine(of_validation, ages["validation"], stacking.weights == "equal")
+    weights = found.weights
     counting = [place for place, weight in enumerate(weights) if weight > 0]
-    members = [Member(drawn[place].files, float(weights[place]), spreads[place]) for place in counting]
+    members = [Member(drawn[place].files, float(weights[place]), found.spreads[place]) for place in counting]
     outcome = Outcome(status="completed", model=StackingModel(tuple(members), parts["train"].encoder))
     for name in parts:
-        mixed = mix_weighted([wide[place][name] for place in counting], [member.weight for member in members])
-        measured = scores(ages[name], mixed, run.trainer.scored_batch)
-        outcome.scores |= {f"{name}/{metric}": score for metric, score in measured.items()}
+        wide = [widened(own[place][name], found.spreads[place]) for place in counting]
+        mixed = mix_weighted(wide, [member.weight for member in members])
         if name == "test":
             outcome.prediction = mixed
+        if name == "validation":
+            mixed = cross_fitted(of_validation, ages[name], stacking.weights == "equal")
+        measured = scores(ages[name], mixed, run.trainer.scored_batch)
+        outcome.scores |= {f"{name}/{metric}": score for metric, score in measured.items()}
     outcome.members = [
         MemberOfStack(path=str(member.path), sha256=member.sha256, weight=float(weight) / len(group))
         for weight, group in zip(weights, groups, strict=True)
