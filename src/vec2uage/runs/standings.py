@@ -70,7 +70,10 @@ class Standings:
 
     @cached_property
     def first(self) -> str:
-        """The entry with the lowest mean validation error over the splits, among those that have all they can have."""
+        """The entry with the lowest mean validation error over the splits, among those that have all they can have.
+
+        Its test error is flattered, that of the `headline` is not: what one split validates with, others test.
+        """
         tested = [entry for entry in self.board.entries if entry.chosen]
         most = max(len(entry.chosen) for entry in tested)
         complete = [entry for entry in tested if len(entry.chosen) == most]

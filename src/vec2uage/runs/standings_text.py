@@ -22,7 +22,7 @@ def conclusions(standings: Standings) -> list[str]:
         f"By mean validation error {first.entry.name} is first ({first.validation:.3f}): its test MAE is "
         f"{years(first.mae)}"
         + (f", {against(first.difference, board.reference)}" if first.difference else ", and it is the reference")
-        + "."
+        + (" (flattered: what one split validates with, others test)." if len(board.splits) > 1 else ".")
     )
     told = [(row.entry.name, row.from_first) for row in standings.rows if row.from_first and row.from_first.p >= 0]
     groups = {
