@@ -28,7 +28,7 @@ def compose(board: Leaderboard, name: str) -> Report:
             Section(
                 "Leaderboard",
                 (
-                    f"{len(board.splits)} splits, each of {board.training_faces:,} faces to train on and "
+                    f"{len(board.splits)} splits, each of {board.training_faces:,} or more faces to train on and "
                     f"{board.test_faces:,} to test. In every split the trial of an entry with the lowest validation "
                     "error was chosen, and that one alone is tested.",
                 ),

@@ -117,12 +117,19 @@ def _board(done: Mapping[str, Entry], options: LeaderboardOptions, repeats: Repe
 
 
 def _faces(done: Mapping[str, Entry], sweep: Path) -> tuple[int, int]:
-    """Return how many distinct faces one split trains on and tests; 1 each where no run can tell."""
-    names = [of.runs[0] for entry in done.values() for of in entry.chosen.values()]
+    """Return how many distinct faces one split trains on, in the entry that takes the fewest, and how many it tests.
+
+    1 each where no run can tell.
+    """
+    names = [next(iter(entry.chosen.values())).runs[0] for entry in done.values() if entry.chosen]
     if not names:
         return 1, 1
-    rows = read_csv(RunFolder(sweep / names[0]).data)
+    of_runs = [read_csv(RunFolder(sweep / name).data) for name in names]
     return (
-        sum(int(row["faces"]) for row in rows if row["part"] == "train" and row["kind"] != "repeated"),
-        sum(int(row["faces"]) for row in rows if row["part"] == "test"),
+        min(sum(int(row["faces"]) for row in rows if _is_distinct(row)) for rows in of_runs),
+        sum(int(row["faces"]) for row in of_runs[0] if row["part"] == "test"),
     )
+
+
+def _is_distinct(row: Mapping[str, str]) -> bool:
+    return row["part"] == "train" and row["kind"] != "repeated"

@@ -81,7 +81,7 @@ def text(board: Leaderboard) -> str:
     width = max(len("entry"), *(len(row.entry.name) for row in standings.rows))
     bands = "".join(f"{band:>7}" for band in band_names())
     lines = [
-        f"{counted(len(board.splits), 'split')} of {board.training_faces:,} faces to train on and "
+        f"{counted(len(board.splits), 'split')} of {board.training_faces:,} or more faces to train on and "
         f"{board.test_faces:,} to test; MAE in years, p after Holm; CRPS of points (*) is their MAE",
         f"{'entry':{width}} {'val':>6} {'test [95%]':>21} {'minus ' + board.reference:>25} {'p':>7} {'CRPS':>7}{bands}"
         f" {'train':>8} {'1,000':>8} {'file':>8}",
