@@ -27,8 +27,8 @@ def test_a_component_of_twice_the_weight_counts_as_two() -> None:
     one = normal(2, 1)
     other = Discrete(np.arange(1.0, 19.0), RNG.dirichlet(np.ones(18), len(AGES)))
     weighted, repeated = mix_weighted([one, other], [2 / 3, 1 / 3]), Mixture([one, one, other])
-    for name in ("mean", "std", "median"):
-        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), atol=0.003)
+    np.testing.assert_allclose(weighted.mean, repeated.mean)
+    np.testing.assert_allclose(weighted.std, repeated.std)
     for q in (0.05, 0.5, 0.99):
         np.testing.assert_allclose(weighted.quantile(q), repeated.quantile(q), atol=0.01)
     np.testing.assert_allclose(weighted.cdf(9.0), repeated.cdf(9.0), atol=0.001)
@@ -57,8 +57,8 @@ def test_the_best_weights_have_the_least_score_and_leave_bad_members_out() -> No
 
     def score(weights: np.ndarray) -> float:
         """As defined, by the score of the mixture itself."""
-        mean = np.mean([member.crps(AGES).mean() for member in members])
-        far = 5 * mean / len(AGES) * np.square(weights - 1 / 3).sum()
+        best = min(member.crps(AGES).mean() for member in members)
+        far = 5 * best / len(AGES) * np.square(weights - 1 / 3).sum()
         return float(mix_weighted(members, weights).crps(AGES).mean() + far)
 
     found = best_weights(members, AGES)

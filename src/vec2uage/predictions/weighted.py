@@ -1,6 +1,6 @@
 """Mixtures whose components weigh differently, and the weights that suit known ages best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ _STEP = 0.05  # years: distribution functions are compared in the middle of such
 _MOST_STEPS = 4000
 _FACES = 256  # at a time
 _FOLDS = 5
-_TOWARDS_EQUAL = 5  # faces: as much as these say against unequal weights
+_TOWARDS_EQUAL = 5  # faces: what these say counts for equal weights
 _JITTER = 1e-10  # of the largest score, so that members which say the same can be told apart
 
 
@@ -37,6 +37,16 @@ class WeightedMixture(Piecewise):
     def __len__(self) -> int:
         return len(self.components[0])
 
+    @property
+    def mean(self) -> Float[np.ndarray, " N"]:
+        return self._average([component.mean for component in self.components])
+
+    @property
+    def std(self) -> Float[np.ndarray, " N"]:
+        mean = self.mean
+        squares = [(component.mean - mean) ** 2 + np.square(component.std) for component in self.components]
+        return np.sqrt(self._average(squares))
+
     def knots(self) -> Float[np.ndarray, "N k"]:
         return self._table[0]
 
@@ -52,16 +62,14 @@ class WeightedMixture(Piecewise):
         ends = np.concatenate([knots[:, [0, -1]] for knots in of_each], axis=1)  # where it may jump
         inside = np.concatenate([between.reshape(len(known), -1), known[:, -1:]], axis=1)
         ages = np.concatenate([inside, ends], axis=1)
-        levels = self._average_cdf(np.concatenate([inside, np.nextafter(ends, -np.inf)], axis=1).T).T
+        at = np.concatenate([inside, np.nextafter(ends, -np.inf)], axis=1).T
+        levels = self._average(component.cdf(at) for component in self.components).T
         order = np.lexsort((levels, ages), axis=1)
         ages, levels = (np.take_along_axis(values, order, axis=1) for values in (ages, levels))
         return ages, np.maximum.accumulate(levels, axis=1)
 
-    def _average_cdf(self, ages: Float[np.ndarray, "G N"]) -> Float[np.ndarray, "G N"]:
-        total = np.zeros(ages.shape)
-        for weight, component in zip(self.weights, self.components, strict=True):
-            total += weight * component.cdf(ages)
-        return total
+    def _average(self, values: Iterable[Real[np.ndarray, "*G N"]]) -> Float[np.ndarray, "*G N"]:
+        return np.asarray(sum(weight * value for weight, value in zip(self.weights, values, strict=True)))
 
     def log_density(self, age: Ages) -> Float[np.ndarray, "*G N"]:
         densities = np.stack([component.log_density(age) for component in self.components], axis=-1)
@@ -147,19 +155,19 @@ def best_weights(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"]
     """Return the weights, 0 or above and 1 in sum, whose mixture has the least CRPS for faces of these ages.
 
     The score is a quadratic form of the weights (Gneiting and Raftery 2007, equation 20), so that there is one best
-    mixture of members that differ. Five faces' worth of score is added for the square of the distance from equal
-    weights: of few faces, the best weights fit to chance (Breiman 1996, "Stacked Regressions").
+    mixture of members that differ. To it is added, for the square of the distance from equal weights, what five
+    faces are to the score of the best member: weights that are the best for few faces fit to chance.
     """
     from scipy.optimize import nnls
 
     scores = _cross_scores(predictions, ages)
-    mean_score = np.trace(scores) / len(scores)
-    penalty = _TOWARDS_EQUAL * mean_score / len(ages) + _JITTER * scores.max()
+    best_score = scores.diagonal().min()
+    penalty = _TOWARDS_EQUAL * best_score / len(ages) + _JITTER * scores.max()
     # On weights of sum 1, the square of their own length and of their distance from equal ones differ by a constant.
     factor = np.linalg.cholesky(scores + penalty * np.eye(len(scores)))
     # Least squares with a row more, which asks for a sum of 1, has its solution along the best weights (Lawson and
     # Hanson 1974, chapter 23).
-    scale = np.sqrt(mean_score + penalty)
+    scale = np.sqrt(best_score + penalty)
     system = np.vstack([factor.T / scale, np.ones(len(scores))])
     along, _ = nnls(system, np.append(np.zeros(len(scores)), 1.0))
     return np.asarray(along / along.sum())

@@ -41,6 +41,11 @@ class ModelFile:
     config: Mapping[str, Any] | None = None
     """What its run says of classes that are not built on the word of a file, by config group; None where none is."""
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes."""
+        return hashlib.sha256(self.content).hexdigest()
+
 
 @dataclass(frozen=True)
 class Member:
@@ -90,7 +95,7 @@ class StackingModel:
 
     @cached_property
     def digest(self) -> str:
-        of_members = [[[f.model.digest for f in m.files], m.weight, m.spread] for m in self.members]
+        of_members = [[[f.sha256 for f in m.files], m.weight, m.spread] for m in self.members]
         return hashlib.sha256(json_text(of_members).encode()).hexdigest()
 
     def save(self, path: Path, calibration: Mapping[str, Any] | None = None) -> None:
