@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -50,8 +51,8 @@ class Reader(Protocol):
     def untrusted_classes(self, path: Traversable) -> dict[str, str]:
         """Return the classes that a file names and that are not built on its word alone, by config group."""
 
-    def open(self, path: Traversable, configured: Configured | None) -> Model:
-        """Read a file; `configured` is that of the run in whose folder it lies, None where it lies elsewhere.
+    def open(self, path: Traversable, configured: Callable[[], Configured] | None) -> Model:
+        """Read a file; `configured` tells how the run is in whose folder it lies, None where it lies elsewhere.
 
         Raises UserError for a file that is missing, damaged or of another kind, or of which something cannot be built.
         """
@@ -65,7 +66,7 @@ class RunReader:
     load: Callable[..., Model]
     """Reads a file, given what the configuration of its run says of each of these groups, by keyword."""
 
-    def open(self, path: Traversable, configured: Configured | None) -> Model:
+    def open(self, path: Traversable, configured: Callable[[], Configured] | None) -> Model:
         """Read a file (see `Reader.open`)."""
         classes = self.untrusted_classes(path)
         if not classes:
@@ -75,7 +76,7 @@ class RunReader:
                 f"{path} holds a {' and a '.join(classes.values())}: it can be built in its run folder only, as "
                 "config.yaml says there"
             )
-        return self.load(path, **configured.build(classes))
+        return self.load(path, **configured().build(classes))
 
 
 RUN_READERS: Mapping[str, RunReader] = {
@@ -94,8 +95,7 @@ def open_file(reader: Reader, path: Path, trust_code: bool) -> Model:
     """
     _check_unchanged(path)
     folder = RunFolder(path.parent)
-    needs_config = bool(reader.untrusted_classes(path)) and folder.config.is_file()
-    return reader.open(path, configured_in(folder, trust_code) if needs_config else None)
+    return reader.open(path, partial(configured_in, folder, trust_code) if folder.config.is_file() else None)
 
 
 def configured_in(folder: RunFolder, trust_code: bool) -> Configured:

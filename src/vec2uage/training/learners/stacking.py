@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
 from vec2uage.data.loading import load_parts
@@ -71,7 +72,7 @@ def _combined(run: RunSettings) -> Outcome:
     ages = {name: needed_ages(part, "training") for name, part in parts.items()}
     groups = grouped(open_members(run, parts))
     drawn = [Member(tuple(file for _, file in group), 1.0, None) for group in groups]
-    own = [{name: member.predict(part.vectors) for name, part in parts.items()} for member in drawn]
+    own = [{name: _predicted(member, part.vectors) for name, part in parts.items()} for member in drawn]
     for predictions, group in zip(own, groups, strict=True):
         _check_numbers(predictions, group)
     if len(ages["validation"]) < 2:
@@ -98,6 +99,14 @@ def _combined(run: RunSettings) -> Outcome:
     ]
     outcome.seconds = time.perf_counter() - began
     return outcome
+
+
+def _predicted(member: Member, vectors: Float32[np.ndarray, "N D"]) -> Prediction:
+    """Return what a member says of N faces, of which it is asked once each: training repeats many."""
+    _, first, again = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
+    if len(first) == len(vectors):
+        return member.predict(vectors)
+    return member.predict(vectors[first]).take(again.reshape(-1))
 
 
 def _check_numbers(predictions: Mapping[str, Prediction], group: Sequence[tuple[CompletedRun, ModelFile]]) -> None:

@@ -3,9 +3,9 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -133,7 +133,7 @@ class StackingReader:
             found = RUN_READERS[Path(named.name).suffix].untrusted_classes(ZipPath(archive, named.name)) | found
         return found
 
-    def open(self, path: Traversable, configured: Configured | None) -> StackingModel:
+    def open(self, path: Traversable, configured: Callable[[], Configured] | None) -> StackingModel:
         """Read a file; what a member's run said of classes of its own counts within the stack's run folder only."""
         archive, description = _read(path)
 
@@ -141,7 +141,7 @@ class StackingReader:
             member, suffix = ZipPath(archive, named.name), Path(named.name).suffix
             of_run = None
             if configured is not None and named.config is not None:
-                of_run = Configured(named.config, str(member), configured.trust_code)
+                of_run = partial(Configured, named.config, str(member), configured().trust_code)
             model = RUN_READERS[suffix].open(member, of_run)
             if (model.dimension, model.encoder) != (description.dimension, description.encoder):
                 raise UserError(f"{member} is for other vectors than the stack that it is a member of")
