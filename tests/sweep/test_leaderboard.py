@@ -233,9 +233,10 @@ def test_a_plan_tells_what_is_to_come_and_trains_nothing(tmp_path: Path, capsys:
 
 @pytest.mark.slow
 def test_a_leaderboard_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    entries = "{ridge:{model:ridge},network:{optimizer.lr:'log(1e-3,1)',model.hidden:[8],trainer.max_epochs:4}}"
-    command = [sys.executable, "-m", "vec2uage.train", "-m", "hydra/sweeper=leaderboard", *COMMON]
-    command += [f"hydra.sweeper.entries={entries}", "hydra.sweeper.trials=2", "hydra.sweeper.reference=network"]
+    network = "{optimizer.lr:'log(1e-3,1)',model.hidden:[8],trainer.max_epochs:4}"
+    given = ["+hydra.sweeper.entries.ridge={model:ridge}", f"+hydra.sweeper.entries.network={network}"]
+    command = [sys.executable, "-m", "vec2uage.train", "-m", "hydra/sweeper=leaderboard", *COMMON, *given]
+    command += ["hydra.sweeper.trials=2", "hydra.sweeper.reference=network"]
     subprocess.run([*command, "hydra.sweep.dir=alone"], cwd=tmp_path, check=True, capture_output=True)
     with subprocess.Popen([*command, "hydra.sweep.dir=killed"], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
