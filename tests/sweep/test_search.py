@@ -22,7 +22,6 @@ from sweeps import SMALL, Sweep, make_sweep
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.composer import Composer
-from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.search_record import Numbers, read_search
@@ -254,18 +253,6 @@ def test_a_space_with_what_is_not_allowed_is_refused_in_one_sentence(sweep: Swee
     with pytest.raises(UserError, match=re.escape(said)) as refused:
         check_space(Composer(sweep.loader, sweep.master), space.ends())
     assert not refused.value.problems
-
-
-@pytest.mark.parametrize("path", sorted(Path(conf_dir(), "search").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_space_of_conf_is_of_options_that_are_there(path: Path) -> None:
-    line = next(line for line in path.read_text().splitlines() if "vec2uage.train" in line)
-    given = [argument for argument in shlex.split(line)[5:] if argument != "-m"]
-    sweep = make_sweep(*given)
-    read = search_options(sweep.master)
-    own = [argument for argument in given if not argument.startswith("hydra")]
-    space = parse_search(sweep.loader, sweep.master, read.search, own)
-    assert set(space.distributions) == set(read.search)
-    check_space(Composer(sweep.loader, sweep.master), space.ends())
 
 
 @pytest.mark.parametrize(
