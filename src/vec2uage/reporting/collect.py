@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -212,12 +212,14 @@ def _of_best(
     """Return the runs of the best trials, and why others of them cannot be read."""
     if not search.best:
         raise UserError(f"{folder}: no trial of this search has completed ({search.endings})")
-    paths = [folder / name for number in search.best for name in search.known[number].runs]
-    missing = {path: "missing, though search.json has it" for path in paths if path not in found}
-    return (
-        {path: found[path] for path in paths if path in found},
-        {path: rejects.get(path, reason) for path, reason in missing.items()},
-    )
+    kept, missing = {}, {}
+    for name in (name for number in search.best for name in search.known[number].runs):
+        path = folder / name
+        try:
+            kept[path] = found[path] if path in found else replace(RunFolder(path).read_result(), name=name)
+        except UserError as error:
+            missing[path] = rejects.get(path, str(error))
+    return kept, missing
 
 
 def _mixed(runs: Sequence[Run], configs: Mapping[Path, Options], seeds: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from vec2uage.base.foreign_text import visible
 from vec2uage.config.hydra.errors import error_sentence
 from vec2uage.runs.index import collect, repeats, repeats_text, write_sweep
 from vec2uage.runs.result import RunResult
+from vec2uage.runs.search_record import FILE
 from vec2uage.runs.variants import Options, explained, factors, read_configs, short_names, used_options, variant_names
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,10 @@ def summarize(folder: Path, ended: Mapping[Path, RunResult], with_table: bool = 
         write_sweep(runs, folder, options)
     except OSError as error:
         log.warning("sweep.json and sweep.csv do not tell how the runs have ended: %s", error_sentence(error))
-    print(report(runs, options, str(folder), with_table))
+    print(report(runs, options, str(folder), is_search=(folder / FILE).exists(), with_table=with_table))
 
 
-def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
+def table(results: Sequence[RunResult], options: Sequence[Options], parts: Sequence[str] = _PARTS) -> str:
     """Minimum, mean and standard deviation of train, validation and test MAE (years) over the seeds that completed.
 
     A line per optimiser, as in the paper; where other options than seeds were swept, a line per combination.
@@ -60,26 +61,36 @@ def table(results: Sequence[RunResult], options: Sequence[Options]) -> str:
         named = "variant"
     width = max([len(named), *(len(short[name]) for name in rows)])
     lines = [
-        f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in _PARTS),
-        f"{named:{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * 3,
+        f"{'MAE in years':{width}}       " + "".join(f"{part:^22}" for part in parts),
+        f"{named:{width}}  runs " + f"{'min':>8}{'mean':>7}{'std':>7}" * len(parts),
     ]
     for name, members in rows.items():
-        cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in _PARTS)
+        cells = "".join(_cell([m.scores[f"{part}/mae"] for m in members]) for part in parts)
         lines.append(f"{short[name]:{width}}  {len(members):4d} {cells}")
     return "\n".join([*lines, *map(visible, explained(short))])
 
 
-def report(results: Sequence[RunResult], options: Sequence[Options], folder: str, with_table: bool = True) -> str:
-    """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look."""
+def report(
+    results: Sequence[RunResult],
+    options: Sequence[Options],
+    folder: str,
+    is_search: bool = False,
+    with_table: bool = True,
+) -> str:
+    """Return what is printed at the end of a sweep: table, best run by validation, what failed, where to look.
+
+    That of a search has no test errors, as whoever chooses among its trials by these has no test set.
+    """
     lines, again = [], repeats(results, options)
     names = [(results[place].name, results[earlier].name) for place, earlier in again.items()]
     options = [of_run for place, of_run in enumerate(options) if place not in again]
     results = [result for place, result in enumerate(results) if place not in again]
     if scored := [result for result in results if with_table and _is_scored(result)]:
-        lines.append(table(results, options))
+        parts = [part for part in _PARTS if part != "test" or not is_search]
+        lines.append(table(results, options, parts))
         best = min(scored, key=lambda r: (r.scores["validation/mae"], r.name))
-        validation, test = best.scores["validation/mae"], best.scores["test/mae"]
-        lines.append(f"best by validation: {visible(best.name)} (mae {validation:.3f} validation, {test:.3f} test)")
+        reached = ", ".join(f"{best.scores[f'{part}/mae']:.3f} {part}" for part in parts if part != "train")
+        lines.append(f"best by validation: {visible(best.name)} (mae {reached})")
     if names:
         lines.append(visible(repeats_text(names)))
     failed = [r for r in results if r.status != "completed"]

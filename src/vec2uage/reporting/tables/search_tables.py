@@ -35,14 +35,18 @@ def trials(search: Searched) -> Table:
             *(trial.scores.get(name) if trial.number in record.known else None for name in record.objective),
             *(trial.options[key] for key in record.space),
             len(trial.runs),
+            trial.reason or None,
         )
         for trial in record.trials
     ]
-    scores = [Column(of_score.label, 3) for of_score in search.values]
+    columns = [Column("trial"), Column("status"), *(Column(of_score.label, 3) for of_score in search.values)]
+    columns += [*map(Column, record.space), Column("runs"), Column("reason")]
+    if not any(trial.reason for trial in record.trials):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(
         "trials",
         "Every trial",
-        (Column("trial"), Column("status"), *scores, *map(Column, record.space), Column("runs")),
+        tuple(columns),
         tuple(rows),
         "Scores are means over the runs of a trial. The test errors of trials are not shown: whoever chooses by these "
         "has no test set.",
