@@ -34,6 +34,7 @@ def trial(number: int) -> dict[str, Any]:
         "options": {"optimizer.lr": 10 ** -(4 * number / 13), "model.hidden": ("[8]", "[64,32]")[number % 2]},
         "scores": {} if is_diverged else {"validation/mae": validation, "validation/rmse": 5 - validation},
         "runs": [f"{number:03d}_{k}" for k in range(3)],
+        "at_epochs": {5: validation + 1, 10: validation},
     }
 
 
@@ -85,7 +86,7 @@ def test_the_chosen_trial_is_told_with_its_test_error_and_those_of_others_are_no
     assert "-m 'split.seed=range(3)' optimizer.lr=0.0587" in page
     assert "'model.hidden=[8]'</pre>" in page
     assert {path.stem for path in (tmp_path / "figures").glob("search_*.svg")} == {
-        f"search_{name}" for name in ("history", "importance", "slices")
+        f"search_{name}" for name in ("history", "pruning", "importance", "slices")
     }
     tables = {path.stem: path.read_text() for path in (tmp_path / "tables").glob("*.csv")}
     assert '13,diverged,,0.0001,"[64,32]",3' in tables["trials"]
@@ -93,7 +94,8 @@ def test_the_chosen_trial_is_told_with_its_test_error_and_those_of_others_are_no
 
 
 def test_of_several_that_none_beats_no_test_error_is_told(record: Callable[..., Path]) -> None:
-    report = composed(record(objective=["validation/mae", "validation/rmse"], best=[4, 5, 12]))
+    trials = [trial(number) | {"at_epochs": {}} for number in range(14)]
+    report = composed(record(objective=["validation/mae", "validation/rmse"], best=[4, 5, 12], trials=trials))
     assert "3 are beaten by no other" in report.summary[0]
     tables = {table.name: table for section in report.sections for table in section.tables}
     assert tables["trials"].marked == {4, 5, 12}

@@ -102,6 +102,13 @@ def test_the_best_is_chosen_by_validation_among_those_that_completed() -> None:
     assert "best by validation: 001 (mae 2.900 validation, 2.400 test)" in report(runs, "sweep")
 
 
+def test_the_end_of_a_search_shows_no_test_errors() -> None:
+    runs = [result(0, "sgd", 2.5), result(1, "swa", 2.4)]
+    text = summary.report(runs, list(map(stated_options, runs)), "sweep", is_search=True)
+    assert "validation" in text
+    assert "test" not in text
+
+
 def test_means_are_over_the_runs_that_completed() -> None:
     others = [result(1, "sgd", 60.0, status="diverged"), result(2, "sgd", 60.0, status="interrupted")]
     text = report([result(0, "sgd", 2.5), *others], "sweep")

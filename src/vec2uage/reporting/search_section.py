@@ -103,6 +103,8 @@ def section(search: Searched) -> Section:
 def _figures(search: Searched) -> Iterator[Figure]:
     several = len(search.values) > 1
     yield Figure("search_history", figures.HISTORY, figures.history(search))
+    if compared := figures.pruning(search):
+        yield Figure("search_pruning", figures.PRUNING, compared)
     if several:
         yield Figure("search_front", figures.FRONT, figures.front(search))
     if shares := {label: of_score.shares for label, of_score in search.importances.items() if of_score.shares}:

@@ -85,8 +85,8 @@ class TrialRecord:
     """Where their folders lie, seen from that of the search."""
     reason: str = ""
     """Why it has not completed."""
-    at_epochs: Mapping[int, float] = field(default_factory=dict)
-    """How good it was after the epochs at which a pruner has compared it, lower is better."""
+    at_epochs: Mapping[int, float | None] = field(default_factory=dict)
+    """How good it was after the epochs at which a pruner has compared it, lower is better; None: not finite."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Real
 
 from vec2uage.reporting.figures.row_panels import number_rows, row_panels
-from vec2uage.reporting.figures.scale import limits
+from vec2uage.reporting.figures.scale import ceiling, limits
 from vec2uage.reporting.figures.style import (
     CHARACTER,
     COLUMN,
@@ -20,7 +20,7 @@ from vec2uage.reporting.figures.style import (
     wrapped,
 )
 from vec2uage.reporting.searched import Searched, Values
-from vec2uage.runs.search_record import Choices, SearchRecord
+from vec2uage.runs.search_record import Choices, SearchRecord, TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,9 @@ IMPORTANCE = (
 SLICES = (
     "The score of every trial against each of its options, from the most important to the least; later trials are "
     "darker."
+)
+PRUNING = (
+    "How good trials were after the epochs at which they were compared; those that were pruned end with a triangle."
 )
 FRONT = "Every point is a trial. No other one is better than those on the line in every objective."
 
@@ -70,6 +73,40 @@ def history(search: Searched) -> "Figure":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=(1, 2, 5, 10)))
     _legend(figure, panels[0])
     return figure
+
+
+@styled()
+def pruning(search: Searched) -> "Figure | None":
+    """Draw how good each trial was at the epochs at which a pruner has compared it; None if there was none."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    compared = [(trial.status == "pruned", _known(trial)) for trial in search.record.trials if _known(trial)]
+    if not compared:
+        return None
+    figure, (axes,) = canvas(COLUMN, 2.2, left=0.55)
+    for is_pruned, values in compared:
+        colour = _WITHOUT["pruned"]["color"] if is_pruned else _COLOUR
+        label = "pruned" if is_pruned else "went on"
+        axes.plot(*zip(*values.items(), strict=True), color=colour, linewidth=0.7, alpha=0.7, label=label)
+        if is_pruned:
+            axes.plot(*list(values.items())[-1], **_WITHOUT["pruned"])
+    reached = [np.array(list(values.values())) for _, values in compared]
+    epochs = sorted({epoch for _, values in compared for epoch in values})
+    axes.set_xscale("log")
+    axes.set_xticks(epochs, map(str, epochs))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.set_ylim(*limits(min(map(float, map(np.min, reached))), ceiling(reached)))
+    of_score = search.values[0]  # a pruner compares by one objective
+    lowest = of_score.metric.best == "lowest"
+    axes.set(xlabel="epochs trained", ylabel=_label(of_score) if lowest else f"{of_score.label}, lower is better")
+    _legend(figure, axes)
+    return figure
+
+
+def _known(trial: TrialRecord) -> dict[int, float]:
+    """Return how good a trial was at the epochs at which it was compared, in their order."""
+    return {epoch: value for epoch, value in sorted(trial.at_epochs.items()) if value is not None}
 
 
 @styled()
