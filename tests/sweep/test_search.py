@@ -351,3 +351,22 @@ def test_a_search_that_was_killed_makes_the_same_suggestions(tmp_path: Path) -> 
     )
     for weights in tmp_path.glob("alone/*/best.safetensors"):
         assert (tmp_path / "killed" / weights.relative_to(tmp_path / "alone")).read_bytes() == weights.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("best", "other"), [("ridge", "knn"), ("knn", "ridge")])
+def test_the_model_is_chosen_that_the_data_was_made_for(best: str, other: str, tmp_path: Path) -> None:
+    """Ages are linear in 24 numbers, where no neighbour is near; or how far two are from 0, which no line can tell."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, size=(900, 24 if best == "ridge" else 2)).astype(np.float32)
+    years = 10 + 2 * x @ rng.normal(size=24) if best == "ridge" else 2 + 12 * np.linalg.norm(x, axis=1)
+    np.savez(tmp_path / "known.npz", vectors=x, ages=(years + rng.normal(size=900)).clip(1, 20))
+    sweep = make_sweep("hydra/sweeper=optuna", *FEW)
+    sweep.master.hydra.sweep.dir = str(tmp_path / "search")
+    given = ["dataset=vectors", f"dataset.path={tmp_path}/known.npz", "normalization=none", "augmentation=none"]
+    given += ["split.age_range=[6,13]", "split.heldout_per_age=10", f"model={other},{best}"]
+    run_search(sweep.context(), sweep.master, print, None, given)
+    written = json.loads((tmp_path / "search/search.json").read_text())
+    tried = {trial["options"]["model"] for trial in written["trials"]}
+    assert tried == {best, other}
+    assert {written["trials"][number]["options"]["model"] for number in written["best"]} == {best}

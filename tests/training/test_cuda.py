@@ -68,6 +68,16 @@ def test_captured_steps_are_the_steps_themselves(kind, precision, make_run, make
         assert captured.everything(run) == again.everything(run)
 
 
+@pytest.mark.parametrize("precision", ["float32", *NARROW])
+def test_what_regularisation_draws_on_a_gpu_is_drawn_again(precision, make_run, make_data, train_on):
+    drawn = {"mixup": 0.3, "input_noise": 0.2, "label_noise": 0.5, "dropout": 0.25}
+    runs = [make_run(*KINDS["sgd"], f"trainer.precision={precision}", seed=s, regularization=drawn) for s in (1, 2)]
+    one, again = (train_on(GPU, runs, make_data()) for _ in range(2))
+    for run in range(len(runs)):
+        assert one.outcomes[run].status == "completed"
+        assert one.everything(run) == again.everything(run)
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 def test_stacks_side_by_side_in_threads_disturb_nobody(kind, make_run, make_data, train_on):
     groups = [runs_of(make_run, each, *PAPER) for each in (kind, "adagrad", "swa", kind)]

@@ -78,6 +78,7 @@ def test_only_what_says_so_is_captured(make_run, make_data):
         ("model._target_=test_models.Normed", "~model.hidden", "optimizer=sgd"),
         ("optimizer=sgd", "loss._target_=test_losses.Quartic"),
         ("optimizer=sgd", "head._target_=test_heads.Thirds", "~head.loss"),
+        ("optimizer=sgd", "regularization.label_noise=0.1"),
     ):
         assert not two_runs(make_run, make_data, *overrides).cuda_graph_safe
 
