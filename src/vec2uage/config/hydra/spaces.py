@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.arguments import with_log
 from vec2uage.config.hydra.composer import is_single, parse_grid
+from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.config.validate import refuse
 
 if TYPE_CHECKING:
@@ -103,12 +104,12 @@ def _not_to_search(
     drawn = [key for key, o in options.items() if _is_seed(key) and (key in of_configuration or o.is_interval_sweep())]
     fixed = [key for key in of_configuration if not _is_seed(key) and key not in searched]
     judged = [key for key in searched if key.partition(".")[0] == "split" and key != "split.train_ages"]
-    of_sweep = [key for key in searched if key.lstrip("+").startswith("hydra.")]
+    how = [key for key in searched if key in EXECUTION_OPTIONS or key.lstrip("+").startswith("hydra.")]
     return [
         *(f"{names[key]}: a seed is nothing to choose: set {key}=range(5)" for key in drawn),
         *(f"{names[key]} = {options[key].value()}: a space has ranges and choices: set {key}=..." for key in fixed),
         *(f"{names[key]}: it decides which faces trials are judged by, so it is nothing to choose" for key in judged),
-        *(f"{names[key]}: it is of the sweep as a whole, and nothing to choose" for key in of_sweep),
+        *(f"{names[key]}: it changes no number of a run, so it is nothing to choose" for key in how),
     ]
 
 
