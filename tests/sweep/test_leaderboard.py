@@ -212,9 +212,9 @@ def test_more_entries_come_later_and_are_made_of_the_chosen(tmp_path: Path) -> N
 
 
 def test_what_is_wrong_with_any_entry_is_told_before_one_is_trained(tmp_path: Path) -> None:
-    wrong = {"model": "knn", "model.n_neighbors": "choice(3, many)"}
-    with pytest.raises(UserError, match=r"n_neighbors"):
-        compare(tmp_path / "sweep", {"ridge": {"model": "ridge"}, "knn": wrong})
+    stack = {"model": "stack", "model.weights": "heavy", "model.members": ["ridge"]}
+    with pytest.raises(UserError, match=r"model\.weights"):
+        compare(tmp_path / "sweep", {"ridge": {"model": "ridge"}, "last": stack})
     assert not list(tmp_path.rglob("result.json"))
 
 

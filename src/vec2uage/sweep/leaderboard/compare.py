@@ -17,12 +17,12 @@ from vec2uage.config.command import refuse_chdir, typed_line
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.entries import ParsedEntry, Repeats, parse_entries, parse_repeats
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.leaderboard import Entry, Leaderboard, write_leaderboard
+from vec2uage.runs.leaderboard import Chosen, Entry, Leaderboard, write_leaderboard
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.leaderboard import tables
-from vec2uage.sweep.leaderboard.contest import Contest, arrange, choose
+from vec2uage.sweep.leaderboard.contest import Contest, arrange, choose, values_of
 from vec2uage.sweep.leaderboard.cost import measure
 from vec2uage.sweep.leaderboard.forecast import forecast
 from vec2uage.sweep.leaderboard.options import LeaderboardOptions, leaderboard_options
@@ -91,8 +91,11 @@ def _check(
 ) -> None:
     """Raise UserError for what is wrong with any entry, before the first one trains: on one split, as on all others."""
     one = replace(repeats, splits=repeats.splits[:1])
-    own = [arrange(entry, trials[entry.name], one, {}, composer.folder) for entry in entries if not entry.needs]
-    compose_jobs(composer, [job for contest in own for job in contest.overrides], 0)
+    first = {one.splits[0].partition("=")[2]: Chosen(0, 0.0, {}, {}, 0.0, ("run",))}
+    as_if_done = {entry.name: Entry(entry.name, values_of(entry), {}, (), False, None, first) for entry in entries}
+    contests = [arrange(entry, trials[entry.name], one, as_if_done, composer.folder) for entry in entries]
+    for contest in contests:
+        compose_jobs(composer, contest.overrides, 0)
 
 
 def _size(contest: Contest) -> str:

@@ -1,5 +1,6 @@
 """The runs of one entry: what is trained on each split, and which trial validation chooses there."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,13 +91,18 @@ def choose(contest: Contest, results: Mapping[Overrides, RunResult], sweep: Path
         number = min(usable, key=lambda key: _mean(usable[key], "validation/mae"))
         chosen[split] = _tested(number, usable[number], sweep)
         has_spread = has_spread and "test/coverage_90" in usable[number][0].scores
-    fixed = {key: override.partition("=")[2] for key, override in entry.fixed.items()}
-    if entry.members:
-        fixed[MEMBERS] = f"[{','.join(entry.members)}]"
-    if entry.like:
-        fixed[LIKE] = entry.like
     trials = tuple(dict(options) for options in contest.trials)
-    return Entry(entry.name, fixed, dict(entry.searched), trials, has_spread, None, chosen, missing)
+    return Entry(entry.name, values_of(entry), dict(entry.searched), trials, has_spread, None, chosen, missing)
+
+
+def values_of(entry: ParsedEntry) -> dict[str, str]:
+    """Return what all trials of an entry have, by option; entries that it is made of by their names."""
+    values = {key: override.partition("=")[2] for key, override in entry.fixed.items()}
+    if entry.members:
+        values[MEMBERS] = f"[{','.join(entry.members)}]"
+    if entry.like:
+        values[LIKE] = entry.like
+    return values
 
 
 def _is_scored(run: RunResult) -> bool:
@@ -108,12 +114,12 @@ def _mean(runs: Sequence[RunResult], score: str) -> float:
 
 
 def _tested(number: int, runs: Sequence[RunResult], sweep: Path) -> Chosen:
-    names = [name for name in runs[0].scores if name.startswith("test/")]
+    scores = {name: _mean(runs, name) for name in runs[0].scores if name.startswith("test/")}
     bands = [_bands(RunFolder(sweep / run.name)) for run in runs]
     return Chosen(
         trial=number,
         validation=_mean(runs, "validation/mae"),
-        scores={name: _mean(runs, name) for name in names},
+        scores={name: score for name, score in scores.items() if math.isfinite(score)},
         bands={name: statistics.fmean(of_run[name] for of_run in bands) for name in bands[0]},
         seconds=statistics.fmean(run.seconds or 0.0 for run in runs),
         runs=tuple(run.name for run in runs),
