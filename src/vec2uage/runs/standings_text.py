@@ -46,10 +46,10 @@ def incomplete(board: Leaderboard) -> list[str]:
     ]
 
 
-def against(difference: Difference, other: str) -> str:
+def against(difference: Difference, other: str, of_p: str = "p") -> str:
     """Say how something differs from an entry: `0.081 below swa [-0.120, -0.042], p 0.001`."""
     estimate, low, high = difference.interval.estimate, difference.interval.low, difference.interval.high
-    sure = "" if low != low else f" [{low:+.3f}, {high:+.3f}], p {p_text(difference.p)}"
+    sure = "" if low != low else f" [{low:+.3f}, {high:+.3f}], {of_p} {p_text(difference.p)}"
     return f"{abs(estimate):.3f} {'below' if estimate < 0 else 'above'} {other}{sure}"
 
 
