@@ -42,13 +42,11 @@ from vec2uage.training.stacking.model import Member, StackingModel
 
 ASIS = Foreign(normalization="none", encoder=None)
 NETWORK = ("trainer.max_epochs=1", "model.hidden=[8]", "trainer.device=cpu")
-FOREST = ("model=random_forest", "model.n_estimators=2")
 RUNS = {
     "nets/0": (*NETWORK, "head=gaussian", "seed=0"),
     "nets/1": (*NETWORK, "head=gaussian", "seed=1"),
     "ridge": ("model=ridge", "normalization=standardize"),
-    "forest": (*FOREST, "augmentation.train_per_age=10"),
-    "elsewhere": ("model=ridge", "split.seed=1"),
+    "forest": ("model=random_forest", "model.n_estimators=2", "augmentation.train_per_age=10"),
 }
 
 
@@ -75,13 +73,24 @@ def of(members: Sequence[Path | str], *options: str) -> list[str]:
     return ["model=stack", "model.members=[" + ",".join(f'"{member}"' for member in members) + "]", *options]
 
 
+def copied(runs: Path, name: str, to: Path) -> RunFolder:
+    """A run once more, to be changed."""
+    shutil.copytree(runs / name, to)
+    return RunFolder(to)
+
+
 @pytest.fixture(scope="module")
 def runs(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with completed runs."""
     root = tmp_path_factory.mktemp("members")
-    for name, options in RUNS.items():
-        _, result = train(sweep, root / name, *options)
-        assert result.status == "completed"
+    jobs = dict(composed(sweep, root / name, *options) for name, options in RUNS.items())
+    prepare_folders(jobs, True)
+    done = train_jobs(list(jobs), "")
+    assert [result.status for result in done.results.values()] == ["completed"] * len(RUNS)
+    elsewhere = copied(root, "ridge", root / "elsewhere")
+    elsewhere.config.write_text(elsewhere.config.read_text().replace("missing_ages: refuse\n  seed: 0", "seed: 1"))
+    other = {"config_hash": "other", "overrides": ["model=ridge", "split.seed=1"]}
+    elsewhere.write_result(replace(elsewhere.read_result(), **other))
     return root
 
 
@@ -150,6 +159,7 @@ def test_a_stack_says_the_weighted_mixture_of_its_members(stacked: tuple[Job, Ru
     np.testing.assert_allclose(predicted(job.folder, "test", job).cdf(ages), expected, atol=0.002)
 
 
+@pytest.mark.slow
 def test_the_weights_are_fitted_to_the_validation_faces(
     stacked: tuple[Job, RunResult], own: RunSettings, runs: Path
 ) -> None:
@@ -267,11 +277,6 @@ def test_members_that_cannot_be_are_refused_before_anything_is_trained(
         job = Job(stack_of(own, runs / "ridge", member), tmp_path / "new")
         with pytest.raises(UserError, match=message):
             check_data([job], True)
-
-
-def copied(runs: Path, name: str, to: Path) -> RunFolder:
-    shutil.copytree(runs / name, to)
-    return RunFolder(to)
 
 
 def test_members_of_other_splits_data_or_bytes_are_refused(own: RunSettings, runs: Path, tmp_path: Path) -> None:
