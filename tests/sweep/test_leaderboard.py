@@ -17,11 +17,14 @@ from sweeps import SMALL, Sweep, make_sweep
 
 from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
+from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.entries import ParsedEntry, Repeats, parse_entries, parse_repeats
+from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.leaderboard import Leaderboard, read_leaderboard
 from vec2uage.runs.result import RunResult
 from vec2uage.runs.standings import Standings
+from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.leaderboard.compare import run_leaderboard
 from vec2uage.sweep.leaderboard.contest import arrange, choose
 from vec2uage.sweep.leaderboard.options import leaderboard_options
@@ -216,6 +219,20 @@ def test_what_is_wrong_with_any_entry_is_told_before_one_is_trained(tmp_path: Pa
     with pytest.raises(UserError, match=r"model\.weights"):
         compare(tmp_path / "sweep", {"ridge": {"model": "ridge"}, "last": stack})
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.slow
+def test_every_entry_of_conf_is_of_options_that_are_there() -> None:
+    given = ["experiment=leaderboard", "dataset.path=faces.npz", "split.seed=range(1)"]
+    sweep = make_sweep(*given[:2])
+    options = leaderboard_options(sweep.master)
+    repeats, composer = parse_repeats(sweep.loader, sweep.master, given), Composer(sweep.loader, sweep.master)
+    own = [entry for entry in parse_entries(sweep.loader, options.entries) if not entry.needs]
+    for entry in own:
+        contest = arrange(entry, draw(entry, 3, options.seed), repeats, {}, composer.folder)
+        assert len(compose_jobs(composer, contest.overrides, 0)) == (3 if entry.distributions else 1)
+    models = {entry.fixed.get("model", "model=vec2uage").partition("=")[2] for entry in own}
+    assert models >= {path.stem for path in Path(conf_dir(), "model").glob("*.yaml")} - {"stack", "linear"}
 
 
 @pytest.mark.slow

@@ -32,10 +32,11 @@ def forecast(contests: Sequence[Contest], later: Sequence[ParsedEntry], composer
         told = duration(time) if ended else "?"
         lines.append(f"{contest.entry.name:{width}}  {len(jobs):6}  {len(ended):6}  {told:>9}")
     lines += [f"{entry.name:{width}}  after {', '.join(dict.fromkeys(entry.needs))}" for entry in later]
-    lines.append(
-        f"about {duration(total)} of one core"
-        + (f", and {counted(unknown, 'run')} of which none alike has ended: one split first tells" if unknown else "")
+    known = [f"about {duration(total)} of one core"] if total or not unknown else []
+    unclear = (
+        [f"{counted(unknown, 'run')} of which none alike has ended: train one split first to know"] if unknown else []
     )
+    lines.append("time:   " + ", and ".join(known + unclear))
     return "\n".join([*lines, ""])
 
 
