@@ -16,6 +16,17 @@ def test_standardize_uses_mean_and_deviation_of_the_training_rows_only():
     np.testing.assert_allclose(fit("standardize", TRAIN)(OTHER).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_standardize_counts_rows_by_their_weights():
+    train = torch.cat([TRAIN, torch.full((50, 1), 0.1)], dim=1)
+    weight = torch.arange(50) % 3 + 1.0
+    weighted, repeated = (
+        fit("standardize", train, weight / 2),
+        fit("standardize", train.repeat_interleave(weight.long(), 0)),
+    )
+    torch.testing.assert_close(weighted.mean, repeated.mean)
+    torch.testing.assert_close(weighted.std, repeated.std)
+
+
 def test_standardize_leaves_a_dimension_that_never_varies_at_zero():
     train = TRAIN.clone()
     train[:, 2] = 7.0

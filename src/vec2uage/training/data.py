@@ -73,14 +73,14 @@ def _load(
 ) -> TrainingData:
     parts = load_parts(dataset, split, augmentation, split_seed)
     train, test = parts["train"], parts["test"]
-    normalization = fit(normalization_kind, _tensor(train.vectors))
+    weight = _tensor(augmentation.weights(train)) if isinstance(augmentation, Weighting) else None
+    normalization = fit(normalization_kind, _tensor(train.vectors), weight)
 
     def inputs(part: VectorSet) -> VectorInputs:
         return VectorInputs(normalization(_tensor(part.vectors)), _tensor(needed_ages(part, "training")))
 
     of_parts = {name: inputs(part) for name, part in parts.items()}
-    if isinstance(augmentation, Weighting):
-        of_parts["train"] = replace(of_parts["train"], weight=_tensor(augmentation.weights(train)))
+    of_parts["train"] = replace(of_parts["train"], weight=weight)
     return TrainingData(
         parts={name: part.to(device) for name, part in of_parts.items()},
         test_names=test.names,

@@ -32,12 +32,19 @@ class Normalization:
         return f"{self.kind} ({hashlib.sha256(b''.join(numbers)).hexdigest()[:8]})" if numbers else self.kind
 
 
-def fit(kind: NormalizationKind, train: Float[Tensor, "N D"]) -> Normalization:
-    """Fit a normalisation on the training vectors `[N, D] float32`."""
+def fit(
+    kind: NormalizationKind, train: Float[Tensor, "N D"], weight: Float[Tensor, " N"] | None = None
+) -> Normalization:
+    """Fit a normalisation on the training vectors `[N, D] float32`, which count by their weights, if they have any."""
     if kind != "standardize":
         return Normalization(kind)
     mean = train.double().mean(0)
     std = train.double().std(0, correction=0)
+    if weight is not None:
+        share = (weight.double() / weight.double().sum())[:, None]
+        varies = std > 0
+        mean = torch.where(varies, (share * train).sum(0), mean)
+        std = torch.where(varies, (share * (train - mean) ** 2).sum(0).sqrt(), std)
     # A dimension that never varies carries nothing: dividing by 1 leaves it at zero instead of at infinity.
     std = torch.where(std > 0, std, torch.ones_like(std))
     return Normalization(kind, mean.float(), std.float())
