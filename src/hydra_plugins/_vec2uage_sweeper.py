@@ -1,18 +1,27 @@
 """What the sweepers of vec2uage have in common; Hydra itself does not look into modules whose names begin with `_`."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as Base
+else:
+    # Looking for plugins anew, Hydra runs its own sweeper's module again, but not this one: what derives from that
+    # sweeper has to be in a module that it runs again, too.
+    Base = ABC
 
-class SessionSweeper(BasicSweeper):
-    """Base of sweepers that train through a `SweepSession`, where all work and every heavy import is."""
+
+class SessionSweeper(Base):
+    """What makes a `BasicSweeper` train through a `SweepSession`, where all work and every heavy import is.
+
+    To be derived from before `BasicSweeper`.
+    """
 
     def __init__(self, params: Any = None, **options: Any) -> None:  # these are read from the configuration
         super().__init__(max_batch_size=None, params=params)

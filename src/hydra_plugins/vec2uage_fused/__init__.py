@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -38,7 +39,7 @@ class FusedLauncher(BasicLauncher):
         return sweep.job_returns
 
 
-class GridSweeper(SessionSweeper):
+class GridSweeper(SessionSweeper, BasicSweeper):
     """Hydra's grid, checked as a whole before anything is written and summed up at its end, however it ends."""
 
     def train(

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
 from hydra_plugins._vec2uage_sweeper import SessionSweeper
 
 
-class LeaderboardSweeper(SessionSweeper):
+class LeaderboardSweeper(SessionSweeper, BasicSweeper):
     """Compares models, each with what validation chooses of its options, on many splits."""
 
     def train(self, *given: Any) -> Any:

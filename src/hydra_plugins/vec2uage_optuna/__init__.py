@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
 from hydra_plugins._vec2uage_sweeper import SessionSweeper
 
 
-class OptunaSweeper(SessionSweeper):
+class OptunaSweeper(SessionSweeper, BasicSweeper):
     """Searches for the best options with Optuna, in batches of trials that are trained as stacks."""
 
     def train(self, *given: Any) -> Any:
