@@ -15,6 +15,7 @@ from vec2uage.predictions.piecewise import Piecewise
 from vec2uage.predictions.point import Point
 
 _KNOTS = 200  # of a distribution function, at least
+_ROWS = 4096  # whose distribution functions are tabulated at once: bounds the memory that it takes
 _STEP = 0.05  # years: distribution functions are compared in the middle of such steps
 _MOST_STEPS = 4000
 _FACES = 256  # at a time
@@ -55,6 +56,11 @@ class WeightedMixture(Piecewise):
 
     @cached_property
     def _table(self) -> tuple[Float[np.ndarray, "N k"], Float[np.ndarray, "N k"]]:
+        blocks = [self.take(slice(first, first + _ROWS))._tabulated() for first in range(0, len(self), _ROWS)]
+        ages, levels = zip(*(blocks or [self._tabulated()]), strict=True)
+        return np.concatenate(ages), np.concatenate(levels)
+
+    def _tabulated(self) -> tuple[Float[np.ndarray, "N k"], Float[np.ndarray, "N k"]]:
         of_each = [component.knots() for component in self.components]
         known = np.sort(np.concatenate(of_each, axis=1), axis=1)
         pieces = -(-_KNOTS // known.shape[1])

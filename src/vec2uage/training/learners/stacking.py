@@ -24,6 +24,8 @@ from vec2uage.training.stacking.members import CompletedRun, completed_runs, gro
 from vec2uage.training.stacking.model import Member, ModelFile, StackingModel
 from vec2uage.training.stacking.options import Stacking
 
+_ROW_BYTES = 2 * 8 * 500  # a face's distribution function: ages and levels at up to so many knots
+
 
 class StackingLearner:
     """Makes a `StackingModel` of the runs that `model.members` names; one run at a time."""
@@ -36,7 +38,8 @@ class StackingLearner:
         return StackCheck(False, reason="models are combined one after the other")
 
     def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
-        return 3 * sum(member.path.stat().st_size for member in completed_runs(run))
+        files = sum(member.path.stat().st_size for member in completed_runs(run))
+        return 3 * files + _ROW_BYTES * max(len(part) for part in data.parts.values())
 
     def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
         return 0

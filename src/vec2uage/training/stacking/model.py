@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -204,7 +205,7 @@ def _read(path: Traversable) -> tuple[ZipFile, _Description]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (BadZipFile, OSError, KeyError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, OSError, LookupError, ValueError, RuntimeError, EOFError, struct.error) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
     else:
         return archive, description
