@@ -83,7 +83,8 @@ def test_entries_that_are_made_of_others_come_after_these(sweep: Sweep) -> None:
         ({"a": {"options_of": "b"}, "b": {"options_of": "a"}}, "no options of its own"),
         ({"a": {"options_of": "b", "model.alpha": "log(1,2)"}, "b": {"model": "ridge"}}, "nothing to draw"),
         ({"a": {"model": "ridge", "model.alpha": "interval(1,1)"}}, "one value"),
-        ({"a": {"model": "ridge", "split.seed": "range(3)"}}, "same splits"),
+        ({"a": {"model": "ridge", "split.seed": "range(3)"}}, "same faces"),
+        ({"a": {"model": "ridge", "dataset.path": "other.npz"}}, "same faces"),
         ({"a": {"model": "ridge", "seed": "interval(1,3)"}}, "range(5)"),
     ],
 )
@@ -212,6 +213,13 @@ def test_more_entries_come_later_and_are_made_of_the_chosen(tmp_path: Path) -> N
     assert [row["entry"] for row in read_csv(tmp_path / "leaderboard.csv")] == [
         row.entry.name for row in Standings(board).rows
     ]
+
+
+def test_a_drawn_trial_that_is_what_the_model_has_anyway_is_none(tmp_path: Path) -> None:
+    entry = {"model": "ridge", "model.alpha": "choice(1.0,1,2)"}
+    [ridge] = compare(tmp_path, {"ridge": entry}, trials=9).entries
+    assert [dict(trial) for trial in ridge.trials] == [{}, {"model.alpha": "2"}]
+    assert len(list(tmp_path.rglob("result.json"))) == 4
 
 
 def test_what_is_wrong_with_any_entry_is_told_before_one_is_trained(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from vec2uage.config.validate import refuse
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+_OF_FACES, _LEARNT_FROM = ("dataset", "split"), "split.train_ages"
 SEED, SPLIT, MEMBERS, LIKE = "seed", "split.seed", "model.members", "options_of"
 
 
@@ -94,8 +95,11 @@ def _entry(parser: OverridesParser, name: str, options: Mapping[str, str], probl
     overrides = parser.parse_overrides([f"{key}={with_log(text)}" for key, text in given.items()])
     found = {o.get_key_element(): o for o in overrides}
     seeds = _values(found.pop(SEED)) if SEED in found else ()
-    if SPLIT in found:
-        problems.append(f"{where}.{SPLIT}: all entries have the same splits: set it for all of them")
+    problems += [
+        f"{where}.{key}: all entries are judged on the same faces: set it for all of them"
+        for key in found
+        if key.partition(".")[0] in _OF_FACES and key != _LEARNT_FROM
+    ]
     searched = {key: o for key, o in found.items() if o.is_sweep_override() and not is_single(o)}
     own: list[str] = []
     drawn = {key: distribution(o, own) for key, o in searched.items()}

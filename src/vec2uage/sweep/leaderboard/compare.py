@@ -15,18 +15,18 @@ from vec2uage.base.csv_file import read_csv
 from vec2uage.base.formatting import counted
 from vec2uage.config.command import refuse_chdir, typed_line
 from vec2uage.config.hydra.composer import Composer
-from vec2uage.config.hydra.entries import ParsedEntry, Repeats, parse_entries, parse_repeats
+from vec2uage.config.hydra.entries import Repeats, parse_entries, parse_repeats
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.leaderboard import Chosen, Entry, Leaderboard, write_leaderboard
+from vec2uage.runs.leaderboard import Entry, Leaderboard, write_leaderboard
 from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.leaderboard import tables
-from vec2uage.sweep.leaderboard.contest import Contest, arrange, choose, values_of
+from vec2uage.sweep.leaderboard.checks import checked_trials, distinct
+from vec2uage.sweep.leaderboard.contest import Contest, arrange, choose
 from vec2uage.sweep.leaderboard.cost import measure
 from vec2uage.sweep.leaderboard.forecast import forecast
 from vec2uage.sweep.leaderboard.options import LeaderboardOptions, leaderboard_options
-from vec2uage.sweep.leaderboard.trials import Options, draw
 from vec2uage.sweep.options import command_options
 from vec2uage.sweep.session import SweepSession
 
@@ -49,9 +49,8 @@ def run_leaderboard(
     options = leaderboard_options(master)
     repeats = parse_repeats(context.config_loader, master, arguments)
     entries = parse_entries(context.config_loader, options.entries)
-    trials = _trials(entries, options)
     composer = Composer(context.config_loader, master)
-    _check(composer, entries, trials, repeats)
+    trials = checked_trials(composer, entries, options, repeats)
     done: dict[str, Entry] = {}
     results: list[RunResult] = []
     with SweepSession(context, master, task_function, launcher, with_table=False) as sweep:
@@ -60,7 +59,8 @@ def run_leaderboard(
                 arrange(entry, trials[entry.name], repeats, {}, sweep.folder) for entry in entries if not entry.needs
             ]
             print(forecast(contests, [entry for entry in entries if entry.needs], composer))
-            sweep.run([job for contest in contests for job in contest.overrides])
+            jobs = [job for contest in contests for job in contest.overrides]
+            sweep.run([jobs[place] for place in distinct(composer, jobs)])
         for number, entry in enumerate(entries, 1):
             contest = arrange(entry, trials[entry.name], repeats, done, sweep.folder)
             log.info("entry %d of %d, %s: %s", number, len(entries), entry.name, _size(contest))
@@ -78,24 +78,6 @@ def run_leaderboard(
     finished = [pair for pair in zip(sweep.job_returns, results, strict=True) if pair[1].status != "diverged"]
     raise_failure([job_return for job_return, _ in finished], [result for _, result in finished])
     return sweep.job_returns
-
-
-def _trials(entries: Sequence[ParsedEntry], options: LeaderboardOptions) -> dict[str, tuple[Options, ...]]:
-    """Return what each entry tries: one that takes the options of another, what that one does."""
-    own = {entry.name: draw(entry, options.trials, options.seed) for entry in entries}
-    return {entry.name: own[entry.like or entry.name] for entry in entries}
-
-
-def _check(
-    composer: Composer, entries: Sequence[ParsedEntry], trials: Mapping[str, tuple[Options, ...]], repeats: Repeats
-) -> None:
-    """Raise UserError for what is wrong with any entry, before the first one trains: on one split, as on all others."""
-    one = replace(repeats, splits=repeats.splits[:1])
-    first = {one.splits[0].partition("=")[2]: Chosen(0, 0.0, {}, {}, 0.0, ("run",))}
-    as_if_done = {entry.name: Entry(entry.name, values_of(entry), {}, (), False, None, first) for entry in entries}
-    contests = [arrange(entry, trials[entry.name], one, as_if_done, composer.folder) for entry in entries]
-    for contest in contests:
-        compose_jobs(composer, contest.overrides, 0)
 
 
 def _size(contest: Contest) -> str:
