@@ -85,15 +85,15 @@ def text(board: Leaderboard) -> str:
         f"{board.test_faces:,} to test; MAE in years, p after Holm; CRPS of points (*) is their MAE",
         f"{'entry':{width}} {'val':>6} {'test [95%]':>21} {'minus ' + board.reference:>25} {'p':>7} {'CRPS':>7}{bands}"
         f" {'train':>8} {'1,000':>8} {'file':>8}",
-        *(_line(row, width) for row in standings.rows),
+        *(_line(row, width, board.reference) for row in standings.rows),
         *conclusions(standings),
     ]
     return "\n".join(lines)
 
 
-def _line(row: Standing, width: int) -> str:
+def _line(row: Standing, width: int, reference: str) -> str:
     difference, cost = row.difference, row.entry.cost
-    far = signed(difference.interval) if difference else "reference"
+    far = signed(difference.interval) if difference else "reference" if row.entry.name == reference else "-"
     bands = "".join(f"{row.bands[band]:7.2f}" if band in row.bands else f"{'-':>7}" for band in band_names())
     crps = f"{row.crps.estimate:.3f}" + ("" if row.entry.has_spread else "*")
     used = f" {1000 * cost.seconds:5.0f} ms {size(cost.size):>8}" if cost else f" {'-':>8} {'-':>8}"
