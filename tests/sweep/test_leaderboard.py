@@ -215,6 +215,7 @@ def test_more_entries_come_later_and_are_made_of_the_chosen(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_drawn_trial_that_is_what_the_model_has_anyway_is_none(tmp_path: Path) -> None:
     entry = {"model": "ridge", "model.alpha": "choice(1.0,1,2)"}
     [ridge] = compare(tmp_path, {"ridge": entry}, trials=9).entries
