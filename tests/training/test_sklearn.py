@@ -32,8 +32,9 @@ from vec2uage.runs.folder import MODEL_SUFFIXES
 from vec2uage.training.data import load as load_data
 from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners import sklearn
+from vec2uage.training.learners.fitting import Sklearn
 from vec2uage.training.learners.registry import READERS, learner_of
-from vec2uage.training.learners.sklearn import Sklearn, SklearnModel
+from vec2uage.training.learners.sklearn import SklearnModel
 from vec2uage.training.learners.stacked_torch import StackedTorch
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.regressors.gaussian_process import GaussianProcess

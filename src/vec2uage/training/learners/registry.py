@@ -5,8 +5,8 @@ from typing import Any
 
 from vec2uage.config.component import locate
 from vec2uage.training.config_groups import is_network, is_regressor, is_stacking
-from vec2uage.training.learners import sklearn
 from vec2uage.training.learners.base import Learner
+from vec2uage.training.learners.fitting import Sklearn
 from vec2uage.training.learners.stacked_torch import StackedTorch
 from vec2uage.training.learners.stacking import StackingLearner
 from vec2uage.training.readers import RUN_READERS, Reader
@@ -16,7 +16,7 @@ from vec2uage.training.stacking.model import StackingModel, StackingReader
 _LEARNERS: tuple[tuple[Callable[[Any], bool], Learner], ...] = (
     (is_network, StackedTorch()),
     (is_stacking, StackingLearner()),
-    (is_regressor, sklearn.Sklearn()),
+    (is_regressor, Sklearn()),
 )
 """By what tells whether a model's class is theirs."""
 

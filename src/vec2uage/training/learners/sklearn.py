@@ -1,8 +1,7 @@
-"""Regressors of scikit-learn: fitted without epochs, and saved by skops, which runs nothing when it loads."""
+"""Fitted regressors of scikit-learn: saved by skops, which runs nothing when it loads."""
 
 import hashlib
-import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,24 +16,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from vec2uage.base.atomic import replacing
 from vec2uage.base.errors import UserError
-from vec2uage.base.seeds import derive
 from vec2uage.config.component import Component, locate
 from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.base import Prediction
-from vec2uage.predictions.metrics import scores
 from vec2uage.predictions.mixture import mix
 from vec2uage.predictions.point import Point
-from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.config_groups import is_regressor
-from vec2uage.training.data import TrainingData
-from vec2uage.training.inputs import VectorInputs
 from vec2uage.training.learners import skops_file
-from vec2uage.training.learners.base import Observer
 from vec2uage.training.normalization import Normalization, NormalizationKind
-from vec2uage.training.outcome import Model, Outcome
-from vec2uage.training.regressors.base import DistributionRegressor, Sizable, takes_weights
-from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.stack_check import StackCheck
+from vec2uage.training.outcome import Model
+from vec2uage.training.regressors.base import DistributionRegressor
 
 _FORMAT = "vec2uage-sklearn-1"
 _REGRESSORS = "vec2uage.training.regressors"
@@ -62,8 +53,8 @@ class SklearnModel:
 
         with threadpool_limits(1, user_api="blas"):
             if isinstance(self.estimator, DistributionRegressor):
-                return self.estimator.predict_distribution(_double(x))
-            ages = self.estimator.predict(_double(x))
+                return self.estimator.predict_distribution(in_double(x))
+            ages = self.estimator.predict(in_double(x))
         return Point(np.asarray(ages, dtype=np.float32).reshape(len(x)))
 
     def traits(self) -> dict[str, str]:
@@ -257,98 +248,6 @@ def _is_of(package: str, name: str) -> bool:
     return isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
 
 
-class Sklearn:
-    """Fits any regressor of scikit-learn, or one made to its rules, named by `model._target_`; one run at a time."""
-
-    def stack_key(self, run: RunSettings) -> Hashable:
-        apart = ("seed", *run.unused_groups)
-        shared = {name: option for name, option in run.options().items() if name not in apart}
-        return *shared.items(), run.split_seed
-
-    def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
-        return StackCheck(False, reason="scikit-learn fits one model at a time")
-
-    def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
-        regressor = run.model.build()
-        in_double = 2 * data.train.x.nbytes
-        if not isinstance(regressor, Sizable):
-            return in_double
-        return in_double + regressor.fit_bytes(len(data.train.distinct.rows))
-
-    def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
-        return 0
-
-    def warning(self, run: RunSettings, data: TrainingData) -> str:
-        return ""
-
-    def made_of(self, run: RunSettings) -> list[str]:
-        return []
-
-    def fit(
-        self,
-        runs: Sequence[RunSettings],
-        data: TrainingData,
-        device: torch.device,
-        observer: Observer,
-        checkpoints: Sequence[Checkpoint] = (),
-    ) -> None:
-        from threadpoolctl import threadpool_limits
-
-        # For good: other runs may be fitted in other threads, and the sums of a BLAS depend on its threads.
-        threadpool_limits(1, user_api="blas")
-        for position, run in enumerate(runs):
-            if observer.interrupted():
-                observer.end(position, Outcome(status="interrupted"))
-                continue
-            # Boosting and neighbours would take all cores, beside as many other runs.
-            with threadpool_limits(torch.get_num_threads(), user_api="openmp"):
-                outcome = _fitted(run, data)
-            observer.end(position, outcome)
-
-
-def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
-    """Fit one regressor; one that draws random numbers draws them from the run's seed, unless its options say how."""
-    began = time.perf_counter()
-    takes_seed = run.model.accepts("random_state") and "random_state" not in dict(run.model.options)
-    extra = {"random_state": derive(run.seed, "model") % 2**32} if takes_seed else {}
-    estimator = run.model.build(**extra)
-    model = SklearnModel(_fit(estimator, data.train), data.dimension, data.normalization, data.encoder)
-    outcome = Outcome(status="completed", model=model)
-    for part, inputs in data.parts.items():
-        prediction = _predict_copies(model, inputs) if part == "train" else model.predict_normalized(inputs.x)
-        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch, weights=_weights(inputs))
-        outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
-        if part == "test":
-            outcome.prediction = prediction
-        if not np.isfinite(prediction.median).all():
-            outcome.status, outcome.reason = "diverged", "the model gives no number for some faces"
-    outcome.seconds = time.perf_counter() - began
-    return outcome
-
-
-def _fit(estimator: Any, train: VectorInputs) -> Any:
-    """Fit to each distinct row once, where it can have the weight of its copies, and else to all rows."""
-    x, age = train.x.cpu(), train.age.double().cpu().numpy()
-    weight = _weights(train)
-    if not takes_weights(estimator):
-        return estimator.fit(_double(x), age)
-    faces = train.distinct
-    if weight is None and len(faces.rows) == len(age):
-        return estimator.fit(_double(x), age)
-    return estimator.fit(_double(x[faces.rows]), age[faces.rows], sample_weight=faces.total(weight))
-
-
-def _predict_copies(model: SklearnModel, inputs: VectorInputs) -> Prediction:
-    """Return what a model says of rows that are repeated, from one look at each."""
-    faces = inputs.distinct
-    return model.predict_normalized(inputs.x[faces.rows]).take(faces.of_row)
-
-
-def _weights(inputs: VectorInputs) -> Float[np.ndarray, " N"] | None:
-    """Return what each face counts for; None: all the same."""
-    return None if inputs.weight is None else inputs.weight.double().cpu().numpy()
-
-
-def _double(x: Float[torch.Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
+def in_double(x: Float[torch.Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
     """Return vectors as scikit-learn computes best: ridge regression loses digits in single precision."""
     return x.double().cpu().numpy()
