@@ -24,7 +24,9 @@ class SessionSweeper(Base):
     """
 
     def __init__(self, params: Any = None, **options: Any) -> None:  # these are read from the configuration
-        super().__init__(max_batch_size=None, params=params)
+        # Without BasicSweeper's own, which looks for itself in its module: Hydra executes that one anew, with another
+        # class of the name, whenever it looks for plugins. `setup` sets all else.
+        self.params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
