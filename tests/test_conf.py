@@ -31,7 +31,8 @@ CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = [p for p in FILES if p.parent != CONF]
 COMPOSED = [p for p in FILES if p.parent.name != "search"]  # those of searches: tests/sweep/test_spaces.py
-PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in ("hydra", "experiment", "debug", "method", "budget")]
+NO_PARTS = ("hydra", "experiment", "debug", "method", "budget", "pruner")  # of the settings of a run
+PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in NO_PARTS]
 COMMAND = re.compile(r"python -m vec2uage\.(\w+)( .*)?$")
 SETTINGS: dict[str, type] = {
     "prepare": PrepareAndAugmentSettings,

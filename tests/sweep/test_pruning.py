@@ -18,6 +18,7 @@ from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.index import read_sweep
 from vec2uage.runs.search_record import TrialRecord, read_search
 from vec2uage.sweep.engine import train_jobs
+from vec2uage.sweep.search.options import search_options
 from vec2uage.sweep.search.pruners import Halving, Median
 from vec2uage.sweep.search.search import run_search
 from vec2uage.sweep.session import SweepSession
@@ -48,6 +49,13 @@ def trials_of(folder: Path) -> tuple[TrialRecord, ...]:
     found = read_search(folder)
     assert found is not None
     return found.trials
+
+
+@pytest.mark.parametrize("name", ["none", "median", "halving"])
+def test_every_pruner_of_conf_is_what_its_file_is_called(name: str) -> None:
+    read = search_options(make_sweep("hydra/sweeper=optuna", f"pruner={name}").master)
+    assert read.pruner.name == name
+    assert read.pruner.after == ((5, 10, 20, 40) if name != "none" else ())
 
 
 VALUES = st.lists(st.floats(0, 100), min_size=1, max_size=30)
@@ -166,7 +174,7 @@ def optuna_study(path: Path) -> optuna.Study:
 @pytest.mark.parametrize(
     ("own", "sweeper", "said"),
     [
-        (["trainer.checkpoint_every=3"], HALVING, "trainer.checkpoint_every"),
+        pytest.param(["trainer.checkpoint_every=3"], HALVING, "checkpoint_every", marks=pytest.mark.slow),
         ([], ["pruner=median", "hydra.sweeper.pruner.epochs=[5,5]"], "in order"),
         ([], ["pruner=median", "hydra.sweeper.pruner.startup=0"], "startup"),
         ([], ["pruner=halving", "hydra.sweeper.pruner.reduction=1"], "reduction"),
