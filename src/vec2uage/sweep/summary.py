@@ -93,7 +93,9 @@ def report(
         lines.append(f"best by validation: {visible(best.name)} (mae {reached})")
     if names:
         lines.append(visible(repeats_text(names)))
-    failed = [r for r in results if r.status != "completed"]
+    if pruned := sum(r.status == "pruned" for r in results):
+        lines.append(f"{pruned} of {len(results)} runs were pruned; {folder}/sweep.csv says why")
+    failed = [r for r in results if r.status not in ("completed", "pruned")]
     if failed:
         lines.append(f"{len(failed)} of {len(results)} runs did not complete:")
         lines.extend(map(visible, _by_ending(failed)))
