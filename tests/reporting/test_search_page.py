@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,19 @@ def test_importance_is_the_share_of_the_variance_logarithmic_where_the_range_is(
 def test_one_trial_that_went_astray_does_not_decide_what_matters() -> None:
     [found] = searched(lambda a, b: 1e6 if b > 0.98 else 2 + a).importances.values()
     assert found.shares["a"] > 0.6
+
+
+def test_pruned_trials_count_with_what_they_had_reached() -> None:
+    search = searched(lambda a, b: 2 + a)
+    trials = tuple(
+        t
+        if t.number % 8 == 0
+        else replace(t, status="pruned", scores={}, at_epochs={4: t.scores["validation/mae"], 2: 9.0})
+        for t in search.record.trials
+    )
+    best = min((t.scores["validation/mae"], t.number) for t in trials if t.scores)[1]
+    [found] = Searched(replace(search.record, trials=trials, best=(best,))).importances.values()
+    assert found.shares == pytest.approx({"a": 1, "b": 0}, abs=0.05)
 
 
 def test_importance_that_cannot_be_told_has_a_reason() -> None:

@@ -85,14 +85,18 @@ def importance(record: SearchRecord, found: Values) -> Importance:
     """Return the importance of each option by functional ANOVA of a random forest (Hutter, Hoos and Leyton-Brown 2014).
 
     Each option is taken by its place in its range, logarithmic where that is: left to itself, Optuna's evaluator would
-    take the last of two decades for nine tenths of them. What is far worse than most counts as bad as the worst that is
-    shown, or one such trial would decide.
+    take the last of two decades for nine tenths of them. What is far worse than most is taken for as bad as the worst
+    of these, or one such trial would decide. Pruned trials, which there are of one objective alone, count as they were
+    when they ended.
     """
     if len(record.space) == 1:
         return Importance({}, "one option alone was searched")
-    if len(found.trials) < _FEWEST:
-        return Importance({}, f"that takes {_FEWEST} trials with scores, and there are {len(found.trials)}")
-    capped = found.badness.clip(max=found.worst_shown)
+    pruned = [trial for trial in record.trials if trial.status == "pruned" and trial.compared]
+    trials = [*found.trials, *pruned]
+    if len(trials) < _FEWEST:
+        return Importance({}, f"that takes {_FEWEST} trials with scores, and there are {len(trials)}")
+    reached = np.array([*found.badness, *(trial.compared[max(trial.compared)] for trial in pruned)])
+    capped = reached.clip(max=ceiling([reached]))
     if np.ptp(capped) == 0:
         return Importance({}, "all trials have the same score")
     from optuna import create_study, logging
@@ -106,7 +110,7 @@ def importance(record: SearchRecord, found: Values) -> Importance:
         key: CategoricalDistribution(may_be.choices) if isinstance(may_be, Choices) else FloatDistribution(0, 1)
         for key, may_be in record.space.items()
     }
-    for trial, value in zip(found.trials, capped, strict=True):
+    for trial, value in zip(trials, capped, strict=True):
         params = {key: record.space[key].place(option) for key, option in trial.options.items()}
         study.add_trial(create_trial(params=params, distributions=space, value=float(value)))
     shares = FanovaImportanceEvaluator(seed=derive(0, "report", "importance") % 2**32).evaluate(study)

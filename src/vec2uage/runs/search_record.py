@@ -88,6 +88,11 @@ class TrialRecord:
     at_epochs: Mapping[int, float | None] = field(default_factory=dict)
     """How good it was after the epochs at which a pruner has compared it, lower is better; None: not finite."""
 
+    @property
+    def compared(self) -> dict[int, float]:
+        """How good it was at these epochs, in their order, where that is finite."""
+        return {epoch: value for epoch, value in sorted(self.at_epochs.items()) if value is not None}
+
 
 @dataclass(frozen=True)
 class SearchRecord:

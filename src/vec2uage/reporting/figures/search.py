@@ -20,7 +20,7 @@ from vec2uage.reporting.figures.style import (
     wrapped,
 )
 from vec2uage.reporting.searched import Searched, Values
-from vec2uage.runs.search_record import Choices, SearchRecord, TrialRecord
+from vec2uage.runs.search_record import Choices, SearchRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +32,8 @@ HISTORY = (
 )
 IMPORTANCE = (
     "Share of the score's variance over the whole space that each option explains by itself (functional ANOVA of a "
-    "random forest, Hutter, Hoos and Leyton-Brown 2014); what is missing to 100% is due to several together. It is of "
-    "trials with scores: an option that decides which of them diverge may matter more."
+    "random forest, Hutter, Hoos and Leyton-Brown 2014); what is missing to 100% is due to several together. Pruned "
+    "trials count with what they had reached, diverged ones do not: what decides which diverge may matter more."
 )
 SLICES = (
     "The score of every trial against each of its options, from the most important to the least; later trials are "
@@ -80,7 +80,7 @@ def pruning(search: Searched) -> "Figure | None":
     """Draw how good each trial was at the epochs at which a pruner has compared it; None if there was none."""
     from matplotlib.ticker import MaxNLocator, NullLocator
 
-    compared = [(trial.status == "pruned", _known(trial)) for trial in search.record.trials if _known(trial)]
+    compared = [(trial.status == "pruned", trial.compared) for trial in search.record.trials if trial.compared]
     if not compared:
         return None
     figure, (axes,) = canvas(COLUMN, 2.2, left=0.55)
@@ -102,11 +102,6 @@ def pruning(search: Searched) -> "Figure | None":
     axes.set(xlabel="epochs trained", ylabel=_label(of_score) if lowest else f"{of_score.label}, lower is better")
     _legend(figure, axes)
     return figure
-
-
-def _known(trial: TrialRecord) -> dict[int, float]:
-    """Return how good a trial was at the epochs at which it was compared, in their order."""
-    return {epoch: value for epoch, value in sorted(trial.at_epochs.items()) if value is not None}
 
 
 @styled()

@@ -11,9 +11,10 @@ def options(search: Searched) -> Table:
     ends = at_ends(record, chosen) if chosen else {}
     rows: list[tuple[Cell, ...]] = []
     for key, may_be in record.space.items():
-        of_chosen: tuple[Cell, ...] = (chosen.options[key], f"{ends[key]} end" if key in ends else "") if chosen else ()
-        rows.append((key, str(may_be), *of_chosen, *(100 * shares[key] for shares in told.values())))
-    heads = [Column("chosen"), Column("where")] if chosen else []
+        of_chosen: list[Cell] = [chosen.options[key]] if chosen else []
+        where: list[Cell] = [f"{ends[key]} end" if key in ends else None] if ends else []
+        rows.append((key, str(may_be), *of_chosen, *where, *(100 * shares[key] for shares in told.values())))
+    heads = [Column("chosen")] * bool(chosen) + [Column("where")] * bool(ends)
     note = "Importance: the share of the score's variance that the option explains by itself (functional ANOVA). "
     return Table(
         "search_options",
