@@ -105,12 +105,17 @@ def test_of_several_that_none_beats_no_test_error_is_told(record: Callable[..., 
     assert "search_front" in {figure.name for section in report.sections for figure in section.figures}
 
 
-def test_a_chosen_run_that_is_missing_is_told(record: Callable[..., Path]) -> None:
-    found = composed(
-        record(trials=[trial(k) | ({"runs": ["gone", *trial(k)["runs"]]} if k == 4 else {}) for k in range(14)])
-    )
+def test_chosen_runs_may_lie_beside_the_folder_and_one_that_is_missing_is_told(record: Callable[..., Path]) -> None:
+    trials = list(map(trial, range(14)))
+    trials[4]["runs"] = ["../found/004_0", "004_1", "004_2", "gone"]  # the first: of another command of the same study
+    found = composed(record(trials=trials))
     assert any("1 of 4 runs did not complete" in text for text in found.warnings)
     assert "over 3 runs" in found.summary[0]
+
+
+def test_a_search_has_no_variants_to_compare(record: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="leave by out"):
+        read_sweep(record(), by=["optimizer.lr"])
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,10 @@ def read_sweep(folder: Path, name: str | None = None, by: Sequence[str] = ()) ->
     """
     found, rejects = collect(folder)
     if search := read_search(folder):
+        if by:
+            raise UserError(
+                f"by={','.join(by)}: {folder} is a search, and its report is on the best trial alone: leave by out"
+            )
         found, rejects = _of_best(search, folder, found, rejects)
     configs = read_configs(found)
     options = used_options(found, configs, by)
