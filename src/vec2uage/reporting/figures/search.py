@@ -20,7 +20,7 @@ from vec2uage.reporting.figures.style import (
     wrapped,
 )
 from vec2uage.reporting.searched import Searched, Values
-from vec2uage.runs.search_record import Choices, SearchRecord
+from vec2uage.runs.search_record import Choices, Numbers, SearchRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +52,8 @@ _WITHOUT: dict[str, dict[str, Any]] = {
 }
 """How trials without a score are drawn, by their status."""
 _ACROSS = 3  # panels side by side
+_WIDTH = 1.6  # inches of a panel, for the names of choices
+_LONGEST = 24  # characters in a line of one
 
 
 @styled()
@@ -121,10 +123,8 @@ def importances(shares: Mapping[str, Mapping[str, float]]) -> "Figure":
 def slices(record: SearchRecord, values: Values, options: Sequence[str]) -> "Figure":
     """Draw the score of each trial against each of the options, in this order."""
     columns, rows = min(len(options), _ACROSS), ceil(len(options) / _ACROSS)
-    longest = max(
-        (len(c) for key in options if isinstance(record.space[key], Choices) for c in _choices(record, key)), default=0
-    )
-    below = 0.4 + min(longest, 24) * CHARACTER * (longest > 3)
+    turned = [len(choice) for key in options if _is_turned(record.space[key]) for choice in _choices(record.space[key])]
+    below = 0.4 + min(max(turned, default=0), _LONGEST) * CHARACTER
     figure, panels = canvas(
         PAGE if columns > 1 else COLUMN,
         0.1 + rows * (1.5 + below),
@@ -149,9 +149,13 @@ def slices(record: SearchRecord, values: Values, options: Sequence[str]) -> "Fig
     return figure
 
 
-def _choices(record: SearchRecord, key: str) -> tuple[str, ...]:
-    may_be = record.space[key]
+def _choices(may_be: Numbers | Choices) -> tuple[str, ...]:
     return may_be.choices if isinstance(may_be, Choices) else ()
+
+
+def _is_turned(may_be: Numbers | Choices) -> bool:
+    """Tell whether the names of choices would not stand side by side below a panel."""
+    return sum(map(len, _choices(may_be))) * CHARACTER > _WIDTH
 
 
 def _slice(axes: "Axes", record: SearchRecord, values: Values, key: str) -> None:
@@ -164,9 +168,8 @@ def _slice(axes: "Axes", record: SearchRecord, values: Values, key: str) -> None
     _best(axes, at, values, record)
     axes.set_xlabel(wrapped(key, 34))
     if isinstance(may_be, Choices):
-        names = [wrapped(choice, 24) for choice in may_be.choices]
-        turned = 90 if max(map(len, may_be.choices)) > 3 else 0
-        axes.set_xticks(range(len(names)), names, rotation=turned)
+        names = [wrapped(choice, _LONGEST) for choice in may_be.choices]
+        axes.set_xticks(range(len(names)), names, rotation=90 * _is_turned(may_be))
         axes.set_xlim(-0.6, len(names) - 0.4)
     elif may_be.log:
         axes.set_xscale("log")
