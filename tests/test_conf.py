@@ -30,7 +30,6 @@ from vec2uage.training.run_settings import from_config as run_settings
 CONF = Path(conf_dir())
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = [p for p in FILES if p.parent != CONF]
-COMPOSED = [p for p in FILES if p.parent.name != "search"]  # those of searches: tests/sweep/test_spaces.py
 NO_PARTS = ("hydra", "experiment", "debug", "method", "budget", "pruner")  # of the settings of a run
 PARTS = [p for p in GROUPS if p.relative_to(CONF).parts[0] not in NO_PARTS]
 COMMAND = re.compile(r"python -m vec2uage\.(\w+)( .*)?$")
@@ -41,6 +40,7 @@ SETTINGS: dict[str, type] = {
     "predict": PredictSettings,
     "report": ReportSettings,
 }
+COMPOSED = [p for p in FILES if p.parent.name != "search"]  # those of searches: tests/sweep/test_spaces.py
 
 
 def settings(entry: str, overrides: Sequence[str]) -> Any:
