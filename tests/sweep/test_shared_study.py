@@ -1,8 +1,5 @@
 """A study that several commands share: what each asks for and is told, and what a killed one takes up again."""
 
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,18 +125,3 @@ def test_each_command_tells_of_all_trials_and_where_their_runs_lie(
             assert (tmp_path / "other" / run / "result.json").is_file()
     assert found.trials[0].runs[0].startswith("../one/")
     assert "test/mae" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_two_commands_at_the_same_time_share_the_trials(tmp_path: Path) -> None:
-    few = ["hydra.sweeper.trials=4", "hydra.sweeper.batch=1", "hydra.sweeper.startup=2", "hydra.sweeper.study=study"]
-    given = [*SMALL, "model=ridge", "trainer.device=cpu", "model.alpha=log(0.1,100)"]
-    line = [sys.executable, "-m", "vec2uage.train", "-m", "hydra/sweeper=optuna", *few, *given]
-    commands = [
-        subprocess.Popen([*line, f"hydra.sweep.dir={name}"], cwd=tmp_path, stdout=subprocess.DEVNULL) for name in "ab"
-    ]
-    assert [process.wait() for process in commands] == [0, 0]
-    runs = [path for name in "ab" for path in (tmp_path / name).glob("*/result.json")]
-    assert len(runs) == 4
-    told = [json.loads((tmp_path / name / "search.json").read_text()) for name in "ab"]
-    assert max(len(found["trials"]) for found in told) == 4
