@@ -135,6 +135,8 @@ def main() -> None:
     names = {"grid": "the same as a grid", "none": "search", **{name: f"search, {name}" for name in PRUNERS}}
     print(f"{given.trials} trials, {given.batch} at a time, {18 * given.train_per_age:,} rows\n{machine()}\n")
     print(f"{'':12}" + "".join(f"{name:>24}" for name in names.values()))
+    few = argparse.Namespace(**{**vars(given), "trials": given.batch, "epochs": 1})
+    repetition(0, few)  # pays for imports, and loads the vectors
     rows = []
     for seed in range(1, given.repeats + 1):
         rows.append(repetition(seed, given))
