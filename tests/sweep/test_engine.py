@@ -237,7 +237,6 @@ def test_a_run_that_does_not_fit_alone_fails(sweep: Sweep, tmp_path: Path, monke
     for job in jobs:
         RunFolder(job.folder).clear()
     monkeypatch.setattr(Large, "most", 0)
-    monkeypatch.setattr(Large, "wanted", 2)
     finished = train_jobs(jobs, "")
     assert {result.status for result in finished.results.values()} == {"failed"}
     assert all("out of memory" in (result.reason or "") for result in finished.results.values())
@@ -350,7 +349,7 @@ def test_groups_share_gpus_and_each_is_one_stack_on_every_gpu(
     assert [len(stack) for stack in layout.lay_out(jobs[:4], little, 1).stacks] == [1, 1, 1, 1]
 
 
-class Large(RegressorMixin, BaseEstimator):
+class Heavy(RegressorMixin, BaseEstimator):
     """Takes a gigabyte, as it says, and remembers how many are fitted at a time."""
 
     now, most, wanted = 0, 0, 1
@@ -362,14 +361,14 @@ class Large(RegressorMixin, BaseEstimator):
     def fit_bytes(self, rows: int) -> int:
         return 10**9
 
-    def fit(self, x: np.ndarray, y: np.ndarray) -> "Large":
+    def fit(self, x: np.ndarray, y: np.ndarray) -> "Heavy":
         with self.changed:
-            Large.now += 1
-            Large.most = max(Large.now, Large.most)
+            Heavy.now += 1
+            Heavy.most = max(Heavy.now, Heavy.most)
             self.changed.notify_all()
-            self.changed.wait_for(lambda: Large.most >= Large.wanted, timeout=10)
+            self.changed.wait_for(lambda: Heavy.most >= Heavy.wanted, timeout=10)
             self.changed.wait(0.05)  # in which one too many would begin
-            Large.now -= 1
+            Heavy.now -= 1
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -380,15 +379,15 @@ def test_no_more_models_are_fitted_at_a_time_than_memory_holds(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "memory_bytes", lambda: 5 * 10**9)
-    monkeypatch.setattr(Large, "most", 0)
-    monkeypatch.setattr(Large, "wanted", 2)
-    own = ["model=ridge", f"model._target_={__name__}.Large", "~model.alpha", "trainer.device=cpu"]
+    monkeypatch.setattr(Heavy, "most", 0)
+    monkeypatch.setattr(Heavy, "wanted", 2)
+    own = ["model=ridge", f"model._target_={__name__}.Heavy", "~model.alpha", "trainer.device=cpu"]
     runs = [["model=ridge", "trainer.device=cpu"], *([*own, f"+model.age={age}"] for age in range(3))]
     jobs = sweep.jobs(tmp_path, runs)
     assert f"about {min(2, cores())}." in preview(jobs, False).partition("memory:")[2]
     result = train_jobs(jobs, "python -m vec2uage.train", cores=3)
     assert {run.status for run in result.results.values()} == {"completed"}
-    assert Large.most == 2
+    assert Heavy.most == 2
 
 
 THREE = [[*QUICK, "trainer.stack_size=3", f"seed={seed}"] for seed in range(3)]
