@@ -181,6 +181,8 @@ def optuna_study(path: Path) -> optuna.Study:
         ([], [*HALVING, "hydra.sweeper.trials=5"], "multiple of batch"),
         ([], [*HALVING, "hydra.sweeper.objective=[validation/mae,validation/bias]"], "one objective"),
         ([], [*HALVING, "hydra.sweeper.objective=validation/coverage_50"], "every epoch"),
+        ([], [*HALVING, "hydra.sweeper.objective=validation/log_score"], "predicts points"),
+        (["trainer.max_epochs=2"], HALVING, "no run goes on"),
         (["pruner=median,halving"], [], "nothing to choose"),
     ],
 )

@@ -16,6 +16,7 @@ from vec2uage.sweep.grouping import Job
 from vec2uage.sweep.options import Resume
 from vec2uage.sweep.resume import has_ended
 from vec2uage.training.learners.registry import learner_of
+from vec2uage.training.run_settings import RunSettings
 
 
 def check_sweeper(master: DictConfig) -> None:
@@ -31,15 +32,15 @@ def check_sweeper(master: DictConfig) -> None:
         )
 
 
-def check_space(composer: Composer, ends: Sequence[Sequence[str]]) -> None:
-    """Raise UserError where a search could try what is not allowed, or an option that changes nothing.
+def check_space(composer: Composer, ends: Sequence[Sequence[str]]) -> list[RunSettings]:
+    """Return the settings of the runs at the ends of a space; UserError for what is not allowed, or changes nothing.
 
     `ends` are those of its space (`SearchSpace.ends`). Without it the search would be refused at the first such trial,
     which may be its last.
     """
     for overrides in ends:  # one by one, as what is wrong with an option would be told for each of its values
         compose_jobs(composer, [overrides], 0)
-    compose_jobs(composer, ends, 0)
+    return [item.job.settings for item in compose_jobs(composer, ends, 0)]
 
 
 def check_executor(master: DictConfig, jobs: Sequence[Job]) -> Executor:

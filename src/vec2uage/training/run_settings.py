@@ -32,6 +32,7 @@ from vec2uage.training.config_groups import (
     check_optimizer,
     check_weights,
     is_network,
+    is_stacking,
     unused_groups,
 )
 from vec2uage.training.early_stopping import NoEarlyStopping
@@ -41,6 +42,7 @@ from vec2uage.training.normalization import NormalizationKind
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision
 from vec2uage.training.range_test import NoRangeTest, RangeTest
+from vec2uage.training.regressors.base import DistributionRegressor
 from vec2uage.training.regularization import Regularization
 from vec2uage.training.schedules import Schedule
 
@@ -106,6 +108,14 @@ class RunSettings:
     def is_network(self) -> bool:
         """Whether the model is a network, and so is trained in epochs."""
         return is_network(locate(self.model.target))
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether predictions are more than points; of a stack its members decide, and it counts as such."""
+        target = locate(self.model.target)
+        if is_network(target):
+            return _has_spread(self.head)
+        return is_stacking(target) or (isinstance(target, type) and issubclass(target, DistributionRegressor))
 
     @property
     def unused_groups(self) -> tuple[str, ...]:
@@ -208,13 +218,16 @@ def _unmeasured(options: Mapping[str, Any]) -> list[str]:
     """Say which monitored scores the head's predictions do not have."""
     monitors = {group: options[group].monitor for group in ("trainer", "early_stopping", "lr_schedule")}
     of_spread = {group: monitor for group, monitor in monitors.items() if needs_spread(monitor)}
-    head = options["head"]
-    if not of_spread or head.prediction(np.zeros((1, head.outputs), dtype=np.float32)).has_spread:
+    if not of_spread or _has_spread(options["head"]):
         return []
     return [
         f"{group}.monitor = {monitor}: this head predicts points, which have no such score: take validation/crps"
         for group, monitor in of_spread.items()
     ]
+
+
+def _has_spread(head: Head) -> bool:
+    return head.prediction(np.zeros((1, head.outputs), dtype=np.float32)).has_spread
 
 
 def _other_averaging(choices: Mapping[str, str]) -> list[str]:

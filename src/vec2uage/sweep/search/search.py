@@ -15,6 +15,7 @@ from vec2uage.base.formatting import counted
 from vec2uage.config.command import refuse_chdir
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.spaces import SearchSpace, parse_search
+from vec2uage.config.validate import refuse
 from vec2uage.runs.search_record import FILE
 from vec2uage.sweep.check import check_space
 from vec2uage.sweep.job_returns import raise_failure
@@ -23,7 +24,7 @@ from vec2uage.sweep.search.options import search_options
 from vec2uage.sweep.search.record import as_json, chosen, report
 from vec2uage.sweep.search.shared_study import SharedStudy
 from vec2uage.sweep.search.study import Ended, Study
-from vec2uage.sweep.search.trials import train_trials
+from vec2uage.sweep.search.trials import train_trials, unfit
 from vec2uage.sweep.session import SweepSession
 
 
@@ -44,7 +45,7 @@ def run_search(
     options = search_options(master)
     command = command_options(master)
     space = parse_search(context.config_loader, master, options.search, arguments)
-    check_space(Composer(context.config_loader, master), space.ends())
+    refuse(unfit(check_space(Composer(context.config_loader, master), space.ends()), options))
     if launcher is not None and options.pruner.after:
         raise UserError(
             f"pruner={options.pruner.name}: this launcher trains every run to its end: leave hydra/launcher at fused"

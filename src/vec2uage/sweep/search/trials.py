@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vec2uage.base.formatting import counted
-from vec2uage.config.validate import refuse
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.metrics_log import read_score
 from vec2uage.runs.result import RunResult
@@ -17,6 +16,8 @@ from vec2uage.sweep.resume import is_kept
 from vec2uage.sweep.search.options import SearchOptions
 from vec2uage.sweep.search.study import Ended, EndStatus, Study
 from vec2uage.sweep.session import SweepSession
+from vec2uage.training.monitor import needs_spread
+from vec2uage.training.run_settings import RunSettings
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,12 @@ def train_trials(
 
     At each epoch of the pruner all of them pause, and those that are worse than others end there. How good a trial is
     at an epoch is read from metrics.csv up to there, whatever was trained since: a search that is taken up again
-    decides as it did. Raises UserError for runs that cannot pause.
+    decides as it did.
     """
     jobs = list(dict.fromkeys(job for own in batch.values() for job in own))
     if not jobs:
         return {}
     composed = dict(zip(jobs, sweep.compose(jobs), strict=True))
-    refuse(list(dict.fromkeys(problem for item in composed.values() for problem in _cannot_pause(item, options))))
     trials = {number: _Trial([composed[job] for job in own]) for number, own in batch.items()}
     results: Results = {}
     for epoch in (*options.pruner.after, None):
@@ -56,10 +56,30 @@ def train_trials(
     return {number: trial.ended(results, options) for number, trial in trials.items()}
 
 
-def _cannot_pause(item: ComposedJob, options: SearchOptions) -> list[str]:
+def unfit(runs: Sequence[RunSettings], options: SearchOptions) -> list[str]:
+    """Say what keeps runs of a search from being judged by its objective, or from pausing where its pruner does."""
+    problems = [problem for run in runs for problem in (*_unmeasured(run, options), *_cannot_pause(run, options))]
+    epochs, name = options.pruner.after, options.pruner.name
+    if not problems and epochs and all(run.trainer.max_epochs <= epochs[0] for run in runs):
+        problems = [f"pruner={name}: no run goes on after epoch {epochs[0]}, the first of its epochs: set others"]
+    return list(dict.fromkeys(problems))
+
+
+def _unmeasured(run: RunSettings, options: SearchOptions) -> list[str]:
+    """Say which objectives a run's predictions do not have."""
+    if run.has_spread:
+        return []
+    what = f"head={run.choice('head')}" if run.is_network else f"model={run.choice('model')}"
+    return [
+        f"hydra.sweeper.objective = {name}: {what} predicts points, which have no such score: take validation/crps"
+        for name in options.objective
+        if needs_spread(name)
+    ]
+
+
+def _cannot_pause(run: RunSettings, options: SearchOptions) -> list[str]:
     """Say what keeps a run from pausing at the epochs of the pruner."""
-    epochs, run = options.pruner.after, item.job.settings
-    every, name = run.trainer.checkpoint_every, options.pruner.name
+    epochs, name, every = options.pruner.after, options.pruner.name, run.trainer.checkpoint_every
     if not epochs:
         return []
     if not run.is_network:
