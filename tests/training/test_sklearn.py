@@ -31,7 +31,7 @@ from vec2uage.predictions.point import Point
 from vec2uage.runs.folder import MODEL_SUFFIXES
 from vec2uage.training.data import load as load_data
 from vec2uage.training.inputs import VectorInputs
-from vec2uage.training.learners import sklearn
+from vec2uage.training.learners import sklearn, skops_file
 from vec2uage.training.learners.fitting import Sklearn
 from vec2uage.training.learners.registry import READERS, learner_of
 from vec2uage.training.learners.sklearn import SklearnModel
@@ -299,6 +299,18 @@ def test_equal_models_make_equal_files_at_any_time(tmp_path, monkeypatch):
         files.append((tmp_path / f"{day}.skops").read_bytes())
         files.append(pipe)  # so that the next one has other addresses
     assert files[0] == files[2]
+
+
+def test_what_lies_in_memory_between_the_numbers_of_a_tree_is_no_part_of_a_model(tmp_path):
+    """A calibration is bound to the digest, so that it must be the same whenever a model is read."""
+    forest = RandomForestRegressor(10, random_state=0).fit(np.eye(9), np.arange(9.0))
+    saved = SklearnModel(forest, 9, Normalization("none"), "e")
+    saved.save(tmp_path / "best.skops")
+    model = Component("sklearn.ensemble.RandomForestRegressor")
+    assert {sklearn.load(tmp_path / "best.skops", model).digest for _ in range(3)} == {saved.digest}
+    gaps = np.dtype({"names": ["node", "left"], "formats": ["<i8", "u1"], "offsets": [0, 8], "itemsize": 16})
+    clean, dirty = (np.frombuffer((bytes(9) + filler * 7) * 4, gaps) for filler in (b"\0", b"x"))
+    assert skops_file.to_bytes(clean) == skops_file.to_bytes(dirty)
 
 
 def test_a_flipped_bit_is_told_or_changes_nothing(tmp_path):

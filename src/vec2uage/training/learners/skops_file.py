@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+import numpy as np
+
 _SCHEMA = "schema.json"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip archive knows
 
@@ -19,7 +21,7 @@ def to_bytes(content: Any) -> bytes:
     """Return an object as `skops.loads` reads it.
 
     Skops names objects by their addresses in memory, and members also by random numbers and the time: all of these are
-    counted anew.
+    counted anew. Between the columns of the nodes of a tree stands what was in memory: there, zeros are written.
     """
     from skops import io as skops
 
@@ -36,9 +38,23 @@ def to_bytes(content: Any) -> bytes:
     written = io.BytesIO()
     with ZipFile(written, "w", ZIP_STORED) as archive:
         for file, name in names.items():
-            archive.writestr(ZipInfo(name, _LONG_AGO), members[file])
+            archive.writestr(ZipInfo(name, _LONG_AGO), _without_gaps(members[file], name))
         archive.writestr(ZipInfo(_SCHEMA, _LONG_AGO), json.dumps(schema))
     return written.getvalue()
+
+
+def _without_gaps(content: bytes, name: str) -> bytes:
+    """Return the member of an archive; where it is an array of rows, zeros stand in the gaps between their columns."""
+    if not name.endswith(".npy"):
+        return content
+    array = np.load(io.BytesIO(content))
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, array.dtype)  # those of `zeros_like` may have anything in their gaps
+    for column in array.dtype.names:
+        clean[column] = array[column]
+    header = content[: len(content) - array.nbytes]
+    return header + clean.tobytes("F" if array.flags.fnc else "C")  # `np.save` may write anything there, too
 
 
 def check_size(data: bytes) -> None:
