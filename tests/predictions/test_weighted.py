@@ -69,6 +69,20 @@ def test_the_best_weights_have_the_least_score_and_leave_bad_members_out() -> No
     assert found[0] > found[1] > 0.05
 
 
+@pytest.mark.parametrize(("age", "deviation"), [(1e6, 2.0), (1e30, 2.0), (9.0, 1e5)])
+def test_a_member_that_is_far_off_for_one_face_does_not_hide_which_of_the_others_is_better(
+    age: float, deviation: float
+) -> None:
+    good = [normal(1, 1), normal(3, 2)]
+    far = Normal(np.append(AGES[1:], age), np.append(np.full(len(AGES) - 1, 2.0), deviation))
+    np.testing.assert_allclose(best_weights([*good, far], AGES), [*best_weights(good, AGES), 0], atol=0.02)
+
+
+def test_members_that_are_never_off_count_the_same() -> None:
+    perfect = Normal(AGES, np.full(len(AGES), 1e-9))
+    np.testing.assert_allclose(best_weights([perfect, perfect, normal(2, 1)], AGES), [0.5, 0.5, 0], atol=1e-6)
+
+
 def test_members_that_say_the_same_count_the_same() -> None:
     np.testing.assert_allclose(best_weights([normal(2, 1)] * 4, AGES), 1 / 4)
     assert best_weights([normal(2, 1)], AGES) == pytest.approx([1])

@@ -17,11 +17,13 @@ from vec2uage.predictions.point import Point
 _KNOTS = 200  # of a distribution function, at least
 _ROWS = 4096  # whose distribution functions are tabulated at once: bounds the memory that it takes
 _STEP = 0.05  # years: distribution functions are compared in the middle of such steps
-_MOST_STEPS = 4000
+_NEAR = 90.0  # years from the true ages, up to which steps are so short
+_FAR_STEPS = 500  # beyond that on either side, each longer than the one before
 _FACES = 256  # at a time
 _FOLDS = 5
 _TOWARDS_EQUAL = 5  # faces: what these say counts for equal weights
-_JITTER = 1e-10  # of the largest score, so that members which say the same can be told apart
+_LEAST = 1e-6  # years: what a lower CRPS counts as
+_JITTER = 1e-10  # of each score, so that members which say the same can be told apart
 
 
 @dataclass(frozen=True)
@@ -167,15 +169,16 @@ def best_weights(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"]
     from scipy.optimize import nnls
 
     scores = _cross_scores(predictions, ages)
-    best_score = scores.diagonal().min()
-    penalty = _TOWARDS_EQUAL * best_score / len(ages) + _JITTER * scores.max()
+    best_score = max(scores.diagonal().min(), _LEAST)
     # On weights of sum 1, the square of their own length and of their distance from equal ones differ by a constant.
-    factor = np.linalg.cholesky(scores + penalty * np.eye(len(scores)))
+    penalised = scores + np.diag(_TOWARDS_EQUAL * best_score / len(ages) + _JITTER * scores.diagonal())
+    size = np.sqrt(penalised.diagonal())  # of each as 1, or rounding would hide good members beside one far off
+    factor = np.linalg.cholesky(penalised / np.outer(size, size))
     # Least squares with a row more, which asks for a sum of 1, has its solution along the best weights (Lawson and
     # Hanson 1974, chapter 23).
-    scale = np.sqrt(best_score + penalty)
-    system = np.vstack([factor.T / scale, np.ones(len(scores))])
-    along, _ = nnls(system, np.append(np.zeros(len(scores)), 1.0))
+    system = np.vstack([factor.T, size.min() / size])
+    sized, _ = nnls(system, np.append(np.zeros(len(scores)), 1.0))
+    along = sized / size
     return np.asarray(along / along.sum())
 
 
@@ -191,9 +194,24 @@ def _cross_scores(predictions: Sequence[Prediction], ages: Real[np.ndarray, " N"
         knots = [each.knots() for each in some]
         low = min(true.min(), *(each.min() for each in knots))
         high = max(true.max(), *(each.max() for each in knots))
-        steps = int(np.clip(np.ceil((high - low) / _STEP), 1, _MOST_STEPS))
-        x = low + (np.arange(steps) + 0.5) * ((high - low) / steps)
-        grid = np.broadcast_to(x[:, None], (steps, len(true)))
-        off = np.stack([(each.cdf(grid) - (grid >= true)).ravel() for each in some])
-        total += off @ off.T * ((high - low) / steps)
+        edges = _edges(low, high, true.min() - _NEAR, true.max() + _NEAR)
+        grid = np.broadcast_to((edges[1:, None] + edges[:-1, None]) / 2, (len(edges) - 1, len(true)))
+        root = np.sqrt(np.diff(edges))[:, None]
+        off = np.stack([((each.cdf(grid) - (grid >= true)) * root).ravel() for each in some])
+        total += off @ off.T
     return total / len(ages)
+
+
+def _edges(low: float, high: float, near_low: float, near_high: float) -> Float[np.ndarray, " k"]:
+    """Return where steps from `low` to `high` begin and end: of even length where near, growing beyond.
+
+    One member that is far off, or very unsure, for one face must not make them too long to judge the others by.
+    """
+    first, last = max(low, near_low), min(high, near_high)
+    near = np.linspace(first, last, max(int(np.ceil((last - first) / _STEP)), 1) + 1)
+    return np.concatenate([first - _growing(first - low)[::-1], near, last + _growing(high - last)])
+
+
+def _growing(width: float) -> Float[np.ndarray, " k"]:
+    """Return distances up to this width, each a multiple of the one before."""
+    return np.geomspace(min(_STEP, width), width, _FAR_STEPS) if width > 0 else np.zeros(0)
