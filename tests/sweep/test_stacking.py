@@ -18,6 +18,7 @@ from sweeps import SMALL, Sweep
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.hydra.composer import Composer
+from vec2uage.data.balance import AgeWeights
 from vec2uage.data.loading import load_parts
 from vec2uage.data.parts import Parts
 from vec2uage.evaluation.ensemble import open_ensemble
@@ -332,6 +333,23 @@ def test_a_stack_is_kept_as_long_as_its_members_are_the_same(sweep: Sweep, runs:
         train(sweep, tmp_path / "stack", *options)
     shutil.rmtree(member)
     assert train(sweep, tmp_path / "stack", *options)[1] == first  # it holds all that it needs
+
+
+def test_a_run_that_is_named_twice_counts_once(own: RunSettings, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(runs / "nets")
+    twice = stack_of(own, runs / "nets/0", tmp_path / "link")
+    assert [member.path.parent.name for member in completed_runs(twice)] == ["0", "1"]
+
+
+def test_training_faces_count_by_their_weights(own: RunSettings, runs: Path) -> None:
+    """So do they in the scores of any other model."""
+    run, observer = replace(stack_of(own, runs / "ridge"), augmentation=AgeWeights()), Ends()
+    StackingLearner().fit([run], load(run, torch.device("cpu")), torch.device("cpu"), observer)
+    train = parts_of(run)["train"]
+    errors = np.abs(predicted(runs / "ridge", "train", Job(run, runs)).median - train.ages)
+    found = observer.outcomes[0].scores["train/mae"]
+    assert found == pytest.approx(np.average(errors, weights=AgeWeights().weights(train)), rel=1e-4)
+    assert found != pytest.approx(errors.mean(), rel=1e-3)
 
 
 def test_a_plan_is_told(own: RunSettings, runs: Path, tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from vec2uage.base.cores import threads
@@ -84,6 +85,11 @@ class VectorInputs:
 
     def _of_columns(self, change: Callable[[Tensor], Tensor]) -> "VectorInputs":
         return VectorInputs(change(self.x), change(self.age), None if self.weight is None else change(self.weight))
+
+
+def weights_of(inputs: Inputs) -> Float64[np.ndarray, " N"] | None:
+    """Return what each face counts for, for scores; None: all the same."""
+    return None if inputs.weight is None else inputs.weight.double().cpu().numpy()
 
 
 def epoch_order(generators: Sequence[torch.Generator], rows: int) -> Int[Tensor, "K N"]:

@@ -13,7 +13,7 @@ from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
 from vec2uage.predictions.mixture import mix
 from vec2uage.training.heads.base import Head
-from vec2uage.training.inputs import Inputs
+from vec2uage.training.inputs import Inputs, weights_of
 from vec2uage.training.models import Stacked
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.regularization import Perturbation
@@ -108,6 +108,5 @@ def part_scores(
         loss = sum(float(block.sum()) for block in losses.split(EVALUATION_ROWS)) / len(age)
     else:
         loss = float(torch.stack([batch.mean() for batch in losses.split(batch_size)]).mean())
-    weights = None if weight is None else weight.double().cpu().numpy()
-    measured = scores(age.cpu().numpy(), prediction(head, raw), batch_size, every_epoch, weights)
+    measured = scores(age.cpu().numpy(), prediction(head, raw), batch_size, every_epoch, weights_of(inputs))
     return {f"{part}/{name}": score for name, score in {"loss": loss, **measured}.items()}

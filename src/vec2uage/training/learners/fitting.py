@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from vec2uage.base.seeds import derive
 from vec2uage.predictions.base import Prediction
 from vec2uage.predictions.metrics import scores
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
-from vec2uage.training.inputs import VectorInputs
+from vec2uage.training.inputs import VectorInputs, weights_of
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.learners.sklearn import SklearnModel, in_double
 from vec2uage.training.outcome import Outcome
@@ -81,7 +80,7 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
     outcome = Outcome(status="completed", model=model)
     for part, inputs in data.parts.items():
         prediction = _predict_copies(model, inputs) if part == "train" else model.predict_normalized(inputs.x)
-        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch, weights=_weights(inputs))
+        measured = scores(inputs.age.cpu().numpy(), prediction, run.trainer.scored_batch, weights=weights_of(inputs))
         outcome.scores |= {f"{part}/{name}": score for name, score in measured.items()}
         if part == "test":
             outcome.prediction = prediction
@@ -94,7 +93,7 @@ def _fitted(run: RunSettings, data: TrainingData) -> Outcome:
 def _fit(estimator: Any, train: VectorInputs) -> Any:
     """Fit to each distinct row once, where it can have the weight of its copies, and else to all rows."""
     x, age = train.x.cpu(), train.age.double().cpu().numpy()
-    weight = _weights(train)
+    weight = weights_of(train)
     if not takes_weights(estimator):
         return estimator.fit(in_double(x), age)
     faces = train.distinct
@@ -107,8 +106,3 @@ def _predict_copies(model: SklearnModel, inputs: VectorInputs) -> Prediction:
     """Return what a model says of rows that are repeated, from one look at each."""
     faces = inputs.distinct
     return model.predict_normalized(inputs.x[faces.rows]).take(faces.of_row)
-
-
-def _weights(inputs: VectorInputs) -> Float[np.ndarray, " N"] | None:
-    """Return what each face counts for; None: all the same."""
-    return None if inputs.weight is None else inputs.weight.double().cpu().numpy()

@@ -16,6 +16,7 @@ from vec2uage.predictions.weighted import combine, cross_fitted, mix_weighted, w
 from vec2uage.runs.result import MemberOfStack
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.data import TrainingData
+from vec2uage.training.inputs import weights_of
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings
@@ -62,10 +63,10 @@ class StackingLearner:
             if observer.interrupted():
                 observer.end(position, Outcome(status="interrupted"))
                 continue
-            observer.end(position, _combined(run))
+            observer.end(position, _combined(run, data))
 
 
-def _combined(run: RunSettings) -> Outcome:
+def _combined(run: RunSettings, data: TrainingData) -> Outcome:
     """Combine the members of one stack; they see vectors as they are, as each has its own normalisation."""
     began = time.perf_counter()
     if run.trainer.overfit:
@@ -93,7 +94,7 @@ def _combined(run: RunSettings) -> Outcome:
             outcome.prediction = mixed
         if name == "validation":
             mixed = cross_fitted(of_validation, ages[name], stacking.weights == "equal")
-        measured = scores(ages[name], mixed, run.trainer.scored_batch)
+        measured = scores(ages[name], mixed, run.trainer.scored_batch, weights=weights_of(data.parts[name]))
         outcome.scores |= {f"{name}/{metric}": score for metric, score in measured.items()}
     outcome.members = [
         MemberOfStack(path=str(member.path), sha256=member.sha256, weight=float(weight) / len(group))

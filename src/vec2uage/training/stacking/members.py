@@ -53,14 +53,15 @@ def completed_runs(own: RunSettings, is_told: bool = False) -> list[CompletedRun
     can be a member.
     """
     stacking: Stacking = own.model.build()
-    found: dict[Path, CompletedRun] = {}
+    found: dict[Path, CompletedRun] = {}  # by where they lie: one run can be named in several ways
     for text in stacking.members:
         runs = [_completed(path) for path in model_files([text], _OPTION, is_told)]
         is_named = Path(text) in (runs[0].path, runs[0].path.parent)
         of_split = [run for run in runs if is_named or _split_seed(run, stacking.trust_code) == own.split_seed]
         if not of_split:
             raise UserError(f"{text} holds no completed run of split.seed={own.split_seed} ({_OPTION})")
-        found |= {run.path: run for run in of_split}
+        for run in of_split:
+            found.setdefault(run.path.resolve(), run)
     return list(found.values())
 
 
