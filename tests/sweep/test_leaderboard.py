@@ -250,7 +250,9 @@ def test_a_plan_tells_what_is_to_come_and_trains_nothing(tmp_path: Path, capsys:
     capsys.readouterr()
     with pytest.raises(SystemExit):
         compare(tmp_path, MINIATURE, "plan=true")
-    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
+    said = capsys.readouterr().out
+    lines = {line.split()[0]: line.split() for line in said.splitlines() if line.strip()}
+    assert "3 of 4 runs to train" in said, "how those of one split are trained"
     assert lines["ridge"][1:3] == ["6", "2"]
     assert lines["knn"][1:] == ["2", "0", "?"]
     assert lines["both"][1:] == ["after", "ridge,", "knn"]

@@ -55,11 +55,11 @@ def run_leaderboard(
     results: list[RunResult] = []
     with SweepSession(context, master, task_function, launcher, with_table=False) as sweep:
         if command_options(master).plan:
-            contests = [
-                arrange(entry, trials[entry.name], repeats, {}, sweep.folder) for entry in entries if not entry.needs
-            ]
-            print(forecast(contests, [entry for entry in entries if entry.needs], composer))
-            jobs = [job for contest in contests for job in contest.overrides]
+            own, later = [e for e in entries if not e.needs], [e for e in entries if e.needs]
+            print(forecast([arrange(e, trials[e.name], repeats, {}, sweep.folder) for e in own], later, composer))
+            print("Of the first split:")
+            first = replace(repeats, splits=repeats.splits[:1])
+            jobs = [job for e in own for job in arrange(e, trials[e.name], first, {}, sweep.folder).overrides]
             sweep.run([jobs[place] for place in distinct(composer, jobs)])
         for number, entry in enumerate(entries, 1):
             contest = arrange(entry, trials[entry.name], repeats, done, sweep.folder)

@@ -23,14 +23,16 @@ def forecast(contests: Sequence[Contest], later: Sequence[ParsedEntry], composer
     lines = [f"{'entry':{width}}  {'runs':>6}  {'ended':>6}  {'to come':>9}"]
     total, unknown, first = 0.0, 0, 0
     for contest in contests:
-        jobs = compose_jobs(composer, contest.overrides, first)
-        first += len(jobs)
+        # only what is composed can be known again, and composing takes a while
+        jobs = compose_jobs(composer, contest.overrides, first) if seconds else []
+        runs = len(contest.overrides)
+        first += runs
         ended = [seconds[job.job.settings.config_hash] for job in jobs if job.job.settings.config_hash in seconds]
-        left = len(jobs) - len(ended)
+        left = runs - len(ended)
         time = fmean(ended) * left if ended else 0.0
         total, unknown = total + time, unknown + (0 if ended else left)
         told = duration(time) if ended else "?"
-        lines.append(f"{contest.entry.name:{width}}  {len(jobs):6}  {len(ended):6}  {told:>9}")
+        lines.append(f"{contest.entry.name:{width}}  {runs:6}  {len(ended):6}  {told:>9}")
     lines += [f"{entry.name:{width}}  after {', '.join(dict.fromkeys(entry.needs))}" for entry in later]
     known = [f"about {duration(total)} of one core"] if total or not unknown else []
     unclear = (
