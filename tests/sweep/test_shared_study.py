@@ -125,3 +125,4 @@ def test_each_command_tells_of_all_trials_and_where_their_runs_lie(
             assert (tmp_path / "other" / run / "result.json").is_file()
     assert found.trials[0].runs[0].startswith("../one/")
     assert "test/mae" in capsys.readouterr().out
+    assert len(search(tmp_path, "one", 4).trials) == 4, "where nothing is left to try, too"

@@ -38,9 +38,12 @@ def check_space(composer: Composer, ends: Sequence[Sequence[str]]) -> list[RunSe
     `ends` are those of its space (`SearchSpace.ends`). Without it the search would be refused at the first such trial,
     which may be its last.
     """
-    for overrides in ends:  # one by one, as what is wrong with an option would be told for each of its values
-        compose_jobs(composer, [overrides], 0)
-    return [item.job.settings for item in compose_jobs(composer, ends, 0)]
+    try:
+        return [item.job.settings for item in compose_jobs(composer, ends, 0)]
+    except UserError:
+        for overrides in ends:  # which tells what is wrong with an option once, and not for each of its values
+            compose_jobs(composer, [overrides], 0)
+        raise
 
 
 def check_executor(master: DictConfig, jobs: Sequence[Job]) -> Executor:

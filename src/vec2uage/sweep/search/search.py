@@ -72,6 +72,8 @@ def run_search(
             for trial in asked:
                 study.tell(trial, ended.get(trial.number, Ended("failed", "it failed before")))
             write_json(sweep.folder / FILE, as_json(sweep.folder, study, options, space))
+        # once more, for what other commands have told since
+        write_json(sweep.folder / FILE, as_json(sweep.folder, study, options, space))
     print(report(sweep.folder, study, options, space))
     _raise_failure(sweep)
     if failed_before:
