@@ -2,7 +2,8 @@
 
 A search of the network over options that stack; the configurations that it tried once more, as one grid; and the same
 search with each pruner. All train on the same split, in one process, and write what they always do. A repetition draws
-other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`).
+other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`). By default these are small runs, so
+that all takes minutes; longer ones (`--train-per-age 500 --epochs 100`, as `experiment=utkface`) take hours.
 """
 
 import argparse
@@ -128,14 +129,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=64, help="configurations, of one run each")
     parser.add_argument("--batch", type=int, default=8, help="trials that are asked for at a time")
     parser.add_argument("--repeats", type=int, default=5, help="repetitions")
-    parser.add_argument("--train-per-age", type=int, default=500, help="rows of each of 18 ages")
-    parser.add_argument("--epochs", type=int, default=100, help="of every run at most")
+    parser.add_argument("--train-per-age", type=int, default=30, help="rows of each of 18 ages")
+    parser.add_argument("--epochs", type=int, default=40, help="of every run at most, more than a pruner's first")
     given = parser.parse_args()
     given.data = given.data.absolute()
     names = {"grid": "the same as a grid", "none": "search", **{name: f"search, {name}" for name in PRUNERS}}
     print(f"{given.trials} trials, {given.batch} at a time, {18 * given.train_per_age:,} rows\n{machine()}\n")
     print(f"{'':12}" + "".join(f"{name:>24}" for name in names.values()))
-    few = argparse.Namespace(**{**vars(given), "trials": given.batch, "epochs": 1})
+    few = argparse.Namespace(**{**vars(given), "trials": given.batch, "epochs": min(given.epochs, 6)})
     repetition(0, few)  # pays for imports, and loads the vectors
     rows = []
     for seed in range(1, given.repeats + 1):
