@@ -139,8 +139,9 @@ def _warn_of_rows_learnt_from(settings: Evaluation, rows: VectorSet, paths: Sequ
     calibrate = settings.calibrate
     if calibrate.path is None and calibrate.part == "validation":
         log.warning(
-            "calibrated on the part validation, by which early stopping chose the model: its errors there are a little "
-            "too small, and so are intervals (split.calibration_per_age makes a part of its own)"
+            "calibrated on the part validation, by which early stopping chose the model, or weights of a stack were "
+            "fitted: its errors there are a little too small, and so are intervals (split.calibration_per_age makes a "
+            "part of its own)"
         )
     data: Mapping[str, Any] = config if calibrate.path is None else {"dataset": {"path": calibrate.path}}
 

@@ -87,7 +87,7 @@ class KernelSystem:
         except LinAlgError:
             raise UserError(
                 f"model: with a length scale of {self.length_scale:g} and a noise of {self.noise:g}, some faces are "
-                "too much alike to be told apart: raise model.noise (of kernel ridge: model.alpha), or lower "
+                "too much alike to be told apart: raise model.noise (model.alpha where there is none), or lower "
                 "model.length_scale"
             ) from None
 
