@@ -79,13 +79,27 @@ def test_entries_that_are_made_of_others_come_after_these(sweep: Sweep) -> None:
     ("given", "said"),
     [
         ({"a": {"options_of": "b"}}, "b is no entry"),
-        ({"a": {"model": "stack", "model.members": "[a]"}}, "made of each other"),
+        ({"a": {"model": "stack", "model.members": "[a]"}}, "a is a stack"),
         ({"a": {"options_of": "b"}, "b": {"options_of": "a"}}, "no options of its own"),
         ({"a": {"options_of": "b", "model.alpha": "log(1,2)"}, "b": {"model": "ridge"}}, "nothing to draw"),
         ({"a": {"model": "ridge", "model.alpha": "interval(1,1)"}}, "one value"),
         ({"a": {"model": "ridge", "split.seed": "range(3)"}}, "same faces"),
         ({"a": {"model": "ridge", "dataset.path": "other.npz"}}, "same faces"),
+        ({"a": {"model": "ridge", "++split.seed": "3"}}, "same faces"),
+        ({"a": {"experiment": "utkface"}}, "same faces"),
+        ({"a": {"model": "ridge", "plan": "true"}}, "of all entries"),
         ({"a": {"model": "ridge", "seed": "interval(1,3)"}}, "range(5)"),
+        ({"a": {"model": "vec2uage", "seed": "1,2,1"}}, "second time"),
+        ({"a": {"model": "ridge", "model.alpha": "choice(3)"}}, "one value"),
+        ({"a": {"model": "ridge", "model.alpha": "log(1,"}}, "a.model.alpha = log(1,"),
+        (
+            {
+                "a": {"model": "ridge"},
+                "b": {"model": "stack", "model.members": "[a]"},
+                "c": {"model": "stack", "model.members": "[a,b]"},
+            },
+            "b is a stack",
+        ),
     ],
 )
 def test_entries_that_cannot_be_are_refused(sweep: Sweep, given: dict[str, dict[str, str]], said: str) -> None:
@@ -96,7 +110,11 @@ def test_entries_that_cannot_be_are_refused(sweep: Sweep, given: dict[str, dict[
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["seed=1"], "several splits"), (["split.seed=range(2)", "model=ridge,knn"], "entry's own")],
+    [
+        (["seed=1"], "several splits"),
+        (["split.seed=range(2)", "model=ridge,knn"], "entry's own"),
+        (["split.seed=0,1,0"], "second time"),
+    ],
 )
 def test_what_entries_share_are_splits_and_seeds(sweep: Sweep, arguments: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):

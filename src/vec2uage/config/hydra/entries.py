@@ -1,5 +1,6 @@
 """The entries of a leaderboard as Hydra writes options and ranges: what each tries, on what splits, with what seeds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from vec2uage.base.errors import UserError
@@ -18,7 +20,9 @@ from vec2uage.config.validate import refuse
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-_OF_FACES, _LEARNT_FROM = ("dataset", "split"), "split.train_ages"
+_OF_ALL = ("dataset", "split", "experiment", "method", "budget", "debug", "few_rows", "resume", "plan", "hydra")
+"""What decides which faces are judged, or what becomes of the whole: nothing of it is an entry's own."""
+_LEARNT_FROM = "split.train_ages"
 SEED, SPLIT, MEMBERS, LIKE = "seed", "split.seed", "model.members", "options_of"
 
 
@@ -79,8 +83,10 @@ def parse_entries(loader: ConfigLoader, entries: Mapping[str, Mapping[str, str]]
     problems: list[str] = []
     parsed = [_entry(parser, name, options, problems) for name, options in entries.items()]
     borrowing = [entry.name for entry in parsed if entry.needs]
+    stacks = [entry.name for entry in parsed if entry.members]
     for entry in parsed:
         wrong = [f"{name} is no entry" for name in entry.needs if name not in entries]
+        wrong += [f"{name} is a stack itself: give what it is made of" for name in entry.members if name in stacks]
         if entry.like in borrowing:
             wrong.append(f"{LIKE} = {entry.like}: that one has no options of its own")
         problems += [f"hydra.sweeper.entries.{entry.name}: {problem}" for problem in wrong]
@@ -92,15 +98,19 @@ def _entry(parser: OverridesParser, name: str, options: Mapping[str, str], probl
     where = f"hydra.sweeper.entries.{name}"
     given = dict(options)
     like, members = given.pop(LIKE, None), _names(given.pop(MEMBERS, ""))
-    overrides = parser.parse_overrides([f"{key}={with_log(text)}" for key, text in given.items()])
-    found = {o.get_key_element(): o for o in overrides}
+    found: dict[str, Override] = {}
+    for key, text in given.items():
+        try:
+            found[key] = parser.parse_override(f"{key}={with_log(text)}")
+        except HydraException:
+            problems.append(f"{where}.{key} = {text}: neither a value nor a range that can be read")
     seeds = _values(found.pop(SEED)) if SEED in found else ()
     problems += [
-        f"{where}.{key}: all entries are judged on the same faces: set it for all of them"
-        for key in found
-        if key.partition(".")[0] in _OF_FACES and key != _LEARNT_FROM
+        f"{where}.{key}: it is of all entries, which are judged on the same faces: set it for all of them"
+        for key, o in found.items()
+        if re.split("[./@]", o.key_or_group)[0] in _OF_ALL and o.key_or_group != _LEARNT_FROM
     ]
-    searched = {key: o for key, o in found.items() if o.is_sweep_override() and not is_single(o)}
+    searched = {key: o for key, o in found.items() if o.is_sweep_override()}
     own: list[str] = []
     drawn = {key: distribution(o, own) for key, o in searched.items()}
     problems += [f"{where}.{problem}" for problem in own]
@@ -125,7 +135,10 @@ def _values(override: Override) -> tuple[str, ...]:
         raise UserError(f"{override.input_line}: an interval has no end of values: give a range, as {key}=range(5)")
     if not override.is_sweep_override():
         return (f"{key}={override.get_value_element_as_str()}",)
-    return tuple(f"{key}={text}" for text in override.sweep_string_iterator())
+    values = tuple(override.sweep_string_iterator())
+    if len(set(values)) < len(values):
+        raise UserError(f"{override.input_line}: a value for the second time, which would count twice")
+    return tuple(f"{key}={text}" for text in values)
 
 
 def _in_order(parsed: Sequence[ParsedEntry]) -> list[ParsedEntry]:
@@ -134,9 +147,7 @@ def _in_order(parsed: Sequence[ParsedEntry]) -> list[ParsedEntry]:
     ordered: list[ParsedEntry] = []
     while left:
         known = {entry.name for entry in ordered}
-        ready = next((entry for entry in left if known.issuperset(entry.needs)), None)
-        if ready is None:
-            raise UserError(f"hydra.sweeper.entries: {', '.join(e.name for e in left)} are made of each other")
+        ready = next(entry for entry in left if known.issuperset(entry.needs))  # none is made of one that is made of it
         left.remove(ready)
         ordered.append(ready)
     return ordered
