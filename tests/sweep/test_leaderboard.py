@@ -21,11 +21,11 @@ from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.entries import ParsedEntry, Repeats, parse_entries, parse_repeats
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.runs.folder import RunFolder
-from vec2uage.runs.leaderboard import Leaderboard, read_leaderboard
+from vec2uage.runs.leaderboard import Chosen, Entry, Leaderboard, read_leaderboard
 from vec2uage.runs.result import RunResult
 from vec2uage.runs.standings import Standings
 from vec2uage.sweep.compose import compose_jobs
-from vec2uage.sweep.leaderboard.compare import run_leaderboard
+from vec2uage.sweep.leaderboard.compare import faces_of, run_leaderboard
 from vec2uage.sweep.leaderboard.contest import arrange, choose
 from vec2uage.sweep.leaderboard.options import leaderboard_options
 from vec2uage.sweep.leaderboard.trials import draw
@@ -176,6 +176,17 @@ def test_the_test_is_looked_at_of_the_trial_that_validation_chose_and_of_no_othe
     assert best.chosen["0"].scores["test/mae"] == 4.5
     assert best.chosen["0"].bands == pytest.approx({"1-5": 1.0, "6-12": 0.5, "16-18": 3.0})
     assert list(best.missing) == ["2"]
+
+
+def test_intervals_are_of_the_fewest_faces_that_any_split_trains_on(tmp_path: Path) -> None:
+    """Which come once each, however often rows are repeated or augmented."""
+    of_split = {"0": "train,photographed,90\ntrain,augmented,50\n", "1": "train,photographed,70\ntrain,repeated,9\n"}
+    for split, rows in of_split.items():
+        folder = RunFolder(tmp_path / split)
+        folder.path.mkdir()
+        folder.data.write_text(f"part,kind,faces\n{rows}test,photographed,10\n")
+    chosen = {split: Chosen(0, 1.0, {}, {}, 1.0, (split,)) for split in of_split}
+    assert faces_of({"ridge": Entry("ridge", {}, {}, ({},), False, None, chosen)}, tmp_path) == (70, 10)
 
 
 COMMON = (*SMALL, "trainer.device=cpu", "split.seed=range(2)")

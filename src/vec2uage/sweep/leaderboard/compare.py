@@ -96,17 +96,17 @@ def _with_cost(entry: Entry, results: Mapping[tuple[str, ...], RunResult], compo
 
 
 def _board(done: Mapping[str, Entry], options: LeaderboardOptions, repeats: Repeats, sweep: Path) -> Leaderboard:
-    training, test = _faces(done, sweep)
+    training, test = faces_of(done, sweep)
     splits = tuple(split.partition("=")[2] for split in repeats.splits)
     return Leaderboard(typed_line("train"), options.reference, splits, training, test, tuple(done.values()))
 
 
-def _faces(done: Mapping[str, Entry], sweep: Path) -> tuple[int, int]:
-    """Return how many distinct faces one split trains on, in the entry that takes the fewest, and how many it tests.
+def faces_of(done: Mapping[str, Entry], sweep: Path) -> tuple[int, int]:
+    """Return the fewest distinct faces that any split and entry trains on, and how many one tests.
 
     1 each where no run can tell.
     """
-    names = [next(iter(entry.chosen.values())).runs[0] for entry in done.values() if entry.chosen]
+    names = [of.runs[0] for entry in done.values() for of in entry.chosen.values()]
     if not names:
         return 1, 1
     of_runs = [read_csv(RunFolder(sweep / name).data) for name in names]
@@ -117,4 +117,5 @@ def _faces(done: Mapping[str, Entry], sweep: Path) -> tuple[int, int]:
 
 
 def _is_distinct(row: Mapping[str, str]) -> bool:
-    return row["part"] == "train" and row["kind"] != "repeated"
+    """Tell whether faces of a data.csv were trained on and are none over again, neither as they are nor augmented."""
+    return row["part"] == "train" and row["kind"] == "photographed"

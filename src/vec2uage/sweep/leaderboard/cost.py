@@ -4,7 +4,9 @@ import time
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
+from vec2uage.base.cores import threads
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.leaderboard import Cost
 from vec2uage.sweep.grouping import Job
@@ -26,8 +28,9 @@ def measure(job: Job) -> Cost:
     known = load(job.settings, torch.device("cpu")).train.x.numpy()
     vectors = known[np.arange(_FACES) % len(known)]
     seconds = []
-    for _ in range(_TIMES):
-        began = time.perf_counter()
-        model.predict(vectors)
-        seconds.append(time.perf_counter() - began)
+    with threads(1), threadpool_limits(1):
+        for _ in range(_TIMES):
+            began = time.perf_counter()
+            model.predict(vectors)
+            seconds.append(time.perf_counter() - began)
     return Cost(min(seconds), path.stat().st_size)

@@ -39,7 +39,7 @@ def forecast(contests: Sequence[Contest], later: Sequence[ParsedEntry], composer
         [f"{counted(unknown, 'run')} of which none alike has ended: train one split first to know"] if unknown else []
     )
     lines.append("time:   " + ", and ".join(known + unclear))
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def _known(sweep: Path) -> dict[str, float]:
