@@ -1,6 +1,7 @@
 """The report on a leaderboard, from its one file."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,12 @@ def test_a_leaderboard_is_reported_on_alone(tmp_path: Path) -> None:
     write_leaderboard(board, tmp_path)
     with pytest.raises(UserError, match="alone"):
         write(settings(tmp_path, tmp_path / "other"), tmp_path / "report")
+    with pytest.raises(UserError, match="by=optimizer"):
+        write(replace(settings(tmp_path), by=("optimizer",)), tmp_path / "report")
+
+
+def test_a_leaderboard_without_results_is_refused(tmp_path: Path) -> None:
+    board = Leaderboard("line", "swa", ("0",), 1, 1, (entry("swa", (), False),))
+    write_leaderboard(board, tmp_path)
+    with pytest.raises(UserError, match=r"without results.*swa"):
+        write(settings(tmp_path), tmp_path / "report")

@@ -89,6 +89,9 @@ def test_an_entry_without_some_splits_is_compared_on_the_others_and_is_never_fir
     assert found.difference is not None
     assert found.difference.interval.estimate == pytest.approx(-0.95)
     assert standings.first == "stack"
+    assert "split (3)" in conclusions(standings)[0]
+    of_two = conclusions(Standings(board(partial, entry("other", [2.0, None, 2.0], [2.0, 0, 2.0]))))
+    assert "split (2)" in of_two[0], "the splits that any entry has"
     assert any("partial" in text and "diverged" in text for text in conclusions(standings))
 
 
@@ -108,6 +111,8 @@ def test_the_file_is_read_as_it_was_written_and_a_damaged_one_refused(tmp_path: 
         b"",
         b'{"entries": []',
         (tmp_path / "leaderboard.json").read_bytes().replace(b"ridge", b"swa"),
+        (tmp_path / "leaderboard.json").read_bytes().replace(b"test/mae", b"test/mea"),
+        (tmp_path / "leaderboard.json").read_bytes().replace(b'"trial": 1', b'"trial": 2'),
     ):
         (tmp_path / "leaderboard.json").write_bytes(damaged)
         with pytest.raises(UserError, match=r"leaderboard\.json"):

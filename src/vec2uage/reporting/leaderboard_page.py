@@ -3,6 +3,7 @@
 Runs that validation did not choose are not shown: whoever saw their test errors could choose by these.
 """
 
+from vec2uage.base.errors import UserError
 from vec2uage.reporting.content import Column, Figure, Report, Section, Table
 from vec2uage.reporting.figures.standings import CAPTION, maes
 from vec2uage.runs.leaderboard import Leaderboard, band_names
@@ -17,7 +18,9 @@ _COUNTED = (
 
 
 def compose(board: Leaderboard, name: str) -> Report:
-    """Put together the report on the leaderboard of a folder called `name`."""
+    """Put together the report on the leaderboard of a folder called `name`; UserError where no entry has a result."""
+    if not any(entry.chosen for entry in board.entries):
+        raise UserError(f"{name} is a leaderboard without results: {' '.join(incomplete(board))}")
     standings = Standings(board)
     said = [text for text in conclusions(standings) if text not in incomplete(board)]
     return Report(
@@ -144,7 +147,7 @@ def _costs(standings: Standings) -> Table:
             Column("trials"),
             Column("seconds to train one run", 1),
             Column("ms for 1,000 faces", 0),
-            Column("model file, MB", 1),
+            Column("model file, MB", 2),
         ),
         tuple(
             (

@@ -43,6 +43,8 @@ def write(settings: ReportSettings, folder: Path) -> Report:
             raise UserError(
                 f"{boards[0]} is a leaderboard, whose report is of it alone: report on others by themselves"
             )
+        if settings.by:
+            raise UserError(f"by={','.join(settings.by)}: {boards[0]} is a leaderboard, and compares its entries")
         report = leaderboard_page.compose(read_leaderboard(boards[0]), boards[0].absolute().name)
         _write(report, settings, folder, boards, f"Made by vec2uage {__version__} of {boards[0].absolute().name}.")
         return report

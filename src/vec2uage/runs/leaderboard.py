@@ -1,5 +1,6 @@
 """What `leaderboard.json` holds: of each entry and split what validation has chosen, and how that did on the test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from vec2uage.base.errors import UserError
 
 BANDS = ((1, 5), (6, 12), (13, 15), (16, 18))
 """Whole years, both included, over which errors are told apart."""
+MAE, CRPS = "test/mae", "test/crps"
 FILE = "leaderboard.json"
 
 
@@ -70,7 +72,7 @@ class Leaderboard:
     """The entry that others are compared with."""
     splits: tuple[str, ...]
     training_faces: int
-    """Distinct faces that a split trains on, in the entry that takes the fewest: intervals are rather too wide."""
+    """The fewest distinct faces that any split and entry trains on: intervals are rather too wide."""
     test_faces: int
     entries: tuple[Entry, ...]
 
@@ -111,6 +113,11 @@ def _check(board: Leaderboard, path: Path) -> None:
         raise UserError(f"{path} is damaged: it has no entries, or one twice, or splits that are none of its own")
     if not (board.training_faces > 0 and board.test_faces > 0):
         raise UserError(f"{path} is damaged: it says of no faces that they were trained on or tested")
+    for entry in board.entries:
+        for split, of in entry.chosen.items():
+            numbers = (of.validation, *(of.scores.get(name, math.nan) for name in (MAE, CRPS)))
+            if not (all(map(math.isfinite, numbers)) and 0 <= of.trial < len(entry.trials)):
+                raise UserError(f"{path} is damaged: {entry.name} has no errors in split {split}, or of no trial")
 
 
 def best_of(chosen: Sequence[tuple[str, Chosen]]) -> tuple[str, Chosen]:

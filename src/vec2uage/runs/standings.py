@@ -8,12 +8,10 @@ from statistics import fmean
 
 import numpy as np
 
-from vec2uage.runs.leaderboard import Chosen, Entry, Leaderboard, band_names, best_of
+from vec2uage.runs.leaderboard import CRPS, MAE, Chosen, Entry, Leaderboard, band_names, best_of
 from vec2uage.statistics.bootstrap import Interval
 from vec2uage.statistics.comparison import holm
 from vec2uage.statistics.resampled import resampled_mean
-
-MAE, CRPS = "test/mae", "test/crps"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ def conclusions(standings: Standings) -> list[str]:
     board, headline = standings.board, standings.headline
     times = ", ".join(f"{name} {number}" for name, number in headline.times.items())
     said = [
-        f"Chosen by validation in each split ({len(board.splits)}) among "
+        f"Chosen by validation in each split ({sum(headline.times.values())}) among "
         f"{len(standings.rows)} entries, the test MAE is {years(headline.mae)} years"
         + (f", {against(headline.difference, board.reference)}" if headline.difference else "")
         + f" (chosen: {times})."
