@@ -110,6 +110,7 @@ def test_chosen_runs_may_lie_beside_the_folder_and_one_that_is_missing_is_told(r
     trials[4]["runs"] = ["../found/004_0", "004_1", "004_2", "gone"]  # the first: of another command of the same study
     found = composed(record(trials=trials))
     assert any("1 of 4 runs did not complete" in text for text in found.warnings)
+    assert any("What one split validates with, others test" in text for text in found.warnings)
     assert "over 3 runs" in found.summary[0]
 
 

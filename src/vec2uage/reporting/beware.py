@@ -62,6 +62,11 @@ def warnings(analysis: Analysis) -> list[str]:
         found.append(
             f"The runs were tested on {count} different sets of faces: their errors are not of the same faces."
         )
+        if sweep.search:
+            found.append(
+                "What one split validates with, others test: the test error of what validation chooses over several "
+                "splits is a little too low."
+            )
     if analysis.sweep.splits_differ:
         found.append(
             "Splits differ between runs, and runs of one split are not independent of each other: intervals are too "

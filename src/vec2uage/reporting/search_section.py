@@ -88,7 +88,7 @@ def section(search: Searched) -> Section:
     else:
         meaning = (
             "What a trial is chosen by is the best score of many, and so in part luck. What to expect of it is its "
-            "test error, which was looked at for this trial alone and has steered nothing. This trains it once more:"
+            "test error, which was looked at for this trial alone. This trains it once more:"
         )
         command = f"{record.command} {shlex.join(f'{key}={value}' for key, value in chosen.options.items())}"
     return Section(
