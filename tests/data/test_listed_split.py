@@ -95,8 +95,10 @@ def test_faces_that_are_not_those_of_the_list_are_one_sentence(vs, path):
 def test_a_face_that_comes_twice_counts_once_and_two_faces_of_one_name_are_refused(vs, path):
     again = replace(vs.take(np.array([5])), names=np.array(["copies/5.jpg"], dtype=object))
     assert names(divide(listed(path), concatenate([vs, again]))) == names(divide(listed(path), vs))
+    with pytest.raises(UserError, match="two ages, of one"):
+        divide(listed(path), concatenate([vs, replace(again, ages=again.ages + 1)]))
     if read_list(path).told_by == "name_sha256":
-        with pytest.raises(UserError, match="two faces of one name_sha256"):
+        with pytest.raises(UserError, match="are two faces"):
             divide(listed(path), concatenate([vs, replace(again, vectors=again.vectors + 1)]))
 
 

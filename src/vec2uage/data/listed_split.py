@@ -21,7 +21,7 @@ from vec2uage.base.formatting import counted, ranges
 from vec2uage.config.settings import settings
 from vec2uage.data.parts import PARTS, UNDIVIDED, Parts, is_divided, within
 from vec2uage.data.splits import GroupIds, SplitOfAges, with_followers
-from vec2uage.data.vectorset import VectorSet
+from vec2uage.data.vectorset import VectorSet, needed_ages
 
 log = logging.getLogger(__name__)
 
@@ -186,10 +186,13 @@ def _distinct(vs: VectorSet, digests: Sequence[str], told_by: str) -> tuple[Vect
     again = original != np.arange(len(vs))
     if not again.any():
         return vs, list(digests)
-    unlike = again & (vs.vectors != vs.vectors[original]).any(axis=1)
+    ages = needed_ages(vs, "split=listed")
+    unlike = again & ((vs.vectors != vs.vectors[original]).any(axis=1) | (ages != ages[original]))
     if unlike.any():
         one, other = vs.names[unlike][0], vs.names[original[unlike]][0]
-        raise UserError(f"split = listed: {one!r} and {other!r} are two faces of one {told_by}: leave one of them out")
+        raise UserError(
+            f"split = listed: {one!r} and {other!r} are two faces, or two ages, of one {told_by}: leave one of them out"
+        )
     log.warning("%s of an earlier vector left out", counted(int(again.sum()), "exact duplicate"))
     return vs.take(~again), list(first)
 
