@@ -138,9 +138,9 @@ def test_wrong_options_are_refused(given: dict[str, object], said: str) -> None:
         leaderboard_options(OmegaConf.create({"hydra": {"sweeper": {**usual, **given}}}))
 
 
-def result(name: str, validation: float, test: float | None, status: str = "completed") -> RunResult:
+def result(name: str, validation: float, test: float, status: str = "completed") -> RunResult:
     scores = {"train/mae": 1.0, "validation/mae": validation}
-    scores |= {} if test is None else {"test/mae": test, "test/crps": test}
+    scores = {"test/mae": test, "test/crps": test, **scores} if status == "completed" else {}
     return RunResult(status=status, name=name, seed=1, optimizer=None, model="m", dataset="d", scores=scores)  # type: ignore[arg-type]
 
 
@@ -175,7 +175,7 @@ def test_the_test_is_looked_at_of_the_trial_that_validation_chose_and_of_no_othe
     assert best.chosen["0"].validation == 1.5
     assert best.chosen["0"].scores["test/mae"] == 4.5
     assert best.chosen["0"].bands == pytest.approx({"1-5": 1.0, "6-12": 0.5, "16-18": 3.0})
-    assert list(best.missing) == ["2"]
+    assert best.missing == {"2": "diverged"}
 
 
 def test_intervals_are_of_the_fewest_faces_that_any_split_trains_on(tmp_path: Path) -> None:

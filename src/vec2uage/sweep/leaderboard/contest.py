@@ -86,7 +86,7 @@ def choose(contest: Contest, results: Mapping[Overrides, RunResult], sweep: Path
         usable = {number: runs for number, runs in of_trials.items() if all(map(_is_scored, runs))}
         if not usable:
             failed = next(run for runs in of_trials.values() for run in runs if not _is_scored(run))
-            missing[split] = failed.unusable or failed.ending
+            missing[split] = failed.unusable if failed.status == "completed" else failed.ending
             continue
         number = min(usable, key=lambda key: _mean(usable[key], "validation/mae"))
         chosen[split] = _tested(number, usable[number], sweep)
