@@ -2,8 +2,8 @@
 
 A search of the network over options that stack; the configurations that it tried once more, as one grid; and the same
 search with each pruner. All train on the same split, in one process, and write what they always do. A repetition draws
-other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`). By default these are small runs, so
-that all takes minutes; longer ones (`--train-per-age 500 --epochs 100`, as `experiment=utkface`) take hours.
+other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`). By default these are small runs,
+so that all takes minutes; longer ones (`--train-per-age 500 --epochs 100`, as `experiment=utkface`) take hours.
 """
 
 import argparse

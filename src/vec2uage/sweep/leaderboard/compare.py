@@ -57,7 +57,7 @@ def run_leaderboard(
         if command_options(master).plan:
             own, later = [e for e in entries if not e.needs], [e for e in entries if e.needs]
             print(forecast([arrange(e, trials[e.name], repeats, {}, sweep.folder) for e in own], later, composer))
-            print("Of the first split:")
+            print("\nOf the first split:")
             first = replace(repeats, splits=repeats.splits[:1])
             jobs = [job for e in own for job in arrange(e, trials[e.name], first, {}, sweep.folder).overrides]
             sweep.run([jobs[place] for place in distinct(composer, jobs)])
