@@ -2,8 +2,8 @@
 
 A search of the network over options that stack; the configurations that it tried once more, as one grid; and the same
 search with each pruner. All train on the same split, in one process, and write what they always do. A repetition draws
-other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`). By default these are small runs,
-so that all takes minutes; longer ones (`--train-per-age 500 --epochs 100`, as `experiment=utkface`) take hours.
+other configurations, first weights and order of data (`hydra.sweeper.seed`, `seed`). By default runs are small, so that
+all takes minutes; longer ones (`--train-per-age 500 --epochs 100`, as `experiment=utkface`) take hours.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="UTKFace's vectors")
     parser.add_argument("--trials", type=int, default=64, help="configurations, of one run each")
-    parser.add_argument("--batch", type=int, default=8, help="trials that are asked for at a time")
+    parser.add_argument("--batch", type=int, default=16, help="trials that are asked for at a time")
     parser.add_argument("--repeats", type=int, default=5, help="repetitions")
     parser.add_argument("--train-per-age", type=int, default=30, help="rows of each of 18 ages")
     parser.add_argument("--epochs", type=int, default=40, help="of every run at most, more than a pruner's first")
