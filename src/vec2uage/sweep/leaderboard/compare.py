@@ -54,9 +54,11 @@ def run_leaderboard(
     done: dict[str, Entry] = {}
     results: list[RunResult] = []
     with SweepSession(context, master, task_function, launcher, with_table=False) as sweep:
-        if command_options(master).plan:
+        command = command_options(master)
+        if command.plan:
             own, later = [e for e in entries if not e.needs], [e for e in entries if e.needs]
-            print(forecast([arrange(e, trials[e.name], repeats, {}, sweep.folder) for e in own], later, composer))
+            contests = [arrange(e, trials[e.name], repeats, {}, sweep.folder) for e in own]
+            print(forecast(contests, later, composer, command.resume))
             print("\nOf the first split:")
             first = replace(repeats, splits=repeats.splits[:1])
             jobs = [job for e in own for job in arrange(e, trials[e.name], first, {}, sweep.folder).overrides]
