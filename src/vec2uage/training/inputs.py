@@ -29,9 +29,8 @@ class Inputs(Protocol):
     def weight(self) -> Float[Tensor, " N"] | None:
         """What each face counts for, in the mean 1; None: every face counts the same."""
 
-    @property
     def root_mean_square(self) -> float:
-        """Of all numbers of all faces."""
+        """Return that of all numbers of all faces."""
 
     def __len__(self) -> int: ...
 
@@ -51,9 +50,11 @@ class VectorInputs:
     weight: Float[Tensor, " N"] | None = None
     """Of mean 1; None: every face counts the same."""
 
-    @cached_property
     def root_mean_square(self) -> float:
-        """Of all numbers, computed once."""
+        return self._root_mean_square
+
+    @cached_property
+    def _root_mean_square(self) -> float:
         with threads(1):  # as the bits of a sum can depend on how many there are
             squares = sum(block.double().square().sum().item() for block in self.blocks(_BLOCK))
         return float((squares / self.x.numel()) ** 0.5)

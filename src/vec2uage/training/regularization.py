@@ -137,6 +137,6 @@ def perturbation(runs: Sequence[Regularized], train: Inputs, *purpose: str) -> P
             name: torch.tensor([getattr(run.regularization, name) for run in runs], device=device) for name in in_use
         },
         generators={name: generators(name) for name in in_use},
-        scale=train.root_mean_square if "input_noise" in in_use else 0.0,
+        scale=train.root_mean_square() if "input_noise" in in_use else 0.0,
         ages=(float(train.age.min()), float(train.age.max())),
     )
