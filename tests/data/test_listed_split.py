@@ -172,6 +172,7 @@ def test_the_published_lists_have_25_splits_of_as_many_faces(name, count, held_o
     assert {sizes[number, part] for number in range(25) for part in ("validation", "test")} == {held_out}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "name", "per_age"), [("utkface_vectors", "utkface", 10), ("visage_val", "visage", 5)])
 def test_the_published_lists_fit_their_faces_and_have_no_copy_on_two_sides(shared_data, file, name, per_age):
     vs = VectorFile(path=str(shared_data / f"{file}.npz"), encoder="facenet").read()

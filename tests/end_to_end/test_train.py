@@ -50,7 +50,7 @@ def test_a_run_leaves_all_it_should(terminal: Terminal, first: subprocess.Comple
     assert (result.model, result.dataset, result.lr, result.epochs) == ("vec2uage", "synthetic", 1e-4, 2)
     assert result.parameters == 427_009
     empty = [f.name for f in fields(result) if getattr(result, f.name) in (None, "", {}, [])]
-    assert empty == ["reason"]
+    assert empty == ["reason", "members"]
     assert {"torch", "numpy", "hydra-core", "git_commit", "python"} <= result.provenance.keys()
 
 

@@ -375,6 +375,7 @@ class Heavy(RegressorMixin, BaseEstimator):
         return np.full(len(x), self.age)
 
 
+@pytest.mark.slow
 def test_no_more_models_are_fitted_at_a_time_than_memory_holds(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

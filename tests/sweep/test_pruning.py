@@ -80,6 +80,7 @@ def test_halving_leaves_the_best_of_all_that_came_so_far(earlier: list[float], b
         assert (number in ended) == (not is_among_best)
 
 
+@pytest.mark.slow
 def test_pruned_trials_say_so_everywhere_and_the_others_keep_their_bits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -401,6 +401,7 @@ def test_content_that_was_never_saved_is_refused(said, says, tmp_path):
         sklearn.load(forged(tmp_path / "m", **said))
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_kernel_is_planned_for(make_run, make_data):
     data, copies = make_data(), torch.arange(100) % 4 + 1
     few = data.train

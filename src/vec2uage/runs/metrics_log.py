@@ -1,6 +1,5 @@
 """A run's `metrics.csv`: a row for every epoch, appended as it ends."""
 
-import csv
 import hashlib
 import math
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import IO
 
 from vec2uage.base.access import open_to_write
 from vec2uage.base.atomic import name_in_errors
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.lock import Busy, lock
 
@@ -30,9 +30,7 @@ def read_score(path: Path, name: str, epochs: int) -> list[float]:
     Raises UserError where the file has no such column, or is gone or damaged.
     """
     try:
-        with path.open("rb") as file:
-            rows = list(csv.DictReader(_first_epochs(file, epochs).decode().splitlines()))
-        return [float(row[name]) for row in rows if row[name]]
+        return [float(row[name]) for row in read_csv(path)[:epochs] if row[name]]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {name} cannot be read ({type(error).__name__}): delete the run's folder") from None
 
