@@ -3,9 +3,9 @@
     facenet-20180408-102900-704afe26/resize/fixed/normalized/crop.margin:0.0/crop.size:224/detector:none
 
 The network comes first, FaceNet's and dlib's with how they take a crop; then, by key, the options of `vec2uage.prepare`
-that decide what is cut out of a photograph. What a text leaves out is not known, but for `crop.align`: with a margin,
-it is `box`. The precision of the numbers, with
-which the texts of earlier versions end, is none of it: it moves no error (`docs/faces.md`).
+that decide what is cut out of a photograph. What a text leaves out is not known, but for `crop.align`, which is `box`
+where a margin is said, and FaceNet's `embedder.layer`, which is `last_linear` where its output is. The precision of the
+numbers, with which the texts of earlier versions end, is none of it: it moves no error (`docs/faces.md`).
 """
 
 import logging
@@ -22,15 +22,15 @@ UNKNOWN = "unknown"
 """The encoder of vectors of which nobody said what made them."""
 _NOT_KNOWN = (UNKNOWN, "", "none", "null", "nan", "?")  # as programs write it; no network is called so
 _TAKEN_BY = {
-    "facenet-": ("embedder.adapter", "embedder.normalize", "embedder.output"),
+    "facenet-": ("embedder.adapter", "embedder.normalize", "embedder.output", "embedder.layer"),
     "dlib-resnet-": ("embedder.align",),
 }
 """By how a network's name begins: the options that follow it, in order."""
 _PRECISION = re.compile(r"/(bf16|float32)$")
 _FILE_NAME = re.compile(r"(?<=^facenet-).+-(?=[0-9a-f]{8}$)")
 _BEFORE_KEY = re.compile(r"/(?=(?:detector|crop)(?:\.\w+)?:)")
-_BOXES = ("crop.align", "box")
-"""Goes without saying where the margin is known, as in texts of earlier versions, which could align nothing."""
+_UNSAID = {"crop.margin": ("crop.align", "box"), "embedder.output": ("embedder.layer", "last_linear")}
+"""By option: what goes without saying where it is known, as in texts of earlier versions, which had nothing else."""
 _AND = "+"
 """Joins the values of an option that is not the same for all vectors of a set."""
 
@@ -52,15 +52,14 @@ class Encoder:
         if len(values) > len(keys):
             network, values = first, []
         options = dict(zip(keys, values, strict=False)) | dict(option.split(":", 1) for option in keyed)
-        if "crop.margin" in options:
-            options = dict([_BOXES]) | options
+        options = dict(unsaid for said, unsaid in _UNSAID.items() if said in options) | options
         return Encoder(None if network.casefold() in _NOT_KNOWN else network, options)
 
     def __str__(self) -> str:
+        said = {key: value for key, value in self.options.items() if (key, value) not in _UNSAID.values()}
         keys = _taken_by(self.network or UNKNOWN)
-        placed = [self.options[key] for key in takewhile(self.options.__contains__, keys)]
-        said = sorted(option for option in self.options.items() if option != _BOXES)
-        keyed = [f"{key}:{value}" for key, value in said if key not in keys]
+        placed = [said[key] for key in takewhile(said.__contains__, keys)]
+        keyed = [f"{key}:{value}" for key, value in sorted(said.items()) if key not in keys]
         return "/".join([self.network or UNKNOWN, *placed, *keyed])
 
     def with_options(self, options: Mapping[str, str]) -> "Encoder":

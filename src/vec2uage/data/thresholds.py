@@ -23,13 +23,15 @@ MEASURED = {
     "dlib-resnet": Thresholds(near_duplicate=0.995, same_person=None),
 }
 """By how the name of a network begins; measured on UTKFace chips (`docs/leakage.md`)."""
-NOT_MEASURED = ("embedder.normalize", "prewhiten")
-"""With this option FaceNet's vectors are so alike that the cosines above take strangers for copies."""
+MEASURED_WITH = {"embedder.normalize": ("fixed", None), "embedder.layer": ("last_linear", None)}
+"""With these values of FaceNet's options, None where not known: with others its vectors are so alike that the cosines
+above take strangers for copies."""
 UNKNOWN = Thresholds(near_duplicate=None, same_person=None)
 
 
 def measured(encoder: str) -> Thresholds:
     """Return the thresholds of an encoder (`VectorSet.encoder`), `UNKNOWN` where it was not measured."""
-    if NOT_MEASURED in Encoder.parse(encoder).options.items():
+    options = Encoder.parse(encoder).options
+    if any(options.get(key) not in values for key, values in MEASURED_WITH.items()):
         return UNKNOWN
     return next((found for prefix, found in MEASURED.items() if encoder.startswith(prefix)), UNKNOWN)

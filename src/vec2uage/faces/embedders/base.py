@@ -18,12 +18,15 @@ they are, on one machine with one number of threads."""
 class Embedder(ABC):
     """Settings of a network that turns a face into a vector."""
 
-    dimension: ClassVar[int]
-    """Numbers per vector."""
     input_shape: ClassVar[tuple[int, ...]]
     """Shape of one prepared crop."""
     batch_size: ClassVar[int]
     """Rows that one call takes best; calls with fewer cost as much, calls with more are cut."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Numbers per vector."""
 
     @abstractmethod
     def prepare(self, crop: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "..."]:

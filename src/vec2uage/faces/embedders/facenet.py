@@ -1,4 +1,7 @@
-"""FaceNet: Inception-ResNet-v1, 512 numbers per face (Schroff et al. 2015, arXiv:1503.03832; paper section 3.1)."""
+"""FaceNet: Inception-ResNet-v1, 512 numbers per face (Schroff et al. 2015, arXiv:1503.03832; paper section 3.1).
+
+Or what an inner block makes of the face, as its mean over the picture.
+"""
 
 from functools import cache
 from typing import ClassVar, Literal
@@ -11,6 +14,7 @@ from pydantic import model_validator
 from vec2uage.base.device import torch_device
 from vec2uage.config.settings import settings
 from vec2uage.faces.embedders.base import Embed, Embedder
+from vec2uage.faces.embedders.blocks import CHANNELS, Block, up_to
 from vec2uage.faces.embedders.facenet_weights import DOWNLOADS, Origin, label, load, locate
 from vec2uage.faces.model_files import sha256
 from vec2uage.faces.records import Refused
@@ -20,7 +24,10 @@ SIDE = 160
 
 @settings
 class FaceNet(Embedder):
-    """FaceNet with weights of one's choice; `path` belongs to the weights `frozen_graph` and `file`."""
+    """FaceNet with weights of one's choice; `path` belongs to the weights `frozen_graph` and `file`.
+
+    Of an inner `layer`, whose pictures are far larger than a vector, the mean over the picture is taken.
+    """
 
     weights: Origin
     path: str | None
@@ -28,7 +35,7 @@ class FaceNet(Embedder):
     normalize: Literal["fixed", "prewhiten"]
     output: Literal["normalized", "raw"]
     precision: Literal["auto", "float32", "bf16"]
-    dimension: ClassVar[int] = 512
+    layer: Block = "last_linear"
     input_shape: ClassVar[tuple[int, ...]] = (3, SIDE, SIDE)
     batch_size: ClassVar[int] = 32
 
@@ -39,6 +46,11 @@ class FaceNet(Embedder):
         if self.weights in DOWNLOADS and self.path is not None:
             raise ValueError(f"weights={self.weights} is downloaded: leave path null, or take weights=file")
         return self
+
+    @property
+    def dimension(self) -> int:
+        """Numbers per vector: the channels of the block."""
+        return CHANNELS[self.layer]
 
     def prepare(self, crop: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 160 160"]:
         """Return the network's input, channels first.
@@ -61,8 +73,10 @@ class FaceNet(Embedder):
         """Load the network; UserError without weights or device."""
         import torch
 
+        from vec2uage.faces.embedders.inception import pooled
+
         where = torch_device(device)
-        network = load(self.weights, self.path)
+        network, blocks = load(self.weights, self.path), up_to(self.layer)
         if self.resolved_precision() == "bf16":
             network = network.narrow()
         network = network.to(where).to(memory_format=torch.channels_last)
@@ -70,11 +84,12 @@ class FaceNet(Embedder):
         def vectors(batch: torch.Tensor) -> torch.Tensor:
             # The same kernels in every call, and on a GPU none that round float32 to TF32.
             with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
-                raw = network(batch.to(where).contiguous(memory_format=torch.channels_last))
+                raw = network.through(batch.to(where).contiguous(memory_format=torch.channels_last), blocks)
+                raw = pooled(raw) if raw.ndim == 4 else raw
             return torch.nn.functional.normalize(raw, dim=1) if self.output == "normalized" else raw
 
         @torch.inference_mode()
-        def embed(prepared: Float32[np.ndarray, "B 3 160 160"]) -> Float32[np.ndarray, "B 512"]:
+        def embed(prepared: Float32[np.ndarray, "B 3 160 160"]) -> Float32[np.ndarray, "B D"]:
             made = np.empty((len(prepared), self.dimension), dtype=np.float32)
             # Libraries choose their algorithm, and so the order of sums, by the batch's shape: it is always the same.
             batch = torch.zeros(self.batch_size, *self.input_shape)
@@ -89,10 +104,11 @@ class FaceNet(Embedder):
     def fingerprint(self) -> str:
         """Return such as `facenet-20180408-102900-6b7e38f2/resize/fixed/normalized/bf16`, the store's name.
 
-        In an encoder's name the precision, which stands last, does not count.
+        An inner block stands before the precision, which does not count in an encoder's name.
         """
         known = f"{label(self.weights, self.path)}-{sha256(locate(self.weights, self.path))[:8]}"
-        return f"facenet-{known}/{self.adapter}/{self.normalize}/{self.output}/{self.resolved_precision()}"
+        of_block = "" if self.layer == "last_linear" else f"/{self.layer}"
+        return f"facenet-{known}/{self.adapter}/{self.normalize}/{self.output}{of_block}/{self.resolved_precision()}"
 
     def stored_as(self) -> tuple[str, ...]:
         """Return the fingerprint; with `auto` also that of vectors which a machine of the other precision has made."""

@@ -5,12 +5,14 @@ and `x.bn`). The network is that of Szegedy et al. 2016 (arXiv:1602.07261, figur
 D. Sandberg's FaceNet: 160x160 inputs, 512 outputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from vec2uage.faces.embedders.blocks import BLOCKS, Block
 
 EPSILON = 1e-3  # of every batch norm, unless a graph says otherwise
 
@@ -128,13 +130,23 @@ class InceptionResnetV1(nn.Module):
         self.last_linear = nn.Linear(1792, 512)
 
     def forward(self, x: Float[Tensor, "B 3 160 160"]) -> Float[Tensor, "B 512"]:
-        x = self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x)))
-        x = F.max_pool2d(x, 3, stride=2)
-        x = self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(x)))
-        x = self.mixed_6a(self.repeat_1(x))
-        x = self.mixed_7a(self.repeat_2(x))
-        x = self.block8(self.repeat_3(x))
-        return self.last_linear(x.mean((2, 3)))
+        return self.through(x, BLOCKS)
+
+    def through(self, x: Float[Tensor, "B ..."], blocks: Sequence[Block]) -> Float[Tensor, "B ..."]:
+        """Return what consecutive blocks make of `x`, the output of the block before them, or pixels.
+
+        `last_linear` takes the picture that block8 gives, or its mean over the picture.
+        """
+        for block in blocks:
+            if block == "stem":
+                x = self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x)))
+                x = F.max_pool2d(x, 3, stride=2)
+                x = self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(x)))
+            elif block == "last_linear":
+                x = self.last_linear(pooled(x) if x.ndim == 4 else x)
+            else:
+                x = self.get_submodule(block)(x)
+        return x
 
     def narrow(self) -> "InceptionResnetV1":
         """Compute in bfloat16 from the third convolution on, which halves the time where the processor has it.
@@ -146,6 +158,11 @@ class InceptionResnetV1(nn.Module):
             if isinstance(module, nn.Conv2d) and name not in ("conv2d_1a", "conv2d_2a"):
                 module.to(torch.bfloat16)
         return self
+
+
+def pooled(x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c"]:
+    """Return the mean over the picture, in float32."""
+    return x.float().mean((2, 3))
 
 
 def fold_batch_norm(
