@@ -21,7 +21,7 @@ def made(network: str = FACENET, **options: str) -> str:
 
 
 @given(
-    st.sampled_from(["arcface", "insightface:buffalo_l", "a/b/c/d", FACENET, "dlib-resnet-v1-1/none"]),
+    st.sampled_from(["arcface", "insightface:buffalo_l", "a/b/c/d", FACENET, f"{FACENET}/block8", "dlib-resnet-v1-1/none"]),
     st.dictionaries(st.sampled_from(["detector", "detector.a_b", "crop.size", "crop"]), st.text("a1.-+,/", min_size=1)),
 )
 def test_a_text_says_all_of_an_encoder(network: str, options: dict[str, str]) -> None:
@@ -89,6 +89,16 @@ def test_boxes_are_what_a_text_means_that_says_nothing_of_alignment() -> None:
     assert [d.option for d in differences(made(), made(crop_align="points"))] == ["crop.align"]
     assert not any(d.is_known for d in differences(FACENET, made(crop_align="points")))
     check(merged([made(), made(crop_align="points")]), made(), NAMES, "")
+
+
+def test_the_last_layer_is_what_a_text_means_that_says_nothing_of_blocks() -> None:
+    block8 = made(f"{FACENET}/block8")
+    assert Encoder.parse(block8).options["embedder.layer"] == "block8"
+    assert not differences(made(), made(f"{FACENET}/last_linear"))
+    assert [(d.option, d.matters) for d in differences(made(), block8)] == [("embedder.layer", True)]
+    with pytest.raises(UserError, match=r"embedder\.layer block8, last_linear"):
+        merged([made(), block8])
+    assert completed("facenet-20180408-102900-704afe26", block8) == block8
 
 
 def test_a_copy_of_weights_under_another_name_is_the_same_network() -> None:

@@ -269,7 +269,10 @@ def test_auto_is_what_was_measured_with_the_encoder(planted, encoder, near_dupli
     assert not any(record.levelno == logging.WARNING for record in caplog.records)
 
 
-@pytest.mark.parametrize("encoder", ["", "arcface", "facenet-6b7e38f2/resize/prewhiten/normalized/bf16"])
+@pytest.mark.parametrize(
+    "encoder",
+    ["", "arcface", "facenet-6b7e38f2/resize/prewhiten/normalized/bf16", "facenet-6b7e38f2/resize/fixed/raw/block8"],
+)
 def test_an_encoder_that_was_not_measured_is_searched_by_signature_and_says_so(planted, encoder, caplog):
     vs = replace(planted[0], encoder=encoder)
     signature = random_signature(np.random.default_rng(5))

@@ -6,7 +6,7 @@ import http.server
 import io
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.faces.embedders import facenet
 from vec2uage.faces.embedders import facenet_weights as weights
 from vec2uage.faces.embedders.base import Embedder
+from vec2uage.faces.embedders.blocks import BLOCKS, CHANNELS, up_to
 from vec2uage.faces.embedders.inception import InceptionResnetV1 as Folded
+from vec2uage.faces.embedders.inception import pooled
 from vec2uage.faces.model_files import packaged
 from vec2uage.faces.records import Refused
 
@@ -68,7 +70,11 @@ def test_vectors_of_real_faces_are_those_that_others_computed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("one", [embedder("facenet", precision="float32"), *map(embedder, SHIPPED)], ids=repr)
+@pytest.mark.parametrize(
+    "one",
+    [embedder("facenet", precision="float32"), embedder("facenet", layer="mixed_6a"), *map(embedder, SHIPPED)],
+    ids=repr,
+)
 def test_a_row_has_the_same_bits_in_any_company(one: Embedder) -> None:
     inputs = np.stack([one.prepare(crop) for crop in noise(12, 224, 224, 3)])
     embed = one.open("cpu")
@@ -133,6 +139,10 @@ def test_fingerprints_name_all_that_changes_vectors() -> None:
         embedder("facenet", **{"precision": "bf16"} | {key: value}).fingerprint() for key, value in changes.items()
     }
     assert len(others | {known}) == 5
+    of_blocks = {name for block in BLOCKS for name in embedder("facenet", layer=block).stored_as()}
+    assert len(of_blocks) == 2 * len(BLOCKS)
+    assert known in of_blocks
+    assert known.replace("/bf16", "/block8/bf16") in of_blocks
     assert embedder("facenet").fingerprint().rpartition("/")[2] in ("bf16", "float32")
     aligned, plain = (embedder("dlib_resnet", align=align).fingerprint() for align in ("landmarks", "none"))
     assert aligned.startswith("dlib-resnet-v1-55533b28/landmarks-")
@@ -168,6 +178,36 @@ def test_a_state_dict_of_facenet_pytorch_loads(reference: InceptionResnetV1, tmp
         wanted = reference(torch.from_numpy(inputs)).numpy()
     np.testing.assert_allclose(own.open("cpu")(inputs), wanted, atol=1e-5)
     assert own.fingerprint().startswith("facenet-own-")
+
+
+def test_blocks_are_those_of_facenet_pytorch(
+    reference: InceptionResnetV1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facenet.FaceNet, "batch_size", 2)
+    wanted: dict[str, np.ndarray] = {}
+
+    def keep(block: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+        return lambda _module, _inputs, made: wanted.update({block: made.mean((2, 3)).numpy()})
+
+    modules = {block: reference.get_submodule("conv2d_4b" if block == "stem" else block) for block in BLOCKS[:-1]}
+    hooks = [module.register_forward_hook(keep(block)) for block, module in modules.items()]
+    inputs = np.stack([embedder("facenet").prepare(crop) for crop in noise(2, 160, 160, 3)])
+    with torch.inference_mode():
+        reference(torch.from_numpy(inputs))
+    for hook in hooks:
+        hook.remove()
+    save_file(reference.state_dict(), tmp_path / "own.safetensors")
+    network = weights.load("file", str(tmp_path / "own.safetensors"))
+    with torch.inference_mode():
+        for block, means in wanted.items():
+            made = pooled(network.through(torch.from_numpy(inputs), up_to(block))).numpy()
+            np.testing.assert_allclose(made, means, rtol=1e-4, atol=1e-4 * np.abs(means).max())
+            assert means.shape == (2, CHANNELS[block])
+    layer = {"layer": "mixed_7a", "precision": "float32"}
+    own = embedder("facenet", weights="file", path=str(tmp_path / "own.safetensors"), **layer)
+    unit = wanted["mixed_7a"] / np.linalg.norm(wanted["mixed_7a"], axis=1, keepdims=True)
+    np.testing.assert_allclose(own.open("cpu")(inputs), unit, atol=1e-5)
+    assert own.dimension == 1792
 
 
 def test_bfloat16_changes_no_state() -> None:
