@@ -21,7 +21,9 @@ def made(network: str = FACENET, **options: str) -> str:
 
 
 @given(
-    st.sampled_from(["arcface", "insightface:buffalo_l", "a/b/c/d", FACENET, f"{FACENET}/block8", "dlib-resnet-v1-1/none"]),
+    st.sampled_from(
+        ["arcface", "insightface:buffalo_l", "a/b/c/d", FACENET, f"{FACENET}/block8", "dlib-resnet-v1-1/none"]
+    ),
     st.dictionaries(st.sampled_from(["detector", "detector.a_b", "crop.size", "crop"]), st.text("a1.-+,/", min_size=1)),
 )
 def test_a_text_says_all_of_an_encoder(network: str, options: dict[str, str]) -> None:
