@@ -24,8 +24,8 @@ MEASURED = {
 }
 """By how the name of a network begins; measured on UTKFace chips (`docs/leakage.md`)."""
 MEASURED_WITH = {"embedder.normalize": ("fixed", None), "embedder.layer": ("last_linear", None)}
-"""With these values of FaceNet's options, None where not known: with others its vectors are so alike that the cosines
-above take strangers for copies."""
+"""With these values of FaceNet's options, None where not known. Others were not measured, and most make vectors so
+alike that the cosines above take strangers for copies."""
 UNKNOWN = Thresholds(near_duplicate=None, same_person=None)
 
 
