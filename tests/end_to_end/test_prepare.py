@@ -20,6 +20,7 @@ from terminal import SPLIT, Terminal, draw_people, table
 
 from vec2uage.data import storage
 from vec2uage.data.vectorset import merge
+from vec2uage.faces.embedders.blocks import BLOCKS
 
 SOURCE = ["source=visage", "source.path=photos", *SPLIT]
 
@@ -305,6 +306,36 @@ def test_ctrl_c_ends_cleanly_and_the_command_continues(terminal: Terminal) -> No
     assert process.returncode in (0, 130)
     assert terminal.run(*command).returncode == 0
     assert results(terminal.prepared("stopped")) == results(terminal.prepared())
+
+
+@pytest.mark.slow
+def test_vectors_of_inner_blocks_are_made_side_by_side_and_probed(terminal: Terminal) -> None:
+    blocks = {"last_linear": 512, "stem": 256}
+    made = terminal.run(
+        "prepare", "-m", *SOURCE[:2], "split=none",
+        f"embedder.layer={','.join(blocks)}", "hydra.sweep.dir=probed", "hydra.sweep.subdir=${embedder.layer}",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    sets = {block: storage.load(terminal.folder / "probed" / block / "vectors.arrow") for block in blocks}
+    assert {block: vs.dimension for block, vs in sets.items()} == blocks
+    assert list(sets["stem"].names) == list(sets["last_linear"].names)
+    assert "/normalized/stem/" in sets["stem"].encoder
+    left_out = [
+        f"~hydra.sweeper.entries.{model}-{block}"
+        for model in ("ridge", "network", "kernel")
+        for block in BLOCKS
+        if model != "ridge" or block not in blocks
+    ]
+    command = ["experiment=probe", "dataset.path=probed", *SPLIT, "split.seed=range(2)", "hydra.sweep.dir=probes"]
+    probed = terminal.run("train", *command, *left_out)
+    assert probed.returncode == 0, probed.stderr
+    rows = table(terminal.folder / "probes" / "leaderboard.csv")
+    assert sorted(row["entry"] for row in rows) == ["ridge-last_linear", "ridge-stem"]
+    merged = terminal.run(
+        "prepare", "source=vectors", "source.path=[probed/stem/vectors.arrow,probed/last_linear/vectors.arrow]"
+    )
+    assert merged.returncode == 1
+    assert "embedder.layer last_linear, stem" in merged.stderr
 
 
 def snapshot(folder: Path) -> dict[str, int]:
