@@ -19,7 +19,7 @@ LAYERS = (
     {"predictions", "config", "importers"},
     {"data", "runs", "calibration"},
     {"faces", "training"},
-    {"augmentation", "sweep", "evaluation", "reporting"},
+    {"augmentation", "tuning", "sweep", "evaluation", "reporting"},
     {"case"},
 )
 # Nor these, though they lie below: faces know nothing of training, training nothing of photographs, reports read runs.

@@ -156,7 +156,7 @@ def test_a_stack_takes_no_more_memory_than_was_planned(make_run, make_data, obse
             train_epoch(stack, runs, data, 0, observer)
         torch.cuda.synchronize()
         # what is planned for fills half of the memory
-        assert torch.cuda.max_memory_reserved() - before < 2 * 20 * memory.run_bytes(runs[0], 512, 640)
+        assert torch.cuda.max_memory_reserved() - before < 2 * 20 * memory.run_bytes(runs[0], (512,), 640)
 
 
 def test_all_gpus_are_found_and_their_memory_bounds_a_stack(make_run):

@@ -103,13 +103,13 @@ def test_the_memory_of_a_run_counts_all_it_holds(make_run):
         for more in (("optimizer=sgd",), ("optimizer=adam",), ("optimizer=sgd", "averaging=swa"))
     )
     weights = 4 * 427_009
-    held = {run: memory.run_bytes(run, 512, rows) for run in (sgd, adam, averaged)}
+    held = {run: memory.run_bytes(run, (512,), rows) for run in (sgd, adam, averaged)}
     assert 2 * weights <= held[adam] - held[sgd] <= 2 * weights + 100
     assert weights <= held[averaged] - held[sgd] <= weights + 100
     activations = held[sgd] - 5 * weights - 8 * rows
     # the inputs of four layers, and what ReLU and the loss keep: more than the layers' outputs, less than four times
     assert 64 * 4 * (512 + 512 + 256 + 128) <= activations <= 4 * 64 * 4 * (512 + 512 + 256 + 128)
     regular = make_run(*paper, "optimizer=sgd", regularization={"dropout": 0.1, "mixup": 0.2, "input_noise": 0.3})
-    drawn = memory.run_bytes(regular, 512, rows) - held[sgd]
+    drawn = memory.run_bytes(regular, (512,), rows) - held[sgd]
     masks, vectors = 64 * 4 * (512 + 256 + 128), 64 * 4 * 512
     assert masks + 2 * vectors <= drawn <= 3 * masks + 5 * vectors

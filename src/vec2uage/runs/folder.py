@@ -60,6 +60,11 @@ class RunFolder:
         return [self.model_of(suffix) for suffix in MODEL_SUFFIXES]
 
     @property
+    def encoder(self) -> Path:
+        """The encoder of whose vectors the model is, where the run has tuned one (`tuning.encoder_file`)."""
+        return self.path / "encoder.safetensors"
+
+    @property
     def predictions(self) -> Path:
         """The test set's ages, and what the model says of them."""
         return self.path / "predictions.csv"
@@ -215,7 +220,7 @@ class RunFolder:
     @property
     def _written_at_end(self) -> tuple[Path, ...]:
         curve = self.lr_range_test_csv, self.lr_range_test_png
-        return self.result, *self._models, self.predictions, self.data, *curve
+        return self.result, *self._models, self.encoder, self.predictions, self.data, *curve
 
     @property
     def _written(self) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ The other groups of a run name settings classes of one base, which `config.valid
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ from vec2uage.training.losses import Loss
 from vec2uage.training.models import MLP
 from vec2uage.training.optimizers.base import StackedOptimizer
 from vec2uage.training.optimizers.torch_optim import TorchOptim
+from vec2uage.training.own_learner import OwnLearner
 from vec2uage.training.regressors.base import takes_weights
 from vec2uage.training.regularization import Regularization
 from vec2uage.training.stacking.options import Stacking
@@ -39,6 +40,8 @@ def unused_groups(model: Component) -> dict[str, str]:
     They are those that say how a network is trained, if it is none, and of a stack also `normalization`.
     """
     target = locate(model.target)
+    if has_own_learner(target):
+        return dict(target.unused)
     if is_network(target):
         return {}
     unused = dict.fromkeys(_OF_NETWORKS, f"{model.target} is no network")
@@ -49,7 +52,12 @@ def unused_groups(model: Component) -> dict[str, str]:
 
 def is_network(target: Any) -> bool:
     """Tell whether a model's class is a network."""
-    return isinstance(target, type) and issubclass(target, torch.nn.Module)
+    return isinstance(target, type) and issubclass(target, torch.nn.Module | OwnLearner)
+
+
+def has_own_learner(target: Any) -> TypeGuard[type[OwnLearner]]:
+    """Tell whether a model's class describes a network that brings a learner of its own."""
+    return isinstance(target, type) and issubclass(target, OwnLearner)
 
 
 def is_regressor(target: Any) -> bool:
@@ -74,11 +82,11 @@ def check_model(values: Any, key: str, problems: list[str]) -> Component | None:
     target = target_of(values, key, problems)
     if target is None:
         return None
+    if has_own_learner(target) or is_stacking(target):
+        made = check_settings(target, values, key, problems)
+        return None if made is None else Component(values["_target_"], tuple(sorted(vars(made).items())))
     if is_network(target):
         return check_call(values["_target_"], values, key, {"in_features", "out_features", "tied_outputs"}, problems)
-    if is_stacking(target):
-        stacking = check_settings(target, values, key, problems)
-        return None if stacking is None else Component(values["_target_"], tuple(sorted(vars(stacking).items())))
     if not is_regressor(target):
         problems.append(
             f"{key}._target_ = {values['_target_']}: must be a subclass of torch.nn.Module, or a regressor of "

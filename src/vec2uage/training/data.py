@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,9 +14,32 @@ from vec2uage.data.parts import fingerprint
 from vec2uage.data.row_counts import RowCount, row_counts
 from vec2uage.data.splits import Split
 from vec2uage.data.vectorset import VectorSet, needed_ages
-from vec2uage.training.inputs import VectorInputs
+from vec2uage.training.inputs import Inputs, VectorInputs
+from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.normalization import Normalization, NormalizationKind, fit
+from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.outcome import Model
 from vec2uage.training.run_settings import RunSettings
+
+
+@runtime_checkable
+class Faces(Protocol):
+    """What networks are trained on, and what makes their weights a model."""
+
+    @property
+    def parts(self) -> Mapping[str, Inputs]:
+        """The parts of a split by name."""
+
+    @property
+    def train(self) -> Inputs:
+        """The part that is learned from."""
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    def model_of(self, run: RunSettings, members: Tensors) -> Model:
+        """Return the model of a run's networks, with these weights `[M, ...]` and all that predicting takes beside."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,18 @@ class TrainingData:
     def dimension(self) -> int:
         """How many numbers a vector has."""
         return self.train.x.shape[1]
+
+    def model_of(self, run: RunSettings, members: Tensors) -> NetworkModel:
+        """Return the networks of a run with these weights, and with all that predicting takes beside them."""
+        return NetworkModel(
+            model=run.model,
+            weights=members,
+            dimension=self.dimension,
+            normalization=self.normalization,
+            encoder=self.encoder,
+            precision=run.trainer.precision,
+            head=run.head,
+        )
 
     def to(self, device: torch.device) -> "TrainingData":
         """Return the same data on another device, or these where they are there."""

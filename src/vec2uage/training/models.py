@@ -16,7 +16,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.config.settings import PositiveInt
 from vec2uage.training.gradients import Backward, DenseGrad, Gradient, LazyMatmulGrad
-from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision, products
 
 # Parameters and buffers come in one dict.
@@ -176,6 +176,12 @@ def accepted_sizes(model: Component, in_features: int, out_features: int, tied_o
         )
     tied = {"tied_outputs": True} if tied_outputs else {}
     return {name: size for name, size in known.items() if model.accepts(name)} | tied
+
+
+def optimizer_of(module: nn.Module, optimizer: StackedOptimizer) -> StackedOptimizer:
+    """Return the optimiser of networks like this one: of a class that has its parameters `grouped`, in groups."""
+    own: Callable[[StackedOptimizer], StackedOptimizer] | None = getattr(module, "grouped", None)
+    return optimizer if own is None else own(optimizer)
 
 
 class Stacked:

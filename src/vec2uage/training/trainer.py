@@ -17,13 +17,12 @@ from vec2uage.base.errors import UserError
 from vec2uage.training import models, precision
 from vec2uage.training.checkpoint import Checkpoint, restore, snapshot
 from vec2uage.training.cuda_graph import graphed_step
-from vec2uage.training.data import TrainingData
+from vec2uage.training.data import Faces
 from vec2uage.training.inputs import Inputs, batches, epoch_order
 from vec2uage.training.learners.base import Observer
-from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.monitor import badness
 from vec2uage.training.network import Network, evaluate, part_scores, prediction
-from vec2uage.training.optimizers.base import Tensors, TrainProgress
+from vec2uage.training.optimizers.base import TrainProgress
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.range_test import RangeTest, read_curve
 from vec2uage.training.regularization import perturbation
@@ -33,7 +32,7 @@ from vec2uage.training.stack import PerRun, Stack
 
 def train_stack(
     runs: Sequence[RunSettings],
-    data: TrainingData,
+    data: Faces,
     device: torch.device,
     observer: Observer,
     checkpoints: Sequence[Checkpoint] = (),
@@ -77,7 +76,7 @@ def train_stack(
     retire_finished(stack, runs, data, outcomes, observer)
 
 
-def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch.device) -> Stack:
+def first_weights(runs: Sequence[RunSettings], data: Faces, device: torch.device) -> Stack:
     """Draw every run's first weights from its own seed, and stack them with all that trains them."""
     first = runs[0]
     precision.check(first.trainer.precision, device)
@@ -94,7 +93,7 @@ def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch
     network = Network(
         forward=forward,
         head=first.head,
-        optimizer=first.optimizer,
+        optimizer=models.optimizer_of(modules[0], first.optimizer),
         set_training=modules[0].train,
         params=params,
         buffers=buffers,
@@ -118,9 +117,7 @@ def first_weights(runs: Sequence[RunSettings], data: TrainingData, device: torch
     )
 
 
-def first_learning_rates(
-    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome]
-) -> None:
+def first_learning_rates(stack: Stack, runs: Sequence[RunSettings], data: Faces, outcomes: list[Outcome]) -> None:
     """Give each run the learning rate that it begins with: the configured one, or what a range test suggests."""
     rates, test = stack.network.options["lr"].clone(), runs[0].lr_finder
     if isinstance(test, RangeTest):
@@ -160,7 +157,7 @@ def range_test_losses(
 
 
 def train_epoch(
-    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, epoch: int, observer: Observer
+    stack: Stack, runs: Sequence[RunSettings], data: Faces, epoch: int, observer: Observer
 ) -> Float[Tensor, "3 K"] | None:
     """Train one pass over the data; return each run's mean loss, MAE and last rate, or None if interrupted."""
     settings, network, rows, averaging = runs[0], stack.network, len(data.train), runs[0].averaging
@@ -208,7 +205,7 @@ def train_step(
 def validate(
     stack: Stack,
     settings: RunSettings,
-    data: TrainingData,
+    data: Faces,
     outcomes: list[Outcome],
     epoch: int,
     means: Float[Tensor, "3 K"],
@@ -272,7 +269,7 @@ def complete(outcome: Outcome, settings: RunSettings) -> None:
 
 
 def retire_finished(
-    stack: Stack, runs: Sequence[RunSettings], data: TrainingData, outcomes: list[Outcome], observer: Observer
+    stack: Stack, runs: Sequence[RunSettings], data: Faces, outcomes: list[Outcome], observer: Observer
 ) -> None:
     """Take the runs that no longer train out of the stack, so that they stop costing, and hand over their outcomes.
 
@@ -298,24 +295,11 @@ def retire_finished(
                 outcome.scores |= part_scores(part, network.head, raw, inputs, runs[run].trainer.scored_batch)
                 if part == "test":
                     outcome.prediction = prediction(network.head, raw)
-            outcome.model = trained_model(runs[run], members, data)
+            outcome.model = data.model_of(runs[run], members)
         outcome.seconds += time.perf_counter() - began
         observer.end(run, outcome)
         outcomes[run] = Outcome(outcome.status)  # without the weights: those of hundreds of runs would pile up
     stack.select([position for position, run in enumerate(stack.runs) if run not in finished])
-
-
-def trained_model(run: RunSettings, members: Tensors, data: TrainingData) -> NetworkModel:
-    """Return the networks of a run with these weights, and with all that predicting takes beside them."""
-    return NetworkModel(
-        model=run.model,
-        weights=members,
-        dimension=data.dimension,
-        normalization=data.normalization,
-        encoder=data.encoder,
-        precision=run.trainer.precision,
-        head=run.head,
-    )
 
 
 def charge_time(stack: Stack, outcomes: list[Outcome], began: float) -> None:

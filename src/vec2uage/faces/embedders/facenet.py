@@ -4,7 +4,7 @@ Or what an inner block makes of the face, as its mean over the picture.
 """
 
 from functools import cache
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -18,6 +18,9 @@ from vec2uage.faces.embedders.blocks import CHANNELS, Block, up_to
 from vec2uage.faces.embedders.facenet_weights import DOWNLOADS, Origin, label, load, locate
 from vec2uage.faces.model_files import sha256
 from vec2uage.faces.records import Refused
+
+if TYPE_CHECKING:
+    from vec2uage.faces.embedders.inception import InceptionResnetV1
 
 SIDE = 160
 
@@ -76,7 +79,7 @@ class FaceNet(Embedder):
         from vec2uage.faces.embedders.inception import pooled
 
         where = torch_device(device)
-        network, blocks = load(self.weights, self.path), up_to(self.layer)
+        network, blocks = self.network(), up_to(self.layer)
         if self.resolved_precision() == "bf16":
             network = network.narrow()
         network = network.to(where).to(memory_format=torch.channels_last)
@@ -100,6 +103,10 @@ class FaceNet(Embedder):
             return made
 
         return embed
+
+    def network(self) -> "InceptionResnetV1":
+        """Return the network with its weights, in float32; UserError without weights."""
+        return load(self.weights, self.path)
 
     def fingerprint(self) -> str:
         """Return such as `facenet-20180408-102900-6b7e38f2/resize/fixed/normalized/bf16`, the store's name.

@@ -5,6 +5,7 @@ and `x.bn`). The network is that of Szegedy et al. 2016 (arXiv:1602.07261, figur
 D. Sandberg's FaceNet: 160x160 inputs, 512 outputs.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from vec2uage.faces.embedders.blocks import BLOCKS, Block
 
 EPSILON = 1e-3  # of every batch norm, unless a graph says otherwise
+_STEM = ("conv2d_1a", "conv2d_2a", "conv2d_2b", "conv2d_3b", "conv2d_4a", "conv2d_4b")
 
 
 class Convolution(nn.Conv2d):
@@ -147,6 +149,13 @@ class InceptionResnetV1(nn.Module):
             else:
                 x = self.get_submodule(block)(x)
         return x
+
+    def without(self, blocks: Sequence[Block]) -> "InceptionResnetV1":
+        """Return a network of the other blocks alone, with copies of their weights under the names that they have."""
+        kept = copy.deepcopy(self)
+        for name in [name for block in blocks for name in (_STEM if block == "stem" else (block,))]:
+            delattr(kept, name)
+        return kept
 
     def narrow(self) -> "InceptionResnetV1":
         """Compute in bfloat16 from the third convolution on, which halves the time where the processor has it.

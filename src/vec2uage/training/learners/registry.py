@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vec2uage.config.component import locate
-from vec2uage.training.config_groups import is_network, is_regressor, is_stacking
+from vec2uage.training.config_groups import has_own_learner, is_network, is_regressor, is_stacking
 from vec2uage.training.learners.base import Learner
 from vec2uage.training.learners.fitting import Sklearn
 from vec2uage.training.learners.stacked_torch import StackedTorch
@@ -25,6 +25,9 @@ READERS: Mapping[str, Reader] = {**RUN_READERS, StackingModel.suffix: StackingRe
 
 
 def learner_of(run: RunSettings) -> Learner:
-    """Return the learner of a run's model."""
+    """Return the learner of a run's model: that which its class brings, or the one for classes of its kind."""
     target = locate(run.model.target)
+    if has_own_learner(target):
+        own: Learner = target.learner
+        return own
     return next(learner for is_its, learner in _LEARNERS if is_its(target))

@@ -26,7 +26,7 @@ class StackedTorch:
         return stack_check.check_stackable(run, data.dimension, len(data.train), device)
 
     def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
-        return memory.run_bytes(run, data.dimension, len(data.train))
+        return memory.run_bytes(run, (data.dimension,), len(data.train))
 
     def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
         return -(-len(data.train) // run.trainer.batch_size)

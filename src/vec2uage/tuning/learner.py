@@ -1,0 +1,223 @@
+"""The learner of `model=end_to_end`: it makes inputs of crops, and leaves the rest to the trainer of all networks."""
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import Component
+from vec2uage.data.balance import Balance
+from vec2uage.data.loading import load_parts
+from vec2uage.data.parts import Parts
+from vec2uage.faces.embedders.facenet import FaceNet
+from vec2uage.faces.embedders.facenet_weights import locate
+from vec2uage.faces.model_files import sha256
+from vec2uage.training import memory
+from vec2uage.training.averaging.swag import SWAG
+from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.completed_run import CompletedRun
+from vec2uage.training.data import TrainingData
+from vec2uage.training.learners.base import Observer
+from vec2uage.training.learners.stacked_torch import StackedTorch
+from vec2uage.training.model_file import NetworkModel
+from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.training.stack_check import StackCheck
+from vec2uage.training.trainer import train_stack
+from vec2uage.tuning.activations import ActivationInputs, Frozen, cached
+from vec2uage.tuning.crops import find_crops, original
+from vec2uage.tuning.encoder_file import TunedEncoder
+from vec2uage.tuning.options import TuningOptions
+from vec2uage.tuning.start import check_head, completed_runs, read_model, start_of
+
+log = logging.getLogger(__name__)
+
+_NETWORK = "vec2uage.tuning.network.EndToEnd"
+_ENCODER, _REGRESSOR = "encoder.", "regressor."
+_COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
+_ALIKE = 0.99  # cosine; that of bfloat16 to float32 is above 0.9999
+
+
+class EndToEndLearner:
+    """Tunes the encoder of one run at a time."""
+
+    def stack_key(self, run: RunSettings) -> Hashable:
+        return StackedTorch().stack_key(run), run.seed
+
+    def check_stackable(self, run: RunSettings, data: TrainingData, device: torch.device) -> StackCheck:
+        for option, is_on in (("overfit", run.trainer.overfit), ("calibrate", run.trainer.calibrate)):
+            if is_on:
+                raise UserError(f"trainer.{option} = true: not with model=end_to_end: leave it out")
+        return StackCheck(False, one_thread=True, reason="encoders are tuned one after the other")
+
+    def run_bytes(self, run: RunSettings, data: TrainingData) -> int:
+        tuning = _Tuning.of(run, data)
+        return memory.run_bytes(tuning.run, tuning.frozen(torch.device("cpu")).shape, len(data.train))
+
+    def steps_per_epoch(self, run: RunSettings, data: TrainingData) -> int:
+        return StackedTorch().steps_per_epoch(run, data)
+
+    def warning(self, run: RunSettings, data: TrainingData) -> str:
+        return StackedTorch().warning(run, data)
+
+    def made_of(self, run: RunSettings) -> list[str]:
+        options: TuningOptions = run.model.build()
+        return sorted(start.sha256 for start in completed_runs(options.start))
+
+    def fit(
+        self,
+        runs: Sequence[RunSettings],
+        data: TrainingData,
+        device: torch.device,
+        observer: Observer,
+        checkpoints: Sequence[Checkpoint] = (),
+    ) -> None:
+        (run,) = runs
+        tuning = _Tuning.of(run, data)
+        train_stack([tuning.run], tuning.faces(device), device, observer, checkpoints)
+
+
+@dataclass(frozen=True)
+class TunedModel(NetworkModel):
+    """A regressor for the vectors of an encoder that was tuned with it, which is saved beside it."""
+
+    tuned: TunedEncoder | None = None
+
+    def save(self, path: Path, calibration: Mapping[str, object] | None = None) -> None:
+        NetworkModel.save(self, path, calibration)
+        if self.tuned is not None:
+            self.tuned.save(path.with_name("encoder.safetensors"))
+
+
+@dataclass(frozen=True)
+class TuningFaces:
+    """Crops as what the frozen blocks make of them; see `training.data.Faces`."""
+
+    parts: Mapping[str, ActivationInputs]
+    tuning: "_Tuning"
+
+    @property
+    def train(self) -> ActivationInputs:
+        return self.parts["train"]
+
+    @property
+    def dimension(self) -> int:
+        return self.tuning.data.dimension
+
+    def model_of(self, run: RunSettings, members: Tensors) -> TunedModel:
+        """Return the regressor of a run, and beside it the encoder that it was trained with."""
+        tuned = self.tuning.encoder({_rest(n, _ENCODER): t[0] for n, t in members.items() if n.startswith(_ENCODER)})
+        start = read_model(self.tuning.start)
+        return TunedModel(
+            model=start.model,
+            weights={_rest(n, _REGRESSOR): t for n, t in members.items() if n.startswith(_REGRESSOR)},
+            dimension=start.dimension,
+            normalization=start.normalization,
+            encoder=tuned.encoder(self.tuning.data.encoder),
+            precision=run.trainer.precision,
+            head=run.head,
+            tuned=tuned,
+        )
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """A run with what was found for it: the network it begins from, and the vectors of its faces."""
+
+    run: RunSettings
+    """As the trainer takes it: its model is that of `network.EndToEnd`."""
+    options: TuningOptions
+    data: TrainingData
+    face_net: FaceNet
+    start: CompletedRun
+
+    @staticmethod
+    def of(run: RunSettings, data: TrainingData) -> "_Tuning":
+        """Find what a run begins from; UserError where that does not fit its data, head or options."""
+        options: TuningOptions = run.model.build()
+        if isinstance(run.augmentation, Balance) and run.augmentation.noise:
+            raise UserError("augmentation.noise: crops have no noise, as vectors have: set it to 0")
+        if isinstance(run.averaging, SWAG):
+            raise UserError("averaging=swag draws several networks, and a tuned encoder is one: take swa, ema or none")
+        face_net = options.face_net(data.encoder)
+        parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+        start = start_of(options.start, run, parts)
+        check_head(start, read_model(start), run.head)
+        network = Component(_NETWORK, (("face_net", face_net), ("options", options), ("start", start.path)))
+        return _Tuning(replace(run, model=network), options, data, face_net, start)
+
+    def faces(self, device: torch.device) -> TuningFaces:
+        """Return the crops of all parts; UserError where they are not those that the vectors were made of."""
+        run, data = self.run, self.data
+        parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+        frozen = self.frozen(device)
+        place = {name: position for position, name in enumerate(self._names(parts))}
+        self._check_alike(frozen, parts, place, device)
+        activations = frozen.of if self.options.cache is None else cached(frozen, Path(self.options.cache))
+
+        def inputs(name: str) -> ActivationInputs:
+            positions = [place[original(row)] for row in parts[name].names]
+            of_vectors = data.parts[name]
+            return ActivationInputs(activations, torch.tensor(positions), of_vectors.age, of_vectors.weight)
+
+        return TuningFaces({name: inputs(name) for name in parts}, self)
+
+    def frozen(self, device: torch.device) -> Frozen:
+        """Return the blocks that do not learn, on the crops of all faces."""
+        run = self.run
+        parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+        crops = find_crops(self._folder(), self._names(parts), self.data.encoder, self.face_net)
+        return Frozen(crops, self.options.frozen, device)
+
+    def _names(self, parts: Parts) -> list[str]:
+        """Return the names of all faces of a split, each once, sorted: whatever the split, the crops are these."""
+        return sorted({original(name) for part in parts.values() for name in part.names})
+
+    def _folder(self) -> Path:
+        """Return the folder of the crops."""
+        if self.options.crops is not None:
+            return Path(self.options.crops)
+        path = getattr(self.run.dataset, "path", None)
+        if path is None:
+            raise UserError("model.crops is missing: these vectors come of no folder; give that of the crops")
+        return Path(path) if Path(path).is_dir() else Path(path).parent
+
+    def _check_alike(self, frozen: Frozen, parts: Parts, place: Mapping[str, int], device: torch.device) -> None:
+        """Raise UserError where the encoder does not make the vectors of the first faces of their crops."""
+        train = parts["train"].take(np.arange(min(_COMPARED, len(parts["train"]))))
+        positions = [place[original(name)] for name in train.names]
+        made = self.face_net.open(str(device))(np.stack([frozen.crops.prepared(position) for position in positions]))
+        lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(train.vectors, axis=1)
+        cosines = np.einsum("nd,nd->n", made, train.vectors) / lengths
+        worst = int(cosines.argmin())
+        if cosines[worst] < _ALIKE:
+            raise UserError(
+                f"{frozen.crops.files[positions[worst]]} (model.crops) gives another vector than that of "
+                f"{train.names[worst]} (cosine {cosines[worst]:.3f}): give the crops and the weights (model.weights, "
+                "model.path) that the vectors were made of"
+            )
+
+    def encoder(self, weights: Tensors) -> TunedEncoder:
+        """Return the tuned encoder that has these weights in the blocks that have learnt."""
+        face_net, data = self.face_net, self.data
+        return TunedEncoder(
+            weights=weights,
+            base=face_net.weights,
+            base_sha256=sha256(locate(face_net.weights, face_net.path)),
+            takes={"adapter": face_net.adapter, "normalize": face_net.normalize, "output": face_net.output},
+            about={
+                "blocks": list(self.options.learning),
+                "encoder": data.encoder,
+                "data": data.fingerprint,
+                "rows": {name: len(part) for name, part in data.parts.items()},
+                "start": self.start.sha256,
+            },
+        )
+
+
+def _rest(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix)

@@ -1,0 +1,70 @@
+"""The network that is tuned: the last blocks of FaceNet with a run's regressor on top."""
+
+import copy
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vec2uage.faces.embedders.facenet import FaceNet
+from vec2uage.training import model_file
+from vec2uage.training.normalization import Normalization
+from vec2uage.training.optimizers.base import StackedOptimizer
+from vec2uage.training.optimizers.grouped import Group, Grouped, Pull
+from vec2uage.tuning.options import TuningOptions
+
+ENCODER, REGRESSOR = "encoder.", "regressor."
+"""Prefixes of the names of their weights."""
+
+
+class EndToEnd(nn.Module):
+    """From activations, or pixels, to what a head makes ages of; at first what the run with the model `start` does.
+
+    Batch norm has been folded into the convolutions (see `inception`), so that its scales and averages are learnt as
+    part of their weights and biases: none are updated, and a small batch does no harm.
+    """
+
+    def __init__(
+        self, options: TuningOptions, face_net: FaceNet, start: Path, out_features: int, tied_outputs: bool = False
+    ) -> None:
+        super().__init__()
+        model = model_file.load(start)
+        assert (model.head.outputs, model.head.tied_outputs) == (out_features, tied_outputs), "compared before"
+        self.options = options
+        self.encoder = face_net.network().without(options.frozen)
+        self.regressor = copy.deepcopy(model.network)
+        self.requires_grad_(True)
+        self.is_normalized = face_net.output == "normalized"
+        self.normalization = model.normalization
+
+    def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B O"]:
+        vectors = self.encoder.through(x, self.options.learning)
+        if self.is_normalized:
+            vectors = nn.functional.normalize(vectors, dim=1)
+        raw: Tensor = self.regressor(self._on(x.device)(vectors))
+        return raw
+
+    def grouped(self, optimizer: StackedOptimizer) -> Grouped:
+        """Return an optimiser whose learning rates are those of each block, and which pulls to the first weights."""
+        options, rate, groups = self.options, self.options.encoder_lr, []
+        parameters = dict(self.named_parameters())
+        encoder = [name for name in parameters if name.startswith(ENCODER)]
+        for block in reversed(options.learning):
+            names = tuple(name for name in encoder if _block(name) == block)
+            groups.append(Group(names, rate, options.encoder_weight_decay))
+            rate *= options.depth_decay
+        regressor = tuple(name for name in parameters if name not in encoder)
+        first = {name: parameters[name].detach().clone() for name in encoder}
+        return Grouped(optimizer, [*groups, Group(regressor)], Pull(options.l2_sp, first))
+
+    def _on(self, device: torch.device) -> Normalization:
+        kept = self.normalization
+        mean, std = (None if tensor is None else tensor.to(device) for tensor in (kept.mean, kept.std))
+        return Normalization(kept.kind, mean, std)
+
+
+def _block(name: str) -> str:
+    """Return the block that a weight of the encoder belongs to."""
+    layer = name.removeprefix(ENCODER).partition(".")[0]
+    return "stem" if layer.startswith("conv2d_") else layer
