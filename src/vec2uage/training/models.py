@@ -20,7 +20,7 @@ from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision, products
 
 # Parameters and buffers come in one dict.
-Forward = Callable[[Tensors, Float[Tensor, "K B D"]], Float[Tensor, "K B O"]]
+Forward = Callable[[Tensors, Float[Tensor, "K B ..."]], Float[Tensor, "K B O"]]
 
 
 class MLP(nn.Module):
@@ -202,13 +202,13 @@ class Stacked:
             else:
                 self._forward, self._backward = _narrowed(self._forward), _narrowed(self._backward)
 
-    def __call__(self, state: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B O"]:
+    def __call__(self, state: Tensors, x: Float[Tensor, "K B ..."]) -> Float[Tensor, "K B O"]:
         """Return the outputs; `state` holds parameters and buffers."""
         with products(self.precision):
             return self._forward(state, x)
 
     def backward(
-        self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B D"], *masks: Float[Tensor, "K _ B"]
+        self, params: Tensors, buffers: Tensors, x: Float[Tensor, "K B ..."], *masks: Float[Tensor, "K _ B"]
     ) -> tuple[Float[Tensor, "K B O"], Backward]:
         """Return the outputs, and the backward pass from them to `params`: within `products` of the same precision.
 

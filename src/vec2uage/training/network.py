@@ -60,7 +60,7 @@ class Network:
 
 
 @torch.no_grad()
-def outputs(forward: Stacked, members: Tensors, blocks: Iterable[Float[Tensor, "n D"]]) -> Float[Tensor, "M N O"]:
+def outputs(forward: Stacked, members: Tensors, blocks: Iterable[Float[Tensor, "n ..."]]) -> Float[Tensor, "M N O"]:
     """Return what M networks, with the weights `members` `[M, ...]`, give for all faces.
 
     Always one network at a time, and on one thread of a CPU: the result cannot depend on the stack or the plan, nor on

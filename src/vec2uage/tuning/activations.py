@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vec2uage.base.access import make_folder
 from vec2uage.base.atomic import replacing
-from vec2uage.base.cores import cores, threads
+from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted, size
 from vec2uage.base.progress import Progress
@@ -27,9 +27,11 @@ from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
 from vec2uage.training.inputs import Batch
 from vec2uage.tuning.crops import Crops
+from vec2uage.tuning.network import base_network
 
 log = logging.getLogger(__name__)
 
+_STEP = 8  # crops that the frozen blocks take at a time; fewer are filled up, so that bits depend on none of them
 _BLOCK = 256  # faces at most that are predicted at a time: pictures take more memory than vectors
 _building = threading.Lock()
 
@@ -46,12 +48,17 @@ class Frozen:
     device: torch.device
 
     @property
+    def next(self) -> Block:
+        """The first block that learns."""
+        return BLOCKS[len(self.blocks)]
+
+    @property
     def face_net(self) -> FaceNet:
         return self.crops.face_net
 
     @cached_property
     def _network(self) -> InceptionResnetV1:
-        network = self.face_net.network()
+        network = base_network(self.face_net).without(BLOCKS[len(self.blocks) :])
         if self.face_net.resolved_precision() == "bf16":
             network = network.narrow()
         moved: InceptionResnetV1 = network.to(self.device).to(memory_format=torch.channels_last)
@@ -63,12 +70,11 @@ class Frozen:
         return tuple(self._through(np.zeros((1, *self.face_net.input_shape), np.float32)).shape[1:])
 
     def of(self, positions: np.ndarray) -> Float32[np.ndarray, "n ..."]:
-        """Return the activations of crops: the same bits whatever the others, as batches are always as large."""
+        """Return the activations of crops: the same bits whatever the others are, and however many."""
         made = np.empty((len(positions), *self.shape), np.float32)
-        step = self.face_net.batch_size
-        batch = np.zeros((step, *self.face_net.input_shape), np.float32)
-        for start in range(0, len(positions), step):
-            part = positions[start : start + step]
+        batch = np.zeros((_STEP, *self.face_net.input_shape), np.float32)
+        for start in range(0, len(positions), _STEP):
+            part = positions[start : start + _STEP]
             for row, position in enumerate(part.tolist()):
                 batch[row] = self.crops.prepared(position)
             made[start : start + len(part)] = self._through(batch)[: len(part)]
@@ -76,7 +82,8 @@ class Frozen:
 
     @torch.inference_mode()
     def _through(self, batch: Float32[np.ndarray, "B 3 160 160"]) -> Float32[np.ndarray, "B ..."]:
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False), threads(cores()):
+        # On one thread, as training: the bits of a sum can depend on how many there are.
+        with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False), threads(1):
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             x = self._network.through(x, self.blocks).float()
             if self.blocks[-1:] == ("block8",):  # nothing learns before the mean over the picture
@@ -93,7 +100,7 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     hashes = [file_sha256(file) for file in frozen.crops.files]
     made_of = (frozen.face_net.fingerprint(), frozen.crops.side, frozen.blocks, hashes)
     name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
-    path = folder / f"before-{_next(frozen)}-{name}.npy"
+    path = folder / f"before-{frozen.next}-{name}.npy"
     shape = len(frozen.crops.files), *frozen.shape
     with _building:
         if not path.is_file():
@@ -104,15 +111,11 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     return lambda positions: mapped[positions]
 
 
-def _next(frozen: Frozen) -> Block:
-    return BLOCKS[len(frozen.blocks)]
-
-
 def _write(frozen: Frozen, path: Path, shape: tuple[int, ...]) -> None:
     needed = 4 * int(np.prod(shape, dtype=np.int64))
     make_folder(path.parent)
     free = shutil.disk_usage(path.parent).free
-    what = f"activations of {counted(shape[0], 'face')} before {_next(frozen)}"
+    what = f"activations of {counted(shape[0], 'face')} before {frozen.next}"
     if needed > free:
         raise UserError(
             f"{path.parent} (model.cache): {what} take {size(needed)} and {size(free)} are free: make room, take "
@@ -120,7 +123,7 @@ def _write(frozen: Frozen, path: Path, shape: tuple[int, ...]) -> None:
             "(model.cache=null)"
         )
     log.info("%s: %s in %s", what, size(needed), path.parent)
-    step = 8 * frozen.face_net.batch_size
+    step = 32 * _STEP
     with replacing(path) as temporary, Progress(shape[0], "face", "activations", spoken=True) as progress:
         mapped = open_memmap(temporary, "w+", np.float32, shape)
         for start in range(0, shape[0], step):

@@ -31,13 +31,13 @@ from vec2uage.training.trainer import train_stack
 from vec2uage.tuning.activations import ActivationInputs, Frozen, cached
 from vec2uage.tuning.crops import find_crops, original
 from vec2uage.tuning.encoder_file import TunedEncoder
+from vec2uage.tuning.network import ENCODER, REGRESSOR, base_network
 from vec2uage.tuning.options import TuningOptions
 from vec2uage.tuning.start import check_head, completed_runs, read_model, start_of
 
 log = logging.getLogger(__name__)
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
-_ENCODER, _REGRESSOR = "encoder.", "regressor."
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
 _ALIKE = 0.99  # cosine; that of bfloat16 to float32 is above 0.9999
 
@@ -110,11 +110,11 @@ class TuningFaces:
 
     def model_of(self, run: RunSettings, members: Tensors) -> TunedModel:
         """Return the regressor of a run, and beside it the encoder that it was trained with."""
-        tuned = self.tuning.encoder({_rest(n, _ENCODER): t[0] for n, t in members.items() if n.startswith(_ENCODER)})
+        tuned = self.tuning.encoder({_rest(n, ENCODER): t[0] for n, t in members.items() if n.startswith(ENCODER)})
         start = read_model(self.tuning.start)
         return TunedModel(
             model=start.model,
-            weights={_rest(n, _REGRESSOR): t for n, t in members.items() if n.startswith(_REGRESSOR)},
+            weights={_rest(n, REGRESSOR): t for n, t in members.items() if n.startswith(REGRESSOR)},
             dimension=start.dimension,
             normalization=start.normalization,
             encoder=tuned.encoder(self.tuning.data.encoder),
@@ -156,7 +156,7 @@ class _Tuning:
         parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
         frozen = self.frozen(device)
         place = {name: position for position, name in enumerate(self._names(parts))}
-        self._check_alike(frozen, parts, place, device)
+        self._check_alike(frozen, parts, place)
         activations = frozen.of if self.options.cache is None else cached(frozen, Path(self.options.cache))
 
         def inputs(name: str) -> ActivationInputs:
@@ -186,11 +186,13 @@ class _Tuning:
             raise UserError("model.crops is missing: these vectors come of no folder; give that of the crops")
         return Path(path) if Path(path).is_dir() else Path(path).parent
 
-    def _check_alike(self, frozen: Frozen, parts: Parts, place: Mapping[str, int], device: torch.device) -> None:
+    def _check_alike(self, frozen: Frozen, parts: Parts, place: Mapping[str, int]) -> None:
         """Raise UserError where the encoder does not make the vectors of the first faces of their crops."""
         train = parts["train"].take(np.arange(min(_COMPARED, len(parts["train"]))))
         positions = [place[original(name)] for name in train.names]
-        made = self.face_net.open(str(device))(np.stack([frozen.crops.prepared(position) for position in positions]))
+        with torch.inference_mode():
+            inner = torch.from_numpy(frozen.of(np.array(positions)))
+            made = base_network(self.face_net).through(inner, self.options.learning).numpy()
         lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(train.vectors, axis=1)
         cosines = np.einsum("nd,nd->n", made, train.vectors) / lengths
         worst = int(cosines.argmin())

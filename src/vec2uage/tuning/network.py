@@ -1,6 +1,7 @@
 """The network that is tuned: the last blocks of FaceNet with a run's regressor on top."""
 
 import copy
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vec2uage.faces.embedders.facenet import FaceNet
+from vec2uage.faces.embedders.inception import InceptionResnetV1
 from vec2uage.training import model_file
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.optimizers.base import StackedOptimizer
@@ -16,6 +18,12 @@ from vec2uage.tuning.options import TuningOptions
 
 ENCODER, REGRESSOR = "encoder.", "regressor."
 """Prefixes of the names of their weights."""
+
+
+@lru_cache(maxsize=1)
+def base_network(face_net: FaceNet) -> InceptionResnetV1:
+    """Return the network that is tuned, read once; it must not be changed."""
+    return face_net.network()
 
 
 class EndToEnd(nn.Module):
@@ -32,7 +40,7 @@ class EndToEnd(nn.Module):
         model = model_file.load(start)
         assert (model.head.outputs, model.head.tied_outputs) == (out_features, tied_outputs), "compared before"
         self.options = options
-        self.encoder = face_net.network().without(options.frozen)
+        self.encoder = base_network(face_net).without(options.frozen)
         self.regressor = copy.deepcopy(model.network)
         self.requires_grad_(True)
         self.is_normalized = face_net.output == "normalized"

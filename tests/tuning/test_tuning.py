@@ -1,0 +1,123 @@
+"""Tuning the last blocks of an encoder: it begins where a run on vectors ended, and what it gives can be used."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from conftest import ENCODER, Tunings, crop
+from vec2uage.base.encoder import Encoder
+from vec2uage.base.errors import UserError
+from vec2uage.config.component import locate
+from vec2uage.config.hydra.resolvers import conf_dir
+from vec2uage.data.loading import load_parts
+from vec2uage.runs.folder import RunFolder
+from vec2uage.training import model_file, models
+from vec2uage.training.data import load
+from vec2uage.training.learners.registry import learner_of
+from vec2uage.training.network import outputs
+from vec2uage.tuning import activations, encoder_file
+from vec2uage.tuning.learner import _Tuning
+
+pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
+CPU = torch.device("cpu")
+
+
+def parts_of(tunings: Tunings) -> Any:
+    run = tunings.composed()[0]
+    return load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+
+
+def raw(tunings: Tunings, part: str, *own: str) -> np.ndarray:
+    """What a tuning gives for a part of the split before its first step."""
+    run = tunings.composed(*tunings.tuning(*own))[0]
+    data = load(run, CPU)
+    tuning = _Tuning.of(run, data)
+    network = models.build(tuning.run.model, data.dimension, 1, run.seed)
+    forward, params, buffers = models.stack([network], 1, "float32")
+    members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
+    return outputs(forward, members, tuning.faces(CPU).parts[part].blocks(4096)).numpy()[0, :, 0]
+
+
+@pytest.mark.parametrize("block", ["last_linear", "block8"])
+def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(tunings: Tunings, block: str) -> None:
+    frozen = model_file.load(tunings.root / "frozen" / "best.safetensors")
+    for part in ("validation", "test"):
+        wanted = frozen.predict(parts_of(tunings)[part].vectors).median
+        assert raw(tunings, part, f"model.trainable={block}") == pytest.approx(wanted, abs=2e-4)
+
+
+@pytest.fixture(scope="module")
+def tuned(tunings: Tunings) -> Path:
+    """The folder of a completed tuning."""
+    assert tunings.train("tuned", *tunings.tuning("model.encoder_lr=1.0")).status == "completed"
+    return tunings.root / "tuned"
+
+
+def test_cached_and_computed_activations_train_the_same_network(tunings: Tunings, tuned: Path) -> None:
+    again = tunings.train("uncached", *tunings.tuning("model.encoder_lr=1.0", "model.cache=null"))
+    there = RunFolder(tuned).read_result()
+    assert again.scores == there.scores
+    for file in ("best.safetensors", "encoder.safetensors", "predictions.csv"):
+        assert again.files[file] == there.files[file]
+    assert len(list((tunings.root / "cache").glob("before-last_linear-*.npy"))) == 1
+
+
+def test_the_tuned_encoder_makes_the_vectors_that_its_model_is_for(tunings: Tunings, tuned: Path) -> None:
+    options = yaml.safe_load(Path(conf_dir(), "embedder", "tuned.yaml").read_text())
+    options |= {"path": str(tuned / "encoder.safetensors"), "precision": "float32"}
+    embedder = locate(options.pop("_target_"))(**options)
+    model, test = model_file.load(tuned / "best.safetensors"), parts_of(tunings)["test"]
+    crops = [crop(int(Path(name).stem)) for name in test.names]
+    vectors = embedder.open("cpu")(np.stack([embedder.prepare(pixels) for pixels in crops]))
+    assert np.abs(vectors - test.vectors).max() > 1e-4
+    rows = np.genfromtxt(tuned / "predictions.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    column = rows.dtype.names[3]
+    assert model.predict(vectors).median == pytest.approx(rows[column], abs=2e-3)
+    network = embedder.fingerprint().removesuffix("/float32")
+    assert network.startswith("facenet-tuned-")
+    assert network.endswith("/resize/fixed/normalized")
+    assert model.encoder.startswith(f"{network}/")
+    assert Encoder.parse(model.encoder).options == Encoder.parse(ENCODER).options
+    about = encoder_file.read(tuned / "encoder.safetensors").about
+    assert about["blocks"] == ["last_linear"]
+    assert about["rows"]["train"] == 12
+
+
+def test_activations_take_their_crops_as_the_embedder_does_and_are_found_again(tunings: Tunings) -> None:
+    run = tunings.composed(*tunings.tuning())[0]
+    tuning = _Tuning.of(run, load(run, CPU))
+    frozen = tuning.frozen(CPU)
+    kept = activations.cached(frozen, tunings.root / "again")(np.array([3, 0]))
+    np.testing.assert_array_equal(kept, frozen.of(np.array([3, 0])))
+    (file,) = (tunings.root / "again").iterdir()
+    assert (np.load(file).shape, file.stat().st_mode & 0o777) == ((20, 1792), 0o600)
+
+
+def test_what_cannot_be_tuned_is_told_before_any_work(
+    tunings: Tunings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(words: str, *own: str) -> None:
+        run = tunings.composed(*tunings.tuning(*own))[0]
+        with pytest.raises(UserError, match=words):
+            _Tuning.of(run, load(run, CPU)).faces(CPU)
+
+    refused("keep_crops", f"model.crops={tmp_path}")
+    refused("no such folder", f"model.crops={tmp_path / 'none'}")
+    refused("head", "head=gaussian")
+    refused("another split", "split.seed=1")
+    refused("no such file", f"model.start={tmp_path / 'none'}")
+    refused("several networks", "averaging=swag")
+    others = shutil.copytree(tunings.root / "crops", tmp_path / "others")
+    for number in range(20):
+        shutil.copy(tunings.root / "crops" / f"{(number + 1) % 20}.png", others / f"{number}.png")
+    refused("another vector", f"model.crops={others}")
+    monkeypatch.setattr(activations.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 100))
+    refused("100 B are free|100 bytes are free", f"model.cache={tmp_path}")
+    run = tunings.composed(*tunings.tuning("trainer.overfit=true"))[0]
+    with pytest.raises(UserError, match="overfit"):
+        learner_of(run).check_stackable(run, load(run, CPU), CPU)
