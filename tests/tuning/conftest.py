@@ -48,13 +48,13 @@ class Tunings:
         fixed = "model=end_to_end", f"model.start={self.root / 'frozen'}", f"model.crops={self.root / 'crops'}"
         return *fixed, f"model.cache={self.root / 'cache'}", "model.precision=float32", *own
 
-    def train(self, folder: str, *own: str) -> RunResult:
-        """Train a run into a folder; raise what went wrong."""
+    def train(self, folder: str, *own: str, until: int | None = None) -> RunResult:
+        """Train a run into a folder, for so many epochs now; raise what went wrong."""
         settings, cfg = self.composed(*own)
         job = Job(settings, self.root / folder)
         check_data([job], True)
         assert prepare_folders({job: cfg}, True) == {}
-        done = train_jobs([job], "")
+        done = train_jobs([job], "", until=until)
         if job in done.errors:
             raise done.errors[job]
         return done.results[job]

@@ -19,6 +19,7 @@ class Thresholds:
 
 
 MEASURED = {
+    "facenet-tuned-": Thresholds(near_duplicate=None, same_person=None),  # tuned for age, and each in another way
     "facenet-": Thresholds(near_duplicate=0.95, same_person=0.9),
     "dlib-resnet": Thresholds(near_duplicate=0.995, same_person=None),
 }
