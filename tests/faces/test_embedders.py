@@ -35,7 +35,7 @@ from vec2uage.faces.embedders.inception import pooled
 from vec2uage.faces.model_files import packaged
 from vec2uage.faces.records import Refused
 
-SHIPPED = sorted(path.stem for path in Path(conf_dir(), "embedder").glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in Path(conf_dir(), "embedder").glob("*.yaml") if path.stem != "tuned")  # of a run
 
 
 def embedder(choice: str, **changes: Any) -> Any:
