@@ -18,7 +18,7 @@ from vec2uage.training.data import TrainingData, load
 from vec2uage.training.outcome import Epoch, Outcome
 from vec2uage.training.record import Recorder
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.training.trainer import first_weights, train_stack, trained_model
+from vec2uage.training.trainer import first_weights, train_stack
 
 EPOCHS = 10
 FEW, MANY = 20, 200  # jobs of the two sweeps whose difference is the cost of a job
@@ -59,7 +59,7 @@ def write_run(run: RunSettings, data: TrainingData, weights: dict[str, torch.Ten
             weights=weights,
         )
         outcome.prediction = Point(data.parts["test"].age.numpy())
-        outcome.model = trained_model(run, weights, data)
+        outcome.model = data.model_of(run, weights)
         recorder.end(outcome, data)
 
 
