@@ -142,9 +142,11 @@ class ActivationInputs:
     age: Float[Tensor, " N"]
     weight: Float[Tensor, " N"] | None = None
 
-    @cached_property
     def root_mean_square(self) -> float:
-        """Of all numbers, computed once."""
+        return self._root_mean_square
+
+    @cached_property
+    def _root_mean_square(self) -> float:
         with threads(1):
             squares = [(block.double().square().sum().item(), block.numel()) for block in self.blocks(_BLOCK)]
         return float((sum(s for s, _ in squares) / sum(count for _, count in squares)) ** 0.5)
