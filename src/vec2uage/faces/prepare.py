@@ -18,7 +18,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.base.foreign_text import visible
 from vec2uage.base.formatting import counted
 from vec2uage.base.lock import only_user_of
-from vec2uage.base.manifest import Manifest, differences, is_current, refuse_unreadable
+from vec2uage.base.manifest import Manifest, is_current, refuse_unreadable
 from vec2uage.config.command import Invocation
 from vec2uage.data.dataset_folder import clear, complete, divide, draw, write
 from vec2uage.data.leakage import COPIES, SAME_PERSON
@@ -26,7 +26,7 @@ from vec2uage.data.parts import is_divided
 from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.faces.extraction import Extraction
 from vec2uage.faces.gather import Gathered, gather
-from vec2uage.faces.prepare_settings import PrepareSettings, recorded_options
+from vec2uage.faces.prepare_settings import PrepareSettings, changed_options, recorded_options
 from vec2uage.faces.records import Row
 from vec2uage.faces.rows import counts, crop_files, face_name, write_table
 from vec2uage.faces.sources.base import Photographs, SingleSource
@@ -55,7 +55,7 @@ def prepare(settings: PrepareSettings, invocation: Invocation, stop: Event) -> i
         if not settings.overwrite:
             refuse_unreadable(folder / DESCRIPTION)
         before = find_set(folder)
-        if before is not None and not settings.overwrite and (changed := differences(before.options, options)):
+        if before is not None and not settings.overwrite and (changed := changed_options(before.options, options)):
             raise UserError(
                 f"{folder} was made with other options ({changed}): choose another folder with output=..., or replace "
                 "it with overwrite=true"

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from vec2uage.base.device import DeviceName
 from vec2uage.base.errors import UserError
+from vec2uage.base.manifest import differences
 from vec2uage.config.settings import Choice, PositiveInt
 from vec2uage.data.leakage import Leakage
 from vec2uage.data.splits import Split
@@ -64,9 +65,20 @@ class PrepareSettings:
 
 # Options that say how to compute, not what: no vector depends on them.
 _EXECUTION_OPTIONS = ("store", "workers", "device", "overwrite", "output")
+_ADDED = {"crop": {"align": "box"}, "embedder": {"layer": "last_linear"}}
+"""By group, the options that earlier versions did not have, as what they did."""
 
 
 def recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options of a configuration, as plain containers, that decide what is in a prepared set."""
     decisive = {field.name for field in fields(PrepareSettings)}.difference(_EXECUTION_OPTIONS)
     return {key: value for key, value in options.items() if key in decisive}
+
+
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the options that differ between those recorded by any version and those of `now`; "" where none does."""
+    added = {
+        group: {key: value for key, value in values.items() if key in now[group]} | before.get(group, {})
+        for group, values in _ADDED.items()
+    }
+    return differences({**before, **added}, now)
