@@ -25,6 +25,7 @@ from vec2uage.runs.leaderboard import Chosen, Entry, Leaderboard, read_leaderboa
 from vec2uage.runs.result import RunResult
 from vec2uage.runs.standings import Standings
 from vec2uage.sweep.compose import compose_jobs
+from vec2uage.sweep.leaderboard.checks import check_same_faces
 from vec2uage.sweep.leaderboard.compare import faces_of, run_leaderboard
 from vec2uage.sweep.leaderboard.contest import arrange, choose
 from vec2uage.sweep.leaderboard.options import leaderboard_options
@@ -84,7 +85,7 @@ def test_entries_that_are_made_of_others_come_after_these(sweep: Sweep) -> None:
         ({"a": {"options_of": "b", "model.alpha": "log(1,2)"}, "b": {"model": "ridge"}}, "nothing to draw"),
         ({"a": {"model": "ridge", "model.alpha": "interval(1,1)"}}, "one value"),
         ({"a": {"model": "ridge", "split.seed": "range(3)"}}, "same faces"),
-        ({"a": {"model": "ridge", "dataset.path": "other.npz"}}, "same faces"),
+        ({"a": {"model": "ridge", "dataset": "generated"}}, "same faces"),
         ({"a": {"model": "ridge", "++split.seed": "3"}}, "same faces"),
         ({"a": {"experiment": "utkface"}}, "same faces"),
         ({"a": {"model": "ridge", "plan": "true"}}, "of all entries"),
@@ -176,6 +177,21 @@ def test_the_test_is_looked_at_of_the_trial_that_validation_chose_and_of_no_othe
     assert best.chosen["0"].scores["test/mae"] == 4.5
     assert best.chosen["0"].bands == pytest.approx({"1-5": 1.0, "6-12": 0.5, "16-18": 3.0})
     assert best.missing == {"2": "diverged"}
+
+
+def test_an_entry_with_vectors_of_its_own_is_tested_on_the_same_faces(tmp_path: Path) -> None:
+    def tested(name: str, *rows: str) -> Entry:
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        folder.predictions.write_text("\n".join(["name,subject,age,prediction", *rows, ""]))
+        return Entry(name, {}, {}, (), False, None, {"0": Chosen(0, 1.0, {}, {}, 1.0, (name,))})
+
+    done = {"ridge": tested("ridge", "a,,3.0,4.5", "b,,12.0,12.4")}
+    check_same_faces(done["ridge"], {}, tmp_path)
+    check_same_faces(tested("same", "a,,3.0,8", "b,,12.0,9"), done, tmp_path)
+    for name, last in {"other": "c,,12.0,9", "younger": "b,,11.0,9"}.items():
+        with pytest.raises(UserError, match=rf"{name}: .*split\.seed=0 .*ridge"):
+            check_same_faces(tested(name, "a,,3.0,8", last), done, tmp_path)
 
 
 def test_intervals_are_of_the_fewest_faces_that_any_split_trains_on(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _OF_ALL = ("dataset", "split", "experiment", "method", "budget", "debug", "few_rows", "resume", "plan", "hydra")
 """What decides which faces are judged, or what becomes of the whole: nothing of it is an entry's own."""
-_LEARNT_FROM = "split.train_ages"
+_OWN = ("dataset.path", "split.train_ages")
+"""What an entry may have of its own nevertheless: other vectors of the same faces, and which of them it learns from."""
 SEED, SPLIT, MEMBERS, LIKE = "seed", "split.seed", "model.members", "options_of"
 
 
@@ -108,7 +109,7 @@ def _entry(parser: OverridesParser, name: str, options: Mapping[str, str], probl
     problems += [
         f"{where}.{key}: it is of all entries, which are judged on the same faces: set it for all of them"
         for key, o in found.items()
-        if re.split("[./@]", o.key_or_group)[0] in _OF_ALL and o.key_or_group != _LEARNT_FROM
+        if re.split("[./@]", o.key_or_group)[0] in _OF_ALL and o.key_or_group not in _OWN
     ]
     searched = {key: o for key, o in found.items() if o.is_sweep_override()}
     own: list[str] = []

@@ -1,11 +1,14 @@
-"""What a leaderboard is refused for before anything is trained, and which of the drawn trials are runs of their own."""
+"""What a leaderboard is refused for, and which of the drawn trials are runs of their own."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.composer import Composer
 from vec2uage.config.hydra.entries import ParsedEntry, Repeats
+from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.leaderboard import Chosen, Entry
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.leaderboard.contest import Overrides, arrange, values_of
@@ -48,3 +51,18 @@ def distinct(composer: Composer, jobs: Sequence[Overrides]) -> list[int]:
         [composed] = compose_jobs(composer, [overrides], place)
         places.setdefault(composed.job.settings.identity(), place)
     return list(places.values())
+
+
+def check_same_faces(entry: Entry, done: Mapping[str, Entry], sweep: Path) -> None:
+    """Raise UserError where an entry, which may have vectors of its own, was tested on other faces than those done."""
+    for split, chosen in entry.chosen.items():
+        other = next((earlier for earlier in done.values() if split in earlier.chosen), None)
+        if other and _tested_faces(sweep, chosen) != _tested_faces(sweep, other.chosen[split]):
+            raise UserError(
+                f"hydra.sweeper.entries.{entry.name}: its test faces of split.seed={split} are not those of "
+                f"{other.name}: give both vectors of the same faces, in the same order (dataset.path)"
+            )
+
+
+def _tested_faces(sweep: Path, chosen: Chosen) -> list[tuple[str, str]]:
+    return [(row["name"], row["age"]) for row in read_csv(RunFolder(sweep / chosen.runs[0]).predictions)]

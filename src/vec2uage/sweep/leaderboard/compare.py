@@ -22,7 +22,7 @@ from vec2uage.runs.result import RunResult
 from vec2uage.sweep.compose import compose_jobs
 from vec2uage.sweep.job_returns import raise_failure
 from vec2uage.sweep.leaderboard import tables
-from vec2uage.sweep.leaderboard.checks import checked_trials, distinct
+from vec2uage.sweep.leaderboard.checks import check_same_faces, checked_trials, distinct
 from vec2uage.sweep.leaderboard.contest import Contest, arrange, choose
 from vec2uage.sweep.leaderboard.cost import measure
 from vec2uage.sweep.leaderboard.forecast import forecast
@@ -70,7 +70,9 @@ def run_leaderboard(
             ended = sweep.run(contest.overrides) if contest.jobs else []
             of_jobs = dict(zip(contest.overrides, ended, strict=True))
             results += ended
-            done[entry.name] = _with_cost(choose(contest, of_jobs, sweep.folder), of_jobs, composer)
+            chosen = choose(contest, of_jobs, sweep.folder)
+            check_same_faces(chosen, done, sweep.folder)
+            done[entry.name] = _with_cost(chosen, of_jobs, composer)
             board = _board(done, options, repeats, sweep.folder)
             write_leaderboard(board, sweep.folder)
             tables.write(board, sweep.folder)
