@@ -39,6 +39,8 @@ class Tunings:
     def composed(self, *own: str) -> tuple[RunSettings, DictConfig]:
         data = f"dataset.path={self.root / 'faces.arrow'}"
         fixed = ("dataset=vectors", data, "split.age_range=[1,2]", "split.heldout_per_age=4", "augmentation=weights")
+        if "model=stack" in own:
+            return settings_of(self.composer.job([*fixed, *own], 0))[0], self.composer.job([*fixed, *own], 0)
         small = ("trainer.max_epochs=2", "trainer.batch_size=8", "trainer.device=cpu", "optimizer.lr=1e-3")
         cfg = self.composer.job([*fixed, *small, *own], 0)
         return settings_of(cfg)[0], cfg

@@ -20,6 +20,7 @@ from vec2uage.training import model_file, models
 from vec2uage.training.data import load
 from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.network import outputs
+from vec2uage.training.stacking.members import open_members
 from vec2uage.tuning import activations, encoder_file
 from vec2uage.tuning.learner import _Tuning
 
@@ -94,6 +95,16 @@ def test_the_tuned_encoder_makes_the_vectors_that_its_model_is_for(tunings: Tuni
     about = encoder_file.read(tuned / "encoder.safetensors").about
     assert about["blocks"] == ["last_linear"]
     assert about["rows"]["train"] == 12
+
+
+@pytest.mark.parametrize("again", [("model=end_to_end", "model.start={}"), ("model=stack", "model.members=[{}]")])
+def test_a_model_for_tuned_vectors_is_not_taken_for_one_of_these(
+    tunings: Tunings, tuned: Path, again: tuple[str, ...]
+) -> None:
+    run = tunings.composed(*(option.format(tuned) for option in again))[0]
+    data, parts = load(run, CPU), parts_of(tunings)
+    with pytest.raises(UserError, match=r"another encoder.*facenet-tuned-"):
+        _Tuning.of(run, data) if again[0] == "model=end_to_end" else open_members(run, parts)
 
 
 def test_activations_take_their_crops_as_the_embedder_does_and_are_found_again(tunings: Tunings) -> None:

@@ -53,6 +53,7 @@ def test_crops_are_taken_as_the_vectors_encoder_took_them() -> None:
         ("unknown", r"dataset\.encoder"),
         ("dlib-resnet-v1-8a3d3b2f/landmarks", "only FaceNet"),
         (f"{NAME}/block8", "only FaceNet as a whole"),
+        ("facenet-tuned-039ea46d/resize/fixed/raw", "not tuned before"),
         ("facenet-20180408-102900-704afe26/resize", r"does not say its embedder\.normalize"),
     ],
 )

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vec2uage.base.encoder import differences
 from vec2uage.base.errors import UserError
 from vec2uage.config.trust import check_trusted
 from vec2uage.config.validate import check_options, options_of, refuse
@@ -83,4 +84,17 @@ def check_data(run: CompletedRun, trust_code: bool, parts: Parts, option: str) -
     if run.result.data_fingerprint != fingerprint(theirs):
         raise UserError(
             f"{run.path.parent}: its data have changed since it was trained ({option}): train that run again"
+        )
+
+
+def check_encoder(run: CompletedRun, encoder: str, parts: Parts, option: str) -> None:
+    """Raise UserError unless a run's model, whose file says `encoder`, is for the vectors of `parts`.
+
+    It is not where the run has tuned the encoder of the vectors that it began with (`model=end_to_end`).
+    """
+    here = parts["train"].encoder
+    if any(difference.matters for difference in differences(encoder, here)):
+        raise UserError(
+            f"{run.path} is a model for vectors of another encoder ({option}): {encoder}, and not {here} as this run's "
+            "dataset has"
         )

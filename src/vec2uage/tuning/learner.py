@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
-_ALIKE = 0.99  # cosine; that of bfloat16 to float32 is above 0.9999
+_AWAY = 0.14  # of a vector's length, as at a cosine of 0.99; from float32 to bfloat16 it is below 0.015
 
 
 class EndToEndLearner:
@@ -187,20 +187,22 @@ class _Tuning:
         return Path(path) if Path(path).is_dir() else Path(path).parent
 
     def _check_alike(self, frozen: Frozen, parts: Parts, place: Mapping[str, int]) -> None:
-        """Raise UserError where the encoder does not make the vectors of the first faces of their crops."""
-        train = parts["train"].take(np.arange(min(_COMPARED, len(parts["train"]))))
+        """Raise UserError where the encoder makes other vectors of the crops of some faces, from all over the set."""
+        rows = len(parts["train"])
+        train = parts["train"].take(np.linspace(0, rows - 1, min(_COMPARED, rows)).astype(int))
         positions = [place[original(name)] for name in train.names]
         with torch.inference_mode():
             inner = torch.from_numpy(frozen.of(np.array(positions)))
-            made = base_network(self.face_net).through(inner, self.options.learning).numpy()
-        lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(train.vectors, axis=1)
-        cosines = np.einsum("nd,nd->n", made, train.vectors) / lengths
-        worst = int(cosines.argmin())
-        if cosines[worst] < _ALIKE:
+            made = base_network(self.face_net).through(inner, self.options.learning)
+            if self.face_net.output == "normalized":
+                made = torch.nn.functional.normalize(made, dim=1)
+        away = np.linalg.norm(made.numpy() - train.vectors, axis=1) / np.linalg.norm(made.numpy(), axis=1)
+        worst = int(away.argmax())
+        if not away[worst] <= _AWAY:  # nor NaN
             raise UserError(
                 f"{frozen.crops.files[positions[worst]]} (model.crops) gives another vector than that of "
-                f"{train.names[worst]} (cosine {cosines[worst]:.3f}): give the crops and the weights (model.weights, "
-                "model.path) that the vectors were made of"
+                f"{train.names[worst]} ({away[worst]:.3f} of its length away): give the crops and the weights "
+                "(model.weights, model.path) that the vectors were made of, and their right name (dataset.encoder)"
             )
 
     def encoder(self, weights: Tensors) -> TunedEncoder:

@@ -59,10 +59,12 @@ class TuningOptions(OwnLearner):
         """
         known = Encoder.parse(encoder)
         layer = known.options.get("embedder.layer", "last_linear")
-        if known.network is None or not known.network.startswith("facenet-") or layer != "last_linear":
+        network = known.network or ""
+        if not network.startswith("facenet-") or network.startswith("facenet-tuned-") or layer != "last_linear":
             raise UserError(
-                f"model=end_to_end cannot tune the encoder of these vectors, {encoder}: only FaceNet as a whole can be "
-                "tuned; prepare the faces with embedder=facenet, or name what made them with dataset.encoder"
+                f"model=end_to_end cannot tune the encoder of these vectors, {encoder}: only FaceNet as a "
+                "whole, and not tuned before, can be tuned; prepare the faces with embedder=facenet, or name what made "
+                "them with dataset.encoder"
             )
         if missing := [key for key in _TAKES if key not in known.options]:
             raise UserError(

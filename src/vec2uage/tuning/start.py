@@ -5,7 +5,7 @@ from vec2uage.data.parts import Parts
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.models import model_files
 from vec2uage.training import model_file
-from vec2uage.training.completed_run import CompletedRun, check_data, split_seed
+from vec2uage.training.completed_run import CompletedRun, check_data, check_encoder, split_seed
 from vec2uage.training.heads.base import Head
 from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.run_settings import RunSettings
@@ -41,6 +41,7 @@ def start_of(start: str, own: RunSettings, parts: Parts) -> CompletedRun:
                 f"({_OPTION}): give the folder of one run, or of a sweep that has just one of each"
             )
     check_data(runs[0], False, parts, _OPTION)
+    check_encoder(runs[0], read_model(runs[0]).encoder, parts, _OPTION)
     return runs[0]
 
 

@@ -10,7 +10,7 @@ from vec2uage.config.settings import EXECUTION_OPTIONS
 from vec2uage.data.parts import Parts
 from vec2uage.runs.folder import RunFolder
 from vec2uage.runs.models import model_files
-from vec2uage.training.completed_run import CompletedRun, check_data, split_seed
+from vec2uage.training.completed_run import CompletedRun, check_data, check_encoder, split_seed
 from vec2uage.training.readers import RUN_READERS, configured_in, open_file
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stacking.model import ModelFile
@@ -69,6 +69,7 @@ def open_members(own: RunSettings, parts: Parts) -> list[tuple[CompletedRun, Mod
         check_data(run, stacking.trust_code, parts, _OPTION)
         reader = RUN_READERS[run.path.suffix]
         model = open_file(reader, run.path, stacking.trust_code)
+        check_encoder(run, model.encoder, parts, _OPTION)
         groups = reader.untrusted_classes(run.path)
         config = configured_in(run.folder, stacking.trust_code).config if groups else {}
         described = {group: config[group] for group in groups} or None
