@@ -16,12 +16,13 @@ from vec2uage.config.component import locate
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data.loading import load_parts
 from vec2uage.runs.folder import RunFolder
-from vec2uage.training import model_file, models
+from vec2uage.training import model_file, models, tensor_file
 from vec2uage.training.data import load
 from vec2uage.training.learners.registry import learner_of
 from vec2uage.training.network import outputs
 from vec2uage.training.stacking.members import open_members
 from vec2uage.tuning import activations, encoder_file
+from vec2uage.tuning.embedder import Tuned
 from vec2uage.tuning.learner import _Tuning
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
@@ -115,6 +116,23 @@ def test_activations_take_their_crops_as_the_embedder_does_and_are_found_again(t
     np.testing.assert_array_equal(kept, frozen.of(np.array([3, 0])))
     (file,) = (tunings.root / "again").iterdir()
     assert (np.load(file).shape, file.stat().st_mode & 0o777) == ((20, 1792), 0o600)
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:50], whole[:-100]):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            activations.cached(frozen, tunings.root / "again")
+
+
+def test_a_wrong_file_is_no_tuned_encoder(tuned: Path, tmp_path: Path) -> None:
+    weights, description = tensor_file.read(tuned / "encoder.safetensors")
+    takes, path = description["takes"], tmp_path / "encoder.safetensors"
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    wrong = [(half, {}), ({"conv": torch.zeros(1)}, {}), (weights, {"takes": {}})]
+    wrong += [(weights, {"takes": takes | more}) for more in ({"layer": "block8"}, {"path": "x"}, {"adapter": "x"})]
+    for tensors, change in wrong:
+        tensor_file.write(path, tensors, description | change)
+        with pytest.raises(UserError, match=r"encoder\.safetensors"):
+            Tuned(path=str(path), base=None, precision="float32").open("cpu")
 
 
 def test_what_cannot_be_tuned_is_told_before_any_work(

@@ -82,6 +82,9 @@ def test_a_prepared_set_has_crops_by_the_photographs_they_were_cut_from(tmp_path
     (tmp_path / "crops" / "bb_22222222.png").touch()
     with pytest.raises(UserError, match="2 crops"):
         find_crops(tmp_path, ["2.jpg"], NAME, face_net())
+    (tmp_path / "faces.csv").write_text("file,age\n2.jpg,2\n")
+    with pytest.raises(UserError, match=r"faces\.csv"):
+        find_crops(tmp_path, ["2.jpg"], NAME, face_net())
 
 
 def test_pictures_are_crops_only_where_no_detector_has_cut_them(tmp_path: Path) -> None:

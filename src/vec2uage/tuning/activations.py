@@ -105,9 +105,12 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     with _building:
         if not path.is_file():
             _write(frozen, path, shape)
-    mapped = np.load(path, mmap_mode="r")
-    if mapped.shape != shape:
-        raise UserError(f"{path} is damaged: delete it, and it is made again")
+    try:
+        mapped = np.load(path, mmap_mode="r")
+    except (OSError, EOFError, ValueError):
+        mapped = np.empty(0)
+    if (mapped.shape, mapped.dtype) != (shape, np.float32):
+        raise UserError(f"{path} (model.cache) is damaged: delete it, and it is made again")
     return lambda positions: mapped[positions]
 
 

@@ -85,8 +85,13 @@ def _kept(folder: Path) -> dict[str, Path]:
     for file in sorted((folder / "crops").glob("*_*.png")):
         by_photograph.setdefault(file.stem.partition("_")[0], []).append(file)
     text = (folder / "faces.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"name", "status", "sha256"} <= set(rows.fieldnames or ()):
+        raise UserError(
+            f"{folder / 'faces.csv'} is none that vec2uage.prepare writes (model.crops): prepare the faces again"
+        )
     kept = {}
-    for row in csv.DictReader(io.StringIO(text, newline="")):
+    for row in rows:
         files = by_photograph.get(row["sha256"], []) if row["status"] == "ok" else []
         if len(files) > 1:
             raise UserError(

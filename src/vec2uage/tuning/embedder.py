@@ -30,7 +30,8 @@ class TunedFaceNet(FaceNet):
     def network(self) -> "InceptionResnetV1":
         network, tuned = FaceNet.network(self), _read(self.tuned)
         own = network.state_dict()
-        if wrong := [n for n, t in tuned.weights.items() if n not in own or own[n].shape != t.shape]:
+        kinds = {name: (tensor.shape, tensor.dtype) for name, tensor in own.items()}
+        if wrong := [n for n, t in tuned.weights.items() if kinds.get(n) != (t.shape, t.dtype)]:
             raise UserError(f"{self.tuned} does not fit FaceNet: {wrong[0]}")
         network.load_state_dict(own | tuned.weights, assign=True)
         return network.requires_grad_(False)

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from vec2uage.base.encoder import Encoder
 from vec2uage.base.errors import UserError
@@ -63,7 +63,7 @@ class _Description:
 
     base: Origin
     base_sha256: str
-    takes: dict[str, str]
+    takes: Annotated[dict[Annotated[str, Field(pattern="^(adapter|normalize|output)$")], str], Field(min_length=3)]
     about: dict[str, Any]
 
 
