@@ -98,7 +98,7 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     float32 numbers in NumPy's format. UserError where the disk cannot hold it.
     """
     hashes = [file_sha256(file) for file in frozen.crops.files]
-    made_of = (frozen.face_net.fingerprint(), frozen.crops.side, frozen.blocks, hashes)
+    made_of = (frozen.face_net.fingerprint(), frozen.crops.side, frozen.blocks, frozen.device.type, hashes)
     name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
     path = folder / f"before-{frozen.next}-{name}.npy"
     shape = len(frozen.crops.files), *frozen.shape

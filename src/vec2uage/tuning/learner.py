@@ -1,6 +1,5 @@
 """The learner of `model=end_to_end`: it makes inputs of crops, and leaves the rest to the trainer of all networks."""
 
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +33,6 @@ from vec2uage.tuning.encoder_file import TunedEncoder
 from vec2uage.tuning.network import ENCODER, REGRESSOR, base_network
 from vec2uage.tuning.options import TuningOptions
 from vec2uage.tuning.start import check_head, completed_runs, read_model, start_of
-
-log = logging.getLogger(__name__)
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
@@ -110,11 +107,13 @@ class TuningFaces:
 
     def model_of(self, run: RunSettings, members: Tensors) -> TunedModel:
         """Return the regressor of a run, and beside it the encoder that it was trained with."""
-        tuned = self.tuning.encoder({_rest(n, ENCODER): t[0] for n, t in members.items() if n.startswith(ENCODER)})
+        tuned = self.tuning.encoder(
+            {n.removeprefix(ENCODER): t[0] for n, t in members.items() if n.startswith(ENCODER)}
+        )
         start = read_model(self.tuning.start)
         return TunedModel(
             model=start.model,
-            weights={_rest(n, REGRESSOR): t for n, t in members.items() if n.startswith(REGRESSOR)},
+            weights={n.removeprefix(REGRESSOR): t for n, t in members.items() if n.startswith(REGRESSOR)},
             dimension=start.dimension,
             normalization=start.normalization,
             encoder=tuned.encoder(self.tuning.data.encoder),
@@ -221,7 +220,3 @@ class _Tuning:
                 "start": self.start.sha256,
             },
         )
-
-
-def _rest(name: str, prefix: str) -> str:
-    return name.removeprefix(prefix)
