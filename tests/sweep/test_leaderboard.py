@@ -303,7 +303,7 @@ def test_a_plan_tells_what_is_to_come_and_trains_nothing(tmp_path: Path, capsys:
     assert lines["both"][1:] == ["after", "ridge,", "knn"]
     with pytest.raises(SystemExit):
         compare(tmp_path, {"ridge": RIDGE}, "plan=true", "resume=false", trials=1)
-    *_, ridge, estimate = capsys.readouterr().out.splitlines()
+    _, ridge, estimate, *_ = capsys.readouterr().out.splitlines()
     assert ridge.split()[:3] == ["ridge", "2", "0"]
     assert "of one core" in estimate
     assert len(list(tmp_path.rglob("result.json"))) == 2
