@@ -62,9 +62,9 @@ def test_both_ends_of_every_range_are_allowed(own: Sweep, path: Path) -> None:
 
 
 def test_every_model_has_a_space() -> None:
-    """But the stack, which has no number to choose."""
+    """But the stack, which has no number to choose, and an encoder that is tuned: each trial takes minutes."""
     models = {"vec2uage"} | {a.removeprefix("model=") for path in SPACES for a in typed(path) if a.startswith("model=")}
-    assert models == {path.stem for path in CONF.glob("model/*.yaml")} - {"stack"}
+    assert models == {path.stem for path in CONF.glob("model/*.yaml")} - {"stack", "end_to_end"}
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """The crops of faces, by the names of their vectors: of a prepared set, or pictures that are crops."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from vec2uage.base.csv_file import read_csv
 from vec2uage.base.encoder import Encoder
 from vec2uage.base.errors import UserError
 from vec2uage.data.balance import REPEAT
@@ -84,9 +83,11 @@ def _kept(folder: Path) -> dict[str, Path]:
     by_photograph: dict[str, list[Path]] = {}
     for file in sorted((folder / "crops").glob("*_*.png")):
         by_photograph.setdefault(file.stem.partition("_")[0], []).append(file)
-    text = (folder / "faces.csv").read_text(encoding="utf-8", errors="surrogateescape")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"name", "status", "sha256"} <= set(rows.fieldnames or ()):
+    try:
+        rows = read_csv(folder / "faces.csv")
+    except ValueError:
+        rows = []
+    if not rows or not all({"name", "status", "sha256"} <= row.keys() for row in rows):
         raise UserError(
             f"{folder / 'faces.csv'} is none that vec2uage.prepare writes (model.crops): prepare the faces again"
         )
