@@ -286,7 +286,11 @@ def test_every_entry_of_conf_is_of_options_that_are_there() -> None:
         contest = arrange(entry, draw(entry, 3, options.seed), repeats, {}, composer.folder)
         assert len(compose_jobs(composer, contest.overrides, 0)) == (3 if entry.distributions else 1)
     models = {entry.fixed.get("model", "model=vec2uage").partition("=")[2] for entry in own}
-    assert models >= {path.stem for path in Path(conf_dir(), "model").glob("*.yaml")} - {"stack", "linear", "end_to_end"}
+    assert models >= {path.stem for path in Path(conf_dir(), "model").glob("*.yaml")} - {
+        "stack",
+        "linear",
+        "end_to_end",
+    }
 
 
 @pytest.mark.slow
