@@ -2,18 +2,15 @@
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, RegressorMixin
 
 from vec2uage.base.errors import UserError
-from vec2uage.config.settings import PositiveInt
 from vec2uage.predictions.piecewise import Discrete
 from vec2uage.training.regressors.age_weights import with_rest
 from vec2uage.training.regressors.base import relative
-from vec2uage.training.regressors.kernel_ridge import Positive
-from vec2uage.training.regressors.kernels import Kernel, KernelSystem, blocks, solving_bytes
+from vec2uage.training.regressors.kernel_ridge import KernelRegressor
 
 
-class KernelDistribution(RegressorMixin, BaseEstimator):
+class KernelDistribution(KernelRegressor):
     """A probability for every whole age from the youngest to the oldest, learned by the CRPS.
 
     For each age `g` of this grid, ridge regression in the space of a kernel learns whether a face is older: 0, or 1, or
@@ -24,22 +21,6 @@ class KernelDistribution(RegressorMixin, BaseEstimator):
     Conditional Distributions".) These are estimates, so they are put in order (Chernozhukov, Fernandez-Val and Galichon
     2010: which never makes them worse) and between 0 and 1.
     """
-
-    def __init__(
-        self,
-        kernel: Kernel = "matern32",
-        length_scale: Positive = 1.0,
-        alpha: Positive = 0.1,
-        exact_rows: PositiveInt = 4000,
-        inducing: PositiveInt = 1000,
-        random_state: int = 0,
-    ) -> None:
-        self.kernel = kernel
-        self.length_scale = length_scale
-        self.alpha = alpha
-        self.exact_rows = exact_rows
-        self.inducing = inducing
-        self.random_state = random_state
 
     def fit(
         self,
@@ -54,10 +35,7 @@ class KernelDistribution(RegressorMixin, BaseEstimator):
         self.grid_, self.faces_ = np.arange(np.floor(y.min()), np.ceil(y.max()) + 1), len(X)
         older = np.clip(y[:, None] - self.grid_[:-1], 0, 1)
         self.mean_ = np.average(older, axis=0, weights=weight)
-        target = older - self.mean_
-        solved = self._system().solve(X, target, weight, self.exact_rows, self.inducing, self.random_state)
-        self.points_ = solved.points.astype(np.float32)
-        self.coefficients_ = solved.coefficients
+        self._solve(X, older - self.mean_, weight)
         return self
 
     def predict(self, X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
@@ -66,15 +44,6 @@ class KernelDistribution(RegressorMixin, BaseEstimator):
 
     def predict_distribution(self, X: Float[np.ndarray, "N D"]) -> Discrete:
         """Return the probabilities of whole ages, with a rest for those that seem impossible (`with_rest`)."""
-        system, points = self._system(), self.points_.astype(np.float64)
-        parts = [system(X[rows], points) @ self.coefficients_ for rows in blocks(len(X))]
-        older = self.mean_ + np.concatenate([np.zeros((0, len(self.mean_))), *parts])
+        older = self.mean_ + self._learned(X)
         falling = -np.sort(-older.clip(0, 1), axis=1)
         return with_rest(self.grid_, -np.diff(falling, axis=1, prepend=1, append=0), self.faces_)
-
-    def fit_bytes(self, rows: int) -> int:
-        """Return the bytes that fitting takes."""
-        return solving_bytes(rows, self.exact_rows, self.inducing)
-
-    def _system(self) -> KernelSystem:
-        return KernelSystem(self.kernel, self.length_scale, self.alpha)
