@@ -105,12 +105,7 @@ class Recorder:
         result = self._result(
             status=outcome.status,
             reason=outcome.reason,
-            lr=outcome.lr,
-            epochs=outcome.epochs,
-            best_epoch=outcome.best_epoch,
-            scores=_finite(outcome.scores),
-            seconds=outcome.seconds,
-            parameters=sum(t.numel() for t in outcome.weights.values()) or None,
+            **_trained(outcome),
             data_fingerprint=data.fingerprint,
             encoder=data.encoder,
             members=outcome.members,
@@ -135,12 +130,7 @@ class Recorder:
         result = self._result(
             status="pruned",
             reason=reason,
-            lr=outcome.lr,
-            epochs=outcome.epochs,
-            best_epoch=outcome.best_epoch,
-            scores=_finite(outcome.scores),
-            seconds=outcome.seconds,
-            parameters=sum(t.numel() for t in outcome.weights.values()) or None,
+            **_trained(outcome),
             data_fingerprint=self.resumed.data_fingerprint if self.resumed else "",
         )
         self.folder.write_result(result)
@@ -188,6 +178,18 @@ def describe(name: str, settings: RunSettings, command: str, **known: Any) -> Ru
         provenance=provenance(),
         **known,
     )
+
+
+def _trained(outcome: Outcome) -> dict[str, Any]:
+    """Return what result.json says of how far a run has trained."""
+    return {
+        "lr": outcome.lr,
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "scores": _finite(outcome.scores),
+        "seconds": outcome.seconds,
+        "parameters": sum(tensor.numel() for tensor in outcome.weights.values()) or None,
+    }
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float]:
