@@ -1,6 +1,6 @@
 """What networks see: the faces of one part of a split with their ages, and the order in which each run sees them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -55,9 +55,7 @@ class VectorInputs:
 
     @cached_property
     def _root_mean_square(self) -> float:
-        with threads(1):  # as the bits of a sum can depend on how many there are
-            squares = sum(block.double().square().sum().item() for block in self.blocks(_BLOCK))
-        return float((squares / self.x.numel()) ** 0.5)
+        return root_mean_square(self.blocks(_BLOCK))
 
     def __len__(self) -> int:
         return len(self.age)
@@ -86,6 +84,14 @@ class VectorInputs:
 
     def _of_columns(self, change: Callable[[Tensor], Tensor]) -> "VectorInputs":
         return VectorInputs(change(self.x), change(self.age), None if self.weight is None else change(self.weight))
+
+
+def root_mean_square(blocks: Iterable[Float[Tensor, "_ ..."]]) -> float:
+    """Return that of all numbers of all blocks."""
+    with threads(1):  # as the bits of a sum can depend on how many there are
+        squares = [(block.double().square().sum().item(), block.numel()) for block in blocks]
+    total, numbers = map(sum, zip(*squares, strict=True))
+    return float((total / numbers) ** 0.5)
 
 
 def weights_of(inputs: Inputs) -> Float64[np.ndarray, " N"] | None:

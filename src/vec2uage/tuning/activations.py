@@ -25,7 +25,7 @@ from vec2uage.base.provenance import file_sha256
 from vec2uage.faces.embedders.blocks import BLOCKS, Block
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
-from vec2uage.training.inputs import Batch
+from vec2uage.training.inputs import Batch, root_mean_square
 from vec2uage.tuning.crops import Crops
 from vec2uage.tuning.network import base_network
 
@@ -150,9 +150,7 @@ class ActivationInputs:
 
     @cached_property
     def _root_mean_square(self) -> float:
-        with threads(1):
-            squares = [(block.double().square().sum().item(), block.numel()) for block in self.blocks(_BLOCK)]
-        return float((sum(s for s, _ in squares) / sum(count for _, count in squares)) ** 0.5)
+        return root_mean_square(self.blocks(_BLOCK))
 
     def __len__(self) -> int:
         return len(self.age)
