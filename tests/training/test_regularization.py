@@ -133,6 +133,31 @@ def test_dropout_leaves_out_units_and_keeps_the_mean_and_the_gradients_are_those
             torch.testing.assert_close(found[name].dense()[run], parameter.grad, rtol=1e-3, atol=1e-4)
 
 
+class Around(nn.Module):
+    """A network around the paper's, which autograd goes back through."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.hidden_widths = inner, inner.hidden_widths
+
+    def forward(self, x, *masks):
+        return self.inner(x, *masks)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_units_are_left_out_of_networks_that_autograd_goes_through_as_of_others(runs):
+    networks, x = [MLP(16, (40, 30), 2) for _ in range(runs)], faces(500).x.expand(runs, -1, -1)
+    dropped = [Run(seed, Regularization(**OFF | {"dropout": 0.4})) for seed in range(runs)]
+    masks, grad = perturbation(dropped, faces(), "epoch").masks((40, 30), 500), torch.ones(runs, 500, 2)
+    found = []
+    for modules in (networks, [Around(network) for network in networks]):
+        forward, params, _ = models.stack(modules, 2, "float32")
+        raw, backward = forward.backward(params, {}, x, *masks)
+        with torch.no_grad():
+            found.append((raw, {name.removeprefix("inner."): own.dense() for name, own in backward(grad)}))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
 def test_only_training_is_perturbed(make_run, make_data, train):
     run = make_run("optimizer=adam", regularization=ALL)
     outcome, data = train([run], make_data()).outcomes[0], make_data()

@@ -46,7 +46,7 @@ def raw(tunings: Tunings, part: str, *own: str) -> np.ndarray:
     return outputs(forward, members, tuning.faces(CPU).parts[part].blocks(4096)).numpy()[0, :, 0]
 
 
-@pytest.mark.parametrize("block", ["last_linear", "block8"])
+@pytest.mark.parametrize("block", ["last_linear", "block8", "all"])
 def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(tunings: Tunings, block: str) -> None:
     frozen = model_file.load(tunings.root / "frozen" / "best.safetensors")
     for part in ("validation", "test"):
@@ -75,6 +75,23 @@ def test_a_tuning_goes_on_where_it_was_stopped(tunings: Tunings, tuned: Path) ->
     files = tunings.train("stopped", *own).files
     there = RunFolder(tuned).read_result().files
     assert {name: files[name] for name in MODEL} == {name: there[name] for name in MODEL}
+
+
+def test_units_are_left_out_in_training_alone(tunings: Tunings, tuned: Path) -> None:
+    own = tunings.tuning("model.encoder_lr=1.0", "regularization.dropout=0.5")
+    scores = [tunings.train(f"dropout_{number}", *own).scores for number in range(2)]
+    assert scores[0] == scores[1] != RunFolder(tuned).read_result().scores
+    frozen = model_file.load(tunings.root / "frozen" / "best.safetensors")
+    wanted = frozen.predict(parts_of(tunings)["test"].vectors).median
+    assert raw(tunings, "test", "regularization.dropout=0.5") == pytest.approx(wanted, abs=2e-4)
+
+
+def test_crops_are_streamed_where_all_blocks_learn(tunings: Tunings) -> None:
+    own = tunings.tuning("model.trainable=all", f"model.cache={tunings.root / 'unused'}", "trainer.max_epochs=1")
+    assert tunings.train("all", *own).status == "completed"
+    assert not (tunings.root / "unused").exists()
+    weights = encoder_file.read(tunings.root / "all" / "encoder.safetensors").weights
+    assert {"conv2d_1a.weight", "last_linear.bias"} <= weights.keys()
 
 
 def test_the_tuned_encoder_makes_the_vectors_that_its_model_is_for(tunings: Tunings, tuned: Path) -> None:

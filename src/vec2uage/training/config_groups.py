@@ -130,7 +130,8 @@ def check_weights(model: Component, augmentation: Augmentation) -> list[str]:
 def check_dropout(model: Component, regularization: Regularization) -> list[str]:
     """Return what is wrong where units are to be left out of a network that has none, or does not let them."""
     target: Any = locate(model.target)
-    if not regularization.dropout or (issubclass(target, MLP) and dict(model.options).get("hidden", True)):
+    has_hidden = issubclass(target, MLP) and dict(model.options).get("hidden", True)
+    if not regularization.dropout or has_hidden or has_own_learner(target):
         return []
     return [
         f"regularization.dropout = {regularization.dropout:g}: {model.target} has no hidden layers whose units "

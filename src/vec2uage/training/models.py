@@ -19,8 +19,8 @@ from vec2uage.training.gradients import Backward, DenseGrad, Gradient, LazyMatmu
 from vec2uage.training.optimizers.base import StackedOptimizer, Tensors
 from vec2uage.training.precision import Precision, products
 
-# Parameters and buffers come in one dict.
-Forward = Callable[[Tensors, Float[Tensor, "K B ..."]], Float[Tensor, "K B O"]]
+# Parameters and buffers come in one dict, faces `[K, B, ...]` and, one a hidden layer, masks `[K, _, B]` after it.
+Forward = Callable[..., Float[Tensor, "K B O"]]
 
 
 class MLP(nn.Module):
@@ -54,12 +54,15 @@ class MLP(nn.Module):
             found |= {f"layers.{number}.weight": (o, i), f"layers.{number}.bias": (o,)}
         return found | {f"layers.{len(hidden)}.bias": (out_features,)}
 
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B O"]:
-        return self.stacked_forward({name: p[None] for name, p in self.named_parameters()}, x[None])[0]
+    def forward(self, x: Float[Tensor, "B D"], *masks: Float[Tensor, "_ B"]) -> Float[Tensor, "B O"]:
+        params = {name: p[None] for name, p in self.named_parameters()}
+        return self.stacked_forward(params, x[None], *(mask[None] for mask in masks))[0]
 
-    def stacked_forward(self, params: Tensors, x: Float[Tensor, "K B D"]) -> Float[Tensor, "K B O"]:
+    def stacked_forward(
+        self, params: Tensors, x: Float[Tensor, "K B D"], *masks: Float[Tensor, "K _ B"]
+    ) -> Float[Tensor, "K B O"]:
         """Run K networks at once; the same as K times `forward`, bit for bit on CPU."""
-        return self._run(params, x)[0]
+        return self._run(params, x, masks)[0]
 
     @torch.no_grad()
     def stacked_backward(
@@ -117,7 +120,7 @@ class MLP(nn.Module):
             weight = params[f"layers.{layer}.weight"].to(x.dtype)
             bias = params[f"layers.{layer}.bias"].to(x.dtype)
             hidden = torch.baddbmm(bias[..., None], weight, inputs[-1]).relu_()
-            inputs.append(hidden.mul_(masks[layer]) if masks else hidden)
+            inputs.append(hidden * masks[layer] if masks else hidden)
             weights.append(weight)
         weight, bias = params[f"layers.{last}.weight"], params[f"layers.{last}.bias"]
         if weight.shape[1] == 1:
@@ -188,7 +191,7 @@ class Stacked:
     """K networks as one: the forward pass and the gradients, with products in the given precision.
 
     A class with its own `stacked_forward` and `stacked_backward` is trusted with them, on CUDA in bf16 with `x` in
-    bfloat16; any other module goes through `torch.func` and autograd.
+    bfloat16; any other module goes through `torch.func` and autograd. One that has `hidden_widths` takes masks.
     """
 
     def __init__(self, module: nn.Module, out_features: int, precision: Precision, device: torch.device) -> None:
@@ -196,7 +199,8 @@ class Stacked:
         self.hidden_widths: Sequence[int] = getattr(module, "hidden_widths", ())
         self._forward: Forward = getattr(module, "stacked_forward", None) or _stacked(module, out_features)
         self._backward = getattr(module, "stacked_backward", None)
-        if precision == "bf16" and device.type == "cuda":  # which has no such products of float32 tensors
+        # CUDA has no such products of float32 tensors, and a CPU no such convolutions.
+        if precision == "bf16" and (device.type == "cuda" or _has_convolutions(module)):
             if self._backward is None:
                 self._forward = _autocast(self._forward)
             else:
@@ -218,7 +222,7 @@ class Stacked:
             raw, backward = self._backward(params | buffers, x, *masks)
             return raw, backward
         with torch.enable_grad():
-            raw = self._forward(params | buffers, x)
+            raw = self._forward(params | buffers, x, *masks)
 
         def by_autograd(grad: Float[Tensor, "K B O"]) -> Iterator[tuple[str, Gradient]]:
             grads = torch.autograd.grad(raw, list(params.values()), grad)
@@ -233,11 +237,15 @@ def stack(modules: Sequence[nn.Module], out_features: int, precision: Precision)
     return Stacked(modules[0], out_features, precision, next(iter(params.values())).device), params, buffers
 
 
+def _has_convolutions(module: nn.Module) -> bool:
+    return any(isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) for layer in module.modules())
+
+
 def _autocast(forward: Forward) -> Forward:
-    def in_bf16(state: Tensors, x: Tensor) -> Tensor:
+    def in_bf16(state: Tensors, x: Tensor, *masks: Tensor) -> Tensor:
         # No cache of the weights' casts: a recorded step (cuda_graph) would go on using those of its first step.
         with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-            return forward(state, x).float()
+            return forward(state, x, *masks).float()
 
     return in_bf16
 
@@ -247,8 +255,8 @@ def _narrowed(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stacked(module: nn.Module, out_features: int) -> Forward:
-    def one(state: Tensors, x: Tensor) -> Tensor:
-        raw = functional_call(module, state, (x,))
+    def one(state: Tensors, x: Tensor, *masks: Tensor) -> Tensor:
+        raw = functional_call(module, state, (x, *masks))
         if raw.numel() != len(x) * out_features:
             raise UserError(
                 f"{type(module).__module__}.{type(module).__qualname__} gives numbers of shape {tuple(raw.shape)} for "
@@ -256,10 +264,11 @@ def _stacked(module: nn.Module, out_features: int) -> Forward:
             )
         return raw.reshape(len(x), out_features)
 
-    def forward(state: Tensors, x: Tensor) -> Tensor:
+    def forward(state: Tensors, x: Tensor, *masks: Tensor) -> Tensor:
         with _SingleOutputs():
             if len(x) == 1:  # outside vmap, so that modules that draw random numbers can run alone
-                return one({name: tensor[0] for name, tensor in state.items()}, x[0])[None]
-            return vmap(one)(state, x)
+                own = {name: tensor[0] for name, tensor in state.items()}
+                return one(own, x[0], *(mask[0] for mask in masks))[None]
+            return vmap(one)(state, x, *masks)
 
     return forward

@@ -156,7 +156,8 @@ class _Tuning:
         frozen = self.frozen(device)
         place = {name: position for position, name in enumerate(self._names(parts))}
         self._check_alike(frozen, parts, place)
-        activations = frozen.of if self.options.cache is None else cached(frozen, Path(self.options.cache))
+        streamed = self.options.cache is None or not frozen.blocks  # crops themselves are read as fast as a file
+        activations = frozen.of if streamed else cached(frozen, Path(str(self.options.cache)))
 
         def inputs(name: str) -> ActivationInputs:
             positions = [place[original(row)] for row in parts[name].names]

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vec2uage.faces.embedders.blocks import CHANNELS
 from vec2uage.faces.embedders.facenet import FaceNet
-from vec2uage.faces.embedders.inception import InceptionResnetV1
+from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
 from vec2uage.training import model_file
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.optimizers.base import StackedOptimizer
@@ -45,12 +46,19 @@ class EndToEnd(nn.Module):
         self.requires_grad_(True)
         self.is_normalized = face_net.output == "normalized"
         self.normalization = model.normalization
+        self.hidden_widths = (CHANNELS["block8"], *getattr(self.regressor, "hidden_widths", ()))
 
-    def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B O"]:
-        vectors = self.encoder.through(x, self.options.learning)
+    def forward(self, x: Float[Tensor, "B ..."], *masks: Float[Tensor, "_ B"]) -> Float[Tensor, "B O"]:
+        """Return outputs; `masks` leave out numbers that `last_linear` takes, and then the regressor's hidden units."""
+        *before, last = self.options.learning
+        if x.ndim == 4:
+            x = pooled(self.encoder.through(x.contiguous(memory_format=torch.channels_last), before))
+        if masks:
+            x = x * masks[0].mT
+        vectors = self.encoder.through(x, (last,))
         if self.is_normalized:
             vectors = nn.functional.normalize(vectors, dim=1)
-        raw: Tensor = self.regressor(self._on(x.device)(vectors))
+        raw: Tensor = self.regressor(self._on(x.device)(vectors), *masks[1:])
         return raw
 
     def grouped(self, optimizer: StackedOptimizer) -> Grouped:
