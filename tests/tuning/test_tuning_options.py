@@ -35,11 +35,31 @@ def face_net() -> FaceNet:
 
 
 def test_all_blocks_from_the_first_trainable_one_on_learn() -> None:
-    assert options(trainable="repeat_3").learning == ("repeat_3", "block8", "last_linear")
-    assert options(trainable="repeat_3").frozen == ("stem", "repeat_1", "mixed_6a", "repeat_2", "mixed_7a")
-    assert options(trainable="all").frozen == ()
+    assert options(trainable="repeat_3").learning("last_linear") == ("repeat_3", "block8", "last_linear")
+    assert options(trainable="repeat_3").frozen("last_linear") == (
+        "stem",
+        "repeat_1",
+        "mixed_6a",
+        "repeat_2",
+        "mixed_7a",
+    )
+    assert options(trainable="all").frozen("last_linear") == ()
     with pytest.raises(UserError, match="block9"):
         options(trainable="block9")
+
+
+def test_what_learns_ends_at_the_block_that_makes_the_vectors() -> None:
+    assert options().learning("last_linear") == ("last_linear",)
+    assert options().learning("block8") == ("block8",)
+    assert options(trainable="repeat_3").learning("block8") == ("repeat_3", "block8")
+    assert options(trainable="repeat_3").frozen("block8") == ("stem", "repeat_1", "mixed_6a", "repeat_2", "mixed_7a")
+    assert options(trainable="all").learning("stem") == options().learning("stem") == ("stem",)
+    made = options(trainable="repeat_3").face_net(f"{NAME}/block8/detector:none")
+    assert (made.layer, made.dimension) == ("block8", 1792)
+    with pytest.raises(UserError, match=r"trainable = last_linear: .* last, block8, repeat_3"):
+        options(trainable="last_linear").face_net(f"{NAME}/block8")
+    with pytest.raises(UserError, match=r"last, all$"):
+        options(trainable="repeat_1").face_net(f"{NAME}/stem")
 
 
 def test_crops_are_taken_as_the_vectors_encoder_took_them() -> None:
@@ -52,7 +72,7 @@ def test_crops_are_taken_as_the_vectors_encoder_took_them() -> None:
     [
         ("unknown", r"dataset\.encoder"),
         ("dlib-resnet-v1-8a3d3b2f/landmarks", "only FaceNet"),
-        (f"{NAME}/block8", "only FaceNet as a whole"),
+        (f"{NAME}/block9", "layer: .*'block8'"),
         ("facenet-tuned-039ea46d/resize/fixed/raw", "not tuned before"),
         ("facenet-20180408-102900-704afe26/resize", r"does not say its embedder\.normalize"),
     ],

@@ -5,7 +5,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -98,7 +98,8 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     float32 numbers in NumPy's format. UserError where the disk cannot hold it.
     """
     hashes = [file_sha256(file) for file in frozen.crops.files]
-    made_of = (frozen.face_net.fingerprint(), frozen.crops.side, frozen.blocks, frozen.device.type, hashes)
+    of_encoder = replace(frozen.face_net, layer="last_linear").fingerprint()  # the blocks behind these change nothing
+    made_of = (of_encoder, frozen.crops.side, frozen.blocks, frozen.device.type, hashes)
     name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
     path = folder / f"before-{frozen.next}-{name}.npy"
     shape = len(frozen.crops.files), *frozen.shape

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.faces.embedders.base import Embed, Embedder
-from vec2uage.faces.embedders.blocks import CHANNELS
+from vec2uage.faces.embedders.blocks import up_to
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import locate
 from vec2uage.faces.model_files import sha256
@@ -28,18 +28,20 @@ class TunedFaceNet(FaceNet):
     tuned: str
 
     def network(self) -> "InceptionResnetV1":
+        from vec2uage.faces.embedders.inception import block_of
+
         network, tuned = FaceNet.network(self), _read(self.tuned)
         own = network.state_dict()
         kinds = {name: (tensor.shape, tensor.dtype) for name, tensor in own.items()}
-        if wrong := [n for n, t in tuned.weights.items() if kinds.get(n) != (t.shape, t.dtype)]:
-            raise UserError(f"{self.tuned} does not fit FaceNet: {wrong[0]}")
+        blocks: tuple[str, ...] = up_to(self.layer)
+        for name, tensor in tuned.weights.items():
+            if kinds.get(name) != (tensor.shape, tensor.dtype) or block_of(name) not in blocks:
+                raise UserError(f"{self.tuned} does not fit FaceNet up to {self.layer}: {name}")
         network.load_state_dict(own | tuned.weights, assign=True)
         return network.requires_grad_(False)
 
-    def fingerprint(self) -> str:
-        """Return such as `facenet-tuned-6b7e38f2/resize/fixed/normalized/bf16` (see `FaceNet.fingerprint`)."""
-        takes = f"{self.adapter}/{self.normalize}/{self.output}/{self.resolved_precision()}"
-        return f"{_read(self.tuned).network}/{takes}"
+    def called(self) -> str:
+        return _read(self.tuned).network
 
 
 @settings
@@ -56,7 +58,7 @@ class Tuned(Embedder):
 
     @property
     def dimension(self) -> int:
-        return CHANNELS["last_linear"]
+        return self._face_net().dimension
 
     def prepare(self, crop: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 160 160"]:
         """Return the network's input, channels first, as `FaceNet.prepare` does."""

@@ -63,7 +63,9 @@ class _Description:
 
     base: Origin
     base_sha256: str
-    takes: Annotated[dict[Annotated[str, Field(pattern="^(adapter|normalize|output)$")], str], Field(min_length=3)]
+    takes: Annotated[
+        dict[Annotated[str, Field(pattern="^(adapter|normalize|output|layer)$")], str], Field(min_length=3)
+    ]
     about: dict[str, Any]
 
 

@@ -36,7 +36,7 @@ from vec2uage.tuning.start import check_head, completed_runs, read_model, start_
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
-_AWAY = 0.14  # of a vector's length, as at a cosine of 0.99; from float32 to bfloat16 it is below 0.015
+_AWAY = 0.17  # of how far vectors are from their mean: of the last layer as at a cosine of 0.99
 
 
 class EndToEndLearner:
@@ -143,6 +143,11 @@ class _Tuning:
         if isinstance(run.averaging, SWAG):
             raise UserError("averaging=swag draws several networks, and a tuned encoder is one: take swa, ema or none")
         face_net = options.face_net(data.encoder)
+        if face_net.dimension != data.dimension:
+            raise UserError(
+                f"FaceNet makes {face_net.dimension} numbers in {face_net.layer}, and these vectors have "
+                f"{data.dimension}: name what made them with dataset.encoder"
+            )
         parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
         start = start_of(options.start, run, parts)
         check_head(start, read_model(start), run.head)
@@ -171,7 +176,7 @@ class _Tuning:
         run = self.run
         parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
         crops = find_crops(self._folder(), self._names(parts), self.data.encoder, self.face_net)
-        return Frozen(crops, self.options.frozen, device)
+        return Frozen(crops, self.options.frozen(self.face_net.layer), device)
 
     def _names(self, parts: Parts) -> list[str]:
         """Return the names of all faces of a split, each once, sorted: whatever the split, the crops are these."""
@@ -193,16 +198,18 @@ class _Tuning:
         positions = [place[original(name)] for name in train.names]
         with torch.inference_mode():
             inner = torch.from_numpy(frozen.of(np.array(positions)))
-            made = base_network(self.face_net).through(inner, self.options.learning)
-            if self.face_net.output == "normalized":
-                made = torch.nn.functional.normalize(made, dim=1)
-        away = np.linalg.norm(made.numpy() - train.vectors, axis=1) / np.linalg.norm(made.numpy(), axis=1)
+            outputs = base_network(self.face_net).through(inner, self.options.learning(self.face_net.layer))
+            made = self.face_net.finished(outputs).numpy()
+        # Vectors of the first blocks are all alike: what is far is told by how far they are from each other.
+        spread = np.linalg.norm(made - made.mean(axis=0), axis=1).mean()
+        away = np.linalg.norm(made - train.vectors, axis=1) / max(spread, np.finfo(np.float32).tiny)
         worst = int(away.argmax())
         if not away[worst] <= _AWAY:  # nor NaN
             raise UserError(
                 f"{frozen.crops.files[positions[worst]]} (model.crops) gives another vector than that of "
-                f"{train.names[worst]} ({away[worst]:.3f} of its length away): give the crops and the weights "
-                "(model.weights, model.path) that the vectors were made of, and their right name (dataset.encoder)"
+                f"{train.names[worst]} (away by {away[worst]:.2f} of what faces are from their mean): give the crops "
+                "and the weights (model.weights, model.path) that the vectors were made of, and their right name "
+                "(dataset.encoder)"
             )
 
     def encoder(self, weights: Tensors) -> TunedEncoder:
@@ -212,9 +219,9 @@ class _Tuning:
             weights=weights,
             base=face_net.weights,
             base_sha256=sha256(locate(face_net.weights, face_net.path)),
-            takes={"adapter": face_net.adapter, "normalize": face_net.normalize, "output": face_net.output},
+            takes={name: getattr(face_net, name) for name in ("adapter", "normalize", "output", "layer")},
             about={
-                "blocks": list(self.options.learning),
+                "blocks": list(self.options.learning(face_net.layer)),
                 "encoder": data.encoder,
                 "data": data.fingerprint,
                 "rows": {name: len(part) for name, part in data.parts.items()},

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vec2uage.faces.embedders.blocks import CHANNELS
+from vec2uage.faces.embedders.blocks import BLOCKS, CHANNELS
 from vec2uage.faces.embedders.facenet import FaceNet
-from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
+from vec2uage.faces.embedders.inception import InceptionResnetV1, block_of, pooled
 from vec2uage.training import model_file
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.optimizers.base import StackedOptimizer
@@ -41,23 +41,23 @@ class EndToEnd(nn.Module):
         model = model_file.load(start)
         assert (model.head.outputs, model.head.tied_outputs) == (out_features, tied_outputs), "compared before"
         self.options = options
-        self.encoder = base_network(face_net).without(options.frozen)
+        self.face_net = face_net
+        self.learning = options.learning(face_net.layer)
+        self.encoder = base_network(face_net).without([block for block in BLOCKS if block not in self.learning])
         self.regressor = copy.deepcopy(model.network)
         self.requires_grad_(True)
-        self.is_normalized = face_net.output == "normalized"
         self.normalization = model.normalization
-        self.hidden_widths = (CHANNELS["block8"], *getattr(self.regressor, "hidden_widths", ()))
+        last_picture = "block8" if face_net.layer == "last_linear" else face_net.layer
+        self.hidden_widths = (CHANNELS[last_picture], *getattr(self.regressor, "hidden_widths", ()))
 
     def forward(self, x: Float[Tensor, "B ..."], *masks: Float[Tensor, "_ B"]) -> Float[Tensor, "B O"]:
-        """Return outputs; `masks` leave out numbers that `last_linear` takes, and then the regressor's hidden units."""
-        *before, last = self.options.learning
-        if x.ndim == 4:
-            x = pooled(self.encoder.through(x.contiguous(memory_format=torch.channels_last), before))
+        """Return outputs; `masks` leave out means over the last picture, and then the regressor's hidden units."""
+        pictures = [block for block in self.learning if block != "last_linear"]
+        if pictures:
+            x = pooled(self.encoder.through(x.contiguous(memory_format=torch.channels_last), pictures))
         if masks:
             x = x * masks[0].mT
-        vectors = self.encoder.through(x, (last,))
-        if self.is_normalized:
-            vectors = nn.functional.normalize(vectors, dim=1)
+        vectors = self.face_net.finished(self.encoder.through(x, self.learning[len(pictures) :]))
         raw: Tensor = self.regressor(self._on(x.device)(vectors), *masks[1:])
         return raw
 
@@ -66,8 +66,8 @@ class EndToEnd(nn.Module):
         options, rate, groups = self.options, self.options.encoder_lr, []
         parameters = dict(self.named_parameters())
         encoder = [name for name in parameters if name.startswith(ENCODER)]
-        for block in reversed(options.learning):
-            names = tuple(name for name in encoder if _block(name) == block)
+        for block in reversed(self.learning):
+            names = tuple(name for name in encoder if block_of(name.removeprefix(ENCODER)) == block)
             groups.append(Group(names, rate, options.encoder_weight_decay))
             rate *= options.depth_decay
         regressor = tuple(name for name in parameters if name not in encoder)
@@ -78,9 +78,3 @@ class EndToEnd(nn.Module):
         kept = self.normalization
         mean, std = (None if tensor is None else tensor.to(device) for tensor in (kept.mean, kept.std))
         return Normalization(kept.kind, mean, std)
-
-
-def _block(name: str) -> str:
-    """Return the block that a weight of the encoder belongs to."""
-    layer = name.removeprefix(ENCODER).partition(".")[0]
-    return "stem" if layer.startswith("conv2d_") else layer

@@ -2,17 +2,17 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from vec2uage.base.encoder import Encoder
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
-from vec2uage.faces.embedders.blocks import BLOCKS, Block
+from vec2uage.faces.embedders.blocks import Block, up_to
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import Origin
 from vec2uage.training.own_learner import OwnLearner
 
-_TAKES = ("embedder.adapter", "embedder.normalize", "embedder.output")
+_TAKES = ("embedder.adapter", "embedder.normalize", "embedder.output", "embedder.layer")
 
 
 @settings
@@ -21,8 +21,10 @@ class TuningOptions(OwnLearner):
 
     start: Annotated[str, Field(min_length=1)]
     """The folder of a run that was trained on the vectors of the same split, or of a sweep that has it."""
-    trainable: Literal["all", "repeat_1", "mixed_6a", "repeat_2", "mixed_7a", "repeat_3", "block8", "last_linear"]
-    """The first block that learns; all after it do, too."""
+    trainable: Literal[
+        "last", "last_linear", "block8", "repeat_3", "mixed_7a", "repeat_2", "mixed_6a", "repeat_1", "all"
+    ]
+    """The first block that learns; all after it do, too. `last` is the one that makes the vectors."""
     crops: str | None
     """Folder of a prepared set with its crops, or of pictures that are crops; None: the folder of the vectors."""
     weights: Origin
@@ -41,42 +43,54 @@ class TuningOptions(OwnLearner):
     """Folder of activations; None: they are computed anew for every batch."""
     unused: ClassVar[dict[str, str]] = {"normalization": "it is that of model.start"}
 
-    @property
-    def learning(self) -> tuple[Block, ...]:
-        """The blocks that learn."""
-        first = 0 if self.trainable == "all" else BLOCKS.index(self.trainable)
-        return BLOCKS[first:]
+    def learning(self, layer: Block) -> tuple[Block, ...]:
+        """Return the blocks that learn where `layer` makes the vectors; UserError where the first is behind it."""
+        blocks = up_to(layer)
+        first = {"last": layer, "all": blocks[0]}.get(self.trainable, self.trainable)
+        if first not in blocks:
+            raise UserError(
+                f"model.trainable = {self.trainable}: these vectors are what {layer} makes (embedder.layer), and it comes "
+                f"after that: set it to last, {', '.join([*reversed(blocks[1:]), 'all'])}"
+            )
+        return blocks[blocks.index(first) :]
 
-    @property
-    def frozen(self) -> tuple[Block, ...]:
-        """The blocks before them."""
-        return BLOCKS[: -len(self.learning)]
+    def frozen(self, layer: Block) -> tuple[Block, ...]:
+        """Return the blocks before them."""
+        return up_to(layer)[: -len(self.learning(layer))]
 
     def face_net(self, encoder: str) -> FaceNet:
         """Return the embedder that has made vectors, as the text that names it says (see `base.encoder`).
 
-        Raises UserError where they are of another network, or the text does not say how it takes crops.
+        Raises UserError where they are of another network, or the text does not say how it takes crops, and where
+        `trainable` is none of the blocks that make them.
         """
         known = Encoder.parse(encoder)
-        layer = known.options.get("embedder.layer", "last_linear")
         network = known.network or ""
-        if not network.startswith("facenet-") or network.startswith("facenet-tuned-") or layer != "last_linear":
+        if not network.startswith("facenet-") or network.startswith("facenet-tuned-"):
             raise UserError(
-                f"model=end_to_end cannot tune the encoder of these vectors, {encoder}: only FaceNet as a "
-                "whole, and not tuned before, can be tuned; prepare the faces with embedder=facenet, or name what made "
-                "them with dataset.encoder"
+                f"model=end_to_end cannot tune the encoder of these vectors, {encoder}: only FaceNet, and not tuned "
+                "before, can be tuned; prepare the faces with embedder=facenet, or name what made them with "
+                "dataset.encoder"
             )
         if missing := [key for key in _TAKES if key not in known.options]:
             raise UserError(
                 f"the name of these vectors' encoder, {encoder}, does not say its {missing[0]}: give all of it with "
                 "dataset.encoder, as facenet-20180408-102900-704afe26/resize/fixed/normalized"
             )
-        adapter, normalize, output = (known.options[key] for key in _TAKES)
-        return FaceNet(
-            weights=self.weights,
-            path=self.path,
-            adapter=adapter,  # type: ignore[arg-type]  # checked by the class
-            normalize=normalize,  # type: ignore[arg-type]
-            output=output,  # type: ignore[arg-type]
-            precision=self.precision,
-        )
+        adapter, normalize, output, layer = (known.options[key] for key in _TAKES)
+        try:
+            made = FaceNet(
+                weights=self.weights,
+                path=self.path,
+                adapter=adapter,  # type: ignore[arg-type]  # checked by the class
+                normalize=normalize,  # type: ignore[arg-type]
+                output=output,  # type: ignore[arg-type]
+                layer=layer,  # type: ignore[arg-type]
+                precision=self.precision,
+            )
+        except ValidationError as error:
+            (problem, *_) = error.errors()
+            what = ".".join(map(str, problem["loc"])) or "model.weights"
+            raise UserError(f"no FaceNet can be tuned for vectors of {encoder}: {what}: {problem['msg']}") from None
+        self.learning(made.layer)
+        return made

@@ -20,6 +20,8 @@ from vec2uage.faces.model_files import sha256
 from vec2uage.faces.records import Refused
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vec2uage.faces.embedders.inception import InceptionResnetV1
 
 SIDE = 160
@@ -76,8 +78,6 @@ class FaceNet(Embedder):
         """Load the network; UserError without weights or device."""
         import torch
 
-        from vec2uage.faces.embedders.inception import pooled
-
         where = torch_device(device)
         network, blocks = self.network(), up_to(self.layer)
         if self.resolved_precision() == "bf16":
@@ -87,9 +87,8 @@ class FaceNet(Embedder):
         def vectors(batch: torch.Tensor) -> torch.Tensor:
             # The same kernels in every call, and on a GPU none that round float32 to TF32.
             with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
-                raw = network.through(batch.to(where).contiguous(memory_format=torch.channels_last), blocks)
-                raw = pooled(raw) if raw.ndim == 4 else raw
-            return torch.nn.functional.normalize(raw, dim=1) if self.output == "normalized" else raw
+                made = network.through(batch.to(where).contiguous(memory_format=torch.channels_last), blocks)
+                return self.finished(made)
 
         @torch.inference_mode()
         def embed(prepared: Float32[np.ndarray, "B 3 160 160"]) -> Float32[np.ndarray, "B D"]:
@@ -104,6 +103,15 @@ class FaceNet(Embedder):
 
         return embed
 
+    def finished(self, made: "Tensor") -> "Tensor":
+        """Return vectors `[B, D]` of what the block makes: the mean over the picture, of the length of `output`."""
+        import torch
+
+        from vec2uage.faces.embedders.inception import pooled
+
+        raw = pooled(made)
+        return torch.nn.functional.normalize(raw, dim=1) if self.output == "normalized" else raw
+
     def network(self) -> "InceptionResnetV1":
         """Return the network with its weights, in float32; UserError without weights."""
         return load(self.weights, self.path)
@@ -113,9 +121,12 @@ class FaceNet(Embedder):
 
         An inner block stands before the precision, which does not count in an encoder's name.
         """
-        known = f"{label(self.weights, self.path)}-{sha256(locate(self.weights, self.path))[:8]}"
         of_block = "" if self.layer == "last_linear" else f"/{self.layer}"
-        return f"facenet-{known}/{self.adapter}/{self.normalize}/{self.output}{of_block}/{self.resolved_precision()}"
+        return f"{self.called()}/{self.adapter}/{self.normalize}/{self.output}{of_block}/{self.resolved_precision()}"
+
+    def called(self) -> str:
+        """Return what the network is called in the name of an encoder."""
+        return f"facenet-{label(self.weights, self.path)}-{sha256(locate(self.weights, self.path))[:8]}"
 
     def stored_as(self) -> tuple[str, ...]:
         """Return the fingerprint; with `auto` also that of vectors which a machine of the other precision has made."""

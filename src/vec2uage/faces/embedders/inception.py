@@ -145,7 +145,7 @@ class InceptionResnetV1(nn.Module):
                 x = F.max_pool2d(x, 3, stride=2)
                 x = self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(x)))
             elif block == "last_linear":
-                x = self.last_linear(pooled(x) if x.ndim == 4 else x)
+                x = self.last_linear(pooled(x))
             else:
                 x = self.get_submodule(block)(x)
         return x
@@ -169,9 +169,15 @@ class InceptionResnetV1(nn.Module):
         return self
 
 
-def pooled(x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c"]:
-    """Return the mean over the picture, in float32."""
-    return x.float().mean((2, 3))
+def pooled(x: Float[Tensor, "B c ..."]) -> Float[Tensor, "B c"]:
+    """Return the mean over the picture, in float32; a vector, such as `last_linear` makes, as it is."""
+    return x.float().mean((2, 3)) if x.ndim == 4 else x
+
+
+def block_of(weight: str) -> str:
+    """Return the block that a weight of `InceptionResnetV1` belongs to, by its name."""
+    layer = weight.partition(".")[0]
+    return "stem" if layer in _STEM else layer
 
 
 def fold_batch_norm(
