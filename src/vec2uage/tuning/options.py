@@ -49,8 +49,8 @@ class TuningOptions(OwnLearner):
         first = {"last": layer, "all": blocks[0]}.get(self.trainable, self.trainable)
         if first not in blocks:
             raise UserError(
-                f"model.trainable = {self.trainable}: these vectors are what {layer} makes (embedder.layer), and it comes "
-                f"after that: set it to last, {', '.join([*reversed(blocks[1:]), 'all'])}"
+                f"model.trainable = {self.trainable}: {layer} makes these vectors (embedder.layer), and it comes "
+                f"after that block: set it to last, {', '.join([*reversed(blocks[1:]), 'all'])}"
             )
         return blocks[blocks.index(first) :]
 
