@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -14,6 +15,7 @@ from vec2uage.config.validate import check_settings
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.tuning.crops import find_crops, original
 from vec2uage.tuning.end_to_end import EndToEnd
+from vec2uage.tuning.learner import apart
 
 NAME = "facenet-20180408-102900-704afe26/resize/fixed/raw"
 
@@ -80,6 +82,15 @@ def test_crops_are_taken_as_the_vectors_encoder_took_them() -> None:
 def test_other_encoders_are_refused(encoder: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         options().face_net(encoder)
+
+
+@pytest.mark.parametrize("alike", [0.0, 1.0, 10.0])
+def test_vectors_of_other_faces_are_told_however_alike_all_are(alike: float) -> None:
+    drawn = np.random.default_rng(0).standard_normal((2, 32, 256)).astype(np.float32)
+    made = drawn[0] + np.float32(alike) * 16
+    assert apart(made, made + 0.02 * drawn[1]).max() < 0.03
+    assert apart(made, np.roll(made, 1, axis=0)).min() > 1
+    assert np.isnan(apart(made, made * np.float32(np.nan))).all()
 
 
 def test_a_prepared_set_has_crops_by_the_photographs_they_were_cut_from(tmp_path: Path) -> None:

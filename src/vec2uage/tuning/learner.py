@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
@@ -200,9 +201,7 @@ class _Tuning:
             inner = torch.from_numpy(frozen.of(np.array(positions)))
             outputs = base_network(self.face_net).through(inner, self.options.learning(self.face_net.layer))
             made = self.face_net.finished(outputs).numpy()
-        # Vectors of the first blocks are all alike: what is far is told by how far they are from each other.
-        spread = np.linalg.norm(made - made.mean(axis=0), axis=1).mean()
-        away = np.linalg.norm(made - train.vectors, axis=1) / max(spread, np.finfo(np.float32).tiny)
+        away = apart(made, train.vectors)
         worst = int(away.argmax())
         if not away[worst] <= _AWAY:  # nor NaN
             raise UserError(
@@ -228,3 +227,13 @@ class _Tuning:
                 "start": self.start.sha256,
             },
         )
+
+
+def apart(made: Float32[np.ndarray, "n D"], vectors: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, " n"]:
+    """Return how far vectors of the same faces are from each other, as a share of how far these are from their mean.
+
+    Vectors of an encoder's first blocks are all alike, so that their length says nothing of what is far.
+    """
+    spread = np.linalg.norm(made - made.mean(axis=0), axis=1).mean()
+    away: Float32[np.ndarray, " n"] = np.linalg.norm(made - vectors, axis=1) / max(spread, np.finfo(np.float32).tiny)
+    return away
