@@ -31,7 +31,7 @@ from vec2uage.faces.embedders import facenet_weights as weights
 from vec2uage.faces.embedders.base import Embedder
 from vec2uage.faces.embedders.blocks import BLOCKS, CHANNELS, up_to
 from vec2uage.faces.embedders.inception import InceptionResnetV1 as Folded
-from vec2uage.faces.embedders.inception import pooled
+from vec2uage.faces.embedders.inception import fold, pooled
 from vec2uage.faces.model_files import packaged
 from vec2uage.faces.records import Refused
 
@@ -178,6 +178,8 @@ def test_a_state_dict_of_facenet_pytorch_loads(reference: InceptionResnetV1, tmp
         wanted = reference(torch.from_numpy(inputs)).numpy()
     np.testing.assert_allclose(own.open("cpu")(inputs), wanted, atol=1e-5)
     assert own.fingerprint().startswith("facenet-own-")
+    network, held = own.network().state_dict(), weights.load_unfolded("file", str(file))
+    torch.testing.assert_close(fold(held), {n: t for n, t in network.items() if "conv2d." not in n}, rtol=0, atol=0)
 
 
 def test_blocks_are_those_of_facenet_pytorch(

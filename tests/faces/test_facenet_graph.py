@@ -15,7 +15,7 @@ from torch import nn
 
 from vec2uage.base.errors import UserError
 from vec2uage.faces.embedders import inception
-from vec2uage.faces.embedders.facenet_graph import CONVOLUTIONS, RESIDUALS, load_graph
+from vec2uage.faces.embedders.facenet_graph import CONVOLUTIONS, RESIDUALS, load_graph, unfolded
 
 Change = Callable[[GraphDef], None]
 
@@ -168,8 +168,20 @@ def test_batch_norm_still_in_the_graph_is_folded(switched: bool, tmp_path: Path)
     (tmp_path / "graph.pb").write_bytes(writer.graph.SerializeToString())
     x = torch.randn(3, 3, 160, 160, generator=generator)
     with torch.inference_mode():
-        ours = nn.functional.normalize(load_graph(tmp_path / "graph.pb")(x))
-        torch.testing.assert_close(ours, network(x), rtol=0, atol=1e-5)
+        ours = load_graph(tmp_path / "graph.pb")
+        torch.testing.assert_close(nn.functional.normalize(ours(x)), network(x), rtol=0, atol=1e-5)
+    held, state = unfolded(tmp_path / "graph.pb"), network.state_dict()
+    torch.testing.assert_close(held["mixed_6a.branch1.2.bn.running_mean"], state["mixed_6a.branch1.2.bn.running_mean"])
+    torch.testing.assert_close(held["last_linear.conv.weight"], state["last_linear.weight"])
+    assert sum(name.endswith(".bn.weight") for name in held) == 1 + 132 - len(RESIDUALS)
+    torch.testing.assert_close(inception.fold(held), {n: t for n, t in ours.state_dict().items() if "conv2d." not in n})
+
+
+def test_the_embedded_file_has_only_the_batch_norm_of_the_last_layer_left(embedded: Path) -> None:
+    held = unfolded(embedded)
+    assert {name.partition(".")[0] for name in held} == {"last_linear"}
+    folded, network = inception.fold(held), load_graph(embedded)
+    torch.testing.assert_close(folded["last_linear.weight"], network.last_linear.weight.detach(), rtol=0, atol=0)
 
 
 def at(graph: GraphDef, name: str) -> Any:

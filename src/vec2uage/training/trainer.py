@@ -85,7 +85,7 @@ def first_weights(runs: Sequence[RunSettings], data: Faces, device: torch.device
         models.build(run.model, data.dimension, outputs, run.seed, first.head.tied_outputs).to(device) for run in runs
     ]
     forward, params, buffers = models.stack(modules, outputs, first.trainer.precision)
-    if buffers and first.averaging.averages:
+    if buffers and first.averaging.averages and not getattr(modules[0], "fixed_buffers", False):
         raise UserError(
             f"{first.model.target} has buffers ({', '.join(buffers)}), whose statistics would not belong to averaged "
             f"weights: set averaging=none, not {first.choice('averaging')}"

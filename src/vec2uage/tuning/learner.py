@@ -15,6 +15,7 @@ from vec2uage.data.loading import load_parts
 from vec2uage.data.parts import Parts
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import locate
+from vec2uage.faces.embedders.inception import fold
 from vec2uage.faces.model_files import sha256
 from vec2uage.training import memory
 from vec2uage.training.averaging.swag import SWAG
@@ -28,6 +29,7 @@ from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
+from vec2uage.tuning import batch_norm
 from vec2uage.tuning.activations import ActivationInputs, Frozen, cached
 from vec2uage.tuning.crops import find_crops, original
 from vec2uage.tuning.encoder_file import TunedEncoder
@@ -37,6 +39,7 @@ from vec2uage.tuning.start import check_head, completed_runs, read_model, start_
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
+_MEASURED = 64  # faces at a time whose averages are taken
 _AWAY = 0.17  # of how far vectors are from their mean: of the last layer as at a cosine of 0.99
 
 
@@ -76,7 +79,8 @@ class EndToEndLearner:
     ) -> None:
         (run,) = runs
         tuning = _Tuning.of(run, data)
-        train_stack([tuning.run], tuning.faces(device), device, observer, checkpoints)
+        faces = tuning.faces(device)
+        train_stack([tuning.measured(faces.train)], faces, device, observer, checkpoints)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ class _Tuning:
             raise UserError("augmentation.noise: crops have no noise, as vectors have: set it to 0")
         if isinstance(run.averaging, SWAG):
             raise UserError("averaging=swag draws several networks, and a tuned encoder is one: take swa, ema or none")
+        batch_norm.check(options.batch_norm, run, len(data.train))
         face_net = options.face_net(data.encoder)
         if face_net.dimension != data.dimension:
             raise UserError(
@@ -171,6 +176,16 @@ class _Tuning:
             return ActivationInputs(activations, torch.tensor(positions), of_vectors.age, of_vectors.weight)
 
         return TuningFaces({name: inputs(name) for name in parts}, self)
+
+    def measured(self, train: ActivationInputs) -> RunSettings:
+        """Return the run whose network has the averages of batch norms that its weights' file does not have."""
+        if self.options.batch_norm == "folded":
+            return self.run
+        encoder, learning = base_network(self.face_net).without(self.options.frozen), self.options.learning
+        pictures, device = train.blocks(_MEASURED), train.age.device
+        averages = batch_norm.measured(encoder, self.face_net, learning, pictures, device)
+        model = replace(self.run.model, options=(*self.run.model.options, ("averages", averages)))
+        return replace(self.run, model=model)
 
     def frozen(self, device: torch.device) -> Frozen:
         """Return the blocks that do not learn, on the crops of all faces."""
@@ -215,12 +230,13 @@ class _Tuning:
         """Return the tuned encoder that has these weights in the blocks that have learnt."""
         face_net, data = self.face_net, self.data
         return TunedEncoder(
-            weights=weights,
+            weights=weights if self.options.batch_norm == "folded" else fold(weights),
             base=face_net.weights,
             base_sha256=sha256(locate(face_net.weights, face_net.path)),
             takes={name: getattr(face_net, name) for name in ("adapter", "normalize", "output", "layer")},
             about={
                 "blocks": list(self.options.learning(face_net.layer)),
+                "batch_norm": self.options.batch_norm,
                 "encoder": data.encoder,
                 "data": data.fingerprint,
                 "rows": {name: len(part) for name, part in data.parts.items()},

@@ -15,6 +15,7 @@ from vec2uage.training import model_file
 from vec2uage.training.normalization import Normalization
 from vec2uage.training.optimizers.base import StackedOptimizer
 from vec2uage.training.optimizers.grouped import Group, Grouped, Pull
+from vec2uage.tuning.batch_norm import Averages, unfold
 from vec2uage.tuning.options import TuningOptions
 
 ENCODER, REGRESSOR = "encoder.", "regressor."
@@ -30,12 +31,19 @@ def base_network(face_net: FaceNet) -> InceptionResnetV1:
 class EndToEnd(nn.Module):
     """From activations, or pixels, to what a head makes ages of; at first what the run with the model `start` does.
 
-    Batch norm has been folded into the convolutions (see `inception`), so that its scales and averages are learnt as
-    part of their weights and biases: none are updated, and a small batch does no harm.
+    Batch norm that is folded into the convolutions (see `inception`) has its scales and averages learnt as part of
+    their weights and biases: none are updated, and a small batch does no harm. Else it is as `batch_norm.unfold` says,
+    with `averages` where the weights' file has none.
     """
 
     def __init__(
-        self, options: TuningOptions, face_net: FaceNet, start: Path, out_features: int, tied_outputs: bool = False
+        self,
+        options: TuningOptions,
+        face_net: FaceNet,
+        start: Path,
+        out_features: int,
+        tied_outputs: bool = False,
+        averages: Averages | None = None,
     ) -> None:
         super().__init__()
         model = model_file.load(start)
@@ -44,6 +52,9 @@ class EndToEnd(nn.Module):
         self.face_net = face_net
         self.learning = options.learning(face_net.layer)
         self.encoder = base_network(face_net).without([block for block in BLOCKS if block not in self.learning])
+        if options.batch_norm != "folded":
+            unfold(self.encoder, face_net, averages or {}, updated=options.batch_norm == "updated")
+        self.fixed_buffers = options.batch_norm != "updated"
         self.regressor = copy.deepcopy(model.network)
         self.requires_grad_(True)
         self.normalization = model.normalization

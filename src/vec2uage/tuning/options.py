@@ -25,6 +25,8 @@ class TuningOptions(OwnLearner):
         "last", "last_linear", "block8", "repeat_3", "mixed_7a", "repeat_2", "mixed_6a", "repeat_1", "all"
     ]
     """The first block that learns; all after it do, too. `last` is the one that makes the vectors."""
+    batch_norm: Literal["folded", "frozen", "updated"]
+    """What becomes of batch norm in the blocks that learn (see `batch_norm.unfold`)."""
     crops: str | None
     """Folder of a prepared set with its crops, or of pictures that are crops; None: the folder of the vectors."""
     weights: Origin

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vec2uage.faces.embedders.inception import InceptionResnetV1, Residual, fold_batch_norm
+from vec2uage.faces.embedders.inception import EPSILON, InceptionResnetV1, Residual, fold_batch_norm
 from vec2uage.importers.frozen_graph import FrozenGraph
 
 EXPECTED = "FaceNet graph with 512 outputs (Inception-ResNet-v1)"
@@ -87,6 +87,26 @@ def load_graph(path: Path) -> InceptionResnetV1:
     return network
 
 
+def unfolded(path: Path) -> dict[str, Tensor]:
+    """Return the layers whose batch norm a graph that `load_graph` takes still has, each with it.
+
+    Names are those of facenet-pytorch, `block8.branch0.conv.weight` and `block8.branch0.bn.running_mean`, that of the
+    last layer `last_linear.conv.weight`; epsilon is `inception.EPSILON`.
+    """
+    graph, found = FrozenGraph(path, EXPECTED), dict[str, Tensor]()
+    for scope, layer in (CONVOLUTIONS | {"Bottleneck": "last_linear"}).items():
+        scope = ROOT + scope
+        if not _batch_norms(graph, f"{scope}/BatchNorm/"):
+            continue
+        product = graph.nodes[f"{scope}/{'MatMul' if layer == 'last_linear' else 'Conv2D'}"]
+        weight = _tensor(graph, graph.source(product, 1))
+        weight = (weight.T if weight.ndim == 2 else weight.permute(3, 2, 0, 1)).contiguous()
+        gamma, beta, mean, variance, epsilon = _batch_norm(graph, f"{scope}/BatchNorm/", len(weight))
+        norm = {"weight": gamma, "bias": beta, "running_mean": mean, "running_var": variance + (epsilon - EPSILON)}
+        found |= {f"{layer}.conv.weight": weight, **{f"{layer}.bn.{name}": values for name, values in norm.items()}}
+    return found
+
+
 def _fill_convolution(graph: FrozenGraph, scope: str, layer: nn.Conv2d) -> None:
     """Copy one convolution with the bias or batch norm behind it."""
     node = graph.node(f"{scope}/Conv2D", "Conv2D")
@@ -121,28 +141,31 @@ def _fill(
         shapes = f"{tuple(weight.shape)}, not {tuple(layer.weight.shape)}"
         raise graph.foreign(f"the weights of {scope} have the shape {shapes}")
     if bias is None:
-        weight, bias = _fold_batch_norm(graph, f"{scope}/BatchNorm/", weight)
+        weight, bias = fold_batch_norm(weight, *_batch_norm(graph, f"{scope}/BatchNorm/", len(weight)))
     if len(bias) != len(weight):
         raise graph.foreign(f"{scope} has {len(bias)} offsets, not {len(weight)}")
     layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     layer.bias = nn.Parameter(bias, requires_grad=False)
 
 
-def _fold_batch_norm(
-    graph: FrozenGraph, scope: str, weight: Float[Tensor, "o ..."]
-) -> tuple[Float[Tensor, "o ..."], Float[Tensor, " o"]]:
-    """Return weight and bias of a layer whose batch norm, in inference, is folded in."""
-    norms = [
+def _batch_norms(graph: FrozenGraph, scope: str) -> list[Any]:
+    """Return the batch norms of a scope that are those of inference."""
+    return [
         node
         for name, node in graph.nodes.items()
         if name.startswith(scope) and node.op.startswith("FusedBatchNorm") and not node.attr["is_training"].b
     ]
+
+
+def _batch_norm(graph: FrozenGraph, scope: str, outputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
+    """Return gamma, beta, mean, variance and epsilon of the one batch norm behind a layer."""
+    norms = _batch_norms(graph, scope)
     if len(norms) != 1:
         raise graph.foreign(f"{scope} has {len(norms)} batch norms, not one")
     gamma, beta, mean, variance = (_tensor(graph, graph.source(norms[0], k)) for k in range(1, 5))
-    if any(values.shape != weight.shape[:1] for values in (gamma, beta, mean, variance)) or (variance < 0).any():
-        raise graph.foreign(f"{scope} does not hold {len(weight)} averages and variances")
-    return fold_batch_norm(weight, gamma, beta, mean, variance, norms[0].attr["epsilon"].f)
+    if any(values.shape != (outputs,) for values in (gamma, beta, mean, variance)) or (variance < 0).any():
+        raise graph.foreign(f"{scope} does not hold {outputs} averages and variances")
+    return gamma, beta, mean, variance, norms[0].attr["epsilon"].f
 
 
 def _check_residual(graph: FrozenGraph, scope: str, block: Residual) -> None:

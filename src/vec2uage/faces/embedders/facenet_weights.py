@@ -110,6 +110,22 @@ def load(origin: Origin, path: str | None) -> "InceptionResnetV1":
     return network
 
 
+def load_unfolded(origin: Origin, path: str | None) -> "dict[str, Tensor]":
+    """Return the layers whose batch norm the file of the weights has not folded, each with it: see `unfolded`.
+
+    Raises UserError as `load` does, which checks what is in the file.
+    """
+    from vec2uage.faces.embedders.facenet_graph import unfolded
+
+    file = locate(origin, path)
+    if origin == "frozen_graph":
+        return unfolded(file)
+    last = {"last_linear": "last_linear.conv", "last_bn": "last_linear.bn"}
+    parts = [(*name.rpartition(".")[::2], tensor) for name, tensor in _read_state(file).items()]
+    named = [(f"{last.get(layer, layer)}.{part}", tensor) for layer, part, tensor in parts]
+    return {n: t.float() for n, t in named if ".conv." in n or (".bn." in n and t.is_floating_point())}
+
+
 def _read_state(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 

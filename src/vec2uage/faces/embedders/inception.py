@@ -204,7 +204,7 @@ def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         layer = name.rpartition(".")[0]
         if layer == "last_linear" or layer.endswith(".conv"):
             own = layer.removesuffix(".conv")
-            norm = "last_bn" if own == "last_linear" else f"{own}.bn"
+            norm = "last_bn" if layer == "last_linear" else f"{own}.bn"
             gamma, beta = state[f"{norm}.weight"], state[f"{norm}.bias"]
             mean, variance = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
             folded[f"{own}.weight"], folded[f"{own}.bias"] = fold_batch_norm(tensor, gamma, beta, mean, variance)
