@@ -1,6 +1,6 @@
 """Batch norm that is not folded, in the blocks of an encoder that learn (Ioffe and Szegedy 2015, arXiv:1502.03167)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
-from vec2uage.faces.embedders.blocks import Block
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import load_unfolded
 from vec2uage.faces.embedders.inception import EPSILON, Convolution, InceptionResnetV1
@@ -101,18 +100,13 @@ def unfold(network: InceptionResnetV1, face_net: FaceNet, averages: Averages, up
 
 
 def measured(
-    network: InceptionResnetV1,
-    face_net: FaceNet,
-    blocks: Sequence[Block],
-    pictures: Iterable[Float[Tensor, "_ ..."]],
-    device: torch.device,
+    network: nn.Module, encoder: nn.Module, face_net: FaceNet, pictures: Iterable[Float[Tensor, "_ ..."]]
 ) -> Averages:
-    """Return averages of the layers whose own are not known, over pictures that go through `blocks` of `network`.
+    """Return averages of the layers of `encoder` whose own are not known, over pictures that go through `network`.
 
-    The network is given batch norms. With the same kernels in every call, and on one thread: a run that goes on finds
-    the same bits.
+    The encoder has been unfolded, and the network is in evaluation mode. With the same kernels in every call, and on
+    one thread: a run that goes on finds the same bits.
     """
-    unfold(network, face_net, {}, updated=False)
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
 
@@ -128,12 +122,12 @@ def measured(
 
         norm.register_forward_pre_hook(add)
 
-    for name, module in network.to(device).named_modules():
+    for name, module in encoder.named_modules():
         if isinstance(module, Normalized) and f"{name}.conv.weight" not in _held(face_net):
             watch(name, module.bn)
     with torch.no_grad(), threads(1), torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
         for x in pictures:
-            network.through(x, blocks)
+            network(x)
     found = {name: total / counts[name] for name, total in sums.items()}
     return {name: torch.stack([mean, square - mean**2]).float() for name, (mean, square) in found.items()}
 

@@ -17,7 +17,7 @@ from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import locate
 from vec2uage.faces.embedders.inception import fold
 from vec2uage.faces.model_files import sha256
-from vec2uage.training import memory
+from vec2uage.training import memory, models
 from vec2uage.training.averaging.swag import SWAG
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.completed_run import CompletedRun
@@ -181,11 +181,14 @@ class _Tuning:
         """Return the run whose network has the averages of batch norms that its weights' file does not have."""
         if self.options.batch_norm == "folded":
             return self.run
-        encoder, learning = base_network(self.face_net).without(self.options.frozen), self.options.learning
-        pictures, device = train.blocks(_MEASURED), train.age.device
-        averages = batch_norm.measured(encoder, self.face_net, learning, pictures, device)
-        model = replace(self.run.model, options=(*self.run.model.options, ("averages", averages)))
-        return replace(self.run, model=model)
+        run, head = self.run, self.run.head
+        network = models.build(run.model, self.data.dimension, head.outputs, run.seed, head.tied_outputs)
+        network = network.to(train.age.device).eval()
+        averages = batch_norm.measured(
+            network, network.get_submodule("encoder"), self.face_net, train.blocks(_MEASURED)
+        )
+        model = replace(run.model, options=(*run.model.options, ("averages", averages)))
+        return replace(run, model=model)
 
     def frozen(self, device: torch.device) -> Frozen:
         """Return the blocks that do not learn, on the crops of all faces."""
