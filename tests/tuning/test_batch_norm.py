@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 from torch.nn import functional as F
 
-from conftest import Tunings, crop
+from conftest import FACE_NET, Tunings, crop
 from vec2uage.base.errors import UserError
 from vec2uage.data.loading import load_parts
+from vec2uage.faces.embedders.facenet_weights import load_unfolded
 from vec2uage.training import model_file, models
 from vec2uage.training.data import load
 from vec2uage.training.network import outputs
+from vec2uage.training.optimizers.base import Tensors
 from vec2uage.tuning import batch_norm
 from vec2uage.tuning.embedder import Tuned
 from vec2uage.tuning.learner import _Tuning
@@ -25,30 +29,51 @@ MODEL = ("best.safetensors", "encoder.safetensors", "predictions.csv")
 UPDATED = ("model.trainable=block8", "model.batch_norm=updated", "averaging=none")
 
 
-@pytest.mark.parametrize("kind", ["frozen", "updated"])
-def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(tunings: Tunings, kind: str) -> None:
-    run = tunings.composed(*tunings.tuning("model.trainable=block8", f"model.batch_norm={kind}", "averaging=none"))[0]
+def begun(tunings: Tunings, *own: str) -> tuple[Tensors, Tensors, _Tuning]:
+    """Parameters and buffers of a tuning before its first step, which gives what the run it begins from does."""
+    run = tunings.composed(*tunings.tuning("model.trainable=block8", "averaging=none", *own))[0]
     data = load(run, CPU)
     tuning = _Tuning.of(run, data)
     faces = tuning.faces(CPU)
     network = models.build(tuning.measured(faces.train).model, data.dimension, 1, run.seed).eval()
     forward, params, buffers = models.stack([network], 1, "float32")
-    members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
+    params, buffers = ({name: tensor.detach() for name, tensor in of.items()} for of in (params, buffers))
     wanted = model_file.load(tunings.root / "frozen" / "best.safetensors")
     test = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)["test"].vectors
-    made = outputs(forward, members, faces.parts["test"].blocks(64))
+    made = outputs(forward, params | buffers, faces.parts["test"].blocks(64))
     assert made.numpy()[0, :, 0] == pytest.approx(wanted.predict(test).median, abs=2e-4)
-    # Averages of a layer whose file has none are those of its outputs; the last layer has those of the file.
-    (x,) = faces.train.blocks(64)
+    return params, buffers, tuning
+
+
+@pytest.mark.parametrize("kind", ["frozen", "updated"])
+def test_averages_of_batch_norms_that_were_folded_are_those_of_the_faces(tunings: Tunings, kind: str) -> None:
+    params, buffers, tuning = begun(tunings, f"model.batch_norm={kind}")
+    (x,) = tuning.faces(CPU).train.blocks(64)
     weight = base_network(tuning.face_net).state_dict()["block8.branch0.weight"]
     given = F.conv2d(x, weight).transpose(0, 1).flatten(1)
-    mean, variance = (members[f"encoder.block8.branch0.bn.running_{name}"][0] for name in ("mean", "var"))
+    mean, variance = (buffers[f"encoder.block8.branch0.bn.running_{name}"][0] for name in ("mean", "var"))
     torch.testing.assert_close(mean, given.mean(1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(variance, given.var(1, correction=0), rtol=1e-4, atol=1e-5)
-    held = batch_norm.load_unfolded("frozen_graph", None)["last_linear.bn.running_var"]
-    assert torch.equal(members["encoder.last_linear.bn.running_var"][0], held)
+    held = load_unfolded("frozen_graph", None)["last_linear.bn.running_var"]
+    assert torch.equal(buffers["encoder.last_linear.bn.running_var"][0], held)
     assert {"encoder.block8.branch0.bn.weight", "encoder.last_linear.bn.bias"} <= params.keys()
     assert "encoder.last_linear.bn.weight" in buffers  # FaceNet's own batch norms have no scale
+
+
+def test_batch_norms_of_a_state_dict_are_learnt_as_they_stand_there(tunings: Tunings, tmp_path: Path) -> None:
+    network = FACE_NET.network()
+    shapes = {name: (2, *m.bias.shape) for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+    averages = {name: torch.full(shape, 0.5) for name, shape in shapes.items()}
+    batch_norm.unfold(network, FACE_NET, averages, updated=False)
+    names = {"last_linear.conv": "last_linear", "last_linear.bn": "last_bn"}
+    parts = [(*name.rpartition(".")[::2], tensor) for name, tensor in network.state_dict().items()]
+    state = {f"{names.get(layer, layer)}.{part}": tensor for layer, part, tensor in parts}
+    save_file(state, tmp_path / "own.safetensors")
+    weights = "model.weights=file", f"model.path={tmp_path / 'own.safetensors'}"
+    params, buffers, _ = begun(tunings, *weights, "model.batch_norm=frozen")
+    (tmp_path / "own.safetensors").unlink()
+    for name in ("block8.branch1.2.bn.weight", "block8.branch1.2.bn.running_var", "last_linear.bn.bias"):
+        torch.testing.assert_close((params | buffers)[f"encoder.{name}"][0], network.state_dict()[name])
 
 
 @pytest.fixture(scope="module")
