@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from conftest import FACE_NET, Tunings, crop
 from vec2uage.base.errors import UserError
 from vec2uage.data.loading import load_parts
+from vec2uage.faces.embedders.blocks import BLOCKS
 from vec2uage.faces.embedders.facenet_weights import load_unfolded
 from vec2uage.training import model_file, models
 from vec2uage.training.data import load
 from vec2uage.training.network import outputs
-from vec2uage.training.optimizers.base import Tensors
 from vec2uage.tuning import batch_norm
 from vec2uage.tuning.embedder import Tuned
 from vec2uage.tuning.learner import _Tuning
@@ -29,26 +29,20 @@ MODEL = ("best.safetensors", "encoder.safetensors", "predictions.csv")
 UPDATED = ("model.trainable=block8", "model.batch_norm=updated", "averaging=none")
 
 
-def begun(tunings: Tunings, *own: str) -> tuple[Tensors, Tensors, _Tuning]:
-    """Parameters and buffers of a tuning before its first step, which gives what the run it begins from does."""
-    run = tunings.composed(*tunings.tuning("model.trainable=block8", "averaging=none", *own))[0]
+def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(tunings: Tunings) -> None:
+    run = tunings.composed(*tunings.tuning(*UPDATED))[0]
     data = load(run, CPU)
     tuning = _Tuning.of(run, data)
     faces = tuning.faces(CPU)
     network = models.build(tuning.measured(faces.train).model, data.dimension, 1, run.seed).eval()
     forward, params, buffers = models.stack([network], 1, "float32")
-    params, buffers = ({name: tensor.detach() for name, tensor in of.items()} for of in (params, buffers))
+    members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
     wanted = model_file.load(tunings.root / "frozen" / "best.safetensors")
     test = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)["test"].vectors
-    made = outputs(forward, params | buffers, faces.parts["test"].blocks(64))
+    made = outputs(forward, members, faces.parts["test"].blocks(64))
     assert made.numpy()[0, :, 0] == pytest.approx(wanted.predict(test).median, abs=2e-4)
-    return params, buffers, tuning
-
-
-@pytest.mark.parametrize("kind", ["frozen", "updated"])
-def test_averages_of_batch_norms_that_were_folded_are_those_of_the_faces(tunings: Tunings, kind: str) -> None:
-    params, buffers, tuning = begun(tunings, f"model.batch_norm={kind}")
-    (x,) = tuning.faces(CPU).train.blocks(64)
+    # Averages of a layer whose file has none are those of its outputs; the last layer has those of the file.
+    (x,) = faces.train.blocks(64)
     weight = base_network(tuning.face_net).state_dict()["block8.branch0.weight"]
     given = F.conv2d(x, weight).transpose(0, 1).flatten(1)
     mean, variance = (buffers[f"encoder.block8.branch0.bn.running_{name}"][0] for name in ("mean", "var"))
@@ -60,20 +54,25 @@ def test_averages_of_batch_norms_that_were_folded_are_those_of_the_faces(tunings
     assert "encoder.last_linear.bn.weight" in buffers  # FaceNet's own batch norms have no scale
 
 
-def test_batch_norms_of_a_state_dict_are_learnt_as_they_stand_there(tunings: Tunings, tmp_path: Path) -> None:
+def test_batch_norms_of_a_state_dict_are_learnt_as_they_stand_there(tmp_path: Path) -> None:
     network = FACE_NET.network()
-    shapes = {name: (2, *m.bias.shape) for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
-    averages = {name: torch.full(shape, 0.5) for name, shape in shapes.items()}
+    convolutions = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+    averages = {name: torch.full((2, m.out_channels), 0.5) for name, m in convolutions.items()}
     batch_norm.unfold(network, FACE_NET, averages, updated=False)
     names = {"last_linear.conv": "last_linear", "last_linear.bn": "last_bn"}
     parts = [(*name.rpartition(".")[::2], tensor) for name, tensor in network.state_dict().items()]
-    state = {f"{names.get(layer, layer)}.{part}": tensor for layer, part, tensor in parts}
-    save_file(state, tmp_path / "own.safetensors")
-    weights = "model.weights=file", f"model.path={tmp_path / 'own.safetensors'}"
-    params, buffers, _ = begun(tunings, *weights, "model.batch_norm=frozen")
-    (tmp_path / "own.safetensors").unlink()
-    for name in ("block8.branch1.2.bn.weight", "block8.branch1.2.bn.running_var", "last_linear.bn.bias"):
-        torch.testing.assert_close((params | buffers)[f"encoder.{name}"][0], network.state_dict()[name])
+    save_file({f"{names.get(layer, layer)}.{part}": t for layer, part, t in parts}, tmp_path / "own.safetensors")
+    of_file = replace(FACE_NET, weights="file", path=str(tmp_path / "own.safetensors"))
+    last = of_file.network().without(BLOCKS[:-2])
+    x = torch.rand(3, 1792, 3, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        folded = last.through(x, BLOCKS[-2:])
+        batch_norm.unfold(last, of_file, {}, updated=False)
+        torch.testing.assert_close(last.through(x, BLOCKS[-2:]), folded, rtol=1e-4, atol=1e-4)
+    wanted = network.state_dict()
+    assert "block8.branch1.2.bn.running_var" in last.state_dict()
+    for name, tensor in last.state_dict().items():
+        torch.testing.assert_close(tensor, wanted[name])
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +85,14 @@ def updated(tunings: Tunings) -> Path:
 def test_averages_go_on_where_a_tuning_was_stopped(tunings: Tunings, updated: Path) -> None:
     own = tunings.tuning(*UPDATED)
     assert tunings.train("updated_stopped", *own, until=1).status == "running"
-    files = tunings.train("updated_stopped", *own).files
+    assert tunings.train("updated_stopped", *own).status == "completed"
     for name in MODEL:
         assert (tunings.root / "updated_stopped" / name).read_bytes() == (updated / name).read_bytes()
-    averaged = tunings.train("averaged", *tunings.tuning(*UPDATED[:1], "model.batch_norm=frozen", "averaging=ema"))
-    assert averaged.status == "completed"
-    assert averaged.files["encoder.safetensors"] != files["encoder.safetensors"]
+
+
+def test_batch_norms_whose_averages_stand_still_are_averaged_as_other_weights(tunings: Tunings) -> None:
+    own = tunings.tuning("model.batch_norm=frozen", "averaging=ema", "trainer.max_epochs=1")
+    assert tunings.train("averaged", *own).status == "completed"
 
 
 def test_what_is_saved_has_the_learnt_batch_norms_folded(tunings: Tunings, updated: Path) -> None:

@@ -122,11 +122,15 @@ def measured(
 
         norm.register_forward_pre_hook(add)
 
-    for name, module in encoder.named_modules():
-        if isinstance(module, Normalized) and f"{name}.conv.weight" not in _held(face_net):
-            watch(name, module.bn)
+    unknown = {
+        name: module.bn
+        for name, module in encoder.named_modules()
+        if isinstance(module, Normalized) and f"{name}.conv.weight" not in _held(face_net)
+    }
+    for name, norm in unknown.items():
+        watch(name, norm)
     with torch.no_grad(), threads(1), torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
-        for x in pictures:
+        for x in pictures if unknown else ():
             network(x)
     found = {name: total / counts[name] for name, total in sums.items()}
     return {name: torch.stack([mean, square - mean**2]).float() for name, (mean, square) in found.items()}
