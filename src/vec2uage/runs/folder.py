@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "encoder.safetensors"
 
     @property
+    def card(self) -> Path:
+        """What that encoder was tuned on and is for, to read (`tuning.card`)."""
+        return self.path / "encoder.md"
+
+    @property
     def predictions(self) -> Path:
         """The test set's ages, and what the model says of them."""
         return self.path / "predictions.csv"
@@ -220,7 +225,7 @@ class RunFolder:
     @property
     def _written_at_end(self) -> tuple[Path, ...]:
         curve = self.lr_range_test_csv, self.lr_range_test_png
-        return self.result, *self._models, self.encoder, self.predictions, self.data, *curve
+        return self.result, *self._models, self.encoder, self.card, self.predictions, self.data, *curve
 
     @property
     def _written(self) -> tuple[Path, ...]:

@@ -1,8 +1,10 @@
 """The learner of `model=end_to_end`: it makes inputs of crops, and leaves the rest to the trainer of all networks."""
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,18 +26,23 @@ from vec2uage.training.completed_run import CompletedRun
 from vec2uage.training.data import TrainingData
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.learners.stacked_torch import StackedTorch
-from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
 from vec2uage.tuning import batch_norm
 from vec2uage.tuning.activations import ActivationInputs, Frozen, cached
 from vec2uage.tuning.crops import find_crops, original
+from vec2uage.tuning.described import Described, TunedModel, how_trained, judged
 from vec2uage.tuning.encoder_file import TunedEncoder
 from vec2uage.tuning.network import ENCODER, REGRESSOR, base_network
 from vec2uage.tuning.options import TuningOptions
+from vec2uage.tuning.pairs import find_pairs
 from vec2uage.tuning.start import check_head, completed_runs, read_model, start_of
+from vec2uage.tuning.verification import Verification, told
+
+log = logging.getLogger(__name__)
 
 _NETWORK = "vec2uage.tuning.network.EndToEnd"
 _COMPARED = 32  # faces whose vectors are made of their crops before anything is trained
@@ -80,19 +87,8 @@ class EndToEndLearner:
         (run,) = runs
         tuning = _Tuning.of(run, data)
         faces = tuning.faces(device)
-        train_stack([tuning.measured(faces.train)], faces, device, observer, checkpoints)
-
-
-@dataclass(frozen=True)
-class TunedModel(NetworkModel):
-    """A regressor for the vectors of an encoder that was tuned with it, which is saved beside it."""
-
-    tuned: TunedEncoder | None = None
-
-    def save(self, path: Path, calibration: Mapping[str, object] | None = None) -> None:
-        NetworkModel.save(self, path, calibration)
-        if self.tuned is not None:
-            self.tuned.save(path.with_name("encoder.safetensors"))
+        observed = Described(observer, faces.about)
+        train_stack([tuning.measured(faces.train)], faces, device, observed, checkpoints)
 
 
 @dataclass(frozen=True)
@@ -101,6 +97,7 @@ class TuningFaces:
 
     parts: Mapping[str, ActivationInputs]
     tuning: "_Tuning"
+    verification: Verification
 
     @property
     def train(self) -> ActivationInputs:
@@ -126,6 +123,18 @@ class TuningFaces:
             head=run.head,
             tuned=tuned,
         )
+
+    def about(self, tuned: TunedEncoder, outcome: Outcome) -> dict[str, Any]:
+        """Return what is to be told of an encoder beside what its file says: how it was tuned, and how well."""
+        tuning, verification = self.tuning, self.verification.measure(tuned.weights)
+        log.info("%s", told(verification))
+        ages = tuning.data.train.age
+        return {
+            "ages": [float(ages.min()), float(ages.max())],
+            "training": how_trained(tuning.run, tuning.options, outcome),
+            "scores": {"start": judged(tuning.start.result.scores), "tuned": judged(outcome.scores)},
+            "verification": verification,
+        }
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,13 @@ class _Tuning:
             of_vectors = data.parts[name]
             return ActivationInputs(activations, torch.tensor(positions), of_vectors.age, of_vectors.weight)
 
-        return TuningFaces({name: inputs(name) for name in parts}, self)
+        vectors = getattr(run.dataset, "path", None)
+        pairs = find_pairs(parts, None if vectors is None else Path(vectors))
+        positions = np.array([place[name] for name in pairs.names])
+        verification = Verification(
+            pairs, positions, activations, frozen, self.options.learning(self.face_net.layer)
+        )
+        return TuningFaces({name: inputs(name) for name in parts}, self, verification)
 
     def measured(self, train: ActivationInputs) -> RunSettings:
         """Return the run whose network has the averages of batch norms that its weights' file does not have."""

@@ -1,0 +1,78 @@
+"""What a tuning leaves behind: the model, the encoder that it was trained with, and a card that tells of that one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from vec2uage.base.atomic import write_text
+from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.learners.base import Observer
+from vec2uage.training.model_file import NetworkModel
+from vec2uage.training.outcome import Epoch, Outcome
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.tuning import card
+from vec2uage.tuning.encoder_file import TunedEncoder
+from vec2uage.tuning.options import TuningOptions
+
+_PLACES = ("start", "crops", "path", "cache")  # where something lies is nobody's business who is given the encoder
+_GROUPS = ("head", "loss", "augmentation", "optimizer", "averaging", "lr_schedule", "early_stopping")
+_TOLD = tuple(f"{part}/{metric}" for part in ("validation", "test") for metric in ("mae", "crps"))
+
+
+@dataclass(frozen=True)
+class TunedModel(NetworkModel):
+    """A regressor for the vectors of an encoder that was tuned with it, which is saved beside it with its card."""
+
+    tuned: TunedEncoder | None = None
+
+    def save(self, path: Path, calibration: Mapping[str, object] | None = None) -> None:
+        NetworkModel.save(self, path, calibration)
+        if self.tuned is not None:
+            self.tuned.save(path.with_name("encoder.safetensors"))
+            write_text(path.with_name("encoder.md"), card.text(self.tuned))
+
+
+@dataclass(frozen=True)
+class Described:
+    """An observer that adds to the encoder of a run, at its end, what is to be told of it."""
+
+    observer: Observer
+    about: Callable[[TunedEncoder, Outcome], Mapping[str, Any]]
+
+    def interrupted(self) -> bool:
+        return self.observer.interrupted()
+
+    def epoch(self, run: int, epoch: Epoch) -> None:
+        self.observer.epoch(run, epoch)
+
+    def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
+        self.observer.checkpoint(run, checkpoint)
+
+    def end(self, run: int, outcome: Outcome) -> None:
+        model = outcome.model
+        if isinstance(model, TunedModel) and model.tuned is not None:
+            tuned = replace(model.tuned, about=model.tuned.about | dict(self.about(model.tuned, outcome)))
+            outcome.model = replace(model, tuned=tuned)
+        self.observer.end(run, outcome)
+
+
+def how_trained(run: RunSettings, options: TuningOptions, outcome: Outcome) -> dict[str, Any]:
+    """Return as JSON how the blocks of an encoder have learnt: all that decides but the faces."""
+    return {
+        "status": outcome.status,
+        "seed": run.seed,
+        "split_seed": run.split_seed,
+        "lr": outcome.lr,
+        "batch_size": run.trainer.batch_size,
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "choices": {group: run.used_choices[group] for group in _GROUPS if group in run.used_choices},
+        "model": {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _PLACES},
+        "regularization": {name: getattr(run.regularization, name) for name in run.regularization.in_use},
+    }
+
+
+def judged(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the errors (years) on faces that are held out."""
+    return {name: scores[name] for name in _TOLD if name in scores}
