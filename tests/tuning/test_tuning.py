@@ -1,6 +1,7 @@
 """Tuning the last blocks of an encoder: it begins where a run on vectors ended, and what it gives can be used."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.data.loading import load_parts
+from vec2uage.data.similarity import cosine
+from vec2uage.data.vectorset import concatenate
 from vec2uage.runs.folder import RunFolder
 from vec2uage.training import model_file, models, tensor_file
 from vec2uage.training.data import load
@@ -24,10 +27,12 @@ from vec2uage.training.stacking.members import open_members
 from vec2uage.tuning import activations, encoder_file
 from vec2uage.tuning.embedder import Tuned
 from vec2uage.tuning.learner import _Tuning
+from vec2uage.tuning.pairs import find_pairs
+from vec2uage.tuning.verification import separation
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
 CPU = torch.device("cpu")
-MODEL = ("best.safetensors", "encoder.safetensors", "predictions.csv")
+MODEL = ("best.safetensors", "encoder.safetensors", "encoder.md", "predictions.csv")
 
 
 def parts_of(tunings: Tunings) -> Any:
@@ -113,6 +118,29 @@ def test_the_tuned_encoder_makes_the_vectors_that_its_model_is_for(tunings: Tuni
     about = encoder_file.read(tuned / "encoder.safetensors").about
     assert about["blocks"] == ["last_linear"]
     assert about["rows"]["train"] == 12
+
+
+def test_its_card_tells_what_it_was_tuned_on_and_how_it_tells_persons_apart(tunings: Tunings, tuned: Path) -> None:
+    encoder, parts = encoder_file.read(tuned / "encoder.safetensors"), parts_of(tunings)
+    result, start = (RunFolder(folder).read_result() for folder in (tuned, tunings.root / "frozen"))
+    card = (tuned / "encoder.md").read_text()
+    for fact in (encoder.network, encoder.base_sha256, result.data_fingerprint, start.files["best.safetensors"]):
+        assert fact in card
+    for score in (result.scores["test/mae"], start.scores["test/mae"], start.scores["validation/crps"]):
+        assert f" {score:.4f} " in card
+    assert str(tunings.root) not in card
+    found, pairs = encoder.about["verification"], find_pairs(parts, tunings.root / "faces.arrow")
+    every = concatenate(list(parts.values()))
+    before = np.stack([every.vectors[np.flatnonzero(every.names == name)[0]] for name in pairs.names])
+    (file,) = (tunings.root / "cache").glob("before-last_linear-*.npy")
+    crops = np.searchsorted(np.sort(every.names), pairs.names)
+    after = np.load(file)[crops] @ encoder.weights["last_linear.weight"].numpy().T
+    after += encoder.weights["last_linear.bias"].numpy()
+    for vectors, told in ((before, found["before"]), (after, found["after"])):
+        same, different = (cosine(*vectors[of.T]) for of in (pairs.same["cosine"], pairs.different))
+        assert told["same"]["cosine"] == pytest.approx(asdict(separation(same, different, 0.95)), abs=1e-5)
+        assert told["different"]["median"] == pytest.approx(np.median(different), abs=1e-5)
+    assert found["before"] != found["after"]
 
 
 @pytest.mark.parametrize("again", [("model=end_to_end", "model.start={}"), ("model=stack", "model.members=[{}]")])

@@ -162,9 +162,16 @@ def _summary(made: Manifest, folder: Path) -> str:
     where = "across parts" if divided else "of vectors"
     lines = [
         f"files    {statuses}" if statuses else "",
-        f"vectors  {sizes}; {about['dimension']} numbers each, {Encoder.parse(about['encoder']).network}",
+        f"vectors  {sizes}; {about['dimension']} numbers each, {_encoder(about['encoder'])}",
         f"leakage  pairs {where}: {copies:,} of one picture, {persons:,} more likely of one person ({leaks['action']})",
         f"folder   {place}",
         f"train    python -m vec2uage.train dataset={'prepared' if divided else 'vectors'} {path}",
     ]
     return "\n".join(visible(line) for line in lines if line)
+
+
+def _encoder(text: str) -> str:
+    """Name an encoder by its network, and by the block that it ends at where that is not the last."""
+    encoder = Encoder.parse(text)
+    layer = encoder.options.get("embedder.layer", "last_linear")
+    return f"{encoder.network}" if layer == "last_linear" else f"{encoder.network}, {layer}"
