@@ -316,6 +316,7 @@ def test_vectors_of_inner_blocks_are_made_side_by_side_and_probed(terminal: Term
         f"embedder.layer={','.join(blocks)}", "hydra.sweep.dir=probed", "hydra.sweep.subdir=${embedder.layer}",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
+    assert "256 numbers each, facenet-20180408-102900-704afe26, stem\n" in made.stdout
     sets = {block: storage.load(terminal.folder / "probed" / block / "vectors.arrow") for block in blocks}
     assert {block: vs.dimension for block, vs in sets.items()} == blocks
     assert list(sets["stem"].names) == list(sets["last_linear"].names)
