@@ -187,9 +187,7 @@ class _Tuning:
         vectors = getattr(run.dataset, "path", None)
         pairs = find_pairs(parts, None if vectors is None else Path(vectors))
         positions = np.array([place[name] for name in pairs.names])
-        verification = Verification(
-            pairs, positions, activations, frozen, self.options.learning(self.face_net.layer)
-        )
+        verification = Verification(pairs, positions, activations, frozen)
         return TuningFaces({name: inputs(name) for name in parts}, self, verification)
 
     def measured(self, train: ActivationInputs) -> RunSettings:

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from vec2uage.base.cores import threads
 from vec2uage.base.formatting import counted
 from vec2uage.data.similarity import cosine_of_pairs
-from vec2uage.faces.embedders.blocks import Block
+from vec2uage.faces.embedders.blocks import up_to
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
 from vec2uage.predictions.roc import roc
 from vec2uage.training.optimizers.base import Tensors
@@ -74,7 +74,6 @@ class Verification:
     """Of the crops of `pairs.names`."""
     activations: Activations
     frozen: Frozen
-    learning: tuple[Block, ...]
 
     def measure(self, weights: Tensors) -> dict[str, Any] | None:
         """Return as JSON what the encoder tells apart before, and with these weights in the blocks that learn.
@@ -103,11 +102,12 @@ class Verification:
     @torch.inference_mode()
     def _vectors(self, network: InceptionResnetV1) -> Float32[np.ndarray, "N D"]:
         """Return the vectors of the faces; their lengths do not count."""
-        device, made = self.frozen.device, []
+        learning, device = up_to(self.frozen.face_net.layer)[len(self.frozen.blocks) :], self.frozen.device
+        made = []
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False), threads(1):
             for start in range(0, len(self.positions), _STEP):
                 x = torch.from_numpy(self.activations(self.positions[start : start + _STEP]))
-                raw = network.through(x.to(device), self.learning)
+                raw = network.through(x.to(device), learning)
                 made.append((pooled(raw) if raw.ndim == 4 else raw).cpu().numpy())
         return np.concatenate(made)
 
