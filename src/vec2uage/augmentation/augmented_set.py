@@ -7,6 +7,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vec2uage.base.csv_file import read_csv
 from vec2uage.base.errors import UserError
 from vec2uage.base.manifest import Manifest, differences, find_manifest, is_current, refuse_unreadable
 from vec2uage.base.provenance import file_sha256
+from vec2uage.data.drawn import Drawn
 from vec2uage.data.prepared import DESCRIPTION, find_set
 from vec2uage.data.readers import read
 from vec2uage.data.vectorset import VectorSet, needed_ages
@@ -117,6 +119,33 @@ def read_for(train: VectorSet, prepared: Path, augmentation: ImageAugmentation) 
     augmented = vs.take(np.array(new, dtype=bool))
     ages = needed_ages(train, "augmentation")[np.array([row[source] for source in augmented.parents], dtype=np.int64)]
     return replace(augmented, ages=ages)
+
+
+def read_drawn(prepared: Path, augmentation: ImageAugmentation) -> dict[str, Drawn]:
+    """Return how the faces that were made with these options are drawn of the crops of a set, by name.
+
+    Raises what `find_for` does, and UserError where what draws them is of another version, or the table of them is not
+    the one that was written or says too little.
+    """
+    found, file = find_for(prepared, augmentation), folder_of(prepared, augmentation.name) / TABLE
+    again = f"{_again(prepared)} and overwrite=true"
+    if found.inputs.get("recipe") != augmentation.recipe.fingerprint:
+        raise UserError(
+            f"{file.parent}: these faces were drawn by other versions of Augmentor, Pillow, NumPy or vec2uage, and so "
+            f"cannot be drawn again as they were; run: {again}"
+        )
+    if not file.is_file() or file_sha256(file) != found.files.get(TABLE):
+        raise UserError(f"{file}: missing, or not the file that {AUGMENTED} describes; run: {again}")
+    rows = read_csv(file)
+    if rows and "parent_face" not in rows[0]:
+        raise UserError(f"{file}: written by an earlier version, which kept less of each face; run: {again}")
+    recipe = augmentation.with_ops(set(found.about["operations"])).recipe
+    drawn = {}
+    for row in rows:
+        face, number = row["parent_face"], int(row["number"])
+        made_by = f"{recipe.fingerprint}/{face}/{number}"
+        drawn[row["name"]] = Drawn(row["parent"], made_by, partial(recipe.draw, face=face, number=number))
+    return drawn
 
 
 def _changed(found: Manifest, augmentation: ImageAugmentation) -> str:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vec2uage.augmentation.augmented_set import find_vectors, read_for
+from vec2uage.augmentation.augmented_set import find_vectors, read_drawn, read_for
 from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.errors import UserError
 from vec2uage.config.settings import settings
 from vec2uage.data.balance import in_turn
+from vec2uage.data.drawn import Drawn
 from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
 
 
@@ -46,6 +47,10 @@ class AugmentedBalance(ImageAugmentation):
             )
         originals = train.take(np.sort(np.concatenate(photographed_rows)))
         return concatenate([originals, augmented.take(np.concatenate(augmented_rows))])
+
+    def drawn(self) -> dict[str, Drawn]:
+        """Return how the faces are drawn, by name; UserError where they cannot be drawn again as they were."""
+        return read_drawn(self._prepared(), self)
 
     def check_files(self) -> None:
         """Raise UserError where no faces have been made with these options."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from vec2uage.augmentation.augmented_set import AUGMENTED, TABLE, VECTORS, folder_of, made_of
 from vec2uage.augmentation.augmenter import FaceAugmenter
-from vec2uage.augmentation.drawing import AugmentedFace
+from vec2uage.augmentation.drawing import AugmentedFace, identity
 from vec2uage.augmentation.generate import Generated, TrainingPart, pictures_of
 from vec2uage.augmentation.image_augmentation import ImageAugmentation
 from vec2uage.base.atomic import remove_unfinished
@@ -18,7 +18,7 @@ from vec2uage.data import storage
 from vec2uage.data.figures import counts_per_age
 from vec2uage.data.vectorset import VectorSet, concatenate, needed_ages
 
-COLUMNS = ("name", "parent", "parent_sha256", "age", "operations", "seed", "number", "cosine", "image")
+COLUMNS = ("name", "parent", "parent_sha256", "parent_face", "age", "operations", "seed", "number", "cosine", "image")
 
 
 def write_set(
@@ -75,14 +75,18 @@ def _per_age(vs: VectorSet) -> dict[str, int]:
 def _table(
     generated: Generated, augmented: VectorSet, images: list[str], augmenter: FaceAugmenter
 ) -> Iterator[Sequence[object]]:
-    """Yield a row per face: its source, the operations that happened with their options, the seed, the cosine."""
+    """Yield a row per face: its source, the operations that happened with their options, the seed, the cosine.
+
+    With a crop, `parent_face`, seed and number say all that it takes to draw it again (see `Recipe.draw`).
+    """
     described = {name: f"{name}({op.text()})" for name, op in generated.recipe.ops}
     ages = needed_ages(augmented, "augmentation").tolist()
     columns = (augmented.names, ages, generated.faces, generated.cosines.tolist(), images)
     for name, age, face, cosine, image in zip(*columns, strict=True):
         operations = " ".join(described[operation] for operation in augmenter.drawn_ops(face))
         source, seed = face.source, generated.recipe.seed
-        yield name, source.name, source.sha256, f"{age:g}", operations, seed, face.number, f"{cosine:.6f}", image
+        of = source.name, source.sha256, identity(source, augmenter.extraction)
+        yield name, *of, f"{age:g}", operations, seed, face.number, f"{cosine:.6f}", image
 
 
 def _keep_only(folder: Path, wanted: set[Path]) -> None:

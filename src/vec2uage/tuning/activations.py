@@ -21,7 +21,6 @@ from vec2uage.base.cores import threads
 from vec2uage.base.errors import UserError
 from vec2uage.base.formatting import counted, size
 from vec2uage.base.progress import Progress
-from vec2uage.base.provenance import file_sha256
 from vec2uage.faces.embedders.blocks import BLOCKS, Block
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
@@ -97,9 +96,9 @@ def cached(frozen: Frozen, folder: Path) -> Activations:
     The file belongs to the crops, by content and order, and to all that decides about their activations; it holds
     float32 numbers in NumPy's format. UserError where the disk cannot hold it.
     """
-    hashes = [file_sha256(file) for file in frozen.crops.files]
+    crops, device = frozen.crops, frozen.device.type
     of_encoder = replace(frozen.face_net, layer="last_linear").fingerprint()  # the blocks behind these change nothing
-    made_of = (of_encoder, frozen.crops.side, frozen.blocks, frozen.device.type, hashes)
+    made_of = (of_encoder, crops.side, frozen.blocks, device, crops.contents())
     name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
     path = folder / f"before-{frozen.next}-{name}.npy"
     shape = len(frozen.crops.files), *frozen.shape

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int
 
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import Component
 from vec2uage.data.balance import Balance
+from vec2uage.data.drawn import Drawing
 from vec2uage.data.loading import load_parts
 from vec2uage.data.parts import Parts
 from vec2uage.faces.embedders.facenet import FaceNet
@@ -207,7 +208,8 @@ class _Tuning:
         """Return the blocks that do not learn, on the crops of all faces."""
         run = self.run
         parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
-        crops = find_crops(self._folder(), self._names(parts), self.data.encoder, self.face_net)
+        drawn = run.augmentation.drawn() if isinstance(run.augmentation, Drawing) else {}
+        crops = find_crops(self._folder(), self._names(parts), self.data.encoder, self.face_net, drawn)
         return Frozen(crops, self.options.frozen(self.face_net.layer), device)
 
     def _names(self, parts: Parts) -> list[str]:
@@ -224,9 +226,12 @@ class _Tuning:
         return Path(path) if Path(path).is_dir() else Path(path).parent
 
     def _check_alike(self, frozen: Frozen, parts: Parts, place: Mapping[str, int]) -> None:
-        """Raise UserError where the encoder makes other vectors of the crops of some faces, from all over the set."""
-        rows = len(parts["train"])
-        train = parts["train"].take(np.linspace(0, rows - 1, min(_COMPARED, rows)).astype(int))
+        """Raise UserError where the encoder makes other vectors of the crops of some faces, from all over the set.
+
+        As many of those that were drawn are compared as of the others.
+        """
+        is_drawn = np.array([frozen.crops.drawn[place[original(name)]] is not None for name in parts["train"].names])
+        train = parts["train"].take(np.concatenate([_spread(~is_drawn), _spread(is_drawn)]))
         positions = [place[original(name)] for name in train.names]
         with torch.inference_mode():
             inner = torch.from_numpy(frozen.of(np.array(positions)))
@@ -269,3 +274,9 @@ def apart(made: Float32[np.ndarray, "n D"], vectors: Float32[np.ndarray, "n D"])
     spread = np.linalg.norm(made - made.mean(axis=0), axis=1).mean()
     away: Float32[np.ndarray, " n"] = np.linalg.norm(made - vectors, axis=1) / max(spread, np.finfo(np.float32).tiny)
     return away
+
+
+def _spread(mask: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " M"]:
+    """Return the positions of some rows of a mask, from all over it."""
+    rows = np.flatnonzero(mask)
+    return rows[np.linspace(0, len(rows) - 1, min(_COMPARED, len(rows))).astype(int)]
