@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from vec2uage.augmentation.augmented_set import (
     AUGMENTED,
@@ -231,3 +232,36 @@ def test_faces_that_are_training_rows_already_are_not_taken_twice(
 def test_what_says_too_little_is_no_description(tmp_path: Path) -> None:
     write_json(tmp_path / AUGMENTED, {})
     assert find_augmented(tmp_path) is None
+
+
+def test_faces_are_drawn_again_as_those_whose_vectors_were_kept(made: tuple[AugmentedBalance, VectorSet]) -> None:
+    augmentation, train = made
+    rows, drawn = augmentation.apply(train), augmentation.drawn()
+    photographs = Path(str(augmentation.folder)) / "photos"
+    again = rows.take(np.isin(rows.names, list(drawn)))
+    assert len(again) == len(drawn) == 3 * MOST - 4 - 9
+    assert len({one.made_by for one in drawn.values()}) == len(drawn)
+    for name, parent, vector in zip(again.names, again.parents, again.vectors, strict=True):
+        assert drawn[name].parent == parent
+        pixels = drawn[name].draw(np.asarray(Image.open(photographs / parent)))
+        np.testing.assert_array_equal(2 * pixels.reshape(-1, 3).mean(0, dtype=np.float32), vector)  # `MeanColour`
+
+
+def test_faces_that_cannot_be_drawn_again_are_refused(copied: tuple[AugmentedBalance, VectorSet, Path]) -> None:
+    augmentation, _, prepared = copied
+    folder = folder_of(prepared, augmentation.name)
+    found = find_augmented(folder)
+    assert found is not None
+    write_manifest(folder / AUGMENTED, replace(found, inputs=found.inputs | {"recipe": "of another Pillow"}))
+    with pytest.raises(UserError, match=r"other versions of Augmentor, Pillow.*overwrite=true"):
+        augmentation.drawn()
+    table = folder / "children.csv"
+    without = "\n".join(line.partition(",")[0] for line in table.read_text().splitlines())
+    write_manifest(folder / AUGMENTED, found)
+    table.write_text(without)
+    with pytest.raises(UserError, match=r"children\.csv: missing, or not the file.*overwrite=true"):
+        augmentation.drawn()
+    same = {"about": found.about, "inputs": found.inputs, "options": found.options}
+    write_manifest(folder / AUGMENTED, describe(folder, ("train.arrow", "children.csv"), **same))
+    with pytest.raises(UserError, match=r"children\.csv: written by an earlier version.*overwrite=true"):
+        augmentation.drawn()

@@ -1,0 +1,96 @@
+"""Tuning on faces that were drawn of others: their crops are drawn again, exactly those whose vectors were kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from PIL import Image
+
+from conftest import Tunings, crop
+from vec2uage.augmentation.augment_settings import PrepareAndAugmentSettings
+from vec2uage.augmentation.balance import AugmentedBalance
+from vec2uage.augmentation.run import prepare_and_augment
+from vec2uage.base.errors import UserError
+from vec2uage.config.command import Invocation
+from vec2uage.config.hydra.resolvers import conf_dir
+from vec2uage.config.validate import from_config
+from vec2uage.data.loading import load_parts
+from vec2uage.sweep.compose import settings_of
+from vec2uage.training.data import load
+from vec2uage.training.run_settings import RunSettings
+from vec2uage.tuning.learner import _Tuning
+
+pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
+CPU = torch.device("cpu")
+PUBLISHED = ("augmentation=published", "augmentation.train_per_age=7")
+
+
+@dataclass(frozen=True)
+class Prepared(Tunings):
+    """Composes and trains runs on a prepared set, whose photographed training faces are 6 of each of two ages."""
+
+    def composed(self, *own: str) -> tuple[RunSettings, DictConfig]:
+        data = "dataset=prepared", f"dataset.path={self.root / 'set'}"
+        small = ("trainer.max_epochs=2", "trainer.batch_size=8", "trainer.device=cpu", "optimizer.lr=1e-3")
+        cfg = self.composer.job([*data, *small, *own], 0)
+        return settings_of(cfg)[0], cfg
+
+    def tuning(self, *own: str) -> tuple[str, ...]:
+        fixed = "model=end_to_end", f"model.start={self.root / 'frozen'}", "model.precision=float32"
+        return *PUBLISHED, *fixed, f"model.cache={self.root / 'cache'}", *own
+
+
+@pytest.fixture(scope="module")
+def prepared(tunings: Tunings, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A set with crops and drawn faces, and a run on its photographed faces alone."""
+    root = tmp_path_factory.mktemp("augmented")
+    (root / "photos").mkdir()
+    for number in range(20):
+        Image.fromarray(crop(number)).save(root / "photos" / f"{1 + number % 2}_0_0_{20170100000000000 + number}.jpg")
+    source = ["source=utkface", f"source.path={root / 'photos'}", "split.age_range=[1,2]", "split.heldout_per_age=4"]
+    how = ["detector=none", "crop.size=null", "keep_crops=true", "embedder.precision=float32", "workers=1"]
+    where = [f"output={root / 'set'}", f"store={root / 'store.sqlite'}"]
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        cfg = compose("prepare", [*source, *how, *where, *PUBLISHED])
+    invocation = Invocation("", cfg, root / "set", None, (), {"augmentation": "published"})
+    assert prepare_and_augment(from_config(cfg, PrepareAndAugmentSettings), invocation) == 0
+    made = Prepared(root, tunings.composer)
+    made.train("frozen", "augmentation=weights", "model.hidden=[16]", "optimizer.lr=1e-2")
+    return made
+
+
+def test_a_tuning_takes_faces_that_were_drawn_and_streams_or_caches_them(prepared: Prepared) -> None:
+    own = {"streamed": ("model.cache=null",), "cached": ()}
+    results = [prepared.train(folder, *prepared.tuning(*options)) for folder, options in own.items()]
+    assert [result.status for result in results] == ["completed"] * 2
+    names = "best.safetensors", "encoder.safetensors", "predictions.csv"
+    streamed, cached = ({name: result.files[name] for name in names} for result in results)
+    assert streamed == cached
+    (file,) = (prepared.root / "cache").iterdir()
+    assert np.load(file, mmap_mode="r").shape == (2 * 7 + 8, 1792)
+
+
+def test_the_crops_of_drawn_faces_give_the_vectors_that_were_kept(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared.composed(*prepared.tuning())[0]
+    parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
+    tuning = _Tuning.of(run, load(run, CPU))
+    crops = tuning.frozen(CPU).crops
+    position = {name: place for place, name in enumerate(tuning._names(parts))}
+    drawn = parts["train"].take(parts["train"].parents != "")
+    assert len(drawn) == 2
+    inputs = np.stack([crops.prepared(position[name]) for name in drawn.names])
+    np.testing.assert_array_equal(tuning.face_net.open("cpu")(inputs), drawn.vectors)
+
+    def exchanged(self: AugmentedBalance) -> dict[str, object]:
+        one, two = right(self).items()
+        return {one[0]: two[1], two[0]: one[1]}
+
+    right = AugmentedBalance.drawn
+    monkeypatch.setattr(AugmentedBalance, "drawn", exchanged)
+    with pytest.raises(UserError, match=r"another vector.*published-1"):
+        tuning.faces(CPU)
