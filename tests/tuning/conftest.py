@@ -70,19 +70,25 @@ def crop(number: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tunings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tunings]:
+def composer() -> Iterator[Composer]:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
     from hydra.core.utils import JobRuntime, setup_globals
 
     from vec2uage.config.hydra.resolvers import conf_dir, register_resolvers
 
-    root, before = tmp_path_factory.mktemp("tuning"), Singleton.get_state()
+    before = Singleton.get_state()
     setup_globals()
     register_resolvers()
     JobRuntime.instance().set("name", "train")
     loader = ConfigLoaderImpl(create_config_search_path(conf_dir()))
-    composer = Composer(loader, loader.load_configuration("train", [], run_mode=RunMode.MULTIRUN))
+    yield Composer(loader, loader.load_configuration("train", [], run_mode=RunMode.MULTIRUN))
+    Singleton.set_state(before)
+
+
+@pytest.fixture(scope="session")
+def tunings(composer: Composer, tmp_path_factory: pytest.TempPathFactory) -> Tunings:
+    root = tmp_path_factory.mktemp("tuning")
     (root / "crops").mkdir()
     crops = [crop(number) for number in range(20)]
     names = [f"{number}.png" for number in range(20)]
@@ -93,5 +99,4 @@ def tunings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tunings]:
     storage.save(make_vector_set(vectors, ages, names=names, encoder=ENCODER), root / "faces.arrow")
     made = Tunings(root, composer)
     made.train("frozen", "model.hidden=[16]", "normalization=standardize", "optimizer.lr=1e-2", "trainer.max_epochs=20")
-    yield made
-    Singleton.set_state(before)
+    return made

@@ -1,6 +1,7 @@
 """Which encoders can be tuned, which blocks learn, and where the crops of faces are."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from vec2uage.base.errors import UserError
 from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.validate import check_settings
+from vec2uage.data.drawn import Drawn
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.tuning.crops import find_crops, original
 from vec2uage.tuning.end_to_end import EndToEnd
@@ -137,3 +139,19 @@ def test_a_repeated_row_has_the_crop_of_its_original() -> None:
         "1#repeat",
         "#repeatx",
     ]
+
+
+def test_a_drawn_face_has_the_crop_of_its_parent_and_is_told_from_it(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(tmp_path / "1.png")
+    drawn = {f"1.png~mine-{n}": Drawn("1.png", f"recipe/{n}", partial(np.add, np.uint8(100 * n))) for n in (1, 2)}
+    crops = find_crops(tmp_path, ["1.png", *drawn], NAME, face_net(), drawn)
+    assert crops.files == (tmp_path / "1.png",) * 3
+    means = [crops.prepared(position).mean(axis=(1, 2)) for position in range(3)]
+    assert np.stack(means) * 128 + 127.5 == pytest.approx(
+        np.array([[10, 20, 30], [110, 120, 130], [210, 220, 230]]), abs=1
+    )
+    assert len(set(crops.contents())) == 3
+    again = find_crops(tmp_path, ["1.png", *drawn], NAME, face_net(), drawn)
+    assert again.contents() == crops.contents()
+    with pytest.raises(UserError, match=r"such as 2\.png.*dataset=prepared"):
+        find_crops(tmp_path, ["x"], NAME, face_net(), {"x": Drawn("2.png", "", np.asarray)})
