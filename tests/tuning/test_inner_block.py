@@ -23,6 +23,7 @@ from vec2uage.tuning.learner import _Tuning
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
 CPU = torch.device("cpu")
+LEARNS = "model.encoder_lr=1.0", "regularization.dropout=0.1"
 NAMES = [f"{number}.png" for number in range(20)]
 
 
@@ -44,7 +45,7 @@ def of_block8(tunings: Tunings) -> Tunings:
 @pytest.fixture(scope="module")
 def tuned(of_block8: Tunings) -> Path:
     """The folder of a completed tuning of block8."""
-    assert of_block8.train("tuned", *of_block8.tuning("model.encoder_lr=1.0")).status == "completed"
+    assert of_block8.train("tuned", *of_block8.tuning(*LEARNS)).status == "completed"
     return of_block8.root / "tuned"
 
 
@@ -78,7 +79,7 @@ def test_the_tuned_encoder_ends_at_the_block_of_its_vectors(tuned: Path, monkeyp
 
 
 def test_a_tuning_of_an_inner_block_goes_on_where_it_was_stopped(of_block8: Tunings, tuned: Path) -> None:
-    own = of_block8.tuning("model.encoder_lr=1.0")
+    own = of_block8.tuning(*LEARNS)
     assert of_block8.train("stopped", *own, until=1).status == "running"
     files, there = of_block8.train("stopped", *own).files, RunFolder(tuned).read_result().files
     same = "best.safetensors", "encoder.safetensors", "predictions.csv"
