@@ -114,7 +114,8 @@ def _verification(found: Mapping[str, Any] | None) -> list[str]:
 
 
 def _row(pairs: str, when: str, told: Mapping[str, Any]) -> tuple[str, ...]:
-    return pairs, when, *(_number(told.get(name)) for name in ("area", "found", "above", "median"))
+    area = _number(told.get("area"), digits=6)  # of copies it is nearly 1
+    return pairs, when, area, *(_number(told.get(name)) for name in ("found", "above", "median"))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -126,5 +127,5 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

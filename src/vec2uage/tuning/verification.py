@@ -132,7 +132,7 @@ def told(found: Mapping[str, Any] | None) -> str:
     before, after = (list(found[when]["same"].values())[-1] for when in ("before", "after"))
     strangers = [found[when]["different"]["median"] for when in ("before", "after")]
     return (
-        f"verification of persons, before and after: area {before['area']:.4f} and {after['area']:.4f}, found at a "
+        f"verification of persons, before and after: area {before['area']:.5f} and {after['area']:.5f}, found at a "
         f"false-accept rate of {found['false_accepts']:g} {before['found']:.1%} and {after['found']:.1%} of "
         f"{counted(before['pairs'], 'pair')}; median cosine {before['median']:.3f} and {after['median']:.3f}, of other "
         f"persons {strangers[0]:.3f} and {strangers[1]:.3f}"
