@@ -243,6 +243,9 @@ def test_the_hash_tells_configurations_apart_but_not_how_they_are_written() -> N
     assert read(["optimizer.lr=0.001"]).config_hash != read(["optimizer.lr=0.002"]).config_hash
     for how in ("resume=false", "plan=true", "trainer.threads=2", "trainer.stack_size=3", "trainer.checkpoint_every=0"):
         assert read([how]).config_hash == read([]).config_hash
+    tuning = ["model=end_to_end", "model.start=runs/frozen"]
+    assert read([*tuning, "model.cache=elsewhere"]).config_hash == read(tuning).config_hash
+    assert read([*tuning, "model.l2_sp=1"]).config_hash != read(tuning).config_hash
 
 
 @pytest.mark.parametrize(

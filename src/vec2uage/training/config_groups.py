@@ -50,6 +50,12 @@ def unused_groups(model: Component) -> dict[str, str]:
     return unused
 
 
+def execution_options(model: Component) -> tuple[str, ...]:
+    """Return the options of a model that change no number of its runs."""
+    target = locate(model.target)
+    return tuple(target.execution) if has_own_learner(target) else ()
+
+
 def is_network(target: Any) -> bool:
     """Tell whether a model's class is a network."""
     return isinstance(target, type) and issubclass(target, torch.nn.Module | OwnLearner)

@@ -14,3 +14,5 @@ class OwnLearner:
     """The `learners.base.Learner` that builds and trains the network."""
     unused: ClassVar[Mapping[str, str]] = {}
     """The options of a run that it has no use for, and why."""
+    execution: ClassVar[tuple[str, ...]] = ()
+    """Those of its own options that change no number (see `config.settings.EXECUTION_OPTIONS`)."""

@@ -31,6 +31,7 @@ from vec2uage.training.config_groups import (
     check_model,
     check_optimizer,
     check_weights,
+    execution_options,
     is_network,
     is_stacking,
     unused_groups,
@@ -259,4 +260,6 @@ def _hash(plain: Mapping[str, Any], model: Component) -> str:
     idle = (*EXECUTION_OPTIONS, "few_rows", *unused_groups(model))
     options = {key: value for key, value in plain.items() if key not in idle}
     options["trainer"] = {key: value for key, value in plain["trainer"].items() if f"trainer.{key}" not in idle}
+    own = execution_options(model)
+    options["model"] = {key: value for key, value in plain["model"].items() if key not in own}
     return hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -44,6 +44,7 @@ class TuningOptions(OwnLearner):
     cache: str | None
     """Folder of activations; None: they are computed anew for every batch."""
     unused: ClassVar[dict[str, str]] = {"normalization": "it is that of model.start"}
+    execution: ClassVar[tuple[str, ...]] = ("cache",)
 
     def learning(self, layer: Block) -> tuple[Block, ...]:
         """Return the blocks that learn where `layer` makes the vectors; UserError where the first is behind it."""
