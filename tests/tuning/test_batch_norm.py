@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from conftest import FACE_NET, Tunings, crop
+from tunings import FACE_NET, Tunings, crop
 from vec2uage.base.errors import UserError
 from vec2uage.data.loading import load_parts
 from vec2uage.faces.embedders.blocks import BLOCKS
@@ -20,8 +20,8 @@ from vec2uage.training.data import load
 from vec2uage.training.network import outputs
 from vec2uage.tuning import batch_norm
 from vec2uage.tuning.embedder import Tuned
-from vec2uage.tuning.learner import _Tuning
 from vec2uage.tuning.network import base_network
+from vec2uage.tuning.tuning import Tuning
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ UPDATED = ("model.trainable=block8", "model.batch_norm=updated", "averaging=none
 def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(tunings: Tunings) -> None:
     run = tunings.composed(*tunings.tuning(*UPDATED))[0]
     data = load(run, CPU)
-    tuning = _Tuning.of(run, data)
+    tuning = Tuning.of(run, data)
     faces = tuning.faces(CPU)
     network = models.build(tuning.measured(faces.train).model, data.dimension, 1, run.seed).eval()
     forward, params, buffers = models.stack([network], 1, "float32")
@@ -109,9 +109,9 @@ def test_what_is_saved_has_the_learnt_batch_norms_folded(tunings: Tunings, updat
 def test_averages_that_cannot_be_taken_are_told_before_any_work(tunings: Tunings) -> None:
     run = tunings.composed(*tunings.tuning("model.batch_norm=updated", "averaging=ema"))[0]
     with pytest.raises(UserError, match=r"averaging=none"):
-        _Tuning.of(run, load(run, CPU))
+        Tuning.of(run, load(run, CPU))
     run = tunings.composed(*tunings.tuning("model.batch_norm=updated", "averaging=none"))[0]
     for size in (1, 11):
         alone = replace(run, trainer=replace(run.trainer, batch_size=size))
         with pytest.raises(UserError, match=r"batch_size.*12 faces"):
-            _Tuning.of(alone, load(alone, CPU))
+            Tuning.of(alone, load(alone, CPU))

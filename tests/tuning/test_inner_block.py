@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ENCODER, FACE_NET, Tunings, crop
+from tunings import ENCODER, FACE_NET, Tunings, crop
 from vec2uage.base.errors import UserError
 from vec2uage.data import storage
 from vec2uage.data.loading import load_parts
@@ -19,7 +19,7 @@ from vec2uage.training.data import load
 from vec2uage.training.network import outputs
 from vec2uage.tuning import activations
 from vec2uage.tuning.embedder import Tuned
-from vec2uage.tuning.learner import _Tuning
+from vec2uage.tuning.tuning import Tuning
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def tuned(of_block8: Tunings) -> Path:
 def test_before_the_first_step_it_gives_what_the_run_it_begins_from_does(of_block8: Tunings) -> None:
     run = of_block8.composed(*of_block8.tuning("model.trainable=repeat_3", "model.cache=null"))[0]
     data = load(run, CPU)
-    tuning = _Tuning.of(run, data)
+    tuning = Tuning.of(run, data)
     forward, params, buffers = models.stack([models.build(tuning.run.model, data.dimension, 1, 0)], 1, "float32")
     members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
     frozen = model_file.load(of_block8.root / "frozen" / "best.safetensors")
@@ -102,7 +102,7 @@ def test_what_comes_before_a_block_is_kept_once_whatever_makes_the_vectors(
     tunings: Tunings, of_block8: Tunings, tuned: Path
 ) -> None:
     run = tunings.composed(*tunings.tuning("model.trainable=block8"))[0]
-    activations.cached(_Tuning.of(run, load(run, CPU)).frozen(CPU), of_block8.root / "cache")
+    activations.cached(Tuning.of(run, load(run, CPU)).frozen(CPU), of_block8.root / "cache")
     assert len(list((of_block8.root / "cache").glob("before-block8-*.npy"))) == 1
 
 
@@ -110,7 +110,7 @@ def test_what_does_not_fit_an_inner_block_is_told(of_block8: Tunings) -> None:
     def refused(words: str, *own: str) -> None:
         run = of_block8.composed(*of_block8.tuning(*own))[0]
         with pytest.raises(UserError, match=words):
-            _Tuning.of(run, load(run, CPU))
+            Tuning.of(run, load(run, CPU))
 
     refused(r"model\.trainable = last_linear", "model.trainable=last_linear")
     whole = ENCODER.replace("/normalized/", "/normalized/repeat_2/")

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from conftest import ENCODER, Tunings, crop
+from tunings import ENCODER, Tunings, crop
 from vec2uage.base.encoder import Encoder
 from vec2uage.base.errors import UserError
 from vec2uage.config.component import locate
@@ -26,8 +26,8 @@ from vec2uage.training.network import outputs
 from vec2uage.training.stacking.members import open_members
 from vec2uage.tuning import activations, encoder_file
 from vec2uage.tuning.embedder import Tuned
-from vec2uage.tuning.learner import _Tuning
 from vec2uage.tuning.pairs import find_pairs
+from vec2uage.tuning.tuning import Tuning
 from vec2uage.tuning.verification import separation
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
@@ -44,7 +44,7 @@ def raw(tunings: Tunings, part: str, *own: str) -> np.ndarray:
     """What a tuning gives for a part of the split before its first step."""
     run = tunings.composed(*tunings.tuning(*own))[0]
     data = load(run, CPU)
-    tuning = _Tuning.of(run, data)
+    tuning = Tuning.of(run, data)
     network = models.build(tuning.run.model, data.dimension, 1, run.seed)
     forward, params, buffers = models.stack([network], 1, "float32")
     members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
@@ -150,12 +150,12 @@ def test_a_model_for_tuned_vectors_is_not_taken_for_one_of_these(
     run = tunings.composed(*(option.format(tuned) for option in again))[0]
     data, parts = load(run, CPU), parts_of(tunings)
     with pytest.raises(UserError, match=r"another encoder.*facenet-tuned-"):
-        _Tuning.of(run, data) if again[0] == "model=end_to_end" else open_members(run, parts)
+        Tuning.of(run, data) if again[0] == "model=end_to_end" else open_members(run, parts)
 
 
 def test_activations_take_their_crops_as_the_embedder_does_and_are_found_again(tunings: Tunings) -> None:
     run = tunings.composed(*tunings.tuning())[0]
-    tuning = _Tuning.of(run, load(run, CPU))
+    tuning = Tuning.of(run, load(run, CPU))
     frozen = tuning.frozen(CPU)
     kept = activations.cached(frozen, tunings.root / "again")(np.array([3, 0]))
     np.testing.assert_array_equal(kept, frozen.of(np.array([3, 0])))
@@ -186,7 +186,7 @@ def test_what_cannot_be_tuned_is_told_before_any_work(
     def refused(words: str, *own: str) -> None:
         run = tunings.composed(*tunings.tuning(*own))[0]
         with pytest.raises(UserError, match=words):
-            _Tuning.of(run, load(run, CPU)).faces(CPU)
+            Tuning.of(run, load(run, CPU)).faces(CPU)
 
     refused("keep_crops", f"model.crops={tmp_path}")
     refused("no such folder", f"model.crops={tmp_path / 'none'}")

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
-from conftest import Tunings, crop
+from tunings import Tunings, crop
 from vec2uage.augmentation.augment_settings import PrepareAndAugmentSettings
 from vec2uage.augmentation.balance import AugmentedBalance
 from vec2uage.augmentation.run import prepare_and_augment
@@ -24,8 +24,8 @@ from vec2uage.faces.embedders.blocks import BLOCKS
 from vec2uage.sweep.compose import settings_of
 from vec2uage.training.data import load
 from vec2uage.training.run_settings import RunSettings
-from vec2uage.tuning.learner import _Tuning
 from vec2uage.tuning.network import base_network
+from vec2uage.tuning.tuning import Tuning
 
 pytestmark = pytest.mark.slow  # a crop takes 30 ms of FaceNet
 CPU = torch.device("cpu")
@@ -67,12 +67,12 @@ def prepared(composer: Composer, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 
 @pytest.fixture(scope="module")
-def tuning(prepared: Prepared) -> _Tuning:
+def tuning(prepared: Prepared) -> Tuning:
     run = prepared.composed(*prepared.tuning())[0]
-    return _Tuning.of(run, load(run, CPU))
+    return Tuning.of(run, load(run, CPU))
 
 
-def test_a_tuning_takes_faces_that_were_drawn_cached_as_they_are_streamed(prepared: Prepared, tuning: _Tuning) -> None:
+def test_a_tuning_takes_faces_that_were_drawn_cached_as_they_are_streamed(prepared: Prepared, tuning: Tuning) -> None:
     assert prepared.train("tuned", *prepared.tuning()).status == "completed"
     (file,) = (prepared.root / "cache").iterdir()
     kept, frozen = np.load(file, mmap_mode="r"), tuning.frozen(CPU)
@@ -82,7 +82,7 @@ def test_a_tuning_takes_faces_that_were_drawn_cached_as_they_are_streamed(prepar
 
 
 def test_the_crops_of_drawn_faces_give_the_vectors_that_were_kept(
-    tuning: _Tuning, monkeypatch: pytest.MonkeyPatch
+    tuning: Tuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, crops = tuning.run, tuning.frozen(CPU).crops
     parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)

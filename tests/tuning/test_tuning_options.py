@@ -15,9 +15,9 @@ from vec2uage.config.hydra.resolvers import conf_dir
 from vec2uage.config.validate import check_settings
 from vec2uage.data.drawn import Drawn
 from vec2uage.faces.embedders.facenet import FaceNet
+from vec2uage.tuning.crop_check import apart
 from vec2uage.tuning.crops import find_crops, original
 from vec2uage.tuning.end_to_end import EndToEnd
-from vec2uage.tuning.learner import apart
 
 NAME = "facenet-20180408-102900-704afe26/resize/fixed/raw"
 
