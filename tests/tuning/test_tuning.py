@@ -91,6 +91,33 @@ def test_units_are_left_out_in_training_alone(tunings: Tunings, tuned: Path) -> 
     assert raw(tunings, "test", "regularization.dropout=0.5") == pytest.approx(wanted, abs=2e-4)
 
 
+@pytest.mark.bf16
+def test_rounded_convolutions_do_not_round_the_ages(tunings: Tunings) -> None:
+    own = "head=laplace", f"model.start={tunings.root / 'laplace'}", "model.trainable=block8"
+    tunings.train("laplace", "head=laplace", "model.hidden=[16]", "trainer.max_epochs=1")
+    run = tunings.composed(*tunings.tuning(*own))[0]
+    tuning = Tuning.of(run, load(run, CPU))
+    forward, params, buffers = models.stack([models.build(tuning.run.model, 512, 2, run.seed)], 2, "bf16")
+    members = {name: tensor.detach() for name, tensor in (params | buffers).items()}
+    made = outputs(forward, members, tuning.faces(CPU).parts["test"].blocks(4096))[0]
+    assert (made != made.bfloat16()).any(dim=0).all()
+    wanted = model_file.load(tunings.root / "laplace" / "best.safetensors")
+    test = parts_of(tunings)["test"].vectors
+    assert wanted.head.prediction(made.numpy()).median == pytest.approx(wanted.predict(test).median, abs=2e-2)
+
+
+@pytest.mark.bf16
+def test_activations_have_the_same_bits_beside_runs_in_another_precision(tunings: Tunings) -> None:
+    run = tunings.composed(*tunings.tuning())[0]
+    frozen = Tuning.of(run, load(run, CPU)).frozen(CPU)
+    alone = frozen.of(np.array([0]))
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        np.testing.assert_array_equal(frozen.of(np.array([0])), alone)
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
+
+
 def test_crops_are_streamed_where_all_blocks_learn(tunings: Tunings) -> None:
     own = tunings.tuning("model.trainable=all", f"model.cache={tunings.root / 'unused'}", "trainer.max_epochs=1")
     assert tunings.train("all", *own).status == "completed"
@@ -178,6 +205,10 @@ def test_a_wrong_file_is_no_tuned_encoder(tuned: Path, tmp_path: Path) -> None:
         tensor_file.write(path, tensors, description | change)
         with pytest.raises(UserError, match=r"encoder\.safetensors"):
             Tuned(path=str(path), base=None, precision="float32").open("cpu")
+    for base, given in (("file", None), ("vggface2", "own.pt")):
+        tensor_file.write(path, weights, description | {"base": base})
+        with pytest.raises(UserError, match=r"embedder\.base"):
+            Tuned(path=str(path), base=given, precision="float32").open("cpu")
 
 
 def test_what_cannot_be_tuned_is_told_before_any_work(

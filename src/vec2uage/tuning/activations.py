@@ -25,6 +25,7 @@ from vec2uage.faces.embedders.blocks import BLOCKS, Block
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
 from vec2uage.training.inputs import Batch, root_mean_square
+from vec2uage.training.precision import products
 from vec2uage.tuning.crops import Crops
 from vec2uage.tuning.network import base_network
 
@@ -81,8 +82,9 @@ class Frozen:
 
     @torch.inference_mode()
     def _through(self, batch: Float32[np.ndarray, "B 3 160 160"]) -> Float32[np.ndarray, "B ..."]:
-        # On one thread, as training: the bits of a sum can depend on how many there are.
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False), threads(1):
+        # On one thread, as training, and in the precision of no run beside it: bits can depend on either.
+        flags = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
+        with products("float32"), flags, threads(1):
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             x = self._network.through(x, self.blocks).float()
             if self.blocks[-1:] == ("block8",):  # nothing learns before the mean over the picture

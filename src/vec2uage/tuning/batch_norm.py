@@ -14,6 +14,7 @@ from vec2uage.base.errors import UserError
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.facenet_weights import load_unfolded
 from vec2uage.faces.embedders.inception import EPSILON, Convolution, InceptionResnetV1
+from vec2uage.training.precision import Precision, products
 from vec2uage.training.run_settings import RunSettings
 
 _MOMENTUM = 0.1  # share of a batch in the running averages, as in facenet-pytorch
@@ -100,12 +101,16 @@ def unfold(network: InceptionResnetV1, face_net: FaceNet, averages: Averages, up
 
 
 def measured(
-    network: nn.Module, encoder: nn.Module, face_net: FaceNet, pictures: Iterable[Float[Tensor, "_ ..."]]
+    network: nn.Module,
+    encoder: nn.Module,
+    face_net: FaceNet,
+    pictures: Iterable[Float[Tensor, "_ ..."]],
+    precision: Precision,
 ) -> Averages:
     """Return averages of the layers of `encoder` whose own are not known, over pictures that go through `network`.
 
-    The encoder has been unfolded, and the network is in evaluation mode. With the same kernels in every call, and on
-    one thread: a run that goes on finds the same bits.
+    The encoder has been unfolded, and the network is in evaluation mode. With the same kernels in every call, on one
+    thread, and in the `precision` that runs beside it have, too: a run that goes on finds the same bits.
     """
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
@@ -131,7 +136,8 @@ def measured(
         watch(name, norm)
     with torch.no_grad(), threads(1), torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
         for x in pictures if unknown else ():
-            network(x)
+            with products(precision):
+                network(x)
     found = {name: total / counts[name] for name, total in sums.items()}
     return {name: torch.stack([mean, square - mean**2]).float() for name, (mean, square) in found.items()}
 

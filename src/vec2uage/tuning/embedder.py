@@ -13,7 +13,7 @@ from vec2uage.config.settings import settings
 from vec2uage.faces.embedders.base import Embed, Embedder
 from vec2uage.faces.embedders.blocks import up_to
 from vec2uage.faces.embedders.facenet import FaceNet
-from vec2uage.faces.embedders.facenet_weights import locate
+from vec2uage.faces.embedders.facenet_weights import DOWNLOADS, locate
 from vec2uage.faces.model_files import sha256
 
 if TYPE_CHECKING:
@@ -87,10 +87,20 @@ def _face_net(tuned: "TunedEncoder", path: str, base: str | None, precision: str
         "tuned": path,
         **tuned.takes,
     }
+    if tuned.base == "file" and base is None:
+        raise UserError(
+            f"{path} (embedder.path) was tuned from weights in a file of one's own: give it with embedder.base"
+        )
+    if tuned.base in DOWNLOADS and base is not None:
+        raise UserError(
+            f"embedder.base = {base}: {path} was tuned from {tuned.base}, which is downloaded: leave it at null"
+        )
     try:
         made = TunedFaceNet(**options)
-    except (ValidationError, TypeError) as error:
-        raise UserError(f"{path} (embedder.path) is damaged: {str(error).splitlines()[0]}") from None
+    except ValidationError as error:
+        (problem, *_) = error.errors()
+        what = ".".join(map(str, problem["loc"]))
+        raise UserError(f"{path} (embedder.path) is damaged: {what}: {problem['msg']}") from None
     weights = locate(made.weights, made.path)
     if sha256(weights) != tuned.base_sha256:
         raise UserError(

@@ -68,8 +68,9 @@ class EndToEnd(nn.Module):
             x = pooled(self.encoder.through(x.contiguous(memory_format=torch.channels_last), pictures))
         if masks:
             x = x * masks[0].mT
-        vectors = self.face_net.finished(self.encoder.through(x, self.learning[len(pictures) :]))
-        raw: Tensor = self.regressor(self._on(x.device)(vectors), *masks[1:])
+        with torch.autocast(x.device.type, enabled=False):  # it would round ages to eight bits
+            vectors = self.face_net.finished(self.encoder.through(x, self.learning[len(pictures) :]))
+            raw: Tensor = self.regressor(self._on(x.device)(vectors), *masks[1:])
         return raw
 
     def grouped(self, optimizer: StackedOptimizer) -> Grouped:

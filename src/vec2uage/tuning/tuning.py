@@ -140,7 +140,7 @@ class Tuning:
         vectors = getattr(run.dataset, "path", None)
         pairs = find_pairs(parts, None if vectors is None else Path(vectors))
         positions = np.array([place[name] for name in pairs.names])
-        verification = Verification(pairs, positions, activations, frozen)
+        verification = Verification(pairs, positions, activations, frozen, run.trainer.precision)
         return TuningFaces({name: inputs(name) for name in parts}, self, verification)
 
     def measured(self, train: ActivationInputs) -> RunSettings:
@@ -151,7 +151,7 @@ class Tuning:
         network = models.build(run.model, self.data.dimension, head.outputs, run.seed, head.tied_outputs)
         network = network.to(train.age.device).eval()
         averages = batch_norm.measured(
-            network, network.get_submodule("encoder"), self.face_net, train.blocks(_MEASURED)
+            network, network.get_submodule("encoder"), self.face_net, train.blocks(_MEASURED), run.trainer.precision
         )
         model = replace(run.model, options=(*run.model.options, ("averages", averages)))
         return replace(run, model=model)

@@ -15,6 +15,7 @@ from vec2uage.faces.embedders.blocks import up_to
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
 from vec2uage.predictions.roc import roc
 from vec2uage.training.optimizers.base import Tensors
+from vec2uage.training.precision import Precision, products
 from vec2uage.tuning.activations import Activations, Frozen
 from vec2uage.tuning.network import base_network
 from vec2uage.tuning.pairs import FacePairs, Pairs
@@ -74,6 +75,8 @@ class Verification:
     """Of the crops of `pairs.names`."""
     activations: Activations
     frozen: Frozen
+    precision: Precision
+    """Of the blocks that learn: torch has one for all runs that train side by side."""
 
     def measure(self, weights: Tensors) -> dict[str, Any] | None:
         """Return as JSON what the encoder tells apart before, and with these weights in the blocks that learn.
@@ -107,8 +110,8 @@ class Verification:
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False), threads(1):
             for start in range(0, len(self.positions), _STEP):
                 x = torch.from_numpy(self.activations(self.positions[start : start + _STEP]))
-                raw = network.through(x.to(device), learning)
-                made.append((pooled(raw) if raw.ndim == 4 else raw).cpu().numpy())
+                with products(self.precision):
+                    made.append(pooled(network.through(x.to(device), learning)).cpu().numpy())
         return np.concatenate(made)
 
 
