@@ -82,6 +82,16 @@ def test_a_tuning_goes_on_where_it_was_stopped(tunings: Tunings, tuned: Path) ->
     assert {name: files[name] for name in MODEL} == {name: there[name] for name in MODEL}
 
 
+def test_a_tuning_does_not_go_on_from_another_run_than_it_began_from(tunings: Tunings) -> None:
+    start = shutil.copytree(tunings.root / "frozen", tunings.root / "start")
+    own = tunings.tuning(f"model.start={start}")
+    assert tunings.train("began", *own, until=1).status == "running"
+    shutil.rmtree(start)
+    tunings.train("start", "model.hidden=[16]", "normalization=l2", "trainer.max_epochs=1")
+    with pytest.raises(UserError, match=r"model\.start.*resume=false"):
+        tunings.train("began", *own)
+
+
 def test_units_are_left_out_in_training_alone(tunings: Tunings, tuned: Path) -> None:
     own = tunings.tuning("model.encoder_lr=1.0", "regularization.dropout=0.5")
     scores = [tunings.train(f"dropout_{number}", *own).scores for number in range(2)]

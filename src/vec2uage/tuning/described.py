@@ -1,12 +1,17 @@
 """What a tuning leaves behind: the model, the encoder that it was trained with, and a card that tells of that one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from vec2uage.base.atomic import write_text
+from vec2uage.base.errors import UserError
 from vec2uage.training.checkpoint import Checkpoint
+from vec2uage.training.completed_run import CompletedRun
 from vec2uage.training.learners.base import Observer
 from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.outcome import Epoch, Outcome
@@ -17,6 +22,7 @@ from vec2uage.tuning.options import TuningOptions
 
 _PLACES = ("start", "crops", "path", "cache")  # where something lies is nobody's business who is given the encoder
 _GROUPS = ("head", "loss", "augmentation", "optimizer", "averaging", "lr_schedule", "early_stopping")
+_START = "start"  # in a checkpoint: the SHA-256 of the model that its run begins from
 _TOLD = tuple(f"{part}/{metric}" for part in ("validation", "test") for metric in ("mae", "crps"))
 
 
@@ -35,10 +41,11 @@ class TunedModel(NetworkModel):
 
 @dataclass(frozen=True)
 class Described:
-    """An observer that adds to the encoder of a run, at its end, what is to be told of it."""
+    """An observer that adds what a run began from to its checkpoints, and to its encoder what is to be told of it."""
 
     observer: Observer
     about: Callable[[TunedEncoder, Outcome], Mapping[str, Any]]
+    start: CompletedRun
 
     def interrupted(self) -> bool:
         return self.observer.interrupted()
@@ -47,6 +54,7 @@ class Described:
         self.observer.epoch(run, epoch)
 
     def checkpoint(self, run: int, checkpoint: Checkpoint) -> None:
+        checkpoint.tensors[_START] = _as_tensor(self.start.sha256)
         self.observer.checkpoint(run, checkpoint)
 
     def end(self, run: int, outcome: Outcome) -> None:
@@ -55,6 +63,21 @@ class Described:
             tuned = replace(model.tuned, about=model.tuned.about | dict(self.about(model.tuned, outcome)))
             outcome.model = replace(model, tuned=tuned)
         self.observer.end(run, outcome)
+
+
+def check_start(checkpoints: Sequence[Checkpoint], start: CompletedRun) -> None:
+    """Raise UserError unless checkpoints are of runs that began from this model: it normalises, and is pulled to."""
+    for checkpoint in checkpoints:
+        began = checkpoint.tensors.get(_START)
+        if began is None or not torch.equal(began, _as_tensor(start.sha256)):
+            raise UserError(
+                f"{start.path} (model.start) is not the model that this run began from before it was stopped: "
+                "resume=false trains anew"
+            )
+
+
+def _as_tensor(sha256: str) -> Tensor:
+    return torch.tensor(list(bytes.fromhex(sha256)), dtype=torch.uint8)
 
 
 def how_trained(run: RunSettings, options: TuningOptions, outcome: Outcome) -> dict[str, Any]:

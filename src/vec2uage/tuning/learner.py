@@ -13,7 +13,7 @@ from vec2uage.training.learners.stacked_torch import StackedTorch
 from vec2uage.training.run_settings import RunSettings
 from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
-from vec2uage.tuning.described import Described
+from vec2uage.tuning.described import Described, check_start
 from vec2uage.tuning.options import TuningOptions
 from vec2uage.tuning.start import completed_runs
 from vec2uage.tuning.tuning import Tuning
@@ -55,6 +55,7 @@ class EndToEndLearner:
     ) -> None:
         (run,) = runs
         tuning = Tuning.of(run, data)
+        check_start(checkpoints, tuning.start)
         faces = tuning.faces(device)
-        observed = Described(observer, faces.about)
+        observed = Described(observer, faces.about, tuning.start)
         train_stack([tuning.measured(faces.train)], faces, device, observed, checkpoints)

@@ -23,6 +23,7 @@ from vec2uage.training import models
 from vec2uage.training.averaging.swag import SWAG
 from vec2uage.training.completed_run import CompletedRun
 from vec2uage.training.data import TrainingData
+from vec2uage.training.model_file import NetworkModel
 from vec2uage.training.optimizers.base import Tensors
 from vec2uage.training.outcome import Outcome
 from vec2uage.training.run_settings import RunSettings
@@ -65,7 +66,7 @@ class TuningFaces:
         tuned = self.tuning.encoder(
             {n.removeprefix(ENCODER): t[0] for n, t in members.items() if n.startswith(ENCODER)}
         )
-        start = read_model(self.tuning.start)
+        start = self.tuning.start_model
         return TunedModel(
             model=start.model,
             weights={n.removeprefix(REGRESSOR): t for n, t in members.items() if n.startswith(REGRESSOR)},
@@ -100,6 +101,7 @@ class Tuning:
     data: TrainingData
     face_net: FaceNet
     start: CompletedRun
+    start_model: NetworkModel
 
     @staticmethod
     def of(run: RunSettings, data: TrainingData) -> "Tuning":
@@ -118,9 +120,10 @@ class Tuning:
             )
         parts = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)
         start = start_of(options.start, run, parts)
-        check_head(start, read_model(start), run.head)
+        model = read_model(start)
+        check_head(start, model, run.head)
         network = Component(_NETWORK, (("face_net", face_net), ("options", options), ("start", start.path)))
-        return Tuning(replace(run, model=network), options, data, face_net, start)
+        return Tuning(replace(run, model=network), options, data, face_net, start, model)
 
     def faces(self, device: torch.device) -> TuningFaces:
         """Return the crops of all parts; UserError where they are not those that the vectors were made of."""
