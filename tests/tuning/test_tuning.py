@@ -165,6 +165,8 @@ def test_its_card_tells_what_it_was_tuned_on_and_how_it_tells_persons_apart(tuni
         assert fact in card
     for score in (result.scores["test/mae"], start.scores["test/mae"], start.scores["validation/crps"]):
         assert f" {score:.4f} " in card
+    for row in ("| optimizer.weight_decay | 0.0 |", "| model.encoder_weight_decay | null |", "| precision | float32 |"):
+        assert row in card
     assert str(tunings.root) not in card
     found, pairs = encoder.about["verification"], find_pairs(parts, tunings.root / "faces.arrow")
     every = concatenate(list(parts.values()))

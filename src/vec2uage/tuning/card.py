@@ -63,7 +63,8 @@ def _how(training: Mapping[str, Any]) -> list[tuple[str, str]]:
     plain = {name: value for name, value in training.items() if not isinstance(value, Mapping)}
     of_model = {f"model.{name}": value for name, value in training["model"].items()}
     left_out = {f"regularization.{name}": value for name, value in training["regularization"].items()}
-    return [(name, _shown(value)) for name, value in (of_model | training["choices"] | left_out | plain).items()]
+    every = of_model | training["choices"] | training["steps"] | left_out | plain
+    return [(name, _shown(value)) for name, value in every.items()]
 
 
 def _errors(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -124,7 +125,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None else str(value)
+    return "null" if value is None else str(value)
 
 
 def _number(value: float | None, digits: int = 4) -> str:

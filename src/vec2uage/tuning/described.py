@@ -22,6 +22,7 @@ from vec2uage.tuning.options import TuningOptions
 
 _PLACES = ("start", "crops", "path", "cache")  # where something lies is nobody's business who is given the encoder
 _GROUPS = ("head", "loss", "augmentation", "optimizer", "averaging", "lr_schedule", "early_stopping")
+_STEPS = ("optimizer", "averaging")  # of whose options the card gives the numbers, such as weight decay
 _START = "start"  # in a checkpoint: the SHA-256 of the model that its run begins from
 _TOLD = tuple(f"{part}/{metric}" for part in ("validation", "test") for metric in ("mae", "crps"))
 
@@ -81,19 +82,27 @@ def _as_tensor(sha256: str) -> Tensor:
 
 
 def how_trained(run: RunSettings, options: TuningOptions, outcome: Outcome) -> dict[str, Any]:
-    """Return as JSON how the blocks of an encoder have learnt: all that decides but the faces."""
+    """Return as JSON how the blocks of an encoder have learnt; `lr` is the rate that was taken, or found by a test."""
+    steps = {f"{group}.{name}": getattr(getattr(run, group), name) for group in _STEPS for name in _per_run(run, group)}
     return {
         "status": outcome.status,
         "seed": run.seed,
         "split_seed": run.split_seed,
         "lr": outcome.lr,
         "batch_size": run.trainer.batch_size,
+        "precision": run.trainer.precision,
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
         "choices": {group: run.used_choices[group] for group in _GROUPS if group in run.used_choices},
         "model": {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _PLACES},
+        "steps": steps,
         "regularization": {name: getattr(run.regularization, name) for name in run.regularization.in_use},
     }
+
+
+def _per_run(run: RunSettings, group: str) -> list[str]:
+    """Return the numbers among the options of a group, but for the first learning rate."""
+    return [name for name in getattr(run, group).per_run if (group, name) != ("optimizer", "lr")]
 
 
 def judged(scores: Mapping[str, float]) -> dict[str, float]:
