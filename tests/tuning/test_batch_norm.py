@@ -90,18 +90,25 @@ def test_averages_go_on_where_a_tuning_was_stopped(tunings: Tunings, updated: Pa
         assert (tunings.root / "updated_stopped" / name).read_bytes() == (updated / name).read_bytes()
 
 
-def test_batch_norms_whose_averages_stand_still_are_averaged_as_other_weights(tunings: Tunings) -> None:
-    own = tunings.tuning("model.batch_norm=frozen", "averaging=ema", "trainer.max_epochs=1")
+@pytest.fixture(scope="module")
+def averaged(tunings: Tunings) -> Path:
+    """The folder of a completed tuning with averaged weights, whose batch norms' averages stood still."""
+    own = tunings.tuning("model.trainable=block8", "model.batch_norm=frozen", "averaging=ema", "trainer.max_epochs=1")
     assert tunings.train("averaged", *own).status == "completed"
+    return tunings.root / "averaged"
 
 
-def test_what_is_saved_has_the_learnt_batch_norms_folded(tunings: Tunings, updated: Path) -> None:
+@pytest.mark.parametrize("how", ["updated", "averaged"])
+def test_what_is_saved_has_the_learnt_batch_norms_folded(
+    tunings: Tunings, how: str, request: pytest.FixtureRequest
+) -> None:
+    folder: Path = request.getfixturevalue(how)
     run = tunings.composed()[0]
     test = load_parts(run.dataset, run.split, run.augmentation, run.split_seed)["test"]
-    embedder = Tuned(path=str(updated / "encoder.safetensors"), base=None, precision="float32")
+    embedder = Tuned(path=str(folder / "encoder.safetensors"), base=None, precision="float32")
     crops = [embedder.prepare(crop(int(Path(name).stem))) for name in test.names]
-    rows = np.genfromtxt(updated / "predictions.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
-    said = model_file.load(updated / "best.safetensors").predict(embedder.open("cpu")(np.stack(crops))).median
+    rows = np.genfromtxt(folder / "predictions.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    said = model_file.load(folder / "best.safetensors").predict(embedder.open("cpu")(np.stack(crops))).median
     assert rows.dtype.names is not None
     assert said == pytest.approx(rows[rows.dtype.names[3]], abs=2e-3)
 
