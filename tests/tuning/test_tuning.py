@@ -217,7 +217,7 @@ def test_a_wrong_file_is_no_tuned_encoder(tuned: Path, tmp_path: Path) -> None:
         tensor_file.write(path, tensors, description | change)
         with pytest.raises(UserError, match=r"encoder\.safetensors"):
             Tuned(path=str(path), base=None, precision="float32").open("cpu")
-    for base, given in (("file", None), ("vggface2", "own.pt")):
+    for base, given in (("file", None), ("vggface2", "own.pt"), ("frozen_graph", str(tmp_path / "none.pb"))):
         tensor_file.write(path, weights, description | {"base": base})
         with pytest.raises(UserError, match=r"embedder\.base"):
             Tuned(path=str(path), base=given, precision="float32").open("cpu")

@@ -86,6 +86,13 @@ def test_other_encoders_are_refused(encoder: str, words: str) -> None:
         options().face_net(encoder)
 
 
+def test_weights_that_are_not_there_are_told_by_the_option_that_names_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.path = .*none\.pt"):
+        options(weights="file", path=str(tmp_path / "none.pt")).face_net(NAME)
+    with pytest.raises(UserError, match=r"model\.weights: weights=file needs path"):
+        options(weights="file").face_net(NAME)
+
+
 @pytest.mark.parametrize("alike", [0.0, 1.0, 10.0])
 def test_vectors_of_other_faces_are_told_however_alike_all_are(alike: float) -> None:
     drawn = np.random.default_rng(0).standard_normal((2, 32, 256)).astype(np.float32)
@@ -128,7 +135,7 @@ def test_pictures_are_crops_only_where_no_detector_has_cut_them(tmp_path: Path) 
     with pytest.raises(UserError, match="detector=dlib"):
         find_crops(tmp_path, ["1.jpg"], f"{NAME}/detector:dlib", face_net())
     (tmp_path / "1.jpg").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"1\.jpg"):
+    with pytest.raises(UserError, match=r"1\.jpg: this crop cannot be used \(no image"):
         find_crops(tmp_path, ["1.jpg"], NAME, face_net()).prepared(0)
 
 

@@ -49,7 +49,8 @@ class Crops:
                 pixels = drawn.draw(pixels)
             return self.face_net.prepare(pixels)
         except (OSError, Refused) as error:
-            raise UserError(f"{file}: this crop cannot be used ({error}): prepare the faces again") from None
+            why = error.reason if isinstance(error, Refused) else error.strerror or error
+            raise UserError(f"{file}: this crop cannot be used ({why}): prepare the faces again") from None
 
 
 def original(name: str) -> str:

@@ -95,6 +95,8 @@ def _face_net(tuned: "TunedEncoder", path: str, base: str | None, precision: str
         raise UserError(
             f"embedder.base = {base}: {path} was tuned from {tuned.base}, which is downloaded: leave it at null"
         )
+    if base is not None and not Path(base).is_file():
+        raise UserError(f"embedder.base = {base}: there is no such file of weights")
     try:
         made = TunedFaceNet(**options)
     except ValidationError as error:

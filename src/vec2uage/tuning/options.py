@@ -1,5 +1,6 @@
 """The options of `model=end_to_end`."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError
@@ -27,7 +28,7 @@ class TuningOptions(OwnLearner):
     """The first block that learns; all after it do, too. `last` is the one that makes the vectors."""
     batch_norm: Literal["folded", "frozen", "updated"]
     """What becomes of batch norm in the blocks that learn (see `batch_norm.unfold`)."""
-    crops: str | None
+    crops: Annotated[str, Field(min_length=1)] | None
     """Folder of a prepared set with its crops, or of pictures that are crops; None: the folder of the vectors."""
     weights: Origin
     path: str | None
@@ -41,7 +42,7 @@ class TuningOptions(OwnLearner):
     """None: that of the optimiser."""
     l2_sp: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Strength of the pull to the encoder's first weights (see `optimizers.grouped.Pull`)."""
-    cache: str | None
+    cache: Annotated[str, Field(min_length=1)] | None
     """Folder of activations; None: they are computed anew for every batch."""
     unused: ClassVar[dict[str, str]] = {"normalization": "it is that of model.start"}
     execution: ClassVar[tuple[str, ...]] = ("cache",)
@@ -94,6 +95,9 @@ class TuningOptions(OwnLearner):
         except ValidationError as error:
             (problem, *_) = error.errors()
             what = ".".join(map(str, problem["loc"])) or "model.weights"
-            raise UserError(f"no FaceNet can be tuned for vectors of {encoder}: {what}: {problem['msg']}") from None
+            why = problem["msg"].removeprefix("Value error, ")
+            raise UserError(f"no FaceNet can be tuned for vectors of {encoder}: {what}: {why}") from None
+        if self.path is not None and not Path(self.path).is_file():
+            raise UserError(f"model.path = {self.path}: there is no such file of weights")
         self.learning(made.layer)
         return made
