@@ -86,10 +86,13 @@ def test_a_tuning_does_not_go_on_from_another_run_than_it_began_from(tunings: Tu
     start = shutil.copytree(tunings.root / "frozen", tunings.root / "start")
     own = tunings.tuning(f"model.start={start}")
     assert tunings.train("began", *own, until=1).status == "running"
+    assert tunings.train("ended", *own, "trainer.max_epochs=1").status == "completed"
     shutil.rmtree(start)
     tunings.train("start", "model.hidden=[16]", "normalization=l2", "trainer.max_epochs=1")
     with pytest.raises(UserError, match=r"model\.start.*resume=false"):
         tunings.train("began", *own)
+    with pytest.raises(UserError, match=r"of other models \(.*model\.start\)"):
+        tunings.train("ended", *own, "trainer.max_epochs=1")
 
 
 def test_units_are_left_out_in_training_alone(tunings: Tunings, tuned: Path) -> None:

@@ -64,7 +64,7 @@ class RunResult:
     started: str = ""
     files: dict[str, str] = field(default_factory=dict)  # SHA-256 of what the run has written, by file name
     provenance: dict[str, Any] = field(default_factory=dict)
-    members: list[MemberOfStack] = field(default_factory=list)  # of `model=stack`
+    members: list[MemberOfStack] = field(default_factory=list)  # of `model=stack`; what `model=end_to_end` begins from
 
     @property
     def ending(self) -> str:

@@ -215,7 +215,7 @@ def _refuse_changed(jobs: Mapping[Job, DictConfig], found: Mapping[Job, _Before]
     if job in of_other_data:
         what.append("on other data")
     if job in of_other_models:
-        what.append("of other models (model.members)")
+        what.append("of other models (model.members, model.start)")
     if kept.config_hash != job.settings.config_hash:
         what.append(f"with another configuration ({_changed_options(job, jobs[job])})")
     if kept.code != code_fingerprint():

@@ -73,8 +73,8 @@ def _train(job: Job, invocation: Invocation, resume: Resume) -> RunResult:
 
 
 def _members_text(result: RunResult) -> list[str]:
-    """Return what is printed of the models that a stack is made of: those that count most, and how much."""
-    members = sorted(result.members, key=lambda member: -member.weight)
+    """Return what is printed of the models that a run is made of, if several: those that count most, and how much."""
+    members = sorted(result.members, key=lambda member: -member.weight) if len(result.members) > 1 else []
     lines = [f"{member.weight:23.3f}  {visible(member.path)}" for member in members[:_MOST_MEMBERS]]
     others = [f"{'':25}and {len(members) - _MOST_MEMBERS} more, see result.json"]
     return [*lines, *(others if len(members) > _MOST_MEMBERS else ())]

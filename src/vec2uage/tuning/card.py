@@ -110,7 +110,8 @@ def _verification(found: Mapping[str, Any] | None) -> list[str]:
         "Area: under the ROC, how likely a pair of one person has a higher cosine than one of two. Found at "
         f"{found['false_accepts']:g}: share of the pairs at a cosine that so many of the pairs of two persons reach. "
         "Pairs of two persons are those of held-out faces that no audit lists and that are not known to be of one "
-        f"subject. {_FLATTERED if COSINE in before['same'] else ''}".rstrip(),
+        "subject; pairs of one person that an audit lists are also of faces that were trained on. "
+        f"{_FLATTERED if COSINE in before['same'] else ''}".rstrip(),
     ]
 
 

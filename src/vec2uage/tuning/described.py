@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vec2uage.base.atomic import write_text
 from vec2uage.base.errors import UserError
+from vec2uage.runs.result import MemberOfStack
 from vec2uage.training.checkpoint import Checkpoint
 from vec2uage.training.completed_run import CompletedRun
 from vec2uage.training.learners.base import Observer
@@ -63,6 +64,7 @@ class Described:
         if isinstance(model, TunedModel) and model.tuned is not None:
             tuned = replace(model.tuned, about=model.tuned.about | dict(self.about(model.tuned, outcome)))
             outcome.model = replace(model, tuned=tuned)
+        outcome.members = [MemberOfStack(path=str(self.start.path), sha256=self.start.sha256, weight=1.0)]
         self.observer.end(run, outcome)
 
 

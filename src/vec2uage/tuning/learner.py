@@ -15,7 +15,7 @@ from vec2uage.training.stack_check import StackCheck
 from vec2uage.training.trainer import train_stack
 from vec2uage.tuning.described import Described, check_start
 from vec2uage.tuning.options import TuningOptions
-from vec2uage.tuning.start import completed_runs
+from vec2uage.tuning.start import chosen
 from vec2uage.tuning.tuning import Tuning
 
 
@@ -43,7 +43,7 @@ class EndToEndLearner:
 
     def made_of(self, run: RunSettings) -> list[str]:
         options: TuningOptions = run.model.build()
-        return sorted(start.sha256 for start in completed_runs(options.start))
+        return [chosen(options.start, run).sha256]
 
     def fit(
         self,

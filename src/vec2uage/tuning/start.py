@@ -27,10 +27,10 @@ def completed_runs(start: str) -> list[CompletedRun]:
     return found
 
 
-def start_of(start: str, own: RunSettings, parts: Parts) -> CompletedRun:
-    """Return the run that a run with these data begins from: of a sweep, the one of its seed and its split.
+def chosen(start: str, own: RunSettings) -> CompletedRun:
+    """Return the run that a run begins from: of a sweep, the one of its seed and its split.
 
-    Raises UserError where there is none, or more than one, or where it may have learnt from faces that are held out.
+    Raises UserError where there is none, or more than one.
     """
     runs = completed_runs(start)
     if len(runs) > 1:
@@ -40,9 +40,15 @@ def start_of(start: str, own: RunSettings, parts: Parts) -> CompletedRun:
                 f"{start} holds {len(runs)} completed runs of seed={own.seed} and split.seed={own.split_seed} "
                 f"({_OPTION}): give the folder of one run, or of a sweep that has just one of each"
             )
-    check_data(runs[0], False, parts, _OPTION)
-    check_encoder(runs[0], read_model(runs[0]).encoder, parts, _OPTION)
     return runs[0]
+
+
+def start_of(start: str, own: RunSettings, parts: Parts) -> CompletedRun:
+    """Return what `chosen` does; UserError also where that run may have learnt from faces that are held out here."""
+    run = chosen(start, own)
+    check_data(run, False, parts, _OPTION)
+    check_encoder(run, read_model(run).encoder, parts, _OPTION)
+    return run
 
 
 def read_model(run: CompletedRun) -> NetworkModel:

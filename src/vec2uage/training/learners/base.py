@@ -49,7 +49,7 @@ class Learner(Protocol):
         """Return what a user should know of the settings, "" for nothing."""
 
     def made_of(self, run: RunSettings) -> list[str]:
-        """Return the SHA-256 of the models that a run is made of, sorted: none unless it is a stack.
+        """Return the SHA-256 of the models that a run is made of, sorted: those of a stack, or the one it begins from.
 
         Raises UserError where they are not there.
         """
