@@ -1,5 +1,6 @@
 """What networks see: the faces of one part of a split with their ages, and the order in which each run sees them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,14 +42,17 @@ class Inputs(Protocol):
         """Yield all faces in their order, so many at a time."""
 
 
-@dataclass(frozen=True)
-class VectorInputs:
-    """Vectors `[N, D] float32`, normalised and resident in the memory of a device."""
+class LabelledInputs(ABC):
+    """What inputs have alike that keep the ages and weights of their faces as columns: all but the faces."""
 
-    x: Float[Tensor, "N D"]
     age: Float[Tensor, " N"]
-    weight: Float[Tensor, " N"] | None = None
-    """Of mean 1; None: every face counts the same."""
+    weight: Float[Tensor, " N"] | None
+
+    def __len__(self) -> int:
+        return len(self.age)
+
+    @abstractmethod
+    def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ ..."]]: ...
 
     def root_mean_square(self) -> float:
         return self._root_mean_square
@@ -57,8 +61,22 @@ class VectorInputs:
     def _root_mean_square(self) -> float:
         return root_mean_square(self.blocks(_BLOCK))
 
-    def __len__(self) -> int:
-        return len(self.age)
+    def labels(self, index: Int[Tensor, "K B"]) -> tuple[Float[Tensor, "K B"], Float[Tensor, "K B"]]:
+        """Return the ages and the weights of a batch."""
+        flat = index.reshape(-1)
+        age = self.age.index_select(0, flat).view(index.shape)
+        weight = torch.ones_like(age) if self.weight is None else self.weight.index_select(0, flat).view(index.shape)
+        return age, weight
+
+
+@dataclass(frozen=True)
+class VectorInputs(LabelledInputs):
+    """Vectors `[N, D] float32`, normalised and resident in the memory of a device."""
+
+    x: Float[Tensor, "N D"]
+    age: Float[Tensor, " N"]
+    weight: Float[Tensor, " N"] | None = None
+    """Of mean 1; None: every face counts the same."""
 
     @cached_property
     def distinct(self) -> DistinctRows:
@@ -74,10 +92,7 @@ class VectorInputs:
         return self._of_columns(lambda column: column.to(device))
 
     def gather(self, index: Int[Tensor, "K B"]) -> Batch:
-        flat = index.reshape(-1)
-        age = self.age.index_select(0, flat).view(index.shape)
-        weight = torch.ones_like(age) if self.weight is None else self.weight.index_select(0, flat).view(index.shape)
-        return self.x.index_select(0, flat).view(*index.shape, -1), age, weight
+        return self.x.index_select(0, index.reshape(-1)).view(*index.shape, -1), *self.labels(index)
 
     def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ D"]]:
         return iter(self.x.split(rows))

@@ -24,7 +24,7 @@ from vec2uage.base.progress import Progress
 from vec2uage.faces.embedders.blocks import BLOCKS, Block
 from vec2uage.faces.embedders.facenet import FaceNet
 from vec2uage.faces.embedders.inception import InceptionResnetV1, pooled
-from vec2uage.training.inputs import Batch, root_mean_square
+from vec2uage.training.inputs import Batch, LabelledInputs
 from vec2uage.training.precision import products
 from vec2uage.tuning.crops import Crops
 from vec2uage.tuning.network import base_network
@@ -139,7 +139,7 @@ def _write(frozen: Frozen, path: Path, shape: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class ActivationInputs:
+class ActivationInputs(LabelledInputs):
     """The faces of a part, each with its age and the position of its crop; see `training.inputs.Inputs`."""
 
     activations: Activations
@@ -147,22 +147,9 @@ class ActivationInputs:
     age: Float[Tensor, " N"]
     weight: Float[Tensor, " N"] | None = None
 
-    def root_mean_square(self) -> float:
-        return self._root_mean_square
-
-    @cached_property
-    def _root_mean_square(self) -> float:
-        return root_mean_square(self.blocks(_BLOCK))
-
-    def __len__(self) -> int:
-        return len(self.age)
-
     def gather(self, index: Int[Tensor, "K B"]) -> Batch:
-        flat = index.reshape(-1)
-        x = self._at(self.position[flat.cpu()])
-        age = self.age[flat].view(index.shape)
-        weight = torch.ones_like(age) if self.weight is None else self.weight[flat].view(index.shape)
-        return x.view(*index.shape, *x.shape[1:]), age, weight
+        x = self._at(self.position[index.reshape(-1).cpu()])
+        return x.view(*index.shape, *x.shape[1:]), *self.labels(index)
 
     def blocks(self, rows: int) -> Iterator[Float[Tensor, "_ ..."]]:
         return map(self._at, self.position.split(min(rows, _BLOCK)))
