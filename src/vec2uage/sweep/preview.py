@@ -72,8 +72,8 @@ def _total(layouts: Sequence[Layout]) -> str:
         return unknown
     if len(seconds) < len(networks):
         return (
-            "not estimated: trainer.calibrate=true measures it, for two or more runs of networks on CPUs with threads "
-            "and stack_size auto"
+            "not estimated: trainer.calibrate=true measures it, for two or more runs of networks on vectors, on CPUs "
+            "with threads and stack_size auto"
         )
     known = f"about {duration(sum(seconds))} if every run trains to its last epoch; early stopping makes it less"
     return known + (f"; {unknown}" if others else "")

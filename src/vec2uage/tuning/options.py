@@ -35,7 +35,7 @@ class TuningOptions(OwnLearner):
     precision: Literal["auto", "float32", "bf16"]
     """Of the blocks that do not learn."""
     encoder_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """The encoder's learning rate as a share of the regressor's."""
+    """The learning rate of the encoder's last block as a share of the regressor's."""
     depth_decay: Annotated[float, Field(gt=0, le=1)]
     """What the rate of every block is multiplied by from the last one to the first."""
     encoder_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -53,8 +53,8 @@ class TuningOptions(OwnLearner):
         first = {"last": layer, "all": blocks[0]}.get(self.trainable, self.trainable)
         if first not in blocks:
             raise UserError(
-                f"model.trainable = {self.trainable}: {layer} makes these vectors (embedder.layer), and it comes "
-                f"after that block: set it to last, {', '.join([*reversed(blocks[1:]), 'all'])}"
+                f"model.trainable = {self.trainable}: {layer} makes these vectors (embedder.layer), and that block "
+                f"is behind it: set it to last, {', '.join([*reversed(blocks[1:]), 'all'])}"
             )
         return blocks[blocks.index(first) :]
 
