@@ -168,6 +168,7 @@ def test_runs_show_in_tensorboard(terminal: Terminal, grid: subprocess.Completed
         assert losses[result.best_epoch] == pytest.approx(result.scores["validation/loss"])
 
 
+@pytest.mark.slow
 def test_a_refused_job_of_a_sweep_of_single_runs_leaves_the_others_their_table(terminal: Terminal) -> None:
     sweep = ["-m", *SMALL, "hydra/launcher=basic", "hydra.sweep.dir=basics", "hydra.sweep.subdir=${seed}"]
     assert terminal.run("train", *sweep, "seed=1", "optimizer.lr=0.5").returncode == 0
@@ -178,6 +179,7 @@ def test_a_refused_job_of_a_sweep_of_single_runs_leaves_the_others_their_table(t
     assert {result.name for result in read_sweep(terminal.folder / "basics")} == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_an_option_that_the_default_choice_lacks_is_given_to_the_jobs(terminal: Terminal) -> None:
     command = ["-m", "optimizer=sgd,swa", "optimizer.momentum=0.9", *SMALL]
     done = terminal.run("train", *command, *ALONE)
@@ -313,6 +315,7 @@ def test_a_plan_leaves_the_users_own_folders_alone(tmp_path: Path, multirun: lis
     assert (tmp_path / "link").is_dir()
 
 
+@pytest.mark.slow
 def test_a_trained_sweep_that_is_planned_or_refused_stays_as_it_was(terminal: Terminal) -> None:
     sweep, folder = ["-m", *SMALL, "seed=1,2", "hydra.sweep.dir=trained"], terminal.folder / "trained"
     assert terminal.run("train", *sweep).returncode == 0
@@ -325,6 +328,7 @@ def test_a_trained_sweep_that_is_planned_or_refused_stays_as_it_was(terminal: Te
 # Ctrl-C
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_there_is(terminal: Terminal) -> None:
     endless = [*SMALL[:3], "trainer.threads=1", "trainer.max_epochs=1000000", "early_stopping=none", "model.hidden=[]"]
     single = terminal.start("train", *endless, "hydra.run.dir=stopped")
